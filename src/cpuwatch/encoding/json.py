@@ -1,0 +1,50 @@
+"""JSON of a snapshot, as it goes over the wire, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from cpuwatch.errors import DecodeError
+from cpuwatch.model import Snapshot
+from cpuwatch.samplers import _kernel_text
+
+__all__ = ["decode", "encode"]
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Snapshot)
+
+
+def encode(value: object) -> bytes:
+    r"""The JSON (RFC 8259, UTF-8) of a snapshot, or of a part of one.
+
+    ``decode(encode(snapshot)) == snapshot`` for all text that Unicode knows. Lone surrogates, which a third-party
+    backend may let through, are no Unicode: the bytes they stand for are shown as ``\xNN``.
+    """
+    try:
+        return _ENCODER.encode(value)
+    except UnicodeEncodeError:
+        return _ENCODER.encode(_without_surrogates(msgspec.to_builtins(value)))
+
+
+def decode(data: bytes | str) -> Snapshot:
+    """The snapshot in this JSON. Fields that are not known are passed over.
+
+    Raises :class:`~cpuwatch.errors.DecodeError`, which names the place, if it is not a snapshot.
+    """
+    try:
+        return _DECODER.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DecodeError(f"not the JSON of a cpuwatch snapshot: {error}") from error
+
+
+def _without_surrogates(value: Any) -> Any:
+    match value:
+        case str():
+            return _kernel_text.from_surrogates(value)
+        case list():
+            return [_without_surrogates(item) for item in value]
+        case dict():
+            return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,70 @@
+"""A snapshot as a table for people, in the manner of top(1)."""
+
+from __future__ import annotations
+
+from cpuwatch.model import ProcessUsage, Snapshot
+
+__all__ = ["table"]
+
+_HEADINGS = ("PID", "USER", "S", "CPU%", "USER%", "SYS%", "TIME", "NAME")
+_LAST_LEFT_ALIGNED = {"USER", "S", "NAME"}
+
+
+def table(snapshot: Snapshot) -> str:
+    """Machine and attribution in three lines, then a row for each process of the snapshot, in its order.
+
+    Control characters in names are shown as escapes: a process may call itself anything, and a terminal obeys.
+    """
+    rows = [_HEADINGS, *map(_cells, snapshot.processes)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "".join(f"{line}\n" for line in (*_summary(snapshot), "", *(_line(row, widths) for row in rows)))
+
+
+def _summary(snapshot: Snapshot) -> tuple[str, ...]:
+    machine, attribution, host = snapshot.machine, snapshot.attribution, snapshot.host
+    load = " ".join(f"{value:.2f}" for value in machine.load_average or ())
+    return (
+        f"{printable(host.name)}  {snapshot.time:%Y-%m-%d %H:%M:%S} UTC  "
+        f"{snapshot.interval_seconds:.3f} s  {host.backend}  load {load or '-'}",
+        f"machine {_percent(machine.cpu_percent)} % of {host.logical_cpus} CPUs: "
+        f"user {_percent(machine.user_percent)}  system {_percent(machine.system_percent)}  "
+        f"iowait {_percent(machine.iowait_percent)}  irq {_percent(machine.irq_percent)}  "
+        f"steal {_percent(machine.steal_percent)}",
+        f"attributed: processes {_percent(attribution.processes_percent)}  "
+        f"unattributed {_percent(attribution.unattributed_percent)}",
+    )
+
+
+def _cells(row: ProcessUsage) -> tuple[str, ...]:
+    return (
+        str(row.pid),
+        printable(row.user or "-"),
+        row.state or "-",
+        _percent(row.cpu_percent),
+        _percent(row.user_percent),
+        _percent(row.system_percent),
+        _time(row.cpu_seconds),
+        printable(row.name),
+    )
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    aligned = (
+        cell.ljust(width) if heading in _LAST_LEFT_ALIGNED else cell.rjust(width)
+        for heading, cell, width in zip(_HEADINGS, cells, widths, strict=True)
+    )
+    return "  ".join(aligned).rstrip()
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes:.0f}:{rest:05.2f}"
+
+
+def printable(text: str) -> str:
+    """The text with everything that a terminal might obey written as an escape."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -1,0 +1,234 @@
+"""The values that flow through cpuwatch: raw readings on one side, snapshots of usage on the other.
+
+All are frozen :class:`msgspec.Struct`. Raw amounts are integers of nanoseconds, as the kernel counts them;
+what is shown are floats of per cent and seconds. ``None`` says "not known", never 0 and never a guess.
+
+Times of day are aware UTC datetimes. On the wire they are RFC 3339 with microseconds, whose fraction is left out
+when it is exactly zero (msgspec's form).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cached_property
+
+from msgspec import Struct
+
+__all__ = [
+    "Attribution",
+    "CpuTimes",
+    "ExitedUsage",
+    "Host",
+    "MachineTimes",
+    "MachineUsage",
+    "ProcessTimes",
+    "ProcessUsage",
+    "Reading",
+    "Sampling",
+    "Snapshot",
+]
+
+
+class Host(Struct, frozen=True, gc=False):
+    """The machine that was read, and how.
+
+    ``boot_id`` changes at every boot (``/proc/sys/kernel/random/boot_id``), so that (boot_id, key) stands for one
+    process for ever. ``backend`` names the source (``procfs/clock``, ``procfs/stat``, ``psutil``, ...) and
+    ``clock_resolution_seconds`` the step of its CPU clock: 1e-9 for CPU clocks, 0.01 for the kernel's ticks.
+    """
+
+    name: str
+    boot_id: str
+    logical_cpus: int
+    backend: str
+    clock_resolution_seconds: float
+
+
+class CpuTimes(Struct, frozen=True, gc=False):
+    """Cumulative nanoseconds of one logical CPU, or of all, since boot (proc_stat(5), the ``cpu`` lines).
+
+    ``user_ns`` holds niced and guest time too; ``irq_ns`` hard and soft interrupts. A platform that does not
+    count a kind has ``None`` there.
+    """
+
+    user_ns: int
+    system_ns: int
+    idle_ns: int
+    iowait_ns: int | None = None
+    irq_ns: int | None = None
+    steal_ns: int | None = None
+
+
+class MachineTimes(Struct, frozen=True, gc=False):
+    """The machine's own books at one instant; ``per_cpu`` by the CPU's number, as CPUs may come and go."""
+
+    total: CpuTimes
+    per_cpu: dict[int, CpuTimes]
+    load_average: tuple[float, float, float] | None = None
+
+
+class ProcessTimes(Struct, frozen=True, dict=True):
+    """What was read of one process: who it is, and its cumulative counters.
+
+    ``key`` is PID and start time: equal for the same process in each reading of one boot, different for any other.
+    ``start_ns`` counts from boot. ``cpu_ns`` is the exact total of all threads, dead ones included; ``user_ns`` and
+    ``system_ns`` are what the kernel's ticks say and serve to split it. ``children_ns`` is the CPU of children that
+    ended and were waited for, with theirs (``cutime + cstime``).
+
+    A sampler hands out the *same object* again for a process that has not run since the last reading; that is how
+    all that comes after can skip it.
+    """
+
+    pid: int
+    key: str
+    start_ns: int
+    start_time: datetime
+    first_seen: datetime
+    ppid: int | None
+    name: str
+    user: str | None
+    state: str | None
+    threads: int | None
+    cpu_ns: int
+    user_ns: int
+    system_ns: int
+    children_ns: int | None = None
+
+    @cached_property
+    def at_rest(self) -> ProcessUsage:
+        """The row of this process for an interval in which it did not run.
+
+        Most processes do not run in most seconds, so their rows are made once, not once a second. It is kept on
+        the record because it depends on nothing else; an outer cache would have to be told when to forget.
+        """
+        return ProcessUsage(
+            pid=self.pid,
+            start_time=self.start_time,
+            key=self.key,
+            ppid=self.ppid,
+            name=self.name,
+            user=self.user,
+            state=self.state,
+            threads=self.threads,
+            cpu_percent=0.0,
+            machine_percent=0.0,
+            user_percent=0.0,
+            system_percent=0.0,
+            children_percent=0.0,
+            cpu_seconds=self.cpu_ns / 1e9,
+            first_seen=self.first_seen,
+        )
+
+
+class Reading(Struct, frozen=True, gc=False):
+    """Raw cumulative counters of one instant: no rates, no deltas.
+
+    ``monotonic_ns`` is the instant that rates are taken over (CLOCK_MONOTONIC: it stands still while the machine
+    is suspended, as CPU counters do). ``uptime_ns`` is the same instant on the clock of ``start_ns``
+    (CLOCK_BOOTTIME), and ``start_resolution_ns`` the step of that. ``unreadable`` counts the processes that are
+    there but could not be read, by reason (``EACCES``, ``EMFILE``, ...).
+    """
+
+    time: datetime
+    monotonic_ns: int
+    uptime_ns: int
+    sweep_ns: int
+    host: Host
+    machine: MachineTimes
+    processes: dict[int, ProcessTimes]
+    start_resolution_ns: int = 10_000_000
+    unreadable: dict[str, int] = {}
+
+
+class ProcessUsage(Struct, frozen=True, gc=False):
+    """One process over one interval.
+
+    ``cpu_percent`` is per cent of one logical CPU (250 is two and a half CPUs), ``machine_percent`` the same divided
+    by the number of CPUs. ``user_percent`` and ``system_percent`` add up to ``cpu_percent``. ``children_percent`` is
+    the CPU of descendants that ended in the interval. Percentages are ``None`` while the process has no baseline.
+    ``cpu_seconds`` is its whole CPU time since it started. ``state`` is the letter of proc_pid_stat(5).
+    """
+
+    pid: int
+    start_time: datetime
+    key: str
+    ppid: int | None
+    name: str
+    user: str | None
+    state: str | None
+    threads: int | None
+    cpu_percent: float | None
+    machine_percent: float | None
+    user_percent: float | None
+    system_percent: float | None
+    children_percent: float | None
+    cpu_seconds: float
+    first_seen: datetime
+
+
+class ExitedUsage(Struct, frozen=True, gc=False):
+    """Processes of one name, user and parent that ended within the interval."""
+
+    name: str
+    user: str | None
+    parent_pid: int | None
+    count: int
+    cpu_percent: float | None
+    machine_percent: float | None
+
+
+class MachineUsage(Struct, frozen=True, gc=False):
+    """The machine over one interval; each in 0..100 of all its CPUs, ``per_cpu_percent`` of each single one.
+
+    ``cpu_percent`` is all that was neither idle nor waiting for a disk.
+    """
+
+    cpu_percent: float | None
+    user_percent: float | None
+    system_percent: float | None
+    iowait_percent: float | None
+    irq_percent: float | None
+    steal_percent: float | None
+    per_cpu_percent: list[float | None]
+    load_average: tuple[float, float, float] | None
+
+
+class Attribution(Struct, frozen=True, gc=False):
+    """Where the machine's busy time went, in per cent of the machine.
+
+    ``processes + exited + unattributed - excess`` is ``machine.cpu_percent`` (an ``exited`` of ``None`` counts as
+    nothing). ``excess_percent`` is by how much the processes' clocks say more than the machine's ticks: the kernel
+    keeps two books, and their small disagreement is shown, not spread over processes.
+    """
+
+    processes_percent: float | None
+    exited_percent: float | None
+    unattributed_percent: float | None
+    excess_percent: float | None
+
+
+class Sampling(Struct, frozen=True, gc=False):
+    """How the sampling itself fares: its lateness in this tick, and what went wrong since the monitor's start.
+
+    ``unreadable`` counts processes that could not be read in this tick, by reason.
+    """
+
+    lateness_seconds: float | None = None
+    missed_ticks: int = 0
+    failed_ticks: int = 0
+    unreadable: dict[str, int] = {}
+
+
+class Snapshot(Struct, frozen=True, gc=False):
+    """The CPU usage of a machine and of each of its processes over one interval."""
+
+    sequence: int
+    time: datetime
+    interval_seconds: float
+    sweep_seconds: float
+    host: Host
+    machine: MachineUsage
+    attribution: Attribution
+    processes: list[ProcessUsage]
+    exited: list[ExitedUsage] = []
+    sampling: Sampling = Sampling()

@@ -1,0 +1,287 @@
+"""Sampling once a second in a thread of its own, for any number of readers.
+
+The thread owns the sampler. Readers get the newest snapshot or wait for the next; however slow they are, they get
+the newest one then and never hold up the sampling.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cpuwatch.errors import MonitorClosedError, MonitorForkedError
+from cpuwatch.model import Reading, Sampling, Snapshot
+from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
+from cpuwatch.usage import usage
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["Health", "Monitor", "next_deadline"]
+
+FIRST_INTERVAL_SECONDS = 0.25
+"""The first snapshot is made after this time, not after a whole interval."""
+
+_CLOSING_SECONDS = 5.0
+
+_log = logging.getLogger("cpuwatch.monitor")
+
+
+class Health(Struct, frozen=True, gc=False):
+    """How the sampling fares: what was missed or failed since the start, and the cause while the last tick failed."""
+
+    missed_ticks: int = 0
+    failed_ticks: int = 0
+    failure: str | None = None
+
+
+def next_deadline(start_ns: int, interval_ns: int, now_ns: int) -> int:
+    """The first deadline after ``now_ns`` on the grid ``start_ns + k * interval_ns``.
+
+    Absolute, so lateness does not add up to drift; a deadline that was slept through is left out, not made up for
+    (py-spy's timer works alike).
+    """
+    return start_ns + ((now_ns - start_ns) // interval_ns + 1) * interval_ns
+
+
+class Monitor:
+    """Samples every ``interval`` seconds and keeps the last ``history`` snapshots.
+
+    Use it as a context manager, or with :meth:`start` and :meth:`close`. ``sampler`` is the name of a backend, or a
+    :class:`~cpuwatch.Sampler` that the monitor then owns and closes. The first snapshot comes within half a second
+    of the start. A tick that fails is logged once, counted in :attr:`health`, and sampling goes on.
+
+    It may be used from any number of threads and event loops, but not across a fork: in the child all that waits or
+    looks raises :class:`~cpuwatch.errors.MonitorForkedError`, for the thread that sampled is not there.
+    """
+
+    def __init__(self, interval: float = 1.0, history: int = 600, sampler: str | Sampler = "auto") -> None:
+        if not (math.isfinite(interval) and interval > 0):
+            raise ValueError(f"interval is {interval!r}: it has to be a number of seconds above 0")
+        if history < 1:
+            raise ValueError(f"history is {history!r}: it has to be at least 1 snapshot")
+        self._interval_ns = max(1, round(interval * 1e9))
+        self._wanted = sampler
+        self._history: deque[Snapshot] = deque(maxlen=history)
+        self._taken_ns = 0
+        self._health = Health()
+        self._changed = threading.Condition()
+        self._listeners: set[Callable[[], None]] = set()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._owner_pid = os.getpid()
+
+    # Life
+
+    def start(self) -> Self:
+        """Open the sampler and begin. Raises what :func:`~cpuwatch.open_sampler` raises."""
+        self._check_process()
+        if self._stop.is_set():
+            raise MonitorClosedError("this monitor was closed: make another")
+        if self._thread is None:
+            wanted = self._wanted
+            sampler = open_sampler(wanted) if isinstance(wanted, str) else OpenSampler(wanted)
+            self._thread = threading.Thread(target=self._run, args=(sampler,), name="cpuwatch-monitor", daemon=True)
+            self._thread.start()
+        return self
+
+    def close(self) -> None:
+        """End the thread, close the sampler and wake all who wait. Snapshots taken so far stay readable."""
+        if os.getpid() != self._owner_pid:
+            return
+        self._stop.set()
+        self._wake()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(_CLOSING_SECONDS)
+            if self._thread.is_alive():
+                _log.warning("the sampler did not come back within %g s; its thread is left", _CLOSING_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Looking
+
+    @property
+    def interval_seconds(self) -> float:
+        """The time between two ticks."""
+        return self._interval_ns / 1e9
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """The newest snapshot; None until the first one has come."""
+        self._check_process()
+        # A deque of one end that grows: reading its last item needs no lock.
+        try:
+            return self._history[-1]
+        except IndexError:
+            return None
+
+    @property
+    def history(self) -> list[Snapshot]:
+        """The last snapshots, oldest first."""
+        self._check_process()
+        with self._changed:
+            return list(self._history)
+
+    @property
+    def health(self) -> Health:
+        """How the sampling fares."""
+        self._check_process()
+        return self._health
+
+    @property
+    def age_seconds(self) -> float | None:
+        """How long ago, on the monotonic clock, the newest snapshot was taken; None if there is none."""
+        self._check_process()
+        return (time.monotonic_ns() - self._taken_ns) / 1e9 if self._taken_ns else None
+
+    # Waiting
+
+    def wait(self, after: int | None = None, timeout: float | None = None) -> Snapshot | None:
+        """The newest snapshot whose sequence is above ``after``, as soon as there is one.
+
+        Without ``after``: the next one that comes. None when ``timeout`` seconds have passed or the monitor is closed.
+        """
+        self._check_process()
+        with self._changed:
+            wanted = self._sequence if after is None else after
+            self._changed.wait_for(lambda: self._sequence > wanted or self._stop.is_set(), timeout)
+            return self._newer_than(wanted)
+
+    async def wait_async(self, after: int | None = None, timeout: float | None = None) -> Snapshot | None:
+        """The same from a coroutine. Many may wait; each costs the sampling thread one call into its event loop."""
+        import asyncio  # noqa: PLC0415  whoever calls this has it loaded, and `import cpuwatch` stays quick
+
+        self._check_process()
+        wanted = self._sequence if after is None else after
+        loop = asyncio.get_running_loop()
+        arrived = asyncio.Event()
+
+        def listener() -> None:
+            _call_in(loop, arrived.set)
+
+        with self._changed:
+            self._listeners.add(listener)
+        try:
+            # Looked at after the listener is in place, so that nothing slips between.
+            if self._sequence <= wanted and not self._stop.is_set():
+                async with asyncio.timeout(timeout):
+                    await arrived.wait()
+        except TimeoutError:
+            pass
+        finally:
+            with self._changed:
+                self._listeners.discard(listener)
+        return self._newer_than(wanted)
+
+    def __iter__(self) -> Iterator[Snapshot]:
+        """Each new snapshot as it comes, until the monitor is closed; the newest only, for whoever is slow."""
+        sequence = self._sequence
+        while (snapshot := self.wait(sequence)) is not None:
+            yield snapshot
+            sequence = snapshot.sequence
+
+    async def __aiter__(self) -> AsyncIterator[Snapshot]:
+        """The same from a coroutine."""
+        sequence = self._sequence
+        while (snapshot := await self.wait_async(sequence)) is not None:
+            yield snapshot
+            sequence = snapshot.sequence
+
+    @property
+    def _sequence(self) -> int:
+        latest = self.latest
+        return 0 if latest is None else latest.sequence
+
+    def _newer_than(self, sequence: int) -> Snapshot | None:
+        latest = self.latest
+        return latest if latest is not None and latest.sequence > sequence else None
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._owner_pid:
+            raise MonitorForkedError(
+                f"this monitor samples in process {self._owner_pid}, and this is process {os.getpid()}, "
+                "forked off it: make and start a monitor here"
+            )
+
+    # The thread
+
+    def _run(self, sampler: OpenSampler) -> None:
+        with sampler:
+            start_ns = deadline_ns = time.monotonic_ns()
+            reading: Reading | None = None
+            while not self._stop.wait(max(0, deadline_ns - time.monotonic_ns()) / 1e9):
+                late_ns = time.monotonic_ns() - deadline_ns
+                try:
+                    earlier, reading = reading, sampler.read()
+                    if earlier is not None:
+                        self._publish(usage(earlier, reading, sequence=self._sequence + 1), reading, late_ns)
+                except Exception as error:  # noqa: BLE001  the outermost loop: whatever a backend does, it goes on
+                    self._note_failure(error)
+                else:
+                    self._note_success()
+                deadline_ns = self._after(deadline_ns, start_ns)
+
+    def _after(self, deadline_ns: int, start_ns: int) -> int:
+        """The deadline to sleep for; those that went by meanwhile are counted as missed."""
+        if deadline_ns == start_ns:
+            return start_ns + min(self._interval_ns, round(FIRST_INTERVAL_SECONDS * 1e9))
+        due_ns = next_deadline(start_ns, self._interval_ns, deadline_ns)
+        next_ns = next_deadline(start_ns, self._interval_ns, time.monotonic_ns())
+        missed = max(0, next_ns - due_ns) // self._interval_ns
+        if missed:
+            self._health = replace(self._health, missed_ticks=self._health.missed_ticks + missed)
+        return next_ns
+
+    def _note_failure(self, error: Exception) -> None:
+        failure = f"{type(error).__name__}: {error}"
+        if failure != self._health.failure:
+            _log.error("a tick failed, sampling goes on: %s", failure, exc_info=error)
+        self._health = replace(self._health, failed_ticks=self._health.failed_ticks + 1, failure=failure)
+
+    def _note_success(self) -> None:
+        if self._health.failure is not None:
+            _log.info("sampling works again, after %d failed ticks in all", self._health.failed_ticks)
+            self._health = replace(self._health, failure=None)
+
+    def _publish(self, snapshot: Snapshot, reading: Reading, late_ns: int) -> None:
+        sampling = Sampling(
+            lateness_seconds=late_ns / 1e9,
+            missed_ticks=self._health.missed_ticks,
+            failed_ticks=self._health.failed_ticks,
+            unreadable=reading.unreadable,
+        )
+        self._taken_ns = reading.monotonic_ns
+        with self._changed:
+            self._history.append(replace(snapshot, sampling=sampling))
+        self._wake()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+            listeners = tuple(self._listeners)
+        for listener in listeners:
+            listener()
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    try:
+        loop.call_soon_threadsafe(callback)
+    except RuntimeError:
+        # The loop was closed with its waiter still in it; there is nobody left to tell.
+        _log.debug("an event loop was closed while it waited for a snapshot")

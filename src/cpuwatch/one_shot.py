@@ -1,0 +1,22 @@
+"""A single snapshot, for scripts."""
+
+from __future__ import annotations
+
+import time
+
+from cpuwatch.model import Snapshot
+from cpuwatch.samplers import open_sampler
+from cpuwatch.usage import usage
+
+__all__ = ["sample"]
+
+
+def sample(interval: float = 1.0, sampler: str = "auto") -> Snapshot:
+    """What the machine and each process do in the ``interval`` seconds from now.
+
+    Blocks for that long. Raises what :func:`~cpuwatch.open_sampler` raises.
+    """
+    with open_sampler(sampler) as opened:
+        earlier = opened.read()
+        time.sleep(interval)
+        return usage(earlier, opened.read())

@@ -1,0 +1,23 @@
+"""Choosing among the processes of a snapshot. Pure: a snapshot in, a snapshot with other rows out."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from cpuwatch.model import ProcessUsage, Snapshot
+
+__all__ = ["top"]
+
+
+def top(snapshot: Snapshot, count: int | None = None) -> Snapshot:
+    """The processes that used most CPU, most first, at the most ``count`` of them (None: all).
+
+    Those without a known percentage come last; equal ones are ordered by their whole CPU time, then by PID.
+    Machine and attribution stay those of the whole machine.
+    """
+    rows = sorted(snapshot.processes, key=_busiest_first)
+    return replace(snapshot, processes=rows[:count])
+
+
+def _busiest_first(row: ProcessUsage) -> tuple[bool, float, float, int]:
+    return row.cpu_percent is None, -(row.cpu_percent or 0), -row.cpu_seconds, row.pid

@@ -1,0 +1,28 @@
+"""Names from the kernel are bytes, chosen by whoever runs the process; here they become text."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["from_bytes", "from_surrogates"]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def from_bytes(raw: bytes) -> str:
+    r"""Decode UTF-8; a byte that is none is shown as ``\xNN``.
+
+    U+FFFD would make different names equal, surrogates (PEP 383) are no valid JSON: what is shown has to be both
+    readable and distinct.
+    """
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def from_surrogates(text: str) -> str:
+    r"""The same for text that another library decoded with ``surrogateescape``; other surrogates become ``\uNNNN``."""
+    return _SURROGATE.sub(_shown, text)
+
+
+def _shown(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"

@@ -1,0 +1,30 @@
+"""Names of users, looked up once for each user id."""
+
+from __future__ import annotations
+
+import pwd
+
+__all__ = ["UserNames"]
+
+
+class UserNames:
+    """A lookup with memory: passwd may be LDAP behind a slow line, and is not asked once a second.
+
+    A user who has no name is shown by his number.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[int, str] = {}
+
+    def __getitem__(self, uid: int) -> str:
+        name = self._names.get(uid)
+        if name is None:
+            name = self._names[uid] = _name(uid)
+        return name
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -1,0 +1,109 @@
+"""The Linux backend: /proc and the CPU clocks."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from cpuwatch.errors import SamplerUnavailableError
+from cpuwatch.model import Host, MachineTimes, ProcessTimes, Reading
+from cpuwatch.samplers import _cpu_clock
+from cpuwatch.samplers._clock_sweep import ClockSweep
+from cpuwatch.samplers._proc_text import KernelStat, parse_kernel_stat, parse_load_average
+from cpuwatch.samplers._process_reader import Instant, ProcessReader
+from cpuwatch.samplers._stat_sweep import StatSweep
+
+__all__ = ["ProcfsSampler"]
+
+
+class _Sweep(Protocol):
+    backend: str
+    resolution_seconds: float
+
+    def prepare(self, forks: int | None) -> None: ...
+
+    def sweep(self, instant: Instant) -> tuple[dict[int, ProcessTimes], Counter[str]]: ...
+
+
+class ProcfsSampler:
+    """Samples every process that ``root``, a mounted /proc, shows.
+
+    Whether CPU clocks can be used is found out once, here (they speak of the caller's PID namespace, so not for a
+    host's /proc that is mounted in a container); ``host.backend`` of a reading is ``procfs/clock`` or
+    ``procfs/stat`` accordingly. Raises :class:`SamplerUnavailableError` if ``root`` is no /proc.
+    """
+
+    def __init__(self, root: str | os.PathLike[str] = "/proc") -> None:
+        self._root = Path(root)
+        self._tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+        reader = ProcessReader(self._root, self._tick_ns)
+        self._files: list[int] = []
+        try:
+            # Held open: read once a tick, and still there when descriptors have run out.
+            self._stat = self._open("stat")
+            self._loadavg = self._open("loadavg")
+            self._boot_id = (self._root / "sys/kernel/random/boot_id").read_text("ascii").strip()
+        except OSError as error:
+            self.close()
+            raise SamplerUnavailableError(
+                f"{self._root} is no /proc of Linux: {error.strerror} ({error.filename})"
+            ) from error
+        self._sweep: _Sweep
+        if _cpu_clock.speaks_for(self._root, self._tick_ns):
+            self._sweep = ClockSweep(self._list_pids, reader)
+        else:
+            self._sweep = StatSweep(self._list_pids, reader, self._tick_ns)
+
+    def read(self) -> Reading:
+        """Read the machine and every process now."""
+        started_ns = time.monotonic_ns()
+        kernel = self._kernel_stat()
+        load_average = parse_load_average(os.pread(self._loadavg, 256, 0))
+        self._sweep.prepare(kernel.forks)
+        instant = Instant(
+            time=datetime.now(UTC),
+            monotonic_ns=time.monotonic_ns(),
+            uptime_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+        )
+        processes, unreadable = self._sweep.sweep(instant)
+        return Reading(
+            time=instant.time,
+            monotonic_ns=instant.monotonic_ns,
+            uptime_ns=instant.uptime_ns,
+            sweep_ns=time.monotonic_ns() - started_ns,
+            host=Host(
+                name=os.uname().nodename,
+                boot_id=self._boot_id,
+                logical_cpus=len(kernel.per_cpu) or 1,
+                backend=self._sweep.backend,
+                clock_resolution_seconds=self._sweep.resolution_seconds,
+            ),
+            machine=MachineTimes(kernel.total, kernel.per_cpu, load_average),
+            processes=processes,
+            start_resolution_ns=self._tick_ns,
+            unreadable=dict(unreadable),
+        )
+
+    def close(self) -> None:
+        """Close the files that are held open."""
+        while self._files:
+            os.close(self._files.pop())
+
+    def _open(self, name: str) -> int:
+        fd = os.open(self._root / name, os.O_RDONLY | os.O_CLOEXEC)
+        self._files.append(fd)
+        return fd
+
+    def _kernel_stat(self) -> KernelStat:
+        # Its length grows with the CPUs and interrupts of the machine, and a seq_file may come in pieces.
+        data = b""
+        while part := os.pread(self._stat, 1 << 20, len(data)):
+            data += part
+        return parse_kernel_stat(data, self._tick_ns)
+
+    def _list_pids(self) -> list[int]:
+        return [int(name) for name in os.listdir(self._root) if name.isdigit()]

@@ -1,0 +1,191 @@
+"""The backend for every other system, on psutil: dearer, and in the steps of the platform's ticks."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cpuwatch.model import CpuTimes, Host, MachineTimes, ProcessTimes, Reading
+from cpuwatch.samplers import _kernel_text
+
+__all__ = ["PsutilSampler"]
+
+# psutil names states in words; these are the letters of ps(1) for them.
+_STATE_LETTERS = {
+    psutil.STATUS_RUNNING: "R",
+    psutil.STATUS_SLEEPING: "S",
+    psutil.STATUS_DISK_SLEEP: "D",
+    psutil.STATUS_STOPPED: "T",
+    psutil.STATUS_TRACING_STOP: "t",
+    psutil.STATUS_ZOMBIE: "Z",
+    psutil.STATUS_DEAD: "X",
+    psutil.STATUS_WAKING: "W",
+    psutil.STATUS_IDLE: "I",
+    psutil.STATUS_PARKED: "P",
+}
+
+_WINDOWS_TICK_SECONDS = 1 / 64
+
+
+class PsutilSampler:
+    """Samples every process that psutil lists.
+
+    Identity is ours: ``psutil.process_iter`` hands back a cached Process for a reused PID, so each one is compared
+    with what runs under its PID *after* it was read (``is_running``, which compares start times on a clock that
+    does not jump).
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[psutil.Process, ProcessTimes]] = {}
+        self._resolution_seconds = _resolution_seconds()
+        self._boot_id = _boot_id()
+        self._user_of = _user_lookup()
+
+    def read(self) -> Reading:
+        """Read the machine and every process now."""
+        started_ns = time.monotonic_ns()
+        machine = _machine_times()
+        now = datetime.now(UTC)
+        monotonic_ns = time.monotonic_ns()
+        boot_time = psutil.boot_time()
+        known: dict[int, tuple[psutil.Process, ProcessTimes]] = {}
+        unreadable: Counter[str] = Counter()
+        for pid in psutil.pids():
+            try:
+                known[pid] = self._read_process(pid, now, boot_time)
+            except psutil.NoSuchProcess:
+                continue
+            except psutil.Error as error:
+                unreadable[type(error).__name__] += 1
+        self._known = known
+        return Reading(
+            time=now,
+            monotonic_ns=monotonic_ns,
+            uptime_ns=_uptime_ns(now, boot_time),
+            sweep_ns=time.monotonic_ns() - started_ns,
+            host=Host(
+                name=platform.node(),
+                boot_id=self._boot_id,
+                logical_cpus=len(machine.per_cpu) or 1,
+                backend="psutil",
+                clock_resolution_seconds=self._resolution_seconds,
+            ),
+            machine=machine,
+            processes={pid: record for pid, (_, record) in known.items()},
+            start_resolution_ns=round(self._resolution_seconds * 1e9),
+            unreadable=dict(unreadable),
+        )
+
+    def close(self) -> None:
+        """Forget the processes."""
+        self._known.clear()
+
+    def _read_process(self, pid: int, now: datetime, boot_time: float) -> tuple[psutil.Process, ProcessTimes]:
+        if pid in self._known:
+            process, before = self._known[pid]
+            record = self._record(process, before, now, boot_time)
+            if process.is_running():
+                return process, before if before == record else record
+        process = psutil.Process(pid)
+        record = self._record(process, None, now, boot_time)
+        if not process.is_running():
+            raise psutil.NoSuchProcess(pid)
+        return process, record
+
+    def _record(
+        self, process: psutil.Process, before: ProcessTimes | None, now: datetime, boot_time: float
+    ) -> ProcessTimes:
+        with process.oneshot():
+            created = process.create_time()
+            times: Any = process.cpu_times()
+            children = getattr(times, "children_user", None)
+            return ProcessTimes(
+                pid=process.pid,
+                # What is shown as start must not move with the wall clock, so it stays as it was seen first.
+                key=before.key if before else f"{process.pid}-{round(created * 1000)}",
+                start_ns=before.start_ns if before else round((created - boot_time) * 1e9),
+                start_time=before.start_time if before else datetime.fromtimestamp(created, UTC),
+                first_seen=before.first_seen if before else now,
+                ppid=process.ppid(),
+                name=_kernel_text.from_surrogates(process.name()),
+                user=self._user_of(process),
+                state=_STATE_LETTERS.get(process.status()),
+                threads=process.num_threads(),
+                cpu_ns=_ns(times.user) + _ns(times.system),
+                user_ns=_ns(times.user),
+                system_ns=_ns(times.system),
+                children_ns=None if children is None else _ns(children) + _ns(times.children_system),
+            )
+
+
+def _user_lookup() -> Callable[[psutil.Process], str | None]:
+    if os.name == "posix":
+        # The module behind it, pwd, is not there on Windows.
+        from cpuwatch.samplers._users import UserNames  # noqa: PLC0415
+
+        names = UserNames()
+        return lambda process: names[process.uids().effective]
+
+    def username(process: psutil.Process) -> str | None:
+        try:
+            return process.username()
+        except psutil.AccessDenied:
+            return None
+
+    return username
+
+
+def _machine_times() -> MachineTimes:
+    per_cpu = {cpu: _cpu_times(times) for cpu, times in enumerate(psutil.cpu_times(percpu=True))}
+    return MachineTimes(_cpu_times(psutil.cpu_times()), per_cpu, psutil.getloadavg())
+
+
+def _cpu_times(times: Any) -> CpuTimes:
+    """The CPU times in a named tuple of psutil, whose fields differ from platform to platform."""
+
+    def added(*fields: str) -> int | None:
+        counted = [_ns(getattr(times, field)) for field in fields if hasattr(times, field)]
+        return sum(counted) if counted else None
+
+    return CpuTimes(
+        user_ns=added("user", "nice") or 0,
+        system_ns=added("system") or 0,
+        idle_ns=added("idle") or 0,
+        iowait_ns=added("iowait"),
+        irq_ns=added("irq", "softirq", "interrupt", "dpc"),
+        steal_ns=added("steal"),
+    )
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)
+
+
+def _uptime_ns(now: datetime, boot_time: float) -> int:
+    if sys.platform == "linux":
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return round((now.timestamp() - boot_time) * 1e9)
+
+
+def _resolution_seconds() -> float:
+    """The step of a process's CPU times; start times have none that is coarser."""
+    if sys.platform == "win32":
+        return _WINDOWS_TICK_SECONDS
+    if sys.platform == "darwin":
+        return 1e-6
+    return 1 / os.sysconf("SC_CLK_TCK")
+
+
+def _boot_id() -> str:
+    if sys.platform == "linux":
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    return f"boot-{psutil.boot_time():.0f}"

@@ -1,0 +1,16 @@
+"""The HTTP service: ``hypercorn cpuwatch.web:app -b :8845``, or :func:`create_app` for an app of one's own."""
+
+from __future__ import annotations
+
+from cpuwatch.errors import MissingExtraError
+
+try:
+    import starlette as _starlette  # noqa: F401
+except ModuleNotFoundError:
+    raise MissingExtraError("cpuwatch.web needs Starlette and Hypercorn: pip install 'cpuwatch[web]'") from None
+
+from cpuwatch.web.application import create_app
+
+__all__ = ["app", "create_app"]
+
+app = create_app()

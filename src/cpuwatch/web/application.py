@@ -1,0 +1,80 @@
+"""The Starlette app, made from its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cpuwatch.monitor import Monitor
+from cpuwatch.settings import Settings
+from cpuwatch.web import cpu_usage, health
+from cpuwatch.web.problem import problem
+from cpuwatch.web.resource import Resource
+from cpuwatch.web.state import Live, State
+
+__all__ = ["create_app"]
+
+_FIRST_SNAPSHOT_SECONDS = 2.0
+
+
+def create_app(settings: Settings | None = None) -> Starlette:
+    """The app, to be run by any ASGI server that knows lifespans with state.
+
+    A monitor starts and ends with its lifespan. Without ``settings`` they come from ``CPUWATCH_*`` at that moment, not
+    when the module is imported; a bad one fails the start with an error that names it.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[State]:
+        chosen = Settings.from_environment(os.environ) if settings is None else settings
+        with Monitor(chosen.interval, chosen.history, chosen.backend) as monitor:
+            # Who asks first shall get an answer; if sampling fails, /readyz is there to say so.
+            await monitor.wait_async(after=0, timeout=_FIRST_SNAPSHOT_SECONDS)
+            live = Live(monitor)
+            async with _running(live.latest_answer.follow()):
+                yield {"cpuwatch": live}
+
+    return Starlette(
+        routes=[
+            Route("/cpu_usage", Resource(cpu_usage.all_processes)),
+            Route("/cpu_usage/{pid}", Resource(cpu_usage.one_process)),
+            Route("/cpu usage", Resource(cpu_usage.redirect)),
+            Route("/livez", Resource(health.alive)),
+            Route("/readyz", Resource(health.ready)),
+        ],
+        exception_handlers={404: _on_unknown_path, Exception: _on_crash},
+        lifespan=lifespan,
+    )
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Do this work beside the block, and end it with the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _on_unknown_path(request: Request, _: Exception) -> Response:
+    return _response(404, f"there is nothing at {request.url.path}")
+
+
+async def _on_crash(_: Request, __: Exception) -> Response:
+    """A defect of ours. Starlette raises it again after this answer, so the server logs the traceback."""
+    return _response(500, "cpuwatch failed to answer this; its log says why")
+
+
+def _response(status: int, detail: str) -> Response:
+    answer = problem(status, detail)
+    return Response(answer.body, answer.status, media_type="application/problem+json")

@@ -1,0 +1,60 @@
+"""``/cpu_usage``: the usage of every process; ``/cpu_usage/{pid}``: that of one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+from starlette.types import Scope
+
+from cpuwatch.encoding.json import encode
+from cpuwatch.model import ProcessUsage
+from cpuwatch.web.answer import Answer
+from cpuwatch.web.problem import problem
+from cpuwatch.web.state import live
+
+__all__ = ["all_processes", "one_process", "redirect"]
+
+_HIGHEST_PID = 2**31 - 1
+"""Of any system; Linux stops at 2**22 (PID_MAX_LIMIT in include/linux/threads.h)."""
+
+
+class OneProcess(Struct, frozen=True, gc=False):
+    """The body of ``/cpu_usage/{pid}``."""
+
+    sequence: int
+    time: datetime
+    interval_seconds: float
+    process: ProcessUsage
+
+
+def all_processes(scope: Scope) -> Answer:
+    """The newest snapshot."""
+    return live(scope).latest_answer.get() or _nothing_yet()
+
+
+def one_process(scope: Scope) -> Answer:
+    """The row of one process in the newest snapshot."""
+    text = scope["path_params"]["pid"]
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _HIGHEST_PID):
+        return problem(400, f"{text!r} is no PID: that is a whole number from 1 to {_HIGHEST_PID}")
+    pid = int(text)
+    snapshot = live(scope).monitor.latest
+    if snapshot is None:
+        return _nothing_yet()
+    row = next((row for row in snapshot.processes if row.pid == pid), None)
+    if row is None:
+        return problem(404, f"there was no process {pid} at {snapshot.time.isoformat()}")
+    body = OneProcess(snapshot.sequence, snapshot.time, snapshot.interval_seconds, row)
+    return Answer.of(encode(body), "application/json")
+
+
+def redirect(scope: Scope) -> Answer:
+    """From ``/cpu usage``, as a person may type it, to ``/cpu_usage``."""
+    query = scope["query_string"].decode("latin-1")
+    target = scope.get("root_path", "") + "/cpu_usage" + (f"?{query}" if query else "")
+    return Answer.of(b"", "text/plain; charset=utf-8", 308, [("location", target)])
+
+
+def _nothing_yet() -> Answer:
+    return problem(503, "there is no snapshot yet; the first comes within a second", [("retry-after", "1")])

@@ -1,0 +1,39 @@
+"""The endpoint of all that is finished before it is asked for.
+
+Starlette's Request and Response objects cost as much as all the rest of a request to ``/cpu_usage``; endpoints of
+this kind do without them and speak ASGI themselves (asgi.readthedocs.io/en/latest/specs/www.html).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.types import Receive, Scope, Send
+
+from cpuwatch.web.answer import Answer
+from cpuwatch.web.problem import problem
+
+__all__ = ["Resource"]
+
+_ALLOWED = "GET, HEAD, OPTIONS"
+
+
+class Resource:
+    """An ASGI endpoint whose GET is a function from the scope to an answer. It answers HEAD and OPTIONS too."""
+
+    def __init__(self, get: Callable[[Scope], Answer]) -> None:
+        self._get = get
+
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        """One request (ASGI); a body that comes with it is left to the server."""
+        match scope["method"]:
+            case "GET":
+                await self._get(scope).send(send)
+            case "HEAD":
+                await self._get(scope).send(send, with_body=False)
+            case "OPTIONS":
+                await Answer(204, ((b"allow", _ALLOWED.encode()),), b"").send(send)
+            case method:
+                await problem(
+                    405, f"{method} is not allowed here, only {_ALLOWED}", headers=[("allow", _ALLOWED)]
+                ).send(send)

@@ -1,0 +1,40 @@
+"""What the lifespan makes and the endpoints use, carried in the ASGI scope (no globals)."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from starlette.types import Scope
+
+from cpuwatch.monitor import Monitor
+from cpuwatch.web.latest import LatestAnswer
+
+__all__ = ["Live", "State", "live"]
+
+
+class Live:
+    """The running monitor with the finished answers made from it."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self.monitor = monitor
+        self.latest_answer = LatestAnswer(monitor)
+
+
+class State(TypedDict):
+    """The lifespan state of the app (asgi.readthedocs.io/en/latest/specs/lifespan.html)."""
+
+    cpuwatch: Live
+
+
+def live(scope: Scope) -> Live:
+    """The live part of the app that this request came to.
+
+    Raises ``RuntimeError`` if the server does not run ASGI lifespans, for then nothing samples.
+    """
+    try:
+        found: Live = scope["state"]["cpuwatch"]
+    except KeyError:
+        raise RuntimeError(
+            "no monitor is running: the server has to support the ASGI lifespan protocol with state"
+        ) from None
+    return found
