@@ -80,7 +80,7 @@ class ClockSweep:
             pid = self._pids[index]
             known = self._records.get(pid)
             try:
-                record = self._reader.read_with_clock(pid, clock, known, instant)
+                record = self._reader.read(pid, clock, known, instant)
             except OSError as error:
                 self._unreadable[pid] = errno_name(error)
                 if error.errno not in _LASTING:
@@ -121,7 +121,7 @@ class ClockSweep:
         orphans = [record for record in self._records.values() if record.ppid in parents_ended]
         for orphan in orphans:
             try:
-                now = self._reader.read_with_clock(orphan.pid, orphan.cpu_ns, orphan, instant)
+                now = self._reader.read(orphan.pid, orphan.cpu_ns, orphan, instant)
             except OSError:
                 continue
             if now is not None and now.key == orphan.key:

@@ -6,7 +6,6 @@ import errno
 import os
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Self
 
 from msgspec import Struct
 
@@ -30,51 +29,43 @@ class Instant(Struct, frozen=True, gc=False):
 
 
 class ProcessReader:
-    """Makes :class:`~cpuwatch.ProcessTimes` of what /proc says about a PID.
-
-    Each method returns None for a process that vanished, at whatever point: this is the one place where that is
-    dealt with. A process that is there and cannot be read raises ``OSError``.
-    """
+    """Makes :class:`~cpuwatch.ProcessTimes` of what /proc says about a PID."""
 
     def __init__(self, root: Path, tick_ns: int) -> None:
-        self._root = root
+        self._root = str(root)
         self._tick_ns = tick_ns
         self._users = UserNames()
 
-    def read_with_clock(
-        self, pid: int, cpu_ns: int, known: ProcessTimes | None, instant: Instant
-    ) -> ProcessTimes | None:
-        """The process whose clock was just found at ``cpu_ns``; the clock may be ``GONE``.
+    def read(self, pid: int, clock_ns: int | None, known: ProcessTimes | None, instant: Instant) -> ProcessTimes | None:
+        """The process under this PID; None if it vanished, at whatever point: only here is that dealt with.
+
+        ``clock_ns`` is what its CPU clock was just found at (or ``GONE``); None where clocks cannot be used: then its
+        CPU time is what ``stat`` says in ticks. A process that is there and cannot be read raises ``OSError``.
 
         If it is still the ``known`` one, it was the same process all the time between, and the clock was its own.
-        If it is a new one, the PID may have changed hands between the look at the clock and this; then the clock
-        is read again while the open file stands for the process: a file under /proc/PID is bound to the process,
-        not to the number, and reading it fails (ESRCH) once that process is gone.
+        If it is a new one, the PID may have changed hands between the look at the clock and this; then the clock is
+        read again while the open file stands for the process: a file under /proc/PID is bound to the process, not to
+        the number, and reading it fails (ESRCH) once that process is gone.
         """
-        if cpu_ns == _cpu_clock.GONE:
+        if clock_ns == _cpu_clock.GONE:
             return None
+        directory = f"{self._root}/{pid}"
         try:
-            with _OpenStat(self._path(pid)) as stat_file:
-                stat = parse_process_stat(stat_file.read())
-                if known is None or known.key != _key(pid, stat):
+            fd = os.open(f"{directory}/stat", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                stat = parse_process_stat(os.pread(fd, _STAT_BYTES, 0))
+                if clock_ns is None:
+                    cpu_ns = (stat.utime + stat.stime) * self._tick_ns
+                elif known is not None and known.key == _key(pid, stat):
+                    cpu_ns = clock_ns
+                else:
                     cpu_ns = _cpu_clock.read_one(pid)
-                    stat_file.read()
-                return self._record(pid, stat, stat_file.user_id(), cpu_ns, known, instant)
+                    os.pread(fd, 1, 0)
+                return self._record(pid, stat, _user_id(fd, directory), cpu_ns, known, instant)
+            finally:
+                os.close(fd)
         except (FileNotFoundError, ProcessLookupError):
             return None
-
-    def read(self, pid: int, known: ProcessTimes | None, instant: Instant) -> ProcessTimes | None:
-        """The process as its ``stat`` tells it, in ticks."""
-        try:
-            with _OpenStat(self._path(pid)) as stat_file:
-                stat = parse_process_stat(stat_file.read())
-                cpu_ns = (stat.utime + stat.stime) * self._tick_ns
-                return self._record(pid, stat, stat_file.user_id(), cpu_ns, known, instant)
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-
-    def _path(self, pid: int) -> str:
-        return f"{self._root}/{pid}"
 
     def _record(
         self,
@@ -119,26 +110,10 @@ def _key(pid: int, stat: ProcessStat) -> str:
     return f"{pid}-{stat.start_time}"
 
 
-class _OpenStat:
-    """``/proc/PID/stat``, held open: while it can be read, its process exists."""
+def _user_id(fd: int, directory: str) -> int:
+    """The effective user of the process whose ``stat`` is open.
 
-    def __init__(self, directory: str) -> None:
-        self._directory = directory
-
-    def __enter__(self) -> Self:
-        self._fd = os.open(f"{self._directory}/stat", os.O_RDONLY | os.O_CLOEXEC)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
-
-    def read(self) -> bytes:
-        return os.pread(self._fd, _STAT_BYTES, 0)
-
-    def user_id(self) -> int:
-        """The effective user.
-
-        The file belongs to it, but to root if the process is not dumpable (proc(5)); the directory belongs to it
-        always, and costs a walk of the path.
-        """
-        return os.fstat(self._fd).st_uid or Path(self._directory).stat().st_uid
+    The file belongs to him, but to root if the process is not dumpable (proc(5)); the directory belongs to him
+    always, and costs a walk of the path.
+    """
+    return os.fstat(fd).st_uid or os.stat(directory).st_uid

@@ -35,7 +35,7 @@ class StatSweep:
         for pid in self._list_pids():
             known = self._records.get(pid)
             try:
-                record = self._reader.read(pid, known, instant)
+                record = self._reader.read(pid, None, known, instant)
             except OSError as error:
                 unreadable[errno_name(error)] += 1
                 continue
