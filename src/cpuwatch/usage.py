@@ -88,7 +88,8 @@ def _span(earlier: Reading, later: Reading) -> _Span:
         interval_ns=interval_ns,
         logical_cpus=cpus,
         slack_ns=cpus * (earlier.sweep_ns + later.sweep_ns) + rounding_ns,
-        born_after_ns=earlier.uptime_ns - later.start_resolution_ns,
+        # A sweep lists the processes a little before its instant, and start times are rounded down to a tick.
+        born_after_ns=earlier.uptime_ns - earlier.sweep_ns - later.start_resolution_ns,
     )
 
 

@@ -70,8 +70,8 @@ class ClockSweep:
 
     def sweep(self, instant: Instant) -> tuple[dict[int, ProcessTimes], Counter[str]]:
         """All processes that could be read, by PID, and how many could not, by reason."""
-        before = self._clocks
-        self._clocks = _cpu_clock.read_all(self._clock_ids)
+        before, self._clocks = self._clocks, _cpu_clock.read_all(self._clock_ids)
+        known_before = len(self._records)
         gone: set[int] = set()
         parents_ended: set[int] = set()
         for index, (clock, old_clock) in enumerate(zip(self._clocks, before, strict=True)):
@@ -94,7 +94,7 @@ class ClockSweep:
                 self._records[pid] = record
             if record is None or record.state == "Z" or (known is not None and known.key != record.key):
                 parents_ended.add(pid)
-        if gone:
+        if gone or len(self._records) != known_before:
             self._keep({p: c for p, c in zip(self._pids, self._clocks, strict=True) if p not in gone})
         if parents_ended:
             self._follow_orphans(parents_ended, instant)
