@@ -12,25 +12,26 @@ from typing import NoReturn
 from msgspec.structs import replace
 
 from cpuwatch.encoding.json import encode
-from cpuwatch.encoding.table import table
+from cpuwatch.encoding.table import printable, table
 from cpuwatch.errors import CpuwatchError
 from cpuwatch.one_shot import sample
 from cpuwatch.query import top
 from cpuwatch.server import parse_bind, serve
-from cpuwatch.settings import Settings, parse_history, parse_interval
+from cpuwatch.settings import Settings, parse_history, parse_interval, parse_whole_number
 
 __all__ = ["main"]
 
 _BAD_USAGE = 2
 _FAILED = 1
 _ROWS_IN_A_TABLE = 20
+_MOST_ROWS = 2**22
 
 
 class _Parser(argparse.ArgumentParser):
     """An argparse parser that answers a mistake with one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(_BAD_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(_BAD_USAGE, f"{self.prog}: {printable(message)} (see {self.prog} --help)\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except (ValueError, CpuwatchError) as error:
-        print(f"cpuwatch: {error}", file=sys.stderr)
+        print(f"cpuwatch: {printable(str(error))}", file=sys.stderr)
         return _BAD_USAGE if isinstance(error, ValueError) else _FAILED
     except OSError as error:
         print(f"cpuwatch: {error.strerror or error}", file=sys.stderr)
@@ -119,9 +120,7 @@ def _typed(parse: Callable[[str], object]) -> Callable[[str], object]:
 
 
 def _parse_top(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise ValueError(f"{text!r} is no whole number above 0")
-    return int(text)
+    return parse_whole_number(text, 1, _MOST_ROWS, "processes")
 
 
 def _settings(options: argparse.Namespace) -> Settings:

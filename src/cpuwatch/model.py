@@ -114,7 +114,7 @@ class ProcessTimes(Struct, frozen=True, dict=True):
             machine_percent=0.0,
             user_percent=0.0,
             system_percent=0.0,
-            children_percent=0.0,
+            children_percent=None if self.children_ns is None else 0.0,
             cpu_seconds=self.cpu_ns / 1e9,
             first_seen=self.first_seen,
         )

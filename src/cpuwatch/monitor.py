@@ -101,7 +101,10 @@ class Monitor:
             return
         self._stop.set()
         self._wake()
-        if self._thread is not None and self._thread is not threading.current_thread():
+        if self._thread is None:
+            if not isinstance(self._wanted, str):
+                self._wanted.close()
+        elif self._thread is not threading.current_thread():
             self._thread.join(_CLOSING_SECONDS)
             if self._thread.is_alive():
                 _log.warning("the sampler did not come back within %g s; its thread is left", _CLOSING_SECONDS)

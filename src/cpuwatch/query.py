@@ -13,8 +13,10 @@ def top(snapshot: Snapshot, count: int | None = None) -> Snapshot:
     """The processes that used most CPU, most first, at the most ``count`` of them (None: all).
 
     Those without a known percentage come last; equal ones are ordered by their whole CPU time, then by PID.
-    Machine and attribution stay those of the whole machine.
+    Machine and attribution stay those of the whole machine. Raises ``ValueError`` for a ``count`` below 0.
     """
+    if count is not None and count < 0:
+        raise ValueError(f"count is {count}: it has to be 0 or more, or None for all")
     rows = sorted(snapshot.processes, key=_busiest_first)
     return replace(snapshot, processes=rows[:count])
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from cpuwatch.errors import SettingsError
 
-__all__ = ["Settings", "parse_history", "parse_interval"]
+__all__ = ["Settings", "parse_history", "parse_interval", "parse_whole_number"]
 
 _PREFIX = "CPUWATCH_"
 
@@ -34,9 +34,15 @@ def parse_interval(text: str) -> float:
 def parse_history(text: str) -> int:
     """Snapshots to keep. Raises ``ValueError`` with what is allowed."""
     low, high = _HISTORY_TICKS
-    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-        raise ValueError(f"{text!r} is no whole number of snapshots from {low} to {high}")
-    return int(text)
+    return parse_whole_number(text, low, high, "snapshots")
+
+
+def parse_whole_number(text: str, low: int, high: int, unit: str) -> int:
+    """A number in digits. Raises ``ValueError`` with what is allowed."""
+    # int() takes blanks, signs, underscores and other scripts' digits too, and refuses long ones with words of its own.
+    if text.isascii() and text.isdigit() and len(text) <= len(str(high)) and low <= int(text) <= high:
+        return int(text)
+    raise ValueError(f"{text!r} is no whole number of {unit} from {low} to {high}")
 
 
 def _parse_backend(text: str) -> str:

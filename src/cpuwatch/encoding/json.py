@@ -35,7 +35,7 @@ def decode(data: bytes | str) -> Snapshot:
     """
     try:
         return _DECODER.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise DecodeError(f"not the JSON of a cpuwatch snapshot: {error}") from error
 
 

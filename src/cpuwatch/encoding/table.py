@@ -25,7 +25,7 @@ def _summary(snapshot: Snapshot) -> tuple[str, ...]:
     load = " ".join(f"{value:.2f}" for value in machine.load_average or ())
     return (
         f"{printable(host.name)}  {snapshot.time:%Y-%m-%d %H:%M:%S} UTC  "
-        f"{snapshot.interval_seconds:.3f} s  {host.backend}  load {load or '-'}",
+        f"{snapshot.interval_seconds:.3f} s  {printable(host.backend)}  load {load or '-'}",
         f"machine {_percent(machine.cpu_percent)} % of {host.logical_cpus} CPUs: "
         f"user {_percent(machine.user_percent)}  system {_percent(machine.system_percent)}  "
         f"iowait {_percent(machine.iowait_percent)}  irq {_percent(machine.irq_percent)}  "
@@ -61,8 +61,8 @@ def _percent(value: float | None) -> str:
 
 
 def _time(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{minutes:.0f}:{rest:05.2f}"
+    minutes, hundredths = divmod(round(100 * seconds), 6000)
+    return f"{minutes}:{hundredths / 100:05.2f}"
 
 
 def printable(text: str) -> str:

@@ -12,8 +12,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def from_bytes(raw: bytes) -> str:
     r"""Decode UTF-8; a byte that is none is shown as ``\xNN``.
 
-    U+FFFD would make different names equal, surrogates (PEP 383) are no valid JSON: what is shown has to be both
-    readable and distinct.
+    U+FFFD would make different names equal, and surrogates (PEP 383) are no valid JSON. Backslashes stay as they
+    are, so a name that spells such an escape out looks like one that has the byte.
     """
     return raw.decode("utf-8", "backslashreplace")
 

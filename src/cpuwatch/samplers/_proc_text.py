@@ -13,6 +13,10 @@ from cpuwatch.samplers import _kernel_text
 __all__ = ["KernelStat", "ProcessStat", "parse_kernel_stat", "parse_load_average", "parse_process_stat"]
 
 
+_LEAST_FIELDS = 20
+"""After the name: up to the start time."""
+
+
 class ProcessStat(Struct, frozen=True, gc=False):
     """The fields of ``/proc/PID/stat`` that cpuwatch uses; times in ticks."""
 
@@ -46,6 +50,8 @@ def parse_process_stat(data: bytes) -> ProcessStat:
     end = data.rindex(b")")
     # From here field N of the man page is at N - 3; only as many are split off as are used.
     fields = data[end + 2 :].split(None, 20)
+    if len(fields) < _LEAST_FIELDS:
+        raise ValueError(f"only {len(fields)} fields after the name in {data[:80]!r}, of a process's stat")
     return ProcessStat(
         _kernel_text.from_bytes(data[start:end]),
         fields[0].decode("ascii"),
@@ -75,7 +81,7 @@ def parse_kernel_stat(data: bytes, tick_ns: int) -> KernelStat:
     if total is None:
         raise ValueError(f"no 'cpu' line at the start of /proc/stat, which begins {data[:40]!r}")
     forks = data.rfind(b"\nprocesses ")
-    return KernelStat(total, per_cpu, None if forks < 0 else int(data[forks + 11 :].split(None, 1)[0]))
+    return KernelStat(total, per_cpu, None if forks < 0 else int(data[forks + 11 :].split(b"\n", 1)[0]))
 
 
 def _cpu_times(ticks: list[bytes], tick_ns: int) -> CpuTimes:

@@ -66,6 +66,8 @@ class ProcessReader:
                 os.close(fd)
         except (FileNotFoundError, ProcessLookupError):
             return None
+        except ValueError as error:
+            raise OSError(errno.EBADMSG, str(error), directory) from error
 
     def _record(
         self,

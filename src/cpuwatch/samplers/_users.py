@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 
 __all__ = ["UserNames"]
@@ -10,7 +11,8 @@ __all__ = ["UserNames"]
 class UserNames:
     """A lookup with memory: passwd may be LDAP behind a slow line, and is not asked once a second.
 
-    A user who has no name is shown by his number.
+    A user who has no name is shown by his number. Raises ``OSError`` if the process has no file descriptor left to
+    look with.
     """
 
     def __init__(self) -> None:
@@ -27,4 +29,6 @@ def _name(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
+        # The C library gives the same answer when it could not open the file; that one must not be remembered.
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
         return str(uid)

@@ -67,14 +67,15 @@ async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 
 async def _on_unknown_path(request: Request, _: Exception) -> Response:
-    return _response(404, f"there is nothing at {request.url.path}")
+    return _response(request, 404, f"there is nothing at {request.url.path}")
 
 
-async def _on_crash(_: Request, __: Exception) -> Response:
+async def _on_crash(request: Request, _: Exception) -> Response:
     """A defect of ours. Starlette raises it again after this answer, so the server logs the traceback."""
-    return _response(500, "cpuwatch failed to answer this; its log says why")
+    return _response(request, 500, "cpuwatch failed to answer this; its log says why")
 
 
-def _response(status: int, detail: str) -> Response:
+def _response(request: Request, status: int, detail: str) -> Response:
     answer = problem(status, detail)
-    return Response(answer.body, answer.status, media_type="application/problem+json")
+    headers = {name.decode(): value.decode() for name, value in answer.headers}
+    return Response(b"" if request.method == "HEAD" else answer.body, answer.status, headers)

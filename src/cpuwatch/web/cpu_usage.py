@@ -36,9 +36,9 @@ def all_processes(scope: Scope) -> Answer:
 def one_process(scope: Scope) -> Answer:
     """The row of one process in the newest snapshot."""
     text = scope["path_params"]["pid"]
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _HIGHEST_PID):
-        return problem(400, f"{text!r} is no PID: that is a whole number from 1 to {_HIGHEST_PID}")
-    pid = int(text)
+    pid = _parse_pid(text)
+    if pid is None:
+        return problem(400, f"{text[:32]!r} is no PID: that is a whole number from 1 to {_HIGHEST_PID}")
     snapshot = live(scope).monitor.latest
     if snapshot is None:
         return _nothing_yet()
@@ -47,6 +47,13 @@ def one_process(scope: Scope) -> Answer:
         return problem(404, f"there was no process {pid} at {snapshot.time.isoformat()}")
     body = OneProcess(snapshot.sequence, snapshot.time, snapshot.interval_seconds, row)
     return Answer.of(encode(body), "application/json")
+
+
+def _parse_pid(text: str) -> int | None:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(_HIGHEST_PID))):
+        return None
+    pid = int(text)
+    return pid if 0 < pid <= _HIGHEST_PID else None
 
 
 def redirect(scope: Scope) -> Answer:

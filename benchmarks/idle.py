@@ -1,0 +1,65 @@
+"""What the server costs while nobody asks: ``python benchmarks/idle.py`` prints CPU and memory of its processes.
+
+Hypercorn's command is three processes: one that watches, multiprocessing's resource tracker, and the worker in which
+the app runs. ``cpuwatch serve`` is one. CPU comes from each one's CPU clock, memory from VmRSS in
+``/proc/PID/status``, in which pages that processes share count in each of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from processes import count_processes, forked
+from servers import Member, cpu_ns, free_port, members, serving
+
+_SETTLING_SECONDS = 3
+
+
+def resident_mb(pid: int) -> float:
+    """VmRSS, in units of 10**6 bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024 / 1e6
+
+
+def main() -> None:
+    """See the docstring of the module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--processes", type=int, default=100, help="make the machine have so many, if it has fewer")
+    options = parser.parse_args()
+
+    with ExitStack() as stack:
+        stack.enter_context(forked(max(0, options.processes - count_processes()), 0.05))
+        watched: list[tuple[str, Member]] = []
+        for name, command in (
+            ("hypercorn", ["hypercorn", "cpuwatch.web:app", "-b"]),
+            ("cpuwatch serve", ["cpuwatch", "serve", "--bind"]),
+        ):
+            port = free_port()
+            leader = stack.enter_context(serving([*command, f"127.0.0.1:{port}"], port, "/readyz"))
+            watched += [(name, member) for member in members(leader)]
+        time.sleep(_SETTLING_SECONDS)
+        processes = count_processes()
+        before = {member.pid: cpu_ns(member.pid) for _, member in watched}
+        started = time.monotonic()
+        time.sleep(options.seconds)
+        elapsed_ns = (time.monotonic() - started) * 1e9
+        rows = [
+            (name, member.role, 100 * (cpu_ns(member.pid) - before[member.pid]) / elapsed_ns, resident_mb(member.pid))
+            for name, member in watched
+        ]
+
+    print(f"{processes} processes, nobody asking, {options.seconds:g} s\n")
+    print("| server | process | CPU, % of one core | RSS, MB |\n| --- | --- | ---: | ---: |")
+    for name, role, percent, megabytes in rows:
+        print(f"| {name} | {role} | {percent:.3f} | {megabytes:.1f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Thousands of processes to look at, made in seconds and gone without a trace."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import nursery
+
+__all__ = ["count_processes", "forked"]
+
+_ENDING_SECONDS = 60
+
+
+@contextmanager
+def forked(count: int, active_share: float = 0.0, *, pause: float = 0.2, spin: float = 0.0002) -> Iterator[None]:
+    """``count`` processes, all settled, for the time of the block.
+
+    Most are blocked in a read; ``active_share`` of them spin for ``spin`` seconds of CPU after each ``pause``, so
+    that each one's clock moves in every second. The default spin is short: 250 active ones that spin for 1 ms
+    burn more than a whole core, which is then missing to what is measured.
+
+    All of them read from one pipe and end when its only writer, which is this process, closes it: at the end of
+    the block, or when this process dies of anything. Raises ``RuntimeError`` if the system refuses so many.
+    """
+    if count == 0:
+        yield
+        return
+    script = [sys.executable, "-I", "-S", nursery.__file__]
+    with subprocess.Popen(
+        [*script, str(count), str(active_share), str(pause), str(spin)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        # Ctrl-C is for this process; the others learn of it when it closes the pipe.
+        start_new_session=True,
+    ) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        try:
+            _wait_until_ready(parent.stdout, count)
+            yield
+        finally:
+            parent.stdin.close()
+            try:
+                parent.wait(_ENDING_SECONDS)
+            except BaseException:
+                # Stuck, or a second Ctrl-C.
+                os.killpg(parent.pid, signal.SIGKILL)
+                raise
+
+
+def _wait_until_ready(signs: IO[bytes], count: int) -> None:
+    ready = 0
+    while ready < count:
+        data = os.read(signs.fileno(), 65_536)
+        if not data or nursery.FAILED in data:
+            reason = data.partition(nursery.FAILED)[2].decode(errors="replace").partition("\n")[0]
+            raise RuntimeError(f"{ready} of {count} processes could be made: {reason or 'their parent ended'}")
+        ready += data.count(nursery.READY)
+
+
+def count_processes() -> int:
+    """How many processes this machine has now."""
+    return sum(entry.name.isdigit() for entry in Path("/proc").iterdir())

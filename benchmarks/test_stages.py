@@ -1,0 +1,132 @@
+"""Each stage of a tick by itself: ``pytest benchmarks/test_stages.py``.
+
+What asks the kernel works on this machine and a thousand idle processes more; what is pure, on readings of 5,000
+made-up processes of which every twentieth ran.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from processes import forked
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from cpuwatch import CpuTimes, Host, MachineTimes, ProcessTimes, Reading, decode, encode, usage
+from cpuwatch.samplers import _cpu_clock
+from cpuwatch.samplers._proc_text import parse_kernel_stat, parse_process_stat
+from cpuwatch.samplers._process_reader import Instant, ProcessReader
+from cpuwatch.samplers.procfs import ProcfsSampler
+
+REAL_PROCESSES = 1000
+MADE_UP_PROCESSES = 5000
+ACTIVE_EVERY = 20
+SECOND_NS = 1_000_000_000
+TICK_NS = SECOND_NS // os.sysconf("SC_CLK_TCK")
+TIME = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def sampler() -> Iterator[ProcfsSampler]:
+    """A sampler that knows the thousand processes already."""
+    with forked(REAL_PROCESSES):
+        opened = ProcfsSampler()
+        opened.read()
+        yield opened
+        opened.close()
+
+
+def _process(pid: int, cpu_ns: int) -> ProcessTimes:
+    return ProcessTimes(
+        pid=pid,
+        key=f"{pid}-{pid}",
+        start_ns=pid * TICK_NS,
+        start_time=TIME,
+        first_seen=TIME,
+        ppid=1,
+        name=f"worker-{pid}",
+        user="somebody",
+        state="S",
+        threads=1,
+        cpu_ns=cpu_ns,
+        user_ns=cpu_ns // 2,
+        system_ns=cpu_ns // 3,
+        children_ns=0,
+    )
+
+
+def _reading(processes: dict[int, ProcessTimes], second: int) -> Reading:
+    cpu = CpuTimes(second * SECOND_NS // 2, second * SECOND_NS // 4, second * SECOND_NS // 4)
+    return Reading(
+        time=TIME,
+        monotonic_ns=second * SECOND_NS,
+        uptime_ns=second * SECOND_NS,
+        sweep_ns=10_000_000,
+        host=Host("made-up", "boot", 2, "scripted", 1e-9),
+        machine=MachineTimes(cpu, {0: cpu, 1: cpu}, (0.1, 0.2, 0.3)),
+        processes=processes,
+    )
+
+
+@pytest.fixture(scope="module")
+def readings() -> tuple[Reading, Reading]:
+    """Two that follow each other; as from a sampler, what did not run is the same object in both."""
+    before = {pid: _process(pid, SECOND_NS + pid) for pid in range(1, MADE_UP_PROCESSES + 1)}
+    after = {
+        pid: replace(record, cpu_ns=record.cpu_ns + 1_000_000) if pid % ACTIVE_EVERY == 0 else record
+        for pid, record in before.items()
+    }
+    return _reading(before, 3600), _reading(after, 3601)
+
+
+def test_list(benchmark: BenchmarkFixture, sampler: ProcfsSampler) -> None:
+    # The stage has no public name; a tick is made of it in every second in which something was forked.
+    pids = benchmark(sampler._list_pids)  # noqa: SLF001
+    assert len(pids) > REAL_PROCESSES
+
+
+@pytest.mark.usefixtures("sampler")
+def test_clocks(benchmark: BenchmarkFixture) -> None:
+    clock_ids = [_cpu_clock.clock_id(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    clocks = benchmark(_cpu_clock.read_all, clock_ids)
+    assert len(clocks) > REAL_PROCESSES
+
+
+def test_parse_a_process(benchmark: BenchmarkFixture) -> None:
+    data = Path("/proc/self/stat").read_bytes()
+    assert benchmark(parse_process_stat, data).state == "R"
+
+
+def test_parse_the_machine(benchmark: BenchmarkFixture) -> None:
+    data = Path("/proc/stat").read_bytes()
+    assert benchmark(parse_kernel_stat, data, TICK_NS).forks
+
+
+def test_read_a_process(benchmark: BenchmarkFixture) -> None:
+    reader = ProcessReader(Path("/proc"), TICK_NS)
+    pid = os.getpid()
+    instant = Instant(datetime.now(UTC), time.monotonic_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+    known = reader.read(pid, 0, None, instant)
+    assert benchmark(reader.read, pid, time.process_time_ns(), known, instant).pid == pid
+
+
+def test_read_all_again(benchmark: BenchmarkFixture, sampler: ProcfsSampler) -> None:
+    assert len(benchmark(sampler.read).processes) > REAL_PROCESSES
+
+
+def test_usage(benchmark: BenchmarkFixture, readings: tuple[Reading, Reading]) -> None:
+    assert len(benchmark(usage, *readings).processes) == MADE_UP_PROCESSES
+
+
+def test_encode(benchmark: BenchmarkFixture, readings: tuple[Reading, Reading]) -> None:
+    assert benchmark(encode, usage(*readings)).startswith(b'{"sequence":1,')
+
+
+def test_decode(benchmark: BenchmarkFixture, readings: tuple[Reading, Reading]) -> None:
+    snapshot = usage(*readings)
+    assert benchmark(decode, encode(snapshot)) == snapshot

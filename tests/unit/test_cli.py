@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from readings import SECOND, snapshot
+
+from cpuwatch import Snapshot, decode
+from cpuwatch.cli import main
+from cpuwatch.errors import SamplerUnavailableError
+from cpuwatch.server import parse_bind
+from cpuwatch.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is set where the tests run is not what they are about."""
+    for variable in list(os.environ):
+        if variable.startswith("CPUWATCH_"):
+            monkeypatch.delenv(variable)
+
+
+@pytest.fixture
+def sampled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
+    """The interval and backend of each sampling, which takes no time here."""
+    calls: list[tuple[float, str]] = []
+
+    def sample(interval: float, backend: str) -> Snapshot:
+        calls.append((interval, backend))
+        return snapshot(*((pid, pid * 1_000_000) for pid in range(1, 31)))
+
+    monkeypatch.setattr("cpuwatch.cli.sample", sample)
+    return calls
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, str]]:
+    calls: list[tuple[Settings, str]] = []
+    monkeypatch.setattr("cpuwatch.cli.serve", lambda settings, bind: calls.append((settings, bind)))
+    return calls
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "COMMAND"),
+        (["nope"], "nope"),
+        (["--nope", "sample"], "--nope"),
+        (["sample", "extra"], "extra"),
+        (["sample", "--nope"], "--nope"),
+        # An abbreviation that works today is a flag that cannot be added tomorrow.
+        (["sample", "--inter", "1"], "--inter"),
+        (["sample", "--interval"], "--interval"),
+        (["sample", "--interval", "0"], "from 0.05 to 3600"),
+        (["sample", "--interval", "soon"], "'soon'"),
+        (["sample", "--top", "0"], "'0' is no whole number of processes from 1 to 4194304"),
+        (["sample", "--top", "-1"], "--top"),
+        (["sample", "--top", "1.5"], "'1.5'"),
+        (["sample", "--bind", ":80"], "--bind"),
+        (["serve", "--bind", "nonsense"], "HOST:PORT"),
+        (["serve", "--history", "0"], "from 1 to 86400"),
+        (["serve", "--json"], "--json"),
+    ],
+)
+def test_a_mistake_in_the_command_is_answered_in_one_line(
+    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    assert line.startswith("cpuwatch")
+    assert named in line
+    assert "--help" in line
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"), [("CPUWATCH_INTERVAL", "never"), ("CPUWATCH_TYPO", "1"), ("CPUWATCH_HISTORY", "-1")]
+)
+@pytest.mark.parametrize("command", ["sample", "serve"])
+@pytest.mark.usefixtures("sampled", "served")
+def test_a_mistake_in_the_environment_is_answered_in_one_line(
+    command: str, variable: str, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(variable, text)
+    assert main([command]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"cpuwatch: {variable}: ")
+
+
+def test_a_backend_that_there_is_not_is_a_mistake_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "--backend", "prokfs"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "'prokfs'" in line
+    assert "procfs, psutil" in line
+
+
+# Failures
+
+
+def test_a_backend_that_cannot_work_here_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def sample(_: float, __: str) -> Snapshot:
+        raise SamplerUnavailableError("/proc is no /proc of Linux")
+
+    monkeypatch.setattr("cpuwatch.cli.sample", sample)
+    assert main(["sample"]) == 1
+    assert capsys.readouterr().err == "cpuwatch: /proc is no /proc of Linux\n"
+
+
+def test_a_place_that_cannot_be_listened_on_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def serve(_: Settings, __: str) -> None:
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+    monkeypatch.setattr("cpuwatch.cli.serve", serve)
+    assert main(["serve", "--bind", "localhost:8845"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "cpuwatch: cannot listen on localhost:8845: Address already in use"
+
+
+def test_an_interrupt_ends_with_the_code_that_shells_expect(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sample(_: float, __: str) -> Snapshot:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cpuwatch.cli.sample", sample)
+    assert main(["sample"]) == 128 + 2
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "cpuwatch", "sample", "--interval", "0.05", "--json"],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# sample
+
+
+def test_by_default_the_twenty_busiest_are_shown_in_a_table(
+    sampled: list[tuple[float, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sample"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    rows = out.splitlines()[5:]
+    assert [int(row.split()[0]) for row in rows] == list(range(30, 10, -1))
+    assert sampled == [(1.0, "auto")]
+
+
+def test_json_holds_all_processes_in_one_line(
+    sampled: list[tuple[float, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sample", "--json", "--interval", "0.25", "--backend", "psutil"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    assert len(json.loads(out)["processes"]) == 30
+    assert len(decode(out).processes) == 30
+    assert sampled == [(0.25, "psutil")]
+
+
+@pytest.mark.usefixtures("sampled")
+def test_the_busiest_can_be_chosen_in_both_forms(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "--json", "--top", "2"]) == 0
+    assert [row["pid"] for row in json.loads(capsys.readouterr().out)["processes"]] == [30, 29]
+    assert main(["sample", "--top", "2"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 5 + 2
+
+
+def test_a_flag_stands_over_the_environment_and_the_environment_over_the_default(
+    sampled: list[tuple[float, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CPUWATCH_INTERVAL", "5")
+    monkeypatch.setenv("CPUWATCH_BACKEND", "psutil")
+    assert main(["sample", "--interval", "2"]) == 0
+    assert main(["sample", "--backend", "procfs"]) == 0
+    assert sampled == [(2.0, "psutil"), (5.0, "procfs")]
+
+
+# serve
+
+
+def test_serving_is_on_this_machine_alone_unless_told_otherwise(served: list[tuple[Settings, str]]) -> None:
+    assert main(["serve"]) == 0
+    assert served == [(Settings(), "127.0.0.1:8845")]
+
+
+def test_serving_takes_all_settings_from_flags(served: list[tuple[Settings, str]]) -> None:
+    arguments = ["--bind", "[::]:80", "--interval", "2", "--history", "30", "--backend", "psutil"]
+    assert main(["serve", *arguments]) == 0
+    assert served == [(Settings(2.0, 30, "psutil"), "[::]:80")]
+
+
+def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"cpuwatch {version('cpuwatch')}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["sample", "--help"], ["serve", "--help"]])
+def test_help_goes_to_the_standard_output(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("usage: cpuwatch")
+    assert err == ""
+
+
+# parse_bind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("127.0.0.1:8845", "localhost:1", ":8845", "[::1]:8845", "[::]:0", "host-1.example.org:65535"),
+        *("unix:/run/cpuwatch.sock", "unix:a b", "fd://3"),
+    ],
+)
+def test_a_place_to_listen_is_taken_as_it_is(text: str) -> None:
+    assert parse_bind(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "8845", "localhost", "localhost:", "localhost:http", "localhost:65536", "localhost:-1", "::1:8845"),
+        *("[::1]", "[::1", "[x]:1", "a b:1", "a/b:1", "http://localhost:1", "unix:", "fd://", "fd://x", "h:1\n", "h:٣"),
+    ],
+)
+def test_what_is_no_place_to_listen_is_refused_with_what_would_be_one(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{text!r} is no HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N")):
+        parse_bind(text)
+
+
+@given(st.ip_addresses(v=4).map(str) | st.ip_addresses(v=6).map("[{}]".format), st.integers(0, 65_535))
+def test_every_address_and_port_is_a_place_to_listen(address: str, port: int) -> None:
+    assert parse_bind(f"{address}:{port}") == f"{address}:{port}"
+
+
+@given(st.integers(65_536, 10**9))
+def test_no_port_beyond_the_highest_is_taken(port: int) -> None:
+    with pytest.raises(ValueError, match="is no HOST:PORT"):
+        parse_bind(f"localhost:{port}")
+
+
+def test_one_second_of_work_reads_as_such(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cpuwatch.cli.sample", lambda _, __: snapshot((7, SECOND)))
+    main(["sample"])
+    assert capsys.readouterr().out.splitlines()[-1].split()[3] == "100.0"

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    """What a fresh interpreter says: this one has loaded all that the tests need."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_importing_cpuwatch_loads_no_optional_or_heavy_part() -> None:
+    done = run("import sys, cpuwatch; print(*sys.modules)")
+    assert done.returncode == 0, done.stderr
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "cpuwatch" in loaded
+    assert not loaded & {"psutil", "starlette", "hypercorn", "h11", "httpx", "asyncio", "anyio", "argparse"}
+
+
+def test_opening_procfs_does_not_load_psutil() -> None:
+    done = run("import sys, cpuwatch; cpuwatch.open_sampler('procfs').close(); print('psutil' in sys.modules)")
+    assert done.stdout.strip() == "False", done.stderr
+
+
+def test_every_public_name_is_there() -> None:
+    done = run("import cpuwatch; print([name for name in cpuwatch.__all__ if not hasattr(cpuwatch, name)])")
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_web_part_without_starlette_says_in_one_line_what_to_install() -> None:
+    done = run(
+        "import sys; sys.modules['starlette'] = None\n"
+        "from cpuwatch.errors import MissingExtraError\n"
+        "try:\n    import cpuwatch.web\n"
+        "except ImportError as error:\n    print(isinstance(error, MissingExtraError), error)\n"
+    )
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("True ")
+    assert "pip install 'cpuwatch[web]'" in line
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("missing", ["starlette", "hypercorn"])
+def test_serve_without_its_packages_fails_in_one_line(missing: str) -> None:
+    done = run(
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from cpuwatch.cli import main\n"
+        "sys.exit(main(['serve', '--bind', '127.0.0.1:0']))"
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("cpuwatch: ")
+    assert "pip install 'cpuwatch[web]'" in line
+
+
+def test_the_command_line_can_sample_without_the_web_packages() -> None:
+    done = run(
+        "import sys; sys.modules['starlette'] = sys.modules['hypercorn'] = None\n"
+        "from cpuwatch.cli import main\n"
+        "sys.exit(main(['sample', '--interval', '0.05', '--json']))"
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator, ValidationError
+from msgspec.structs import replace
+from readings import HOSTILE_NAMES, SECOND, process, reading, snapshot
+from strategies import Pair, broken_texts, pairs, process_rows, snapshots
+
+from cpuwatch import CpuwatchError, ProcessUsage, Snapshot, decode, encode, usage
+from cpuwatch.errors import DecodeError
+
+SCHEMA = Draft202012Validator(msgspec.json.schema(Snapshot))
+
+
+def parts(value: Any) -> Any:
+    """What the standard library would have to decode: structs as objects, times as the text of RFC 3339."""
+    return msgspec.to_builtins(value)
+
+
+@given(snapshots())
+def test_what_is_decoded_is_what_was_encoded(original: Snapshot) -> None:
+    assert decode(encode(original)) == original
+
+
+@given(pairs())
+def test_what_usage_computes_comes_back_to_the_last_digit(pair: Pair) -> None:
+    original = usage(pair.earlier, pair.later)
+    assert decode(encode(original)) == original
+
+
+@given(snapshots())
+def test_another_decoder_reads_the_same_values(original: Snapshot) -> None:
+    decoded = json.loads(encode(original).decode())
+    assert decoded == json.loads(json.dumps(parts(original)))
+    assert decoded["sequence"] == original.sequence
+    assert [row["name"] for row in decoded["processes"]] == [row.name for row in original.processes]
+    assert [row["cpu_percent"] for row in decoded["processes"]] == [row.cpu_percent for row in original.processes]
+
+
+@given(snapshots())
+def test_the_json_follows_the_published_schema(original: Snapshot) -> None:
+    SCHEMA.validate(json.loads(encode(original)))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda it: it.pop("sequence"),
+        lambda it: it.update(sequence="1"),
+        lambda it: it["host"].pop("boot_id"),
+        lambda it: it["processes"][0].update(cpu_percent="50"),
+        lambda it: it["processes"][0].pop("key"),
+    ],
+)
+def test_the_schema_and_the_decoder_refuse_what_is_no_snapshot(damage: Any) -> None:
+    tree = json.loads(encode(snapshot((10, SECOND))))
+    damage(tree)
+    with pytest.raises(ValidationError):
+        SCHEMA.validate(tree)
+    with pytest.raises(DecodeError):
+        decode(json.dumps(tree))
+
+
+def test_the_field_names_on_the_wire_are_those_that_were_promised() -> None:
+    tree = json.loads(encode(snapshot((10, SECOND))))
+    assert set(tree) >= {
+        *("sequence", "time", "interval_seconds", "sweep_seconds", "host", "machine", "attribution", "processes"),
+        "exited",
+    }
+    assert set(tree["host"]) >= {"name", "boot_id", "logical_cpus", "backend", "clock_resolution_seconds"}
+    assert set(tree["machine"]) >= {
+        *("cpu_percent", "user_percent", "system_percent", "iowait_percent", "irq_percent", "steal_percent"),
+        *("per_cpu_percent", "load_average"),
+    }
+    assert set(tree["attribution"]) >= {"processes_percent", "exited_percent", "unattributed_percent"}
+    assert set(tree["processes"][0]) >= {
+        *("pid", "start_time", "key", "ppid", "name", "user", "state", "threads", "cpu_percent", "machine_percent"),
+        *("user_percent", "system_percent", "children_percent", "cpu_seconds", "first_seen"),
+    }
+
+
+def test_times_are_rfc_3339_in_utc_with_microseconds() -> None:
+    earlier, later = reading(), reading(at_ns=101 * SECOND + 250_000_000)
+    assert json.loads(encode(usage(earlier, later)))["time"] == "2026-01-01T00:01:41.250000Z"
+
+
+def test_what_is_unknown_is_null() -> None:
+    found = usage(reading(), reading(process(cpu_ns=SECOND), at_ns=101 * SECOND))
+    (row,) = json.loads(encode(found))["processes"]
+    assert row["cpu_percent"] is None
+    assert row["machine_percent"] is None
+
+
+@given(snapshots(broken_texts))
+def test_no_surrogate_gets_on_the_wire(original: Snapshot) -> None:
+    data = encode(original)
+    text = data.decode()
+    assert r"\ud8" not in text.replace(r"\\", "")
+    decoded = decode(data)
+    # Only text has changed: numbers, times and structure are as they were.
+    assert [replace(row, name="", key="", user=None) for row in decoded.processes] == [
+        replace(row, name="", key="", user=None) for row in original.processes
+    ]
+    assert decoded.machine == original.machine
+    assert decoded.attribution == original.attribution
+
+
+def test_a_byte_that_a_library_smuggled_in_is_shown_by_its_number() -> None:
+    plain = snapshot((10, SECOND))
+    (row,) = plain.processes
+    broken = replace(plain, processes=[replace(row, name="caf\udce9")])
+    assert decode(encode(broken)).processes[0].name == r"caf\xe9"
+
+
+def test_reasons_of_failure_are_cleaned_too() -> None:
+    found = usage(reading(), reading(at_ns=101 * SECOND, unreadable={"E\udcff": 1}))
+    assert decode(encode(found)).sampling.unreadable == {r"E\xff": 1}
+
+
+@pytest.mark.parametrize("raw", HOSTILE_NAMES)
+def test_a_hostile_name_comes_out_of_another_decoder_as_it_went_in(raw: bytes) -> None:
+    name = raw.decode("utf-8", "backslashreplace")
+    found = usage(reading(process(name=name)), reading(process(name=name), at_ns=101 * SECOND))
+    assert json.loads(encode(found))["processes"][0]["name"] == name
+
+
+@given(process_rows())
+def test_a_part_of_a_snapshot_can_be_encoded_alone(row: ProcessUsage) -> None:
+    assert json.loads(encode(row)) == json.loads(json.dumps(parts(row)))
+
+
+def test_fields_that_are_not_known_are_passed_over() -> None:
+    original = snapshot((10, SECOND))
+    tree = json.loads(encode(original))
+    tree["weather"] = tree["host"]["weather"] = tree["processes"][0]["weather"] = {"rain": [1, 2, 3]}
+    assert decode(json.dumps(tree)) == original
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"null", b"[]", b"\xff", b'"\xff"', "{}", b"{}\n{}"])
+def test_what_is_no_snapshot_is_refused_in_the_tree_of_errors(data: bytes | str) -> None:
+    with pytest.raises(DecodeError, match="not the JSON of a cpuwatch snapshot"):
+        decode(data)
+    assert issubclass(DecodeError, CpuwatchError)
+
+
+def test_a_name_that_is_no_utf8_is_refused_like_anything_else() -> None:
+    data = encode(snapshot((10, SECOND))).replace(b'"work"', b'"w\xffrk"')
+    with pytest.raises(DecodeError):
+        decode(data)
+
+
+def test_a_refusal_names_the_place() -> None:
+    tree = json.loads(encode(snapshot((10, SECOND))))
+    tree["processes"][0]["pid"] = "ten"
+    with pytest.raises(DecodeError, match=r"processes\[0\]\.pid"):
+        decode(json.dumps(tree))
+
+
+@given(st.binary(max_size=200))
+def test_whatever_the_bytes_are_decoding_fails_in_one_way(data: bytes) -> None:
+    with pytest.raises(DecodeError):
+        decode(data)
+
+
+def test_text_and_bytes_are_the_same_to_the_decoder() -> None:
+    original = snapshot((10, SECOND))
+    assert decode(encode(original).decode()) == original

@@ -1,0 +1,468 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from readings import SECOND, process, reading
+
+from cpuwatch import Health, Monitor, Reading, ScriptedSampler, Snapshot
+from cpuwatch.errors import MonitorClosedError, UnknownSamplerError
+from cpuwatch.monitor import next_deadline
+
+TICK = 0.001
+"""Seconds between ticks: short, so that a test need not wait; no test counts on how many fit in a time."""
+
+PATIENCE = 30.0
+"""Seconds until a test gives up on what is sure to come."""
+
+
+def nth(number: int) -> Reading:
+    return reading(process(cpu_ns=number * SECOND // 2), at_ns=(100 + number) * SECOND)
+
+
+class Gate:
+    """A script whose readings come as fast as they are let through: ``let(2)`` makes two."""
+
+    def __init__(self) -> None:
+        self._permits = threading.Semaphore(0)
+        self.sampler = ScriptedSampler(self._script())
+
+    def let(self, readings: int) -> None:
+        self._permits.release(readings)
+
+    def _script(self) -> Iterator[Reading]:
+        for number in count():
+            assert self._permits.acquire(timeout=PATIENCE)
+            yield nth(number)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    made = Gate()
+    yield made
+    # The thread of a monitor that is still at the gate has to get through it to end.
+    made.let(1000)
+
+
+def until(monitor: Monitor, sequence: int) -> Snapshot:
+    """The snapshot of this sequence, when it has come and is the newest that can be."""
+    found = monitor.wait(after=sequence - 1, timeout=PATIENCE)
+    assert found is not None
+    assert found.sequence == sequence
+    return found
+
+
+def until_newest(monitor: Monitor, sequence: int) -> Snapshot:
+    """The same as :func:`until` when those before may still be on their way."""
+    found = monitor.latest
+    while found is None or found.sequence < sequence:
+        found = monitor.wait(after=0 if found is None else found.sequence, timeout=PATIENCE)
+        assert found is not None
+    return found
+
+
+def close(monitor: Monitor, gate: Gate) -> None:
+    gate.let(1000)
+    monitor.close()
+
+
+# Deadlines
+
+
+@given(st.integers(0, 2**62), st.integers(1, 2**42), st.integers(0, 2**62))
+def test_the_next_deadline_is_the_first_of_the_grid_that_is_yet_to_come(start: int, interval: int, passed: int) -> None:
+    now = start + passed
+    deadline = next_deadline(start, interval, now)
+    assert deadline > now
+    assert deadline - interval <= now
+    assert (deadline - start) % interval == 0
+
+
+@given(st.integers(0, 2**62), st.integers(1, 2**42), st.integers(0, 2**20), st.data())
+def test_lateness_below_an_interval_moves_no_deadline(
+    start: int, interval: int, ticks: int, data: st.DataObject
+) -> None:
+    due = start + ticks * interval
+    late = data.draw(st.integers(0, interval - 1))
+    assert next_deadline(start, interval, due + late) == due + interval
+
+
+def test_deadlines_that_were_slept_through_are_left_out() -> None:
+    assert next_deadline(1000, 10, 1037) == 1040
+
+
+# Life
+
+
+@pytest.mark.parametrize("interval", [0, -1, float("nan"), float("inf")])
+def test_an_interval_that_is_no_time_is_refused(interval: float) -> None:
+    with pytest.raises(ValueError, match=r"interval is .*above 0"):
+        Monitor(interval)
+
+
+@pytest.mark.parametrize("history", [0, -1])
+def test_a_history_of_nothing_is_refused(history: int) -> None:
+    with pytest.raises(ValueError, match=r"history is .*at least 1"):
+        Monitor(history=history)
+
+
+def test_a_backend_that_there_is_not_stops_the_start() -> None:
+    with pytest.raises(UnknownSamplerError):
+        Monitor(sampler="prokfs").start()
+
+
+def test_a_monitor_that_was_not_started_knows_nothing_and_waits_in_vain() -> None:
+    monitor = Monitor(sampler=ScriptedSampler([]))
+    assert (monitor.latest, monitor.history, monitor.age_seconds) == (None, [], None)
+    assert monitor.health == Health()
+    assert monitor.wait(timeout=0) is None
+    assert asyncio.run(monitor.wait_async(timeout=0)) is None
+    monitor.close()
+
+
+def test_the_end_of_the_block_closes_the_sampler_and_keeps_the_snapshots(gate: Gate) -> None:
+    gate.let(3)
+    with Monitor(TICK, sampler=gate.sampler) as monitor:
+        until(monitor, 2)
+        gate.let(1000)
+    assert gate.sampler.closed
+    assert monitor.latest is monitor.history[-1]
+    assert monitor.latest is not None
+
+
+def test_a_monitor_is_started_once_however_often_it_is_asked(gate: Gate) -> None:
+    monitor = Monitor(TICK, sampler=gate.sampler)
+
+    def threads() -> int:
+        return sum(thread.name == "cpuwatch-monitor" for thread in threading.enumerate())
+
+    before = threads()
+    assert monitor.start() is monitor
+    assert monitor.start() is monitor
+    assert threads() == before + 1
+    close(monitor, gate)
+    assert threads() == before
+
+
+def test_a_closed_monitor_cannot_be_started_again_nor_closed_in_vain(gate: Gate) -> None:
+    monitor = Monitor(TICK, sampler=gate.sampler)
+    close(monitor.start(), gate)
+    monitor.close()
+    with pytest.raises(MonitorClosedError):
+        monitor.start()
+
+
+def test_the_interval_can_be_asked_for() -> None:
+    assert Monitor(0.25).interval_seconds == 0.25
+
+
+# Looking
+
+
+def test_each_reading_but_the_first_makes_a_snapshot_of_what_moved_since(gate: Gate) -> None:
+    gate.let(1)
+    with Monitor(TICK, sampler=gate.sampler) as monitor:
+        assert monitor.wait(timeout=0) is None
+        for sequence in range(1, 5):
+            gate.let(1)
+            found = until(monitor, sequence)
+            assert found.interval_seconds == 1.0
+            assert [row.cpu_percent for row in found.processes] == [50.0]
+            assert monitor.latest is found
+        gate.let(1000)
+
+
+def test_the_history_holds_the_last_snapshots_oldest_first(gate: Gate) -> None:
+    gate.let(6)
+    with Monitor(TICK, history=3, sampler=gate.sampler) as monitor:
+        found = until_newest(monitor, 5)
+        kept = monitor.history
+        assert [one.sequence for one in kept] == [3, 4, 5]
+        assert kept[-1] is found
+        kept.clear()
+        assert len(monitor.history) == 3
+        gate.let(1000)
+
+
+def test_the_age_is_that_of_the_newest_reading() -> None:
+    with Monitor(TICK, sampler=ScriptedSampler([nth(0), nth(1)])) as monitor:
+        until(monitor, 1)
+        age_seconds = monitor.age_seconds
+    assert age_seconds is not None
+    assert age_seconds == pytest.approx(time.monotonic() - 101, abs=PATIENCE)
+
+
+def test_a_snapshot_says_how_late_it_was_and_what_could_not_be_read() -> None:
+    script = [reading(), reading(at_ns=101 * SECOND, unreadable={"EACCES": 3})]
+    with Monitor(TICK, sampler=ScriptedSampler(script)) as monitor:
+        sampling = until(monitor, 1).sampling
+    assert sampling.lateness_seconds is not None
+    assert sampling.lateness_seconds >= 0
+    assert sampling.unreadable == {"EACCES": 3}
+
+
+def test_ticks_that_went_by_during_a_slow_reading_are_counted_as_missed() -> None:
+    def slow() -> Iterator[Reading]:
+        yield nth(0)
+        yield nth(1)
+        end = time.monotonic() + 10 * TICK
+        while time.monotonic() < end:
+            threading.Event().wait(TICK)
+        yield nth(2)
+        yield nth(3)
+
+    with Monitor(TICK, sampler=ScriptedSampler(slow())) as monitor:
+        found = until_newest(monitor, 3)
+    assert found.sampling.missed_ticks >= 8
+
+
+# Failures
+
+
+def test_a_tick_that_fails_is_counted_and_the_next_spans_the_gap(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "cpuwatch.monitor")
+    gate = threading.Event()
+
+    def script() -> Iterator[Reading | Exception]:
+        yield nth(0)
+        yield RuntimeError("the cable was pulled")
+        assert gate.wait(PATIENCE)
+        yield nth(2)
+        assert gate.wait(PATIENCE)
+
+    with Monitor(TICK, sampler=ScriptedSampler(script())) as monitor:
+        gate.set()
+        found = until(monitor, 1)
+    assert found.interval_seconds == 2.0
+    assert found.sampling.failed_ticks == 1
+    assert "RuntimeError: the cable was pulled" in caplog.text
+    assert "sampling works again" in caplog.text
+
+
+class Failing(ScriptedSampler):
+    """After the script, each reading fails in the same way; ``thrice`` is set when a third one is asked for."""
+
+    def __init__(self, script: list[Reading | Exception]) -> None:
+        super().__init__(script)
+        self.thrice = threading.Event()
+        self._failures = 0
+
+    def read(self) -> Reading:
+        try:
+            return super().read()
+        except Exception:
+            self._failures += 1
+            if self._failures >= 3:
+                self.thrice.set()
+            raise
+
+
+def test_a_lasting_failure_is_logged_once_and_shown_while_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
+    failing = Failing([])
+    with Monitor(TICK, sampler=failing) as monitor:
+        assert failing.thrice.wait(PATIENCE)
+        health = monitor.health
+    assert health.failed_ticks >= 2
+    assert health.failure == "ScriptEndedError: the script ended after 0 readings"
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert monitor.latest is None
+
+
+def test_a_failure_is_shown_no_more_once_a_tick_worked() -> None:
+    def script() -> Iterator[Reading | Exception]:
+        yield RuntimeError("not yet")
+        yield from (nth(0), nth(1), nth(2))
+        assert done.wait(PATIENCE)
+
+    done = threading.Event()
+    with Monitor(TICK, sampler=ScriptedSampler(script())) as monitor:
+        until_newest(monitor, 2)
+        health = monitor.health
+        done.set()
+    assert (health.failed_ticks, health.failure) == (1, None)
+
+
+# Waiting
+
+
+def test_a_snapshot_that_is_there_already_is_not_waited_for(gate: Gate) -> None:
+    gate.let(2)
+    with Monitor(TICK, sampler=gate.sampler) as monitor:
+        first = until(monitor, 1)
+        assert monitor.wait(after=0, timeout=0) is first
+        assert monitor.wait(after=1, timeout=0) is None
+        assert monitor.wait(timeout=0) is None
+        assert asyncio.run(monitor.wait_async(after=0, timeout=0)) is first
+        assert asyncio.run(monitor.wait_async(timeout=0.001)) is None
+        gate.let(1000)
+
+
+def test_whoever_waits_gets_the_next_snapshot(gate: Gate) -> None:
+    gate.let(2)
+    with Monitor(TICK, sampler=gate.sampler) as monitor:
+        until(monitor, 1)
+
+        async def two_wait() -> list[Snapshot | None]:
+            waiting = [asyncio.create_task(monitor.wait_async(after=1, timeout=PATIENCE)) for _ in range(2)]
+            await asyncio.sleep(0)
+            gate.let(1)
+            return await asyncio.gather(*waiting)
+
+        found = asyncio.run(two_wait())
+        assert [one.sequence for one in found if one is not None] == [2, 2]
+        gate.let(1000)
+
+
+def test_closing_wakes_all_who_wait(gate: Gate) -> None:
+    monitor = Monitor(TICK, sampler=gate.sampler).start()
+    found: list[Snapshot | None] = []
+    waiter = threading.Thread(target=lambda: found.append(monitor.wait(after=10**9)), daemon=True)
+    waiter.start()
+
+    async def wait_and_close() -> Snapshot | None:
+        waiting = asyncio.create_task(monitor.wait_async(after=10**9))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(close, monitor, gate)
+        return await asyncio.wait_for(waiting, PATIENCE)
+
+    assert asyncio.run(wait_and_close()) is None
+    waiter.join(PATIENCE)
+    assert not waiter.is_alive()
+    assert found == [None]
+
+
+def test_a_waiter_that_gives_up_leaves_nothing_behind(gate: Gate) -> None:
+    gate.let(2)
+    with Monitor(TICK, sampler=gate.sampler) as monitor:
+        until(monitor, 1)
+
+        async def give_up() -> None:
+            waiting = asyncio.create_task(monitor.wait_async())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+
+        asyncio.run(give_up())
+        assert not monitor._listeners
+        gate.let(1)
+        until(monitor, 2)
+        gate.let(1000)
+
+
+def test_iterating_gives_the_newest_to_a_slow_reader_and_each_one_once(gate: Gate) -> None:
+    gate.let(1)
+    with Monitor(TICK, sampler=gate.sampler) as monitor:
+        snapshots = iter(monitor)
+        gate.let(1)
+        seen = [next(snapshots).sequence]
+        gate.let(4)
+        until_newest(monitor, 5)
+        seen.append(next(snapshots).sequence)
+        gate.let(1)
+        seen.append(next(snapshots).sequence)
+        assert seen == [1, 5, 6]
+        gate.let(1000)
+
+
+def test_iterating_begins_behind_what_is_there_and_ends_with_the_monitor(gate: Gate) -> None:
+    gate.let(3)
+    monitor = Monitor(TICK, sampler=gate.sampler).start()
+    until_newest(monitor, 2)
+    started = threading.Event()
+    seen: list[int] = []
+
+    def follow() -> None:
+        snapshots = iter(monitor)
+        started.set()
+        seen.extend(snapshot.sequence for snapshot in snapshots)
+
+    reader = threading.Thread(target=follow, daemon=True)
+    reader.start()
+    assert started.wait(PATIENCE)
+    close(monitor, gate)
+    reader.join(PATIENCE)
+    assert not reader.is_alive()
+    assert all(sequence > 2 for sequence in seen)
+    assert seen == sorted(set(seen))
+
+
+def test_iterating_from_a_coroutine_does_the_same(gate: Gate) -> None:
+    gate.let(2)
+    monitor = Monitor(TICK, sampler=gate.sampler).start()
+    until(monitor, 1)
+
+    async def follow() -> list[int]:
+        seen: list[int] = []
+        snapshots = aiter(monitor)
+        upcoming = asyncio.ensure_future(anext(snapshots))
+        await asyncio.sleep(0)
+        gate.let(1)
+        seen.append((await upcoming).sequence)
+        gate.let(3)
+        await asyncio.to_thread(until_newest, monitor, 5)
+        seen.append((await anext(snapshots)).sequence)
+        await asyncio.to_thread(close, monitor, gate)
+        seen.extend([snapshot.sequence async for snapshot in snapshots])
+        return seen
+
+    seen = asyncio.run(follow())
+    assert seen[:2] == [2, 5]
+    assert seen == sorted(set(seen))
+
+
+def test_an_event_loop_that_was_closed_under_its_waiter_harms_nobody(gate: Gate) -> None:
+    gate.let(2)
+    with Monitor(TICK, sampler=gate.sampler) as monitor:
+        until(monitor, 1)
+        loop = asyncio.new_event_loop()
+        waiting = loop.create_task(monitor.wait_async())
+        loop.run_until_complete(asyncio.sleep(0))
+        kept = set(monitor._listeners)
+        waiting.cancel()
+        loop.run_until_complete(asyncio.gather(waiting, return_exceptions=True))
+        loop.close()
+        # As if the loop had been closed before its waiter was told.
+        monitor._listeners.update(kept)
+        gate.let(1)
+        until(monitor, 2)
+        gate.let(1)
+        until(monitor, 3)
+        gate.let(1000)
+    assert monitor.health.failed_ticks == 0
+
+
+def test_a_forked_child_is_told_that_the_sampling_stayed_behind() -> None:
+    code = """
+import os, sys, warnings
+warnings.simplefilter("ignore")  # From 3.12 on Python warns of a fork beside threads, which is what is tested.
+from cpuwatch import Monitor
+from cpuwatch.errors import MonitorForkedError
+with Monitor(0.05) as monitor:
+    assert monitor.wait(after=0, timeout=30) is not None
+    child = os.fork()
+    if not child:
+        refused = 0
+        for look in (lambda: monitor.latest, lambda: monitor.history, lambda: monitor.wait(timeout=1), monitor.start,
+                     lambda: monitor.health, lambda: monitor.age_seconds):
+            try:
+                look()
+            except MonitorForkedError as error:
+                refused += str(os.getpid()) in str(error)
+        monitor.close()
+        os._exit(refused)
+    _, status = os.waitpid(child, 0)
+    assert monitor.wait(timeout=30) is not None
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 6, done.stderr

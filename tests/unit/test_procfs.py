@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_proc import BOOT_ID, TICK_NS, FakeProc
+from readings import HOSTILE_NAMES
+
+from cpuwatch import OpenSampler, ProcessTimes, Reading, usage
+from cpuwatch.errors import SamplerUnavailableError
+from cpuwatch.samplers.procfs import ProcfsSampler
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> FakeProc:
+    return FakeProc(tmp_path)
+
+
+@pytest.fixture
+def stat_sampler(proc: FakeProc) -> Iterator[OpenSampler]:
+    with OpenSampler(ProcfsSampler(proc.root)) as sampler:
+        yield sampler
+
+
+@pytest.fixture
+def clock_sampler(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenSampler]:
+    proc.use_clocks(monkeypatch)
+    with OpenSampler(ProcfsSampler(proc.root)) as sampler:
+        yield sampler
+
+
+@pytest.fixture(params=["stat", "clock"])
+def sampler(request: pytest.FixtureRequest) -> OpenSampler:
+    """Each way of reading in turn: what is tested with this holds for both."""
+    chosen = request.getfixturevalue(f"{request.param}_sampler")
+    assert isinstance(chosen, OpenSampler)
+    assert chosen.read().host.backend == f"procfs/{request.param}"
+    return chosen
+
+
+def names(of: Reading) -> dict[int, str]:
+    return {pid: record.name for pid, record in of.processes.items()}
+
+
+# Where it can be used, and how
+
+
+@pytest.mark.parametrize("missing", ["stat", "loadavg", "sys/kernel/random/boot_id"])
+def test_a_directory_that_is_no_proc_is_refused_with_what_it_misses(proc: FakeProc, missing: str) -> None:
+    (proc.root / missing).unlink()
+    with pytest.raises(SamplerUnavailableError, match=f"No such file or directory.*{missing}"):
+        ProcfsSampler(proc.root)
+
+
+def test_a_refusal_leaves_no_file_open(proc: FakeProc) -> None:
+    (proc.root / "sys/kernel/random/boot_id").unlink()
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(SamplerUnavailableError):
+        ProcfsSampler(proc.root)
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_closing_leaves_no_file_open(proc: FakeProc) -> None:
+    before = os.listdir("/proc/self/fd")
+    sampler = ProcfsSampler(proc.root)
+    sampler.read()
+    sampler.close()
+    assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.parametrize("status", ["Name:\tx\n", "NSpid:\t{other}\n", "NSpid:\t{own}\t1\n"])
+def test_a_proc_of_another_pid_namespace_is_read_without_clocks(proc: FakeProc, status: str) -> None:
+    (proc.root / "self").mkdir()
+    (proc.root / "self/status").write_text(status.format(own=os.getpid(), other=os.getpid() + 1))
+    with OpenSampler(ProcfsSampler(proc.root)) as sampler:
+        assert sampler.read().host.backend == "procfs/stat"
+
+
+def test_clocks_that_contradict_the_ticks_are_not_used(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
+    proc.use_clocks(monkeypatch)
+    proc.start(7)
+    proc.burn(7, 100 * TICK_NS)
+    proc.clocks[7] = 10 * TICK_NS
+    with OpenSampler(ProcfsSampler(proc.root)) as sampler:
+        assert sampler.read().host.backend == "procfs/stat"
+
+
+# What holds for both ways
+
+
+def test_the_machine_is_read_from_its_files(sampler: OpenSampler) -> None:
+    found = sampler.read()
+    assert found.host.boot_id == BOOT_ID
+    assert found.host.name == os.uname().nodename
+    assert found.host.logical_cpus == 2
+    assert list(found.machine.per_cpu) == [0, 2]
+    assert found.machine.total.idle_ns == 300 * TICK_NS
+    assert found.machine.load_average == (0.1, 0.2, 0.3)
+    assert found.start_resolution_ns == TICK_NS
+
+
+def test_the_files_of_the_machine_are_read_anew_each_time(proc: FakeProc, sampler: OpenSampler) -> None:
+    (proc.root / "loadavg").write_text("1.10 1.20 1.30 1/100 4242\n")
+    assert sampler.read().machine.load_average == (1.1, 1.2, 1.3)
+
+
+def test_readings_follow_each_other_and_can_be_compared(proc: FakeProc, sampler: OpenSampler) -> None:
+    proc.start(7)
+    earlier, later = sampler.read(), sampler.read()
+    assert earlier.monotonic_ns < later.monotonic_ns
+    assert earlier.uptime_ns < later.uptime_ns
+    assert [row.cpu_percent for row in usage(earlier, later).processes] == [0.0]
+
+
+def test_who_a_process_is_stands_in_its_record(proc: FakeProc, sampler: OpenSampler) -> None:
+    proc.start(7, b"a) b", ppid=3, start_tick=250)
+    found = sampler.read()
+    record = found.processes[7]
+    assert (record.pid, record.name, record.ppid, record.state, record.threads) == (7, "a) b", 3, "S", 1)
+    assert record.start_ns == 250 * TICK_NS
+    assert record.user == proc.root.owner()
+    assert record.first_seen == found.time
+    age_ns = (found.time - record.start_time).total_seconds() * 1e9
+    assert age_ns == pytest.approx(found.uptime_ns - record.start_ns, abs=2000)
+
+
+def test_a_process_that_did_nothing_keeps_its_very_record(proc: FakeProc, sampler: OpenSampler) -> None:
+    proc.start(7)
+    proc.start(8)
+    earlier = sampler.read()
+    proc.burn(8, 3 * TICK_NS)
+    later = sampler.read()
+    assert later.processes[7] is earlier.processes[7]
+    assert later.processes[8] is not earlier.processes[8]
+    assert later.processes[8].cpu_ns - earlier.processes[8].cpu_ns == 3 * TICK_NS
+
+
+def test_a_process_keeps_its_key_and_its_times_of_day_while_it_runs(proc: FakeProc, sampler: OpenSampler) -> None:
+    proc.start(7)
+
+    def identity() -> tuple[object, ...]:
+        record: ProcessTimes = sampler.read().processes[7]
+        return record.key, record.start_time, record.first_seen
+
+    first = identity()
+    proc.burn(7, TICK_NS)
+    assert identity() == first
+
+
+def test_a_process_that_ended_is_left_out_and_counted_nowhere(proc: FakeProc, sampler: OpenSampler) -> None:
+    proc.start(7)
+    proc.start(8)
+    assert set(sampler.read().processes) == {7, 8}
+    proc.end(7)
+    found = sampler.read()
+    assert set(found.processes) == {8}
+    assert found.unreadable == {}
+
+
+def test_a_process_that_ends_between_being_listed_and_being_read_is_left_out(
+    proc: FakeProc, sampler: OpenSampler
+) -> None:
+    proc.start(7)
+    (proc.root / "7/stat").unlink()
+    found = sampler.read()
+    assert found.processes == {}
+    assert found.unreadable == {}
+
+
+def test_a_process_that_cannot_be_read_is_counted_by_reason_and_comes_back(
+    proc: FakeProc, sampler: OpenSampler
+) -> None:
+    proc.start(7)
+    proc.start(8)
+    (proc.root / "7/stat").unlink()
+    (proc.root / "7/stat").mkdir()
+    found = sampler.read()
+    assert set(found.processes) == {8}
+    assert found.unreadable == {"EISDIR": 1}
+    (proc.root / "7/stat").rmdir()
+    proc.write(7)
+    found = sampler.read()
+    assert set(found.processes) == {7, 8}
+    assert found.unreadable == {}
+
+
+def test_what_is_no_process_is_passed_over(proc: FakeProc, sampler: OpenSampler) -> None:
+    proc.start(7)
+    for name in ("acpi", "self.", "7x", "-7", "x7", "tty"):
+        (proc.root / name).mkdir()
+    assert set(sampler.read().processes) == {7}
+
+
+def test_a_reused_pid_is_another_process(proc: FakeProc, sampler: OpenSampler) -> None:
+    proc.start(7, b"first", start_tick=100)
+    proc.burn(7, 5 * TICK_NS)
+    first = sampler.read()
+    proc.end(7)
+    proc.start(7, b"second", start_tick=101)
+    proc.burn(7, 2 * TICK_NS)
+    second = sampler.read()
+    assert names(second) == {7: "second"}
+    assert second.processes[7].key != first.processes[7].key
+    assert second.processes[7].cpu_ns == 2 * TICK_NS
+    assert second.processes[7].first_seen == second.time
+
+
+@pytest.mark.parametrize("raw", HOSTILE_NAMES)
+def test_a_process_may_be_called_anything(proc: FakeProc, stat_sampler: OpenSampler, raw: bytes) -> None:
+    proc.start(7, raw)
+    assert names(stat_sampler.read()) == {7: raw.decode("utf-8", "backslashreplace")}
+
+
+# Without clocks
+
+
+def test_without_clocks_ticks_are_what_a_process_used(proc: FakeProc, stat_sampler: OpenSampler) -> None:
+    proc.start(7)
+    proc.burn(7, 3 * TICK_NS + TICK_NS // 2)
+    found = stat_sampler.read()
+    assert found.processes[7].cpu_ns == 3 * TICK_NS
+    assert found.host.clock_resolution_seconds == TICK_NS / 1e9
+
+
+def test_without_clocks_a_new_name_is_seen_at_once(proc: FakeProc, stat_sampler: OpenSampler) -> None:
+    proc.start(7, b"before")
+    stat_sampler.read()
+    proc.write(7, name=b"after")
+    assert names(stat_sampler.read()) == {7: "after"}
+
+
+# With clocks
+
+
+def test_with_clocks_a_process_is_charged_to_the_nanosecond(proc: FakeProc, clock_sampler: OpenSampler) -> None:
+    proc.start(7)
+    proc.burn(7, 1234)
+    earlier = clock_sampler.read()
+    proc.burn(7, 5678)
+    later = clock_sampler.read()
+    assert (earlier.processes[7].cpu_ns, later.processes[7].cpu_ns) == (1234, 6912)
+    assert later.host.clock_resolution_seconds == 1e-9
+
+
+def test_with_clocks_a_process_that_did_not_run_is_not_read_again(proc: FakeProc, clock_sampler: OpenSampler) -> None:
+    proc.start(7, b"before")
+    earlier = clock_sampler.read()
+    # No process changes its name without running; the file is changed here to see whether it is opened.
+    proc.write(7, name=b"unseen")
+    assert clock_sampler.read().processes[7] is earlier.processes[7]
+    proc.burn(7, 1)
+    assert names(clock_sampler.read()) == {7: "unseen"}
+
+
+def test_children_of_an_ended_process_get_their_new_parent_without_running(
+    proc: FakeProc, clock_sampler: OpenSampler
+) -> None:
+    proc.start(7)
+    proc.start(8, b"child", ppid=7)
+    proc.start(9, b"other", ppid=1)
+    earlier = clock_sampler.read()
+    proc.end(7)
+    proc.write(8, ppid=1)
+    later = clock_sampler.read()
+    assert later.processes[8].ppid == 1
+    assert later.processes[8].key == earlier.processes[8].key
+    assert later.processes[9] is earlier.processes[9]
+
+
+def test_a_new_process_is_found_when_the_kernel_counts_a_fork(proc: FakeProc, clock_sampler: OpenSampler) -> None:
+    for pid in (7, 9, 8):
+        proc.start(pid)
+        assert pid in clock_sampler.read().processes
+
+
+def test_a_fork_count_that_never_moves_is_not_believed(proc: FakeProc, clock_sampler: OpenSampler) -> None:
+    # Emulated kernels print a constant.
+    for pid in (7, 9, 8):
+        proc.start(pid, forks=0)
+        assert pid in clock_sampler.read().processes
+
+
+def test_a_kernel_that_tells_no_fork_count_is_listed_each_time(proc: FakeProc, clock_sampler: OpenSampler) -> None:
+    proc.start(7)
+    clock_sampler.read()
+    for pid in (9, 8):
+        proc.start(pid)
+        text = (proc.root / "stat").read_text().replace("processes", "prozesse ")
+        with (proc.root / "stat").open("r+") as file:
+            file.write(text)
+        assert pid in clock_sampler.read().processes
+
+
+def test_with_clocks_processes_keep_the_order_of_their_pids(proc: FakeProc, clock_sampler: OpenSampler) -> None:
+    for pid in (30, 10, 20):
+        proc.start(pid)
+        clock_sampler.read()
+    proc.burn(20, 1)
+    assert list(clock_sampler.read().processes) == [10, 20, 30]

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import importlib.metadata
+from importlib.metadata import EntryPoint, EntryPoints
+
+import pytest
+from readings import SECOND, process, reading
+
+from cpuwatch import CpuwatchError, OpenSampler, Reading, Sampler, ScriptedSampler, open_sampler
+from cpuwatch.errors import SamplerClosedError, SamplerUnavailableError, ScriptEndedError, UnknownSamplerError
+from cpuwatch.samplers.procfs import ProcfsSampler
+from cpuwatch.samplers.psutil import PsutilSampler
+
+
+@pytest.fixture
+def third_party(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed package that offers the backend ``minute``."""
+    offered = EntryPoints([EntryPoint("minute", "readings:minute", "cpuwatch.samplers")])
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: offered.select(group=group))
+
+
+def test_an_unknown_name_is_answered_with_the_names_there_are() -> None:
+    with pytest.raises(UnknownSamplerError, match=r"'prokfs'.*auto, procfs, psutil"):
+        open_sampler("prokfs")
+
+
+@pytest.mark.usefixtures("third_party")
+def test_a_third_partys_backend_is_listed_and_opened_by_its_name() -> None:
+    with pytest.raises(UnknownSamplerError, match=r"auto, minute, procfs, psutil"):
+        open_sampler("hour")
+    with open_sampler("minute") as sampler:
+        assert sampler.read().processes[10].cpu_ns == 0
+        assert sampler.read().processes[10].cpu_ns == SECOND // 2
+
+
+@pytest.mark.parametrize(("name", "backend"), [("procfs", "procfs/"), ("psutil", "psutil"), ("auto", "procfs/")])
+def test_a_backend_is_opened_by_its_name(name: str, backend: str) -> None:
+    with open_sampler(name) as sampler:
+        assert sampler.read().host.backend.startswith(backend)
+
+
+def test_auto_falls_back_to_psutil_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unavailable(_: ProcfsSampler) -> None:
+        raise SamplerUnavailableError("no /proc")
+
+    monkeypatch.setattr(ProcfsSampler, "__init__", unavailable)
+    with open_sampler() as sampler:
+        assert sampler.read().host.backend == "psutil"
+    with pytest.raises(SamplerUnavailableError, match="no /proc"):
+        open_sampler("procfs")
+
+
+def test_auto_is_psutil_on_other_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_sampler("psutil")
+    monkeypatch.setattr("cpuwatch.samplers.sys.platform", "darwin")
+    monkeypatch.setattr(PsutilSampler, "__init__", lambda _: None)
+    # Never read: what psutil would do on that system is not to be had here.
+    assert isinstance(open_sampler("auto")._sampler, PsutilSampler)
+    monkeypatch.undo()
+    opened.close()
+
+
+def test_a_sampler_is_all_that_reads_and_closes() -> None:
+    class Backend:
+        def read(self) -> Reading:
+            return reading()
+
+        def close(self) -> None:
+            """There is nothing to give back."""
+
+    assert isinstance(Backend(), Sampler)
+    assert not isinstance(object(), Sampler)
+    with OpenSampler(Backend()) as sampler:
+        assert sampler.read() == reading()
+
+
+def test_the_end_of_the_block_closes_the_backend() -> None:
+    script = ScriptedSampler([reading()])
+    with OpenSampler(script):
+        assert not script.closed
+    assert script.closed
+
+
+def test_the_backend_is_closed_when_the_block_fails() -> None:
+    script = ScriptedSampler([RuntimeError("broken")])
+    with pytest.raises(RuntimeError, match="broken"), OpenSampler(script) as sampler:
+        sampler.read()
+    assert script.closed
+
+
+def test_reading_after_closing_is_refused_before_the_backend_is_asked() -> None:
+    script = ScriptedSampler([reading()])
+    sampler = OpenSampler(script)
+    sampler.close()
+    with pytest.raises(SamplerClosedError):
+        sampler.read()
+    assert script.reads == 0
+
+
+def test_a_backend_is_closed_once_however_often_it_is_asked() -> None:
+    class Backend(ScriptedSampler):
+        closings = 0
+
+        def close(self) -> None:
+            self.closings += 1
+
+    backend = Backend([])
+    sampler = OpenSampler(backend)
+    sampler.close()
+    sampler.close()
+    assert backend.closings == 1
+
+
+def test_a_script_is_replayed_step_by_step_with_its_failures() -> None:
+    first, second = reading(process(1)), reading(process(2), at_ns=101 * SECOND)
+    script = ScriptedSampler([first, OSError("lost"), second])
+    assert script.read() is first
+    with pytest.raises(OSError, match="lost"):
+        script.read()
+    assert script.read() is second
+    assert script.reads == 3
+
+
+def test_a_script_that_ended_says_after_how_many_readings() -> None:
+    script = ScriptedSampler([reading()])
+    script.read()
+    for _ in range(2):
+        with pytest.raises(ScriptEndedError, match="after 1 readings"):
+            script.read()
+    assert issubclass(ScriptEndedError, CpuwatchError)
+
+
+def test_a_script_may_be_made_up_while_it_runs() -> None:
+    uptimes = [100 * SECOND]
+    script = ScriptedSampler(reading(at_ns=uptime) for uptime in uptimes)
+    assert script.read().uptime_ns == 100 * SECOND
+    uptimes.append(105 * SECOND)
+    assert script.read().uptime_ns == 105 * SECOND

@@ -1,0 +1,344 @@
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import json
+import time
+from collections.abc import Awaitable, Callable
+from importlib.metadata import EntryPoint, EntryPoints
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from readings import HOSTILE_NAMES, SECOND, process, reading
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cpuwatch import Monitor, Reading, ScriptedSampler, decode
+from cpuwatch.errors import SettingsError
+from cpuwatch.settings import Settings
+from cpuwatch.web import create_app
+from cpuwatch.web.cpu_usage import one_process
+from cpuwatch.web.latest import LatestAnswer
+from cpuwatch.web.state import Live
+
+TICK = 0.001
+PATIENCE = 30.0
+
+
+def stopped_monitor(*script: Reading | Exception, interval: float = TICK) -> Monitor:
+    """A monitor that has replayed the whole script and was closed: what it knows moves no more."""
+    with Monitor(interval, sampler=ScriptedSampler(script)) as monitor:
+        if len(script) > 1:
+            assert monitor.wait(after=len(script) - 2, timeout=PATIENCE)
+    return monitor
+
+
+def with_state(app: ASGIApp, state: dict[str, Any], root_path: str = "") -> ASGIApp:
+    """The app as a server with a running lifespan calls it."""
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "state": dict(state), "root_path": root_path}, receive, send)
+
+    return call
+
+
+def request(
+    monitor: Monitor | None,
+    path: str = "/cpu_usage",
+    method: str = "GET",
+    *,
+    root_path: str = "",
+    headers: dict[str, str] | None = None,
+) -> httpx.Response:
+    app = create_app(Settings())
+    state = {} if monitor is None else {"cpuwatch": Live(monitor)}
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(with_state(app, state, root_path), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            return await client.request(method, path, headers=headers)
+
+    return asyncio.run(send())
+
+
+def problem(response: httpx.Response, status: int) -> str:
+    """The detail of an error, which has to be in the form of RFC 9457."""
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert body["status"] == status
+    assert body["type"] == "about:blank"
+    assert body["title"]
+    detail = body["detail"]
+    assert isinstance(detail, str)
+    return detail
+
+
+@pytest.fixture(scope="module")
+def monitor() -> Monitor:
+    return stopped_monitor(
+        reading(process(10), process(11, name="other")),
+        reading(process(10, cpu_ns=SECOND), process(11, cpu_ns=SECOND // 4, name="other"), at_ns=101 * SECOND),
+    )
+
+
+@pytest.fixture(scope="module")
+def empty() -> Monitor:
+    return stopped_monitor()
+
+
+# /cpu_usage
+
+
+def test_the_newest_snapshot_is_handed_out_as_json(monitor: Monitor) -> None:
+    response = request(monitor)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+    assert int(response.headers["content-length"]) == len(response.content)
+    assert decode(response.content) == monitor.latest
+    assert [row["cpu_percent"] for row in json.loads(response.text)["processes"]] == [100.0, 25.0]
+
+
+def test_head_sends_no_body_to_the_server_either(monitor: Monitor) -> None:
+    # httpx drops the body of a HEAD by itself, so here is what the server is given.
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {"type": "http", "method": "HEAD", "path": "/cpu_usage", "query_string": b"", "headers": []}
+    app = with_state(create_app(Settings()), {"cpuwatch": Live(monitor)})
+
+    async def call() -> None:
+        await app(scope, receive, send)
+
+    asyncio.run(call())
+    assert b"".join(message.get("body", b"") for message in sent) == b""
+    assert int(dict(sent[0]["headers"])[b"content-length"]) > 0
+
+
+@pytest.mark.parametrize("path", ["/cpu_usage", "/cpu_usage/10", "/cpu_usage/99", "/livez", "/readyz"])
+def test_head_has_the_status_and_headers_of_get_and_no_body(monitor: Monitor, path: str) -> None:
+    get, head = request(monitor, path), request(monitor, path, "HEAD")
+    assert head.content == b""
+    assert head.status_code == get.status_code
+    if path != "/readyz":  # Its body says the age, whose length may change between the two.
+        assert head.headers == get.headers
+
+
+@pytest.mark.parametrize("path", ["/cpu_usage", "/cpu_usage/10", "/cpu%20usage", "/livez", "/readyz"])
+def test_options_tells_the_methods(monitor: Monitor, path: str) -> None:
+    response = request(monitor, path, "OPTIONS")
+    assert response.status_code == 204
+    assert response.content == b""
+    assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "BREW"])
+def test_other_methods_are_refused_with_those_that_are_allowed(monitor: Monitor, method: str) -> None:
+    response = request(monitor, "/cpu_usage", method)
+    detail = problem(response, 405)
+    assert method in detail
+    assert response.headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+@pytest.mark.parametrize("path", ["/cpu_usage", "/cpu_usage/10"])
+def test_before_the_first_snapshot_the_client_is_asked_to_come_again(empty: Monitor, path: str) -> None:
+    response = request(empty, path)
+    assert "no snapshot yet" in problem(response, 503)
+    assert response.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("raw", HOSTILE_NAMES)
+def test_a_hostile_name_goes_through_http_unharmed(raw: bytes) -> None:
+    name = raw.decode("utf-8", "backslashreplace")
+    hostile = stopped_monitor(reading(process(name=name)), reading(process(name=name), at_ns=101 * SECOND))
+    assert request(hostile).json()["processes"][0]["name"] == name
+    assert request(hostile, "/cpu_usage/10").json()["process"]["name"] == name
+
+
+# /cpu_usage/{pid}
+
+
+def test_one_process_is_handed_out_alone_with_the_interval_it_is_of(monitor: Monitor) -> None:
+    response = request(monitor, "/cpu_usage/11")
+    assert response.status_code == 200
+    whole = json.loads(request(monitor).text)
+    assert response.json() == {
+        "sequence": 1,
+        "time": whole["time"],
+        "interval_seconds": 1.0,
+        "process": whole["processes"][1],
+    }
+
+
+@pytest.mark.parametrize("pid", [1, 12, 2**31 - 1])
+def test_a_process_that_was_not_there_is_not_found(monitor: Monitor, pid: int) -> None:
+    assert f"no process {pid}" in problem(request(monitor, f"/cpu_usage/{pid}"), 404)
+
+
+@pytest.mark.parametrize(
+    "pid", ["0", "-1", "abc", "1e3", "1.0", "%20%31", "2147483648", "%D9%A3", "%00", "%0A1", "%FF"]
+)
+def test_what_is_no_pid_is_refused_with_what_would_be_one(monitor: Monitor, pid: str) -> None:
+    assert "whole number from 1 to 2147483647" in problem(request(monitor, f"/cpu_usage/{pid}"), 400)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/?#"), min_size=1, max_size=12))
+def test_no_text_in_place_of_a_pid_makes_the_service_fail(text: str) -> None:
+    live = Live(Monitor(sampler=ScriptedSampler([])))
+    assert one_process({"path_params": {"pid": text}, "state": {"cpuwatch": live}}).status in {400, 503}
+
+
+# The other paths
+
+
+def test_a_blank_as_a_person_may_type_it_leads_to_the_underscore(monitor: Monitor) -> None:
+    response = request(monitor, "/cpu%20usage")
+    assert response.status_code == 308
+    assert response.headers["location"] == "/cpu_usage"
+
+
+def test_the_way_to_the_underscore_keeps_the_query_and_the_prefix(monitor: Monitor) -> None:
+    response = request(monitor, "/watch/cpu%20usage?top=3&sort=pid%20x", root_path="/watch")
+    assert response.headers["location"] == "/watch/cpu_usage?top=3&sort=pid%20x"
+
+
+def test_what_there_is_not_is_not_found_by_its_path(monitor: Monitor) -> None:
+    assert "/cpu_use" in problem(request(monitor, "/cpu_use"), 404)
+
+
+def test_the_service_says_that_it_lives_even_without_a_snapshot(empty: Monitor) -> None:
+    response = request(empty, "/livez")
+    assert (response.status_code, response.json()) == (200, {"status": "alive"})
+
+
+def test_it_is_ready_while_the_newest_snapshot_is_fresh() -> None:
+    now = time.monotonic_ns()
+    # An hour between ticks: however slow the machine is, three of them are not over.
+    fresh = stopped_monitor(reading(at_ns=now - SECOND), reading(at_ns=now), interval=3600)
+    response = request(fresh, "/readyz")
+    assert response.status_code == 200
+    assert response.json()["status"] == "ready"
+    assert response.json()["age_seconds"] >= 0
+
+
+def test_it_is_not_ready_before_the_first_snapshot(empty: Monitor) -> None:
+    response = request(empty, "/readyz")
+    assert problem(response, 503).startswith("there is no snapshot yet")
+    assert response.headers["retry-after"] == "1"
+
+
+def test_it_is_not_ready_once_the_newest_snapshot_is_stale() -> None:
+    stale = stopped_monitor(reading(at_ns=1), reading(at_ns=2))
+    detail = problem(request(stale, "/readyz"), 503)
+    assert "more than 3 intervals of 0.001 s" in detail
+
+
+def test_what_makes_it_not_ready_is_said() -> None:
+    class Broken(ScriptedSampler):
+        def read(self) -> Reading:
+            raise RuntimeError("the cable was pulled")
+
+    with Monitor(TICK, sampler=Broken([])) as broken:
+        while broken.health.failure is None:
+            broken.wait(timeout=TICK)
+    assert "RuntimeError: the cable was pulled" in problem(request(broken, "/readyz"), 503)
+
+
+def test_a_server_without_lifespans_is_told_so() -> None:
+    response = request(None)
+    assert "log" in problem(response, 500)
+
+    async def raising() -> None:
+        transport = httpx.ASGITransport(with_state(create_app(), {}))
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            await client.get("/cpu_usage")
+
+    with pytest.raises(RuntimeError, match="lifespan"):
+        asyncio.run(raising())
+
+
+# The finished answer
+
+
+def test_a_snapshot_is_encoded_once_however_often_it_is_asked_for(monitor: Monitor) -> None:
+    latest = LatestAnswer(monitor)
+    first = latest.get()
+    assert first is not None
+    assert latest.get() is first
+
+
+def test_there_is_no_answer_before_there_is_a_snapshot(empty: Monitor) -> None:
+    assert LatestAnswer(empty).get() is None
+
+
+def test_whoever_follows_answers_with_the_newest_snapshot() -> None:
+    readings = [reading(process(cpu_ns=n), at_ns=(100 + n) * SECOND) for n in range(30)]
+
+    async def follow() -> None:
+        with Monitor(TICK, sampler=ScriptedSampler(readings)) as live:
+            latest = LatestAnswer(live)
+            following = asyncio.create_task(latest.follow())
+            sequence = 0
+            while sequence < 29:
+                found = await live.wait_async(after=sequence, timeout=PATIENCE)
+                assert found is not None
+                answer = latest.get()
+                assert answer is not None
+                sequence = decode(answer.body).sequence
+                assert sequence >= found.sequence
+            live.close()
+            await asyncio.wait_for(following, PATIENCE)
+
+    asyncio.run(follow())
+
+
+# The app's own life
+
+
+def in_lifespan(
+    settings: Settings | None, act: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
+) -> httpx.Response:
+    app = create_app(settings)
+
+    async def run() -> httpx.Response:
+        async with app.router.lifespan_context(app) as state:
+            assert state is not None
+            transport = httpx.ASGITransport(with_state(app, dict(state)))
+            async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+                return await act(client)
+
+    return asyncio.run(run())
+
+
+@pytest.fixture
+def third_party(monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = EntryPoints([EntryPoint("minute", "readings:minute", "cpuwatch.samplers")])
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: offered.select(group=group))
+
+
+@pytest.mark.usefixtures("third_party")
+def test_whoever_asks_first_gets_a_snapshot_already() -> None:
+    response = in_lifespan(Settings(interval=0.05, backend="minute"), lambda client: client.get("/cpu_usage"))
+    assert response.status_code == 200
+    assert decode(response.content).host.backend == "scripted"
+
+
+@pytest.mark.usefixtures("third_party")
+def test_the_environment_is_read_when_the_app_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CPUWATCH_BACKEND", "minute")
+    response = in_lifespan(None, lambda client: client.get("/cpu_usage"))
+    assert decode(response.content).host.backend == "scripted"
+
+
+def test_a_bad_environment_stops_the_start_and_not_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CPUWATCH_INTERVAL", "never")
+    with pytest.raises(SettingsError, match="CPUWATCH_INTERVAL"):
+        in_lifespan(None, lambda client: client.get("/cpu_usage"))
