@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 from typing import TYPE_CHECKING, cast
 
 from cpuwatch.errors import MissingExtraError
+from cpuwatch.samplers import open_sampler
 from cpuwatch.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,7 +19,11 @@ __all__ = ["parse_bind", "serve"]
 
 _BIND = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):(?P<port>[0-9]{1,5})", re.ASCII)
 _HIGHEST_PORT = 65_535
-_GRACEFUL_SECONDS = 2.0
+_GRACEFUL_SECONDS = 1.5
+"""What answers under way are given to end after the signal."""
+
+_STOP_SECONDS = 2.5
+"""After this the process ends, whatever still hangs."""
 
 
 def parse_bind(text: str) -> str:
@@ -47,14 +53,24 @@ def serve(settings: Settings, bind: str) -> None:
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"cpuwatch serve needs {error.name}: pip install 'cpuwatch[web]'") from None
 
+    # What can be wrong is tried before the server starts: inside it, the error comes back under pages of traceback.
+    open_sampler(settings.backend).close()
     config = Config()
     config.bind = [bind]
+    listening = config.create_sockets().insecure_sockets
+    config.bind = [f"fd://{place.fileno()}" for place in listening]
     config.graceful_timeout = _GRACEFUL_SECONDS
 
     async def main() -> None:
         stop = asyncio.Event()
+
+        def on_signal() -> None:
+            stop.set()
+            # Hypercorn waits without a bound for a client that does not read its answer.
+            asyncio.get_running_loop().call_later(_STOP_SECONDS, os._exit, 0)
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            asyncio.get_running_loop().add_signal_handler(number, on_signal)
         await run_hypercorn(cast("ASGIFramework", create_app(settings)), config, shutdown_trigger=stop.wait)
 
     asyncio.run(main())

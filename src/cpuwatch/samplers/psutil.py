@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -92,9 +93,11 @@ class PsutilSampler:
     def _read_process(self, pid: int, now: datetime, boot_time: float) -> tuple[psutil.Process, ProcessTimes]:
         if pid in self._known:
             process, before = self._known[pid]
-            record = self._record(process, before, now, boot_time)
-            if process.is_running():
-                return process, before if before == record else record
+            # If the PID has another holder by now, this one says that there is no such process.
+            with suppress(psutil.NoSuchProcess):
+                record = self._record(process, before, now, boot_time)
+                if process.is_running():
+                    return process, before if before == record else record
         process = psutil.Process(pid)
         record = self._record(process, None, now, boot_time)
         if not process.is_running():

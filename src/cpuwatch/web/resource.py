@@ -35,5 +35,15 @@ class Resource:
                 await Answer(204, ((b"allow", _ALLOWED.encode()),), b"").send(send)
             case method:
                 await problem(
-                    405, f"{method} is not allowed here, only {_ALLOWED}", headers=[("allow", _ALLOWED)]
+                    405,
+                    f"{method} is not allowed here, only {_ALLOWED}",
+                    headers=[("allow", _ALLOWED), *_closing(scope)],
                 ).send(send)
+
+
+def _closing(scope: Scope) -> list[tuple[str, str]]:
+    """The body that came with the request is not read, so its connection ends here and says so (RFC 9112, 9.3).
+
+    HTTP/2 has streams of its own for that, and forbids the field (RFC 9113, 8.2.2).
+    """
+    return [("connection", "close")] if scope["http_version"] in {"1.0", "1.1"} else []

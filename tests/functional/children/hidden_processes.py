@@ -1,0 +1,47 @@
+"""Mounts a /proc that hides the processes of others, and reads it as another user; writes what it saw, as JSON.
+
+To be run as root, as the first process of a PID namespace and in a mount namespace of its own: so just two processes
+are there, this one and one of root.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+from cpuwatch import open_sampler
+
+
+def main() -> None:
+    option, backend, user_id = sys.argv[1:]
+    subprocess.run(["mount", "-t", "proc", "-o", option, "proc", "/proc"], check=True)
+    other = os.fork()
+    if other == 0:
+        # Ends with the namespace.
+        time.sleep(3600)
+    with open_sampler(backend) as sampler:
+        # Loads whatever a reading needs: the ordinary user may not be let into the folder of this interpreter.
+        sampler.read()
+    # Members of the group 0 see everything, unless the option gid= names another.
+    os.setgroups([])
+    os.setgid(int(user_id))
+    os.setuid(int(user_id))
+    with open_sampler(backend) as sampler:
+        readings = [sampler.read() for _ in range(3)]
+    sys.stdout.write(
+        json.dumps(
+            {
+                "own_pid": os.getpid(),
+                "other_pid": other,
+                "listed": sorted(int(name) for name in os.listdir("/proc") if name.isdigit()),
+                "readings": [[sorted(reading.processes), reading.unreadable] for reading in readings],
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

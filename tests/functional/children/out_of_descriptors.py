@@ -1,0 +1,107 @@
+"""Reads while there is no free file descriptor left, and afterwards; writes what it saw, as JSON.
+
+With ``--reserve N`` there are that many left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from typing import Any
+
+from cpuwatch import OpenSampler, Reading, open_sampler, usage
+from cpuwatch.samplers import _cpu_clock
+
+
+def start(user_id: int | None) -> int:
+    """A child that wakes up at each SIGUSR1, and sleeps between."""
+    told, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+        if user_id is not None:
+            os.setuid(user_id)
+        os.write(tell, b"x")
+        while True:
+            time.sleep(3600)
+    os.read(told, 1)
+    os.close(told)
+    os.close(tell)
+    return pid
+
+
+def work(pid: int) -> None:
+    """Have the child run, and wait until it has."""
+    clock_id = (~pid << 3) | 2
+    before = time.clock_gettime_ns(clock_id)
+    os.kill(pid, signal.SIGUSR1)
+    while time.clock_gettime_ns(clock_id) == before:
+        time.sleep(0.001)
+
+
+def attempt(sampler: OpenSampler) -> Reading | OSError:
+    try:
+        return sampler.read()
+    except OSError as error:
+        return error
+
+
+def shown(reading: Reading | OSError) -> dict[str, Any]:
+    if isinstance(reading, OSError):
+        return {"error": reading.errno}
+    return {
+        "unreadable": reading.unreadable,
+        "processes": {pid: record.user for pid, record in reading.processes.items()},
+        "keys": {pid: record.key for pid, record in reading.processes.items()},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("backend")
+    parser.add_argument("--reserve", type=int, default=0)
+    parser.add_argument("--user-id", type=int)
+    options = parser.parse_args()
+    if options.backend == "procfs/stat":
+        _cpu_clock.speaks_for = lambda *_: False
+
+    idle, active = start(None), start(None)
+    with open_sampler(options.backend.partition("/")[0]) as sampler:
+        before = sampler.read()
+        before = sampler.read()
+        newcomer = start(options.user_id)
+        for pid in (active, newcomer):
+            work(pid)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        free = os.dup(0)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + options.reserve, hard))
+        during = [attempt(sampler) for _ in range(3)]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        after = sampler.read()
+    for pid in (idle, active, newcomer):
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    rows = {row.pid: row.cpu_percent for row in usage(before, after).processes}
+    sys.stdout.write(
+        json.dumps(
+            {
+                "idle": idle,
+                "active": active,
+                "newcomer": newcomer,
+                "before": shown(before),
+                "during": [shown(reading) for reading in during],
+                "after": shown(after),
+                "percent": rows,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

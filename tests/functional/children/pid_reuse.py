@@ -1,0 +1,102 @@
+"""Gives one PID from an old process to a new one, again and again, and writes what each backend made of it, as JSON.
+
+To be run as the first process of a PID namespace: there nobody else forks, so that the PID after the one in
+/proc/sys/kernel/ns_last_pid is the one that comes next.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from cpuwatch import OpenSampler, Reading, open_sampler, usage
+
+_LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
+_OLD_CPU_NS = 30_000_000
+"""Several ticks: seen by every backend, and long enough that the next process starts in another tick.
+
+Within one tick PID and start time are the same for both, and nothing that /proc shows tells them apart."""
+
+
+class Told:
+    """A pipe over which a child says that it is done."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+
+    def say(self) -> None:
+        os.write(self._write, b"x")
+
+    def wait(self) -> None:
+        os.read(self._read, 1)
+
+
+def start(name: str, cpu_ns: int, told: Told) -> int:
+    """The PID of a process of this name that has burned so much CPU, and now sleeps until it is ended."""
+    pid = os.fork()
+    if pid == 0:
+        Path("/proc/self/comm").write_text(name)
+        while time.process_time_ns() < cpu_ns:
+            pass
+        told.say()
+        time.sleep(3600)
+        os._exit(0)
+    told.wait()
+    return pid
+
+
+def end(pid: int) -> int:
+    """End and reap it; the CPU time that it had used in all, as the kernel tells its parent."""
+    os.kill(pid, signal.SIGKILL)
+    rusage = os.wait4(pid, 0)[2]
+    return round((rusage.ru_utime + rusage.ru_stime) * 1e9)
+
+
+def reuse(samplers: dict[str, OpenSampler], told: Told) -> dict[str, Any]:
+    """One PID, two processes: what each backend shows of the first, and of the second over the interval between."""
+    old = start("old", _OLD_CPU_NS, told)
+    earlier = {name: sampler.read() for name, sampler in samplers.items()}
+    end(old)
+    _LAST_PID.write_text(str(old - 1))
+    new = start("new", 0, told)
+    later = {name: sampler.read() for name, sampler in samplers.items()}
+    return {
+        "reused": new == old,
+        "true_ns": end(new),
+        "backends": {name: shown(earlier[name], later[name], old) for name in samplers},
+    }
+
+
+def shown(earlier: Reading, later: Reading, pid: int) -> dict[str, Any]:
+    row = next((row for row in usage(earlier, later).processes if row.pid == pid), None)
+    if row is None:
+        return {"missing": True}
+    before, after = earlier.processes[pid], later.processes[pid]
+    interval_ns = later.monotonic_ns - earlier.monotonic_ns
+    return {
+        "missing": False,
+        "names": [before.name, after.name],
+        "keys": [before.key, after.key],
+        "old_ns": before.cpu_ns,
+        "new_ns": after.cpu_ns,
+        "new_since_ns": None if row.cpu_percent is None else row.cpu_percent / 100 * interval_ns,
+        "seen_first_now": after.first_seen == later.time,
+        "started_later": after.start_time > before.start_time,
+    }
+
+
+def main() -> None:
+    samplers = {name: open_sampler(name) for name in ("procfs", "psutil")}
+    told = Told()
+    rounds = [reuse(samplers, told) for _ in range(int(sys.argv[1]))]
+    backends = {name: sampler.read().host.backend for name, sampler in samplers.items()}
+    sys.stdout.write(json.dumps({"backends": backends, "rounds": rounds}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+"""Opens a backend by name and writes what it says, or why it cannot be opened."""
+
+from __future__ import annotations
+
+import sys
+
+import cpuwatch
+
+try:
+    snapshot = cpuwatch.sample(interval=0.01, sampler=sys.argv[1])
+except cpuwatch.CpuwatchError as error:
+    sys.stdout.write(f"{type(error).__name__}: {error}")
+else:
+    sys.stdout.write(cpuwatch.encode(snapshot).decode())

@@ -1,0 +1,95 @@
+"""Real processes for the tests to measure: they burn, rename themselves and end on command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+CHILDREN = Path(__file__).parent / "children"
+
+
+class Clock(NamedTuple):
+    """What a process says of itself: an instant, and the CPU time that it had used by then."""
+
+    monotonic_ns: int
+    cpu_ns: int
+
+
+class Child:
+    """A running process that answers each line it is given."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    def ask(self, line: str) -> str:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return self.answer()
+
+    def answer(self) -> str:
+        assert self._process.stdout is not None
+        answer = self._process.stdout.readline().strip()
+        assert answer, f"process {self.pid} ended instead of answering"
+        return answer
+
+    def end(self) -> None:
+        """Kill it; it stays a zombie until it is reaped."""
+        self._process.kill()
+
+    def reap(self) -> None:
+        self._process.wait()
+
+
+class Puppet(Child):
+    """A process that does what it is told; see children/puppet.py."""
+
+    def clock(self) -> Clock:
+        return _clock(self.ask("clock"))
+
+    def burn(self, load: float, threads: int = 1) -> None:
+        """Burn so many CPUs in each of so many threads, from now on."""
+        self.ask(f"burn {load} {threads}")
+
+    def spend(self, milliseconds: int) -> Clock:
+        """Burn so much CPU time now; what its clock says then."""
+        return _clock(self.ask(f"spend {milliseconds}"))
+
+    def rename(self, name: bytes) -> None:
+        self.ask(f"rename {name.hex()}")
+
+    def become(self, user_id: int) -> None:
+        self.ask(f"become {user_id}")
+
+    def execute(self, program: Path) -> None:
+        assert self.ask(f"execute {program}") == "ready"
+
+
+@contextmanager
+def puppet() -> Iterator[Puppet]:
+    with started("puppet.py") as process:
+        child = Puppet(process)
+        assert child.answer() == "ready"
+        yield child
+
+
+@contextmanager
+def started(program: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs this file of children/; ended and reaped at the end, whatever became of it."""
+    # Without site-packages: a child has to be there fast, and needs nothing of them.
+    command = [sys.executable, "-I", "-S", str(CHILDREN / program)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _clock(answer: str) -> Clock:
+    monotonic_ns, cpu_ns = answer.split()
+    return Clock(int(monotonic_ns), int(cpu_ns))

@@ -1,0 +1,90 @@
+"""A backend of a third party is found by its name once its package is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from live_processes import CHILDREN
+from live_server import CPUWATCH_SERVE, Server, environment, run
+
+from cpuwatch import decode
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """PYTHONPATH with a folder into which pip has installed plugin/."""
+    source = shutil.copytree(Path(__file__).parent / "plugin", tmp_path_factory.mktemp("source") / "plugin")
+    folder = tmp_path_factory.mktemp("installed")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
+    if importlib.util.find_spec("hatchling") is not None:
+        # With the build backend at hand pip needs no network.
+        command.append("--no-build-isolation")
+    done = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False, timeout=100)
+    if done.returncode:
+        pytest.skip(f"pip cannot build the package here, hatchling is missing or out of reach: {done.stderr[-500:]}")
+    return os.pathsep.join([str(folder), *search_path()])
+
+
+def search_path() -> list[str]:
+    return [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+
+
+def sampled(backend: str, path: str) -> str:
+    command = [sys.executable, str(CHILDREN / "plugin_backend.py"), backend]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=50, env=environment(PYTHONPATH=path)
+    )
+    return done.stdout
+
+
+def test_an_installed_backend_is_opened_by_its_name(installed: str) -> None:
+    snapshot = decode(sampled("ownprocess", installed))
+    assert snapshot.host.backend == "ownprocess"
+    assert [row.name for row in snapshot.processes] == ["own"]
+
+
+def test_the_error_for_an_unknown_name_lists_the_installed_backends(installed: str) -> None:
+    told = sampled("none-such", installed)
+    assert told.startswith("UnknownSamplerError: ")
+    for name in ("'none-such'", "auto", "procfs", "psutil", "ownprocess", "broken"):
+        assert name in told
+
+
+def test_without_its_package_it_is_unknown() -> None:
+    told = sampled("ownprocess", os.pathsep.join(search_path()))
+    assert told.startswith("UnknownSamplerError: ")
+    assert told.endswith("auto, procfs, psutil")
+
+
+def test_the_command_line_knows_it_too(installed: str) -> None:
+    done = run("sample", "--json", "--interval", "0.1", "--backend", "ownprocess", PYTHONPATH=installed)
+    assert done.returncode == 0
+    assert decode(done.stdout).host.backend == "ownprocess"
+
+
+def test_a_server_whose_backend_fails_lives_on_and_says_why_it_is_not_ready(installed: str) -> None:
+    server = Server(
+        (*CPUWATCH_SERVE, "--backend", "broken", "--interval", "0.1"),
+        PYTHONPATH=installed,
+    )
+    try:
+        ready = httpx.get(f"{server.url}/readyz", timeout=10)
+        assert ready.status_code == 503
+        assert ready.headers["content-type"] == "application/problem+json"
+        assert "RuntimeError: this backend is broken on purpose" in ready.json()["detail"]
+        assert httpx.get(f"{server.url}/livez").status_code == 200
+        assert httpx.get(f"{server.url}/cpu_usage").status_code == 503
+        assert server.stop(within=3) == 0
+    finally:
+        server.clean_up()
+    # Once, however many ticks have failed.
+    assert server.output.count("a tick failed") == 1

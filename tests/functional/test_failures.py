@@ -1,0 +1,82 @@
+"""What goes wrong while reading is survived, counted by its reason, and over when its cause is."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pwd
+from typing import Any
+
+import pytest
+from namespaces import run_script, unshared
+
+pytestmark = pytest.mark.timeout(60)
+
+NOBODY = 65_534
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start processes of two users")
+
+
+def out_of_descriptors(*arguments: str) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(run_script([], "out_of_descriptors.py", *arguments))
+    # JSON has no numbers as names, so PIDs are text in there.
+    return result | {who: str(result[who]) for who in ("idle", "active", "newcomer")}
+
+
+def test_procfs_goes_on_without_file_descriptors_and_counts_what_it_misses() -> None:
+    seen = out_of_descriptors("procfs")
+    for reading in seen["during"]:
+        # What did not run is known without opening anything.
+        assert seen["idle"] in reading["processes"]
+        # Two that ran, or one and the list of all, in which the newcomer would stand.
+        assert reading["unreadable"].keys() == {"EMFILE"}
+        assert reading["unreadable"]["EMFILE"] >= 2
+        # What is not known is left out, not guessed.
+        assert seen["active"] not in reading["processes"]
+        assert seen["newcomer"] not in reading["processes"]
+
+
+@pytest.mark.parametrize("backend", ["procfs", "procfs/stat", "psutil"])
+def test_lack_of_file_descriptors_is_told_and_over_when_there_are_some_again(backend: str) -> None:
+    seen = out_of_descriptors(backend)
+    for reading in seen["during"]:
+        # A backend that can read nothing at all may fail as a whole.
+        assert reading.get("error") == errno.EMFILE or reading["unreadable"]["EMFILE"] > 0
+    after = seen["after"]
+    assert after["unreadable"] == {}
+    assert {seen["idle"], seen["active"], seen["newcomer"]} <= after["processes"].keys()
+    for who in ("idle", "active"):
+        assert after["keys"][seen[who]] == seen["before"]["keys"][seen[who]]
+    for who in ("idle", "active", "newcomer"):
+        assert seen["percent"][seen[who]] is not None
+
+
+@needs_root
+@pytest.mark.parametrize("backend", ["procfs", "procfs/stat", "psutil"])
+def test_a_user_whose_name_could_not_be_looked_up_once_has_it_later(backend: str) -> None:
+    # One descriptor is left: it is taken by the process's own file while the user is looked up in /etc/passwd.
+    seen = out_of_descriptors(backend, "--reserve", "1", "--user-id", str(NOBODY))
+    assert seen["after"]["processes"][seen["newcomer"]] == pwd.getpwuid(NOBODY).pw_name
+
+
+def with_hidden_processes(option: str, backend: str) -> dict[str, Any]:
+    prefix = unshared("--mount", "--pid", "--fork", "--kill-child")
+    result: dict[str, Any] = json.loads(run_script(prefix, "hidden_processes.py", option, backend, str(NOBODY)))
+    return result
+
+
+@needs_root
+@pytest.mark.parametrize(("backend", "reason"), [("procfs", "EPERM"), ("psutil", "AccessDenied")])
+def test_where_only_the_pids_of_other_users_are_shown_they_are_counted(backend: str, reason: str) -> None:
+    seen = with_hidden_processes("hidepid=1", backend)
+    assert seen["listed"] == [seen["own_pid"], seen["other_pid"]]
+    assert seen["readings"] == [[[seen["own_pid"]], {reason: 1}]] * 3
+
+
+@needs_root
+@pytest.mark.parametrize("backend", ["procfs", "psutil"])
+def test_where_processes_of_other_users_are_hidden_the_own_ones_are_read(backend: str) -> None:
+    seen = with_hidden_processes("hidepid=2", backend)
+    assert seen["listed"] == [seen["own_pid"]]
+    assert seen["readings"] == [[[seen["own_pid"]], {}]] * 3

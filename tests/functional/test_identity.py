@@ -1,0 +1,166 @@
+"""A process is known by PID and start time, whatever becomes of it, and is never taken for another."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from live_processes import Child, puppet, started
+from namespaces import run_script, unshared
+
+from cpuwatch import OpenSampler, open_sampler, usage
+from cpuwatch.samplers import _cpu_clock
+
+pytestmark = pytest.mark.timeout(120)
+
+REUSES = 200
+TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+NOBODY = 65_534
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process that becomes another user")
+
+
+@pytest.fixture(params=["procfs/clock", "procfs/stat", "psutil"])
+def sampler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenSampler]:
+    if request.param == "procfs/stat":
+        # As in test_sampler_contract.py: the mode for a /proc whose PIDs are not ours, on ours.
+        monkeypatch.setattr(_cpu_clock, "speaks_for", lambda *_: False)
+    with open_sampler(request.param.partition("/")[0]) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def reuses() -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(
+        run_script(unshared("--pid", "--fork", "--mount-proc", "--kill-child"), "pid_reuse.py", str(REUSES))
+    )
+    return result
+
+
+@pytest.mark.parametrize("backend", ["procfs", "psutil"])
+def test_no_process_inherits_the_figures_of_the_one_that_had_its_pid_before(
+    backend: str, reuses: dict[str, Any]
+) -> None:
+    assert len(reuses["rounds"]) == REUSES
+    tick_ns = 0 if reuses["backends"][backend] == "procfs/clock" else TICK_NS
+    for this in reuses["rounds"]:
+        assert this["reused"], this
+        seen = this["backends"][backend]
+        assert not seen["missing"], "the process that got the PID is not in the reading at all"
+        assert seen["keys"][0] != seen["keys"][1]
+        assert seen["names"] == ["old", "new"]
+        assert seen["seen_first_now"]
+        assert seen["started_later"]
+        assert seen["old_ns"] >= 30_000_000 - 3 * tick_ns
+        # The parent is told in microseconds.
+        assert seen["new_ns"] <= this["true_ns"] + 2_000
+        assert seen["new_since_ns"] is not None, "it was born in the interval, so it started from zero"
+        assert abs(seen["new_since_ns"] - seen["new_ns"]) < 1_000
+
+
+def test_the_reuses_were_seen_by_the_clocks_of_the_kernel(reuses: dict[str, Any]) -> None:
+    # In a container that has a /proc of its own, CPU clocks speak for it.
+    assert reuses["backends"] == {"procfs": "procfs/clock", "psutil": "psutil"}
+
+
+def test_a_child_of_a_process_that_ended_shows_who_adopted_it(sampler: OpenSampler) -> None:
+    with started("subreaper.py") as process:
+        subreaper = Child(process)
+        parent, child = map(int, subreaper.answer().split())
+        # Twice: after the first, nobody of the family has anything to do any more.
+        sampler.read()
+        before = sampler.read().processes[child]
+        assert before.ppid == parent
+
+        assert subreaper.ask("end the parent") == "zombie"
+        reading = sampler.read().processes
+        assert reading[parent].state == "Z"
+        assert reading[child].ppid == process.pid
+        assert reading[child].key == before.key
+        assert reading[child].first_seen == before.first_seen
+        # It slept all the time: this was not found out by its clock.
+        assert reading[child].cpu_ns == before.cpu_ns
+
+        assert subreaper.ask("reap it") == "reaped"
+        reading = sampler.read().processes
+        assert parent not in reading
+        assert reading[child].ppid == process.pid
+
+
+def test_a_process_whose_parent_ended_and_was_reaped_between_two_readings_shows_who_adopted_it(
+    sampler: OpenSampler,
+) -> None:
+    with started("subreaper.py") as process:
+        subreaper = Child(process)
+        parent, child = map(int, subreaper.answer().split())
+        assert sampler.read().processes[child].ppid == parent
+        subreaper.ask("end the parent")
+        subreaper.ask("reap it")
+        assert sampler.read().processes[child].ppid == process.pid
+        assert sampler.read().processes[child].ppid == process.pid
+
+
+def test_a_zombie_is_shown_as_one_until_it_is_reaped(sampler: OpenSampler) -> None:
+    with puppet() as child:
+        child.spend(30)
+        earlier = sampler.read()
+        before = earlier.processes[child.pid]
+        child.end()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        for _ in range(3):
+            later = sampler.read()
+            zombie = later.processes[child.pid]
+            assert zombie.state == "Z"
+            assert zombie.key == before.key
+            assert zombie.cpu_ns >= before.cpu_ns
+        row = next(row for row in usage(earlier, later).processes if row.pid == child.pid)
+        assert row.cpu_percent is not None
+        child.reap()
+        assert child.pid not in sampler.read().processes
+
+
+def test_a_process_that_executes_another_program_goes_on_under_its_new_name(
+    sampler: OpenSampler, tmp_path: Path
+) -> None:
+    program = tmp_path / "another-name"
+    program.symlink_to(sys.executable)
+    with puppet() as child:
+        child.spend(30)
+        before = sampler.read().processes[child.pid]
+        child.execute(program)
+        after = sampler.read().processes[child.pid]
+    assert before.name != "another-name"
+    assert after.name == "another-name"
+    assert after.key == before.key
+    # execve(2) does not set the CPU time back.
+    assert after.cpu_ns > before.cpu_ns
+
+
+def test_a_process_shows_how_many_threads_it_has_now(sampler: OpenSampler) -> None:
+    with puppet() as child:
+        assert sampler.read().processes[child.pid].threads == 1
+        child.burn(0.1, 3)
+        assert sampler.read().processes[child.pid].threads == 4
+
+
+@needs_root
+def test_a_process_that_becomes_another_user_shows_it(sampler: OpenSampler) -> None:
+    with puppet() as child:
+        assert sampler.read().processes[child.pid].user == "root"
+        child.become(NOBODY)
+        assert sampler.read().processes[child.pid].user == pwd.getpwuid(NOBODY).pw_name
+
+
+@needs_root
+def test_a_user_without_a_name_is_shown_by_number(sampler: OpenSampler) -> None:
+    taken = {entry.pw_uid for entry in pwd.getpwall()}
+    nameless = next(user_id for user_id in range(54_321, 60_000) if user_id not in taken)
+    with puppet() as child:
+        child.become(nameless)
+        assert sampler.read().processes[child.pid].user == str(nameless)

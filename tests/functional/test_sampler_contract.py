@@ -1,0 +1,260 @@
+"""What every backend promises, as one test module that is run over all of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import psutil
+import pytest
+from live_processes import puppet
+
+from cpuwatch import OpenSampler, Reading, Sampler, ScriptedSampler, open_sampler, usage
+from cpuwatch.errors import SamplerClosedError
+from cpuwatch.samplers import _cpu_clock
+from cpuwatch.samplers.procfs import ProcfsSampler
+
+pytestmark = pytest.mark.timeout(60)
+
+TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+def clock_mode(_: pytest.MonkeyPatch) -> OpenSampler:
+    return open_sampler("procfs")
+
+
+def stat_mode(monkeypatch: pytest.MonkeyPatch) -> OpenSampler:
+    # A /proc that CPU clocks do not speak for is one of another PID namespace, in which the tests' own processes are
+    # not. (test_namespaces.py opens a real one.) Here the same code has to be seen at work on this machine's /proc.
+    monkeypatch.setattr(_cpu_clock, "speaks_for", lambda *_: False)
+    return open_sampler("procfs")
+
+
+def psutil_backend(_: pytest.MonkeyPatch) -> OpenSampler:
+    return open_sampler("psutil")
+
+
+def scripted(_: pytest.MonkeyPatch) -> OpenSampler:
+    """A script that goes along with what happens, as it may come from a generator."""
+
+    def replay() -> Iterator[Reading]:
+        with open_sampler("procfs") as real:
+            while True:
+                yield real.read()
+
+    return OpenSampler(ScriptedSampler(replay()))
+
+
+BACKENDS: list[Callable[[pytest.MonkeyPatch], OpenSampler]] = [clock_mode, stat_mode, psutil_backend, scripted]
+NAMES = ["procfs/clock", "procfs/stat", "psutil", "scripted"]
+
+
+@pytest.fixture(params=BACKENDS, ids=NAMES)
+def sampler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenSampler]:
+    with request.param(monkeypatch) as opened:
+        yield opened
+
+
+def test_it_is_a_sampler(sampler: OpenSampler) -> None:
+    assert isinstance(sampler, Sampler)
+
+
+def test_this_process_is_in_every_reading(sampler: OpenSampler) -> None:
+    for _ in range(3):
+        assert sampler.read().processes[os.getpid()].pid == os.getpid()
+
+
+def test_it_sees_every_process_that_lives_through_the_reading(sampler: OpenSampler) -> None:
+    before = set(psutil.pids())
+    seen = sampler.read().processes.keys()
+    after = set(psutil.pids())
+    assert before & after <= seen
+
+
+def test_a_reading_says_when_and_where_it_was_taken(sampler: OpenSampler) -> None:
+    before_ns, before = time.monotonic_ns(), datetime.now(UTC)
+    reading = sampler.read()
+    after_ns, after = time.monotonic_ns(), datetime.now(UTC)
+    assert before_ns <= reading.monotonic_ns <= after_ns
+    assert 0 < reading.sweep_ns <= after_ns - before_ns
+    # A clock of the day may be set at any time; that it has a zone may not change.
+    assert reading.time.utcoffset() == before.utcoffset() == after.utcoffset()
+    assert reading.host.name == os.uname().nodename
+    assert reading.host.logical_cpus == os.cpu_count() == len(reading.machine.per_cpu)
+    assert 0 < reading.host.clock_resolution_seconds <= 0.01
+    assert reading.host.backend in NAMES
+    assert reading.machine.load_average is not None
+    assert all(load >= 0 for load in reading.machine.load_average)
+
+
+def test_the_boot_is_the_same_in_each_reading(sampler: OpenSampler) -> None:
+    assert sampler.read().host.boot_id == sampler.read().host.boot_id != ""
+
+
+def test_every_field_has_its_type_and_range(sampler: OpenSampler) -> None:
+    reading = sampler.read()
+    for pid, record in reading.processes.items():
+        assert type(pid) is int
+        assert record.pid == pid > 0
+        assert type(record.key) is str
+        assert record.key
+        assert type(record.start_ns) is int
+        assert 0 <= record.start_ns <= reading.uptime_ns + 2 * TICK_NS
+        assert record.start_time.tzinfo is UTC
+        assert record.first_seen == reading.time
+        assert record.ppid is None or (type(record.ppid) is int and record.ppid >= 0)
+        assert type(record.name) is str
+        assert record.user is None or type(record.user) is str
+        assert record.state is None or (type(record.state) is str and len(record.state) == 1)
+        assert record.threads is None or (type(record.threads) is int and record.threads >= 0)
+        for amount_ns in (record.cpu_ns, record.user_ns, record.system_ns, record.children_ns):
+            assert type(amount_ns) is int
+            assert amount_ns >= 0
+
+
+def test_no_two_processes_have_the_same_key(sampler: OpenSampler) -> None:
+    processes = sampler.read().processes
+    assert len({record.key for record in processes.values()}) == len(processes)
+
+
+def test_it_says_of_this_process_what_the_kernel_says(sampler: OpenSampler) -> None:
+    record = sampler.read().processes[os.getpid()]
+    kernel = psutil.Process()
+    assert record.name == kernel.name()[:15]
+    assert record.user == kernel.username()
+    assert record.ppid == os.getppid()
+    assert record.threads == kernel.num_threads()
+    assert record.state == "R"
+    assert abs(record.start_time.timestamp() - kernel.create_time()) < 1
+
+
+def test_the_cpu_time_of_this_process_is_what_its_own_clock_says(sampler: OpenSampler) -> None:
+    resolution_ns = sampler.read().host.clock_resolution_seconds * 1e9
+    before_ns = time.process_time_ns()
+    record = sampler.read().processes[os.getpid()]
+    after_ns = time.process_time_ns()
+    # Each of user and system time is cut down to the resolution.
+    assert before_ns - 2 * resolution_ns <= record.cpu_ns <= after_ns
+
+
+def test_counters_never_go_back(sampler: OpenSampler) -> None:
+    with puppet() as busy:
+        busy.burn(1.0, 2)
+        readings = [sampler.read() for _ in range(30)]
+    for earlier, later in pairwise(readings):
+        assert earlier.monotonic_ns < later.monotonic_ns
+        assert earlier.uptime_ns < later.uptime_ns
+        for pid, record in later.processes.items():
+            before = earlier.processes.get(pid)
+            if before is not None and before.key == record.key:
+                assert before.cpu_ns <= record.cpu_ns
+                assert before.user_ns <= record.user_ns
+                assert before.system_ns <= record.system_ns
+                assert (before.children_ns or 0) <= (record.children_ns or 0)
+        for cpu, times in later.machine.per_cpu.items():
+            assert earlier.machine.per_cpu[cpu].user_ns <= times.user_ns
+            assert earlier.machine.per_cpu[cpu].system_ns <= times.system_ns
+
+
+def test_a_process_stays_the_same_while_it_works(sampler: OpenSampler) -> None:
+    with puppet() as child:
+        first = sampler.read().processes[child.pid]
+        child.spend(30)
+        second = sampler.read().processes[child.pid]
+    assert (second.key, second.start_ns, second.start_time) == (first.key, first.start_ns, first.start_time)
+    assert second.first_seen == first.first_seen
+    assert second.cpu_ns > first.cpu_ns
+
+
+def test_a_process_that_did_nothing_keeps_its_record(sampler: OpenSampler) -> None:
+    # usage() skips whatever is the same object as before, so this is what makes an idle process cheap.
+    with puppet() as child:
+        records = [sampler.read().processes[child.pid]]
+        # Saying that it is ready was work too, and may still be going on at the first readings.
+        while len(records) < 100 and (len(records) < 2 or records[-1] is not records[-2]):
+            records.append(sampler.read().processes[child.pid])
+    assert records[-1] is records[-2]
+
+
+def test_a_process_that_ended_is_not_there_any_more(sampler: OpenSampler) -> None:
+    with puppet() as child:
+        assert child.pid in sampler.read().processes
+        child.end()
+        child.reap()
+        assert child.pid not in sampler.read().processes
+
+
+def test_a_new_process_is_there_at_once(sampler: OpenSampler) -> None:
+    earlier = sampler.read()
+    with puppet() as child:
+        later = sampler.read()
+    assert child.pid not in earlier.processes
+    record = later.processes[child.pid]
+    assert record.ppid == os.getpid()
+    assert record.first_seen == later.time
+    assert earlier.uptime_ns - TICK_NS <= record.start_ns <= later.uptime_ns
+
+
+def test_a_process_that_is_stopped_shows_it(sampler: OpenSampler) -> None:
+    with puppet() as child:
+        sampler.read()
+        stopped = psutil.Process(child.pid)
+        stopped.suspend()
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+        assert sampler.read().processes[child.pid].state == "T"
+
+
+def test_its_readings_make_a_snapshot(sampler: OpenSampler) -> None:
+    with puppet() as child:
+        earlier = sampler.read()
+        child.spend(50)
+        later = sampler.read()
+    snapshot = usage(earlier, later)
+    row = next(row for row in snapshot.processes if row.pid == child.pid)
+    assert row.cpu_percent is not None
+    assert row.cpu_percent > 0
+    assert {row.pid for row in snapshot.processes} == later.processes.keys()
+
+
+def test_many_readings_leave_no_file_open(sampler: OpenSampler) -> None:
+    sampler.read()
+    before = len(os.listdir("/proc/self/fd"))
+    with puppet() as child:
+        for _ in range(50):
+            child.clock()
+            sampler.read()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("opened", BACKENDS, ids=NAMES)
+def test_closing_gives_back_all_files_and_ends_reading(
+    opened: Callable[[pytest.MonkeyPatch], OpenSampler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    sampler = opened(monkeypatch)
+    sampler.read()
+    sampler.close()
+    sampler.close()
+    with pytest.raises(SamplerClosedError, match="open another"):
+        sampler.read()
+    if opened is not scripted:
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_modes_of_procfs_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    with clock_mode(monkeypatch) as exact, stat_mode(monkeypatch) as coarse:
+        clock, stat = exact.read().host, coarse.read().host
+    assert (clock.backend, clock.clock_resolution_seconds) == ("procfs/clock", 1e-9)
+    assert (stat.backend, stat.clock_resolution_seconds) == ("procfs/stat", TICK_NS / 1e9)
+
+
+def test_procfs_takes_another_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    sampler = ProcfsSampler("proc")
+    try:
+        assert os.getpid() in sampler.read().processes
+    finally:
+        sampler.close()
