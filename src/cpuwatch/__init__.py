@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from cpuwatch.cgroup_name import cgroup_name
 from cpuwatch.encoding.json import decode, encode
 from cpuwatch.errors import CpuwatchError
 from cpuwatch.model import (
@@ -16,6 +17,7 @@ from cpuwatch.model import (
     Host,
     MachineTimes,
     MachineUsage,
+    ProcessExit,
     ProcessTimes,
     ProcessUsage,
     Reading,
@@ -25,12 +27,16 @@ from cpuwatch.model import (
 from cpuwatch.monitor import Health, Monitor
 from cpuwatch.one_shot import sample
 from cpuwatch.query import top
+from cpuwatch.reaped import NO_CARRY, Carry
+from cpuwatch.rollup import TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.samplers.scripted import ScriptedSampler
-from cpuwatch.usage import usage
+from cpuwatch.usage import account, usage
 
 __all__ = [
+    "NO_CARRY",
     "Attribution",
+    "Carry",
     "CpuTimes",
     "CpuwatchError",
     "ExitedUsage",
@@ -40,6 +46,7 @@ __all__ = [
     "MachineUsage",
     "Monitor",
     "OpenSampler",
+    "ProcessExit",
     "ProcessTimes",
     "ProcessUsage",
     "Reading",
@@ -47,6 +54,14 @@ __all__ = [
     "Sampling",
     "ScriptedSampler",
     "Snapshot",
+    "TreeUsage",
+    "UsageGroup",
+    "account",
+    "by_cgroup",
+    "by_name",
+    "by_tree",
+    "by_user",
+    "cgroup_name",
     "decode",
     "encode",
     "open_sampler",

@@ -21,12 +21,16 @@ __all__ = [
     "Host",
     "MachineTimes",
     "MachineUsage",
+    "ProcessExit",
     "ProcessTimes",
     "ProcessUsage",
     "Reading",
     "Sampling",
     "Snapshot",
 ]
+
+
+NO_NAMES = "unavailable: this backend does not see processes end"
 
 
 class Host(Struct, frozen=True, gc=False):
@@ -93,6 +97,7 @@ class ProcessTimes(Struct, frozen=True, dict=True):
     user_ns: int
     system_ns: int
     children_ns: int | None = None
+    cgroup: str | None = None
 
     @cached_property
     def at_rest(self) -> ProcessUsage:
@@ -117,7 +122,22 @@ class ProcessTimes(Struct, frozen=True, dict=True):
             children_percent=None if self.children_ns is None else 0.0,
             cpu_seconds=self.cpu_ns / 1e9,
             first_seen=self.first_seen,
+            cgroup=self.cgroup,
         )
+
+
+class ProcessExit(Struct, frozen=True, gc=False):
+    """A process that ended, as the kernel told it at that moment (taskstats).
+
+    ``cpu_ns`` is the CPU time of its whole life, short of what taking down its address space took; ``user`` the real
+    one, ``parent_pid`` who would have to wait for it.
+    """
+
+    pid: int
+    parent_pid: int
+    name: str
+    user: str
+    cpu_ns: int
 
 
 class Reading(Struct, frozen=True, gc=False):
@@ -125,8 +145,11 @@ class Reading(Struct, frozen=True, gc=False):
 
     ``monotonic_ns`` is the instant that rates are taken over (CLOCK_MONOTONIC: it stands still while the machine
     is suspended, as CPU counters do). ``uptime_ns`` is the same instant on the clock of ``start_ns``
-    (CLOCK_BOOTTIME), and ``start_resolution_ns`` the step of that. ``unreadable`` counts the processes that are
-    there but could not be read, by reason (``EACCES``, ``EMFILE``, ...).
+    (CLOCK_BOOTTIME), and ``start_resolution_ns`` the step of that and of ``children_ns``. ``unreadable`` counts the
+    processes that are there but could not be read, by reason (``EACCES``, ``EMFILE``, ...).
+
+    ``exits`` are the processes that ended since the reading before, as far as the kernel tells; ``exited_names`` says
+    where they come from, or ``unavailable: `` and why not; ``lost_exits`` how many of these messages were lost so far.
     """
 
     time: datetime
@@ -138,6 +161,9 @@ class Reading(Struct, frozen=True, gc=False):
     processes: dict[int, ProcessTimes]
     start_resolution_ns: int = 10_000_000
     unreadable: dict[str, int] = {}
+    exits: list[ProcessExit] = []
+    exited_names: str = NO_NAMES
+    lost_exits: int = 0
 
 
 class ProcessUsage(Struct, frozen=True, gc=False):
@@ -145,7 +171,8 @@ class ProcessUsage(Struct, frozen=True, gc=False):
 
     ``cpu_percent`` is per cent of one logical CPU (250 is two and a half CPUs), ``machine_percent`` the same divided
     by the number of CPUs. ``user_percent`` and ``system_percent`` add up to ``cpu_percent``. ``children_percent`` is
-    the CPU of descendants that ended in the interval. Percentages are ``None`` while the process has no baseline.
+    the CPU that descendants used in the interval and did not live to show. Percentages are ``None`` while the process
+    has no baseline.
     ``cpu_seconds`` is its whole CPU time since it started. ``state`` is the letter of proc_pid_stat(5).
     """
 
@@ -164,15 +191,21 @@ class ProcessUsage(Struct, frozen=True, gc=False):
     children_percent: float | None
     cpu_seconds: float
     first_seen: datetime
+    cgroup: str | None = None
 
 
 class ExitedUsage(Struct, frozen=True, gc=False):
-    """Processes of one name, user and parent that ended within the interval."""
+    """What processes of one name and user used in the interval in which they ended.
 
-    name: str
+    ``parent_pid`` is their nearest ancestor that lives on, in whose ``children_percent`` this is contained. ``name``,
+    ``user`` and ``count`` are ``None`` where the kernel does not tell who ended; the percentages are ``None`` where
+    nobody waited for them, so that nobody was told what they used.
+    """
+
+    name: str | None
     user: str | None
     parent_pid: int | None
-    count: int
+    count: int | None
     cpu_percent: float | None
     machine_percent: float | None
 
@@ -196,9 +229,10 @@ class MachineUsage(Struct, frozen=True, gc=False):
 class Attribution(Struct, frozen=True, gc=False):
     """Where the machine's busy time went, in per cent of the machine.
 
-    ``processes + exited + unattributed - excess`` is ``machine.cpu_percent`` (an ``exited`` of ``None`` counts as
-    nothing). ``excess_percent`` is by how much the processes' clocks say more than the machine's ticks: the kernel
-    keeps two books, and their small disagreement is shown, not spread over processes.
+    ``processes`` is what living processes used themselves, ``exited`` what ended ones did not live to show.
+    ``processes + exited + unattributed - excess`` is ``machine.cpu_percent`` (an unknown ``exited`` counts as nothing).
+    ``excess_percent`` is by how much the processes' clocks say more than the machine's ticks: the kernel keeps two
+    books, and their small disagreement is shown, not spread over processes.
     """
 
     processes_percent: float | None
@@ -210,17 +244,22 @@ class Attribution(Struct, frozen=True, gc=False):
 class Sampling(Struct, frozen=True, gc=False):
     """How the sampling itself fares: its lateness in this tick, and what went wrong since the monitor's start.
 
-    ``unreadable`` counts processes that could not be read in this tick, by reason.
+    ``unreadable`` counts processes that could not be read in this tick, by reason; ``lost_exits`` the messages about
+    ended processes that were lost since the sampler was opened: names are missing then, never amounts.
     """
 
     lateness_seconds: float | None = None
     missed_ticks: int = 0
     failed_ticks: int = 0
     unreadable: dict[str, int] = {}
+    lost_exits: int = 0
 
 
 class Snapshot(Struct, frozen=True, gc=False):
-    """The CPU usage of a machine and of each of its processes over one interval."""
+    """The CPU usage of a machine and of each of its processes over one interval.
+
+    ``exited_names`` says where the names in ``exited`` come from, or ``unavailable: `` and why there are none.
+    """
 
     sequence: int
     time: datetime
@@ -231,4 +270,5 @@ class Snapshot(Struct, frozen=True, gc=False):
     attribution: Attribution
     processes: list[ProcessUsage]
     exited: list[ExitedUsage] = []
+    exited_names: str = NO_NAMES
     sampling: Sampling = Sampling()

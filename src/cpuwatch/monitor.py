@@ -20,9 +20,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cpuwatch.errors import MonitorClosedError, MonitorForkedError
-from cpuwatch.model import Reading, Sampling, Snapshot
+from cpuwatch.model import Reading, Snapshot
+from cpuwatch.reaped import NO_CARRY
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
-from cpuwatch.usage import usage
+from cpuwatch.usage import account
 
 if TYPE_CHECKING:
     import asyncio
@@ -228,12 +229,14 @@ class Monitor:
         with sampler:
             start_ns = deadline_ns = time.monotonic_ns()
             reading: Reading | None = None
+            carry = NO_CARRY
             while not self._stop.wait(max(0, deadline_ns - time.monotonic_ns()) / 1e9):
                 late_ns = time.monotonic_ns() - deadline_ns
                 try:
                     earlier, reading = reading, sampler.read()
                     if earlier is not None:
-                        self._publish(usage(earlier, reading, sequence=self._sequence + 1), reading, late_ns)
+                        snapshot, carry = account(earlier, reading, carry, sequence=self._sequence + 1)
+                        self._publish(snapshot, reading, late_ns)
                 except Exception as error:  # noqa: BLE001  the outermost loop: whatever a backend does, it goes on
                     self._note_failure(error)
                 else:
@@ -263,11 +266,11 @@ class Monitor:
             self._health = replace(self._health, failure=None)
 
     def _publish(self, snapshot: Snapshot, reading: Reading, late_ns: int) -> None:
-        sampling = Sampling(
+        sampling = replace(
+            snapshot.sampling,
             lateness_seconds=late_ns / 1e9,
             missed_ticks=self._health.missed_ticks,
             failed_ticks=self._health.failed_ticks,
-            unreadable=reading.unreadable,
         )
         self._taken_ns = reading.monotonic_ns
         with self._changed:

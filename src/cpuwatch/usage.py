@@ -6,12 +6,16 @@ is absent (``None``), not 0 and not cut to fit: a wrong number is worse than non
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from msgspec import Struct
 
 from cpuwatch.errors import ReadingOrderError
+from cpuwatch.exited import ExitedShare, share_out
 from cpuwatch.model import (
     Attribution,
     CpuTimes,
+    ExitedUsage,
     MachineTimes,
     MachineUsage,
     ProcessTimes,
@@ -20,8 +24,9 @@ from cpuwatch.model import (
     Sampling,
     Snapshot,
 )
+from cpuwatch.reaped import NO_CARRY, Carry, credit_children
 
-__all__ = ["usage"]
+__all__ = ["account", "usage"]
 
 
 class _Span(Struct, frozen=True, gc=False):
@@ -29,10 +34,16 @@ class _Span(Struct, frozen=True, gc=False):
 
     interval_ns: int
     logical_cpus: int
-    slack_ns: int
-    """How far an honest delta can lie above the interval: sweeps take time and ticks are rounded."""
+    capacity_ns: int
+    """What all CPUs together could give."""
+    possible_ns: int
+    """The highest delta that can be honest: sweeps take time and ticks are rounded."""
     born_after_ns: int
     """A process that started at or after this instant (since boot) started inside the interval."""
+
+    def percent(self, amount_ns: float | None) -> float | None:
+        """The amount in per cent of one CPU over the interval; None as long as either is not known."""
+        return None if amount_ns is None or not self.interval_ns else 100 * amount_ns / self.interval_ns
 
 
 def usage(earlier: Reading, later: Reading, *, sequence: int = 1) -> Snapshot:
@@ -45,29 +56,116 @@ def usage(earlier: Reading, later: Reading, *, sequence: int = 1) -> Snapshot:
     Raises :class:`~cpuwatch.errors.ReadingOrderError` if the readings are of different boots or in the wrong order.
     Between two readings of the same instant all rates are ``None``.
     """
+    return account(earlier, later, NO_CARRY, sequence=sequence)[0]
+
+
+def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1) -> tuple[Snapshot, Carry]:
+    """The same for one of many intervals in a row: takes what the one before left over, and gives what this one does.
+
+    So the rounding of children's time does not add up over intervals.
+    """
     span = _span(earlier, later)
-    known = earlier.processes.get
-    processes: list[ProcessUsage] = []
-    if span.interval_ns:
-        # The hot line of the module: an idle process costs this one comparison and nothing more.
-        processes = [
-            record.at_rest if record is before else _active(record, before, span)
-            for record, before in zip(later.processes.values(), map(known, later.processes), strict=True)
-        ]
-    else:
-        processes = [_row(record, None, None, None, span) for record in later.processes.values()]
     machine = _machine(earlier.machine, later.machine)
-    return Snapshot(
+    processes: list[ProcessUsage] = []
+    exited: list[ExitedUsage] = []
+    attribution = Attribution(None, None, None, None)
+    if span.interval_ns:
+        moves = _moves(earlier.processes, later.processes, span)
+        vanished = _vanished(earlier.processes, later.processes, moves)
+        grown_ns = {move.record.pid: move.children_ns for move in moves if move.children_ns}
+        zombies = {move.record.pid for move in moves if move.record.state == "Z"}
+        credits_ns, carry = credit_children(
+            earlier.processes, vanished, zombies, grown_ns, later.start_resolution_ns, carry
+        )
+        rows = {move.record.pid: _active(move, credits_ns, span) for move in moves}
+        # The hot line of the module: an idle process costs this and one comparison in _moves, and nothing more.
+        processes = [
+            rows[pid] if pid in rows else record.at_rest  # noqa: SIM401  get() would make the row at rest of each
+            for pid, record in later.processes.items()
+        ]
+        possible_ns = {pid: ns for pid, ns in credits_ns.items() if ns <= span.possible_ns}
+        # A platform that does not count children's time leaves it unknown what ended processes used.
+        counted = any(record.children_ns is not None for record in later.processes.values())
+        exited_ns = sum(possible_ns.values()) if counted else None
+        shares = share_out(
+            later.exits,
+            earlier.processes,
+            later.processes,
+            possible_ns,
+            some_lost=later.lost_exits != earlier.lost_exits,
+        )
+        exited = [_exited(share, span) for share in shares]
+        attribution = _attribution(rows.values(), exited_ns, machine.cpu_percent, span)
+    else:
+        processes = [_row(record, _NOTHING_KNOWN, span) for record in later.processes.values()]
+    snapshot = Snapshot(
         sequence=sequence,
         time=later.time,
         interval_seconds=span.interval_ns / 1e9,
         sweep_seconds=later.sweep_ns / 1e9,
         host=later.host,
         machine=machine,
-        attribution=_attribution(processes, machine.cpu_percent, span),
+        attribution=attribution,
         processes=processes,
-        sampling=Sampling(unreadable=later.unreadable),
+        exited=exited,
+        exited_names=later.exited_names,
+        sampling=Sampling(unreadable=later.unreadable, lost_exits=later.lost_exits),
     )
+    return snapshot, carry
+
+
+class _Move(Struct, frozen=True, gc=False):
+    """A process that may have run in the interval: by how much its counters moved (None: it has no baseline)."""
+
+    record: ProcessTimes
+    survived: bool
+    cpu_ns: int | None = None
+    user_ns: int = 0
+    system_ns: int = 0
+    children_ns: int | None = None
+
+
+def _moves(earlier: Mapping[int, ProcessTimes], later: Mapping[int, ProcessTimes], span: _Span) -> list[_Move]:
+    return [
+        _move(record, before, span)
+        for record, before in zip(later.values(), map(earlier.get, later), strict=True)
+        if record is not before
+    ]
+
+
+def _move(record: ProcessTimes, before: ProcessTimes | None, span: _Span) -> _Move:
+    children_ns = record.children_ns
+    if before is not None and before.key == record.key:
+        if children_ns is not None:
+            children_ns = None if before.children_ns is None else children_ns - before.children_ns
+        return _Move(
+            record,
+            survived=True,
+            cpu_ns=_possible(record.cpu_ns - before.cpu_ns, span),
+            user_ns=record.user_ns - before.user_ns,
+            system_ns=record.system_ns - before.system_ns,
+            children_ns=None if children_ns is None or children_ns < 0 else children_ns,
+        )
+    if record.start_ns >= span.born_after_ns:
+        cpu_ns = _possible(record.cpu_ns, span)
+        return _Move(record, False, cpu_ns, record.user_ns, record.system_ns, children_ns)
+    return _Move(record, survived=False)
+
+
+def _possible(cpu_ns: int, span: _Span) -> int | None:
+    """A delta that can be true, at the most what the CPUs could give in the interval; None for one that cannot."""
+    return min(cpu_ns, span.capacity_ns) if 0 <= cpu_ns <= span.possible_ns else None
+
+
+def _vanished(
+    earlier: Mapping[int, ProcessTimes], later: Mapping[int, ProcessTimes], moves: list[_Move]
+) -> dict[int, ProcessTimes]:
+    """The processes that did not survive the interval."""
+    new = sum(not move.survived for move in moves)
+    if len(later) - new == len(earlier):
+        return {}
+    unchanged = {move.record.pid for move in moves if not move.survived}
+    return {pid: record for pid, record in earlier.items() if pid not in later or pid in unchanged}
 
 
 def _span(earlier: Reading, later: Reading) -> _Span:
@@ -82,64 +180,62 @@ def _span(earlier: Reading, later: Reading) -> _Span:
             f"the second reading was taken {-interval_ns / 1e9:.6f} s before the first: call usage(earlier, later)"
         )
     cpus = later.host.logical_cpus
-    # utime and stime are each rounded down to a tick, so a backend of ticks can be off by two of them.
+    capacity_ns = cpus * interval_ns
+    # utime and stime are each cut down to a tick, so a backend of ticks can be off by two of them.
     rounding_ns = round(2e9 * later.host.clock_resolution_seconds)
     return _Span(
         interval_ns=interval_ns,
         logical_cpus=cpus,
-        slack_ns=cpus * (earlier.sweep_ns + later.sweep_ns) + rounding_ns,
+        capacity_ns=capacity_ns,
+        possible_ns=capacity_ns + cpus * (earlier.sweep_ns + later.sweep_ns) + rounding_ns,
         # A sweep lists the processes a little before its instant, and start times are rounded down to a tick.
         born_after_ns=earlier.uptime_ns - earlier.sweep_ns - later.start_resolution_ns,
     )
 
 
-def _active(record: ProcessTimes, before: ProcessTimes | None, span: _Span) -> ProcessUsage:
-    """The row of a process that may have run: all of its figures from its counters."""
-    if before is not None and before.key == record.key:
-        cpu_ns = record.cpu_ns - before.cpu_ns
-        user_ns = record.user_ns - before.user_ns
-        system_ns = record.system_ns - before.system_ns
-    elif record.start_ns >= span.born_after_ns:
-        cpu_ns, user_ns, system_ns = record.cpu_ns, record.user_ns, record.system_ns
-    else:
-        return _row(record, None, None, None, span)
-    capacity_ns = span.logical_cpus * span.interval_ns
-    if not 0 <= cpu_ns <= capacity_ns + span.slack_ns:
-        return _row(record, None, None, None, span)
-    used_ns = min(cpu_ns, capacity_ns)
-    user_share = _user_share(record, user_ns, system_ns)
-    if used_ns == 0:
-        return _row(record, 0, 0.0, 0.0, span)
-    if user_share is None:
-        return _row(record, used_ns, None, None, span)
-    user_part_ns = used_ns * user_share
-    return _row(record, used_ns, user_part_ns, used_ns - user_part_ns, span)
+def _active(move: _Move, credits_ns: Mapping[int, int], span: _Span) -> ProcessUsage:
+    """The row of a process that may have run."""
+    shares = _Shares()
+    if move.cpu_ns is not None:
+        user_share = _user_share(move)
+        user_ns = None if user_share is None else move.cpu_ns * user_share
+        children_ns = None if move.children_ns is None else credits_ns.get(move.record.pid, 0)
+        if children_ns is not None and children_ns > span.possible_ns:
+            children_ns = None
+        shares = _Shares(move.cpu_ns, user_ns, None if user_ns is None else move.cpu_ns - user_ns, children_ns)
+    return _row(move.record, shares, span)
 
 
-def _user_share(record: ProcessTimes, user_ns: int, system_ns: int) -> float | None:
+def _user_share(move: _Move) -> float | None:
     """Which part of the CPU time was in user mode, in 0..1.
 
     The exact clock knows no modes, so its total is split as the ticks of this interval are; where they did not
     move, as those of the process's whole life are, which is also how the kernel itself splits (cputime_adjust in
     kernel/sched/cputime.c). A process that never filled a tick has no known split.
     """
+    if move.cpu_ns == 0:
+        return 0.0
+    user_ns, system_ns = move.user_ns, move.system_ns
     if user_ns < 0 or system_ns < 0 or user_ns + system_ns == 0:
-        user_ns, system_ns = record.user_ns, record.system_ns
+        user_ns, system_ns = move.record.user_ns, move.record.system_ns
     ticks_ns = user_ns + system_ns
     return user_ns / ticks_ns if ticks_ns > 0 else None
 
 
-def _row(
-    record: ProcessTimes,
-    cpu_ns: int | None,
-    user_ns: float | None,
-    system_ns: float | None,
-    span: _Span,
-) -> ProcessUsage:
-    def percent(amount_ns: float | None) -> float | None:
-        return None if amount_ns is None else 100 * amount_ns / span.interval_ns
+class _Shares(Struct, frozen=True, gc=False):
+    """What a process used in the interval, in nanoseconds; None for what is not known."""
 
-    cpu_percent = percent(cpu_ns)
+    cpu_ns: int | None = None
+    user_ns: float | None = None
+    system_ns: float | None = None
+    children_ns: int | None = None
+
+
+_NOTHING_KNOWN = _Shares()
+
+
+def _row(record: ProcessTimes, shares: _Shares, span: _Span) -> ProcessUsage:
+    cpu_percent = span.percent(shares.cpu_ns)
     return ProcessUsage(
         pid=record.pid,
         start_time=record.start_time,
@@ -151,11 +247,24 @@ def _row(
         threads=record.threads,
         cpu_percent=cpu_percent,
         machine_percent=None if cpu_percent is None else cpu_percent / span.logical_cpus,
-        user_percent=percent(user_ns),
-        system_percent=percent(system_ns),
-        children_percent=None,
+        user_percent=span.percent(shares.user_ns),
+        system_percent=span.percent(shares.system_ns),
+        children_percent=span.percent(shares.children_ns),
         cpu_seconds=record.cpu_ns / 1e9,
         first_seen=record.first_seen,
+        cgroup=record.cgroup,
+    )
+
+
+def _exited(share: ExitedShare, span: _Span) -> ExitedUsage:
+    cpu_percent = span.percent(share.cpu_ns)
+    return ExitedUsage(
+        name=share.name,
+        user=share.user,
+        parent_pid=share.parent_pid,
+        count=share.count,
+        cpu_percent=cpu_percent,
+        machine_percent=None if cpu_percent is None else cpu_percent / span.logical_cpus,
     )
 
 
@@ -211,11 +320,12 @@ def _busy_percent(times: CpuTimes) -> float | None:
     return _percent_of(times, _busy_ns(times))
 
 
-def _attribution(processes: list[ProcessUsage], busy_percent: float | None, span: _Span) -> Attribution:
-    if not span.interval_ns:
-        return Attribution(None, None, None, None)
-    in_processes = sum(row.machine_percent for row in processes if row.machine_percent)
+def _attribution(
+    rows: Iterable[ProcessUsage], exited_ns: int | None, busy_percent: float | None, span: _Span
+) -> Attribution:
+    in_processes = sum(row.machine_percent for row in rows if row.machine_percent)
+    in_exited = None if exited_ns is None else 100 * exited_ns / span.capacity_ns
     if busy_percent is None:
-        return Attribution(in_processes, None, None, None)
-    rest = busy_percent - in_processes
-    return Attribution(in_processes, None, max(0.0, rest), max(0.0, -rest))
+        return Attribution(in_processes, in_exited, None, None)
+    rest = busy_percent - in_processes - (in_exited or 0.0)
+    return Attribution(in_processes, in_exited, max(0.0, rest), max(0.0, -rest))

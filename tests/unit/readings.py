@@ -46,6 +46,7 @@ def process(
     name: str = "work",
     user: str | None = "nobody",
     state: str | None = "S",
+    children_ns: int | None = None,
 ) -> ProcessTimes:
     return ProcessTimes(
         pid=pid,
@@ -61,6 +62,7 @@ def process(
         cpu_ns=cpu_ns,
         user_ns=cpu_ns - system_ns if user_ns is None else user_ns,
         system_ns=system_ns,
+        children_ns=children_ns,
     )
 
 

@@ -57,6 +57,7 @@ def process_rows(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Proc
         children_percent=known_or_not,
         cpu_seconds=st.floats(0, 1e12),
         first_seen=instants,
+        cgroup=st.none() | text,
     )
 
 
@@ -86,10 +87,10 @@ def snapshots(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Snapsho
         exited=st.lists(
             st.builds(
                 ExitedUsage,
-                name=text,
+                name=st.none() | text,
                 user=st.none() | text,
                 parent_pid=st.none() | st.integers(0, HIGHEST_PID),
-                count=st.integers(1, 10**6),
+                count=st.none() | st.integers(1, 10**6),
                 cpu_percent=known_or_not,
                 machine_percent=known_or_not,
             ),
@@ -101,7 +102,9 @@ def snapshots(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Snapsho
             missed_ticks=st.integers(0, 10**9),
             failed_ticks=st.integers(0, 10**9),
             unreadable=unreadable,
+            lost_exits=st.integers(0, 10**9),
         ),
+        exited_names=text,
     )
 
 

@@ -42,7 +42,8 @@ def test_choosing_keeps_the_rows_as_they_are_and_all_the_rest(original: Snapshot
     chosen = top(original, count)
     assert len(chosen.processes) == min(len(original.processes), len(original.processes) if count is None else count)
     assert all(row in original.processes for row in chosen.processes)
-    assert replace(chosen, processes=original.processes) == original
+    assert all(row in original.exited for row in chosen.exited)
+    assert replace(chosen, processes=original.processes, exited=original.exited) == original
 
 
 @given(snapshots(), st.integers(0, 6))

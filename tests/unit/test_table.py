@@ -7,52 +7,65 @@ from msgspec.structs import replace
 from readings import HOSTILE_NAMES, SECOND, process, reading, snapshot
 from strategies import broken_texts, snapshots
 
-from cpuwatch import CpuTimes, Snapshot, usage
+from cpuwatch import CpuTimes, ProcessExit, Snapshot, usage
 from cpuwatch.encoding.table import printable, table
-
-
-def with_a_decent_backend(original: Snapshot) -> Snapshot:
-    # A backend's name is chosen by a programmer, not by whoever runs a process.
-    return replace(original, host=replace(original.host, backend="scripted"))
 
 
 def test_a_table_reads_like_this() -> None:
     earlier = reading(
-        process(7, cpu_ns=SECOND, name="idle"), process(1234, user=None), total=CpuTimes(0, 0, 0, 0, 0, 0)
+        process(7, cpu_ns=SECOND, name="idle"),
+        process(1234, user=None, children_ns=0),
+        total=CpuTimes(0, 0, 0, 0, 0, 0),
     )
     later = reading(
         process(7, cpu_ns=SECOND, name="idle"),
-        process(1234, cpu_ns=SECOND + 100_000_000, system_ns=275_000_000, user=None, state="R"),
+        process(1234, cpu_ns=SECOND + 100_000_000, system_ns=275_000_000, user=None, state="R", children_ns=40_000_000),
         total=CpuTimes(500, 100, 350, 50, 0, 0),
         at_ns=101 * SECOND,
+    )
+    later = replace(
+        later,
+        exits=[ProcessExit(pid, 1234, "cc1", "alice", 1_000_000) for pid in (2000, 2001, 2002)],
+        exited_names="taskstats",
     )
     assert table(usage(earlier, later)).splitlines() == [
         "here  2026-01-01 00:01:41 UTC  1.000 s  scripted  load 0.50 0.25 0.12",
         "machine 60.0 % of 2 CPUs: user 50.0  system 10.0  iowait 5.0  irq 0.0  steal 0.0",
-        "attributed: processes 55.0  unattributed 5.0",
+        "attributed: processes 55.0  ended 2.0  unattributed 3.0",
         "",
-        " PID  USER    S   CPU%  USER%  SYS%     TIME  NAME",
-        "   7  nobody  S    0.0    0.0   0.0  0:01.00  idle",
-        "1234  -       R  110.0   82.5  27.5  0:01.10  work",
+        " PID  USER    S   CPU%  USER%  SYS%  ENDED%     TIME  NAME",
+        "   7  nobody  S    0.0    0.0   0.0       -  0:01.00  idle",
+        "1234  -       R  110.0   82.5  27.5     4.0  0:01.10  work",
+        "",
+        "ended within the interval (names: taskstats)",
+        "PARENT  USER   COUNT  CPU%  NAME",
+        "  1234  alice      3   4.0  cc1",
     ]
 
 
 def test_what_is_unknown_is_a_dash() -> None:
     found = usage(reading(), reading(process(cpu_ns=61 * SECOND), at_ns=101 * SECOND))
-    assert table(found).splitlines()[-1].split() == ["10", "nobody", "S", "-", "-", "-", "1:01.00", "work"]
+    assert table(found).splitlines()[-1].split() == ["10", "nobody", "S", "-", "-", "-", "-", "1:01.00", "work"]
 
 
 @given(snapshots())
 def test_there_is_a_line_for_each_process_and_its_columns_stand_under_their_headings(original: Snapshot) -> None:
-    heading, *rows = table(with_a_decent_backend(original)).split("\n")[4:-1]
+    heading, *rows = table(replace(original, exited=[])).split("\n")[4:-1]
     assert len(rows) == len(original.processes)
     for line, row in zip(rows, original.processes, strict=True):
         assert line[: heading.index("PID") + 3].strip() == str(row.pid)
 
 
+@given(snapshots())
+def test_there_is_a_line_for_each_group_of_ended_processes(original: Snapshot) -> None:
+    lines = table(original).split("\n")
+    without = table(replace(original, exited=[])).split("\n")
+    assert len(lines) == len(without) + (3 + len(original.exited) if original.exited else 0)
+
+
 @given(snapshots(broken_texts))
 def test_no_order_to_the_terminal_gets_through(original: Snapshot) -> None:
-    text = table(with_a_decent_backend(original))
+    text = table(original)
     assert all(char.isprintable() for char in text.replace("\n", ""))
     text.encode()
 

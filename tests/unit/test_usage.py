@@ -296,8 +296,7 @@ def test_a_record_handed_out_again_counts_as_one_that_is_read_anew_and_equal(pai
     again = replace(pair.later, processes=pair.earlier.processes)
     anew = replace(pair.later, processes={pid: replace(record) for pid, record in again.processes.items()})
     kept, remade = usage(pair.earlier, again), usage(pair.earlier, anew)
-    assert [share(row) for row in kept.processes] == [share(row) for row in remade.processes]
-    assert kept.attribution == remade.attribution
+    assert kept == remade
     assert all(share(row) == (0.0, 0.0, 0.0, 0.0) for row in kept.processes)
 
 
@@ -388,3 +387,30 @@ def test_the_later_reading_first_is_refused(pair: Pair, distance_ns: int) -> Non
 def test_the_same_two_readings_give_the_same_snapshot(pair: Pair) -> None:
     first: Snapshot = usage(pair.earlier, pair.later)
     assert usage(pair.earlier, pair.later) == first
+
+
+def test_what_ended_children_used_stands_on_their_parent_and_in_the_attribution() -> None:
+    before = process(10, cpu_ns=SECOND, children_ns=5 * SECOND)
+    earlier = reading(before, process(11, cpu_ns=SECOND), total=CpuTimes(0, 0, 0, 0, 0, 0))
+    # Of the 1.5 s that came in, one had been seen on the child itself.
+    after = process(10, cpu_ns=SECOND, children_ns=6 * SECOND + SECOND // 2)
+    later = reading(after, total=CpuTimes(30, 0, 70, 0, 0, 0), at_ns=101 * SECOND)
+    found = usage(replace_ppid(earlier, 11, 10), later)
+    (row,) = found.processes
+    assert row.children_percent == 50.0
+    assert found.attribution.exited_percent == 25.0
+    assert found.attribution.unattributed_percent == 5.0
+    assert [(ended.parent_pid, ended.cpu_percent) for ended in found.exited] == [(10, 50.0)]
+
+
+def test_more_childrens_time_than_the_cpus_could_give_is_not_shown() -> None:
+    earlier = reading(process(10, children_ns=0))
+    later = reading(process(10, children_ns=3 * SECOND), at_ns=101 * SECOND)
+    found = usage(earlier, later)
+    assert found.processes[0].children_percent is None
+    assert found.attribution.exited_percent == 0.0
+    assert found.exited == []
+
+
+def replace_ppid(original: Reading, pid: int, ppid: int) -> Reading:
+    return replace(original, processes={**original.processes, pid: replace(original.processes[pid], ppid=ppid)})

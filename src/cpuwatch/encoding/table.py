@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from cpuwatch.model import ProcessUsage, Snapshot
+from collections.abc import Iterable, Iterator
+
+from cpuwatch.model import ExitedUsage, ProcessUsage, Snapshot
 
 __all__ = ["table"]
 
-_HEADINGS = ("PID", "USER", "S", "CPU%", "USER%", "SYS%", "TIME", "NAME")
-_LAST_LEFT_ALIGNED = {"USER", "S", "NAME"}
+_HEADINGS = ("PID", "USER", "S", "CPU%", "USER%", "SYS%", "ENDED%", "TIME", "NAME")
+_EXITED_HEADINGS = ("PARENT", "USER", "COUNT", "CPU%", "NAME")
+_LEFT_ALIGNED = {"USER", "S", "NAME"}
 
 
 def table(snapshot: Snapshot) -> str:
-    """Machine and attribution in three lines, then a row for each process of the snapshot, in its order.
+    """Machine and attribution, a row for each process of the snapshot, in its order, and one for each kind that ended.
 
     Control characters in names are shown as escapes: a process may call itself anything, and a terminal obeys.
     """
-    rows = [_HEADINGS, *map(_cells, snapshot.processes)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "".join(f"{line}\n" for line in (*_summary(snapshot), "", *(_line(row, widths) for row in rows)))
+    lines = [*_summary(snapshot), "", *_aligned(_HEADINGS, map(_cells, snapshot.processes))]
+    if snapshot.exited:
+        lines += ["", f"ended within the interval (names: {printable(snapshot.exited_names)})"]
+        lines += _aligned(_EXITED_HEADINGS, map(_exited_cells, snapshot.exited))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _summary(snapshot: Snapshot) -> tuple[str, ...]:
@@ -31,6 +36,7 @@ def _summary(snapshot: Snapshot) -> tuple[str, ...]:
         f"iowait {_percent(machine.iowait_percent)}  irq {_percent(machine.irq_percent)}  "
         f"steal {_percent(machine.steal_percent)}",
         f"attributed: processes {_percent(attribution.processes_percent)}  "
+        f"ended {_percent(attribution.exited_percent)}  "
         f"unattributed {_percent(attribution.unattributed_percent)}",
     )
 
@@ -43,17 +49,31 @@ def _cells(row: ProcessUsage) -> tuple[str, ...]:
         _percent(row.cpu_percent),
         _percent(row.user_percent),
         _percent(row.system_percent),
+        _percent(row.children_percent),
         _time(row.cpu_seconds),
         printable(row.name),
     )
 
 
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    aligned = (
-        cell.ljust(width) if heading in _LAST_LEFT_ALIGNED else cell.rjust(width)
-        for heading, cell, width in zip(_HEADINGS, cells, widths, strict=True)
+def _exited_cells(ended: ExitedUsage) -> tuple[str, ...]:
+    return (
+        "-" if ended.parent_pid is None else str(ended.parent_pid),
+        printable(ended.user or "-"),
+        "-" if ended.count is None else str(ended.count),
+        _percent(ended.cpu_percent),
+        "-" if ended.name is None else printable(ended.name),
     )
-    return "  ".join(aligned).rstrip()
+
+
+def _aligned(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    lines = [headings, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (
+            cell.ljust(width) if heading in _LEFT_ALIGNED else cell.rjust(width)
+            for heading, cell, width in zip(headings, line, widths, strict=True)
+        )
+        yield "  ".join(cells).rstrip()
 
 
 def _percent(value: float | None) -> str:

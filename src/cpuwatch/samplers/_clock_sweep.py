@@ -7,10 +7,11 @@ state or number of threads; what was read of it stays true. Its parent may have 
 from __future__ import annotations
 
 import errno
-from collections import Counter
+import operator
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
-
-from msgspec.structs import replace
+from contextlib import suppress
+from itertools import compress, count
 
 from cpuwatch.model import ProcessTimes
 from cpuwatch.samplers import _cpu_clock
@@ -23,6 +24,25 @@ _NEVER = -2
 
 _LASTING = {errno.EACCES, errno.EPERM}
 """Refusals that stay until the process does something: asking again before its clock moves is in vain."""
+
+
+_SETTLING_ROUNDS = 20
+
+
+class _Seen:
+    """What one sweep finds out about processes that others depend on."""
+
+    def __init__(self) -> None:
+        self.read: set[int] = set()
+        """Read after the last process ended that is known to have."""
+        self.gone: set[int] = set()
+        """No longer there."""
+        self.ended: dict[int, ProcessTimes] = {}
+        """As they were known, by the PID they had."""
+        self.childless: set[int] = set()
+        """Whose children have another parent now."""
+        self.reapers: set[int] = set()
+        """Whose children's time has grown."""
 
 
 class ClockSweep:
@@ -72,36 +92,97 @@ class ClockSweep:
         """All processes that could be read, by PID, and how many could not, by reason."""
         before, self._clocks = self._clocks, _cpu_clock.read_all(self._clock_ids)
         known_before = len(self._records)
-        gone: set[int] = set()
-        parents_ended: set[int] = set()
-        for index, (clock, old_clock) in enumerate(zip(self._clocks, before, strict=True)):
-            if clock == old_clock:
-                continue
+        seen = _Seen()
+        # In C for all processes; what follows in Python is for those that ran.
+        for index in list(compress(count(), map(operator.ne, self._clocks, before))):
             pid = self._pids[index]
-            known = self._records.get(pid)
             try:
-                record = self._reader.read(pid, clock, known, instant)
+                record = self._read(pid, self._clocks[index], instant, seen)
             except OSError as error:
                 self._unreadable[pid] = errno_name(error)
                 if error.errno not in _LASTING:
                     self._clocks[index] = _NEVER
                 continue
             self._unreadable.pop(pid, None)
-            if record is None:
-                gone.add(pid)
-            else:
+            if record is not None:
                 self._clocks[index] = record.cpu_ns
-                self._records[pid] = record
-            if record is None or record.state == "Z" or (known is not None and known.key != record.key):
-                parents_ended.add(pid)
-        if gone or len(self._records) != known_before:
-            self._keep({p: c for p, c in zip(self._pids, self._clocks, strict=True) if p not in gone})
-        if parents_ended:
-            self._follow_orphans(parents_ended, instant)
+        self._settle(seen, instant)
+        if seen.gone or len(self._records) != known_before:
+            self._keep({p: c for p, c in zip(self._pids, self._clocks, strict=True) if p not in seen.gone})
         processes = self._records.copy()
         for pid in self._unreadable:
             processes.pop(pid, None)
         return processes, Counter(self._unreadable.values()) + self._unlisted
+
+    def _read(self, pid: int, clock: int, instant: Instant, seen: _Seen) -> ProcessTimes | None:
+        """Read one process into the table, and note what follows from it for others."""
+        known = self._records.get(pid)
+        record = self._reader.read(pid, clock, known, instant)
+        replaced = record is not None and known is not None and known.key != record.key
+        if record is None:
+            seen.gone.add(pid)
+            self._records.pop(pid, None)
+            if clock != _cpu_clock.GONE:
+                # It ended only now, so it is not in the children's time of those that were read before.
+                seen.read.clear()
+        else:
+            seen.read.add(pid)
+            self._records[pid] = record
+            if record.children_ns != (0 if known is None else known.children_ns):
+                seen.reapers.add(pid)
+        if known is not None and (record is None or replaced):
+            seen.ended[pid] = known
+        if record is None or replaced or record.state == "Z":
+            seen.childless.add(pid)
+        return record
+
+    def _settle(self, seen: _Seen, instant: Instant) -> None:
+        """Make the parents, the children's time and the list of the living agree.
+
+        Children of what has ended get another parent without running (find_new_reaper in kernel/exit.c).
+
+        The kernel adds an ended process to the children's time of its reaper just before it takes it off the list
+        (wait_task_zombie, then release_task). So one that is gone is in the time of an ancestor that is read
+        afterwards, and one that is still there after an ancestor was read is not in that. Where it came otherwise, its
+        time would be shown twice: then the ancestor or the process is looked at again, until nothing has changed. In a
+        storm something always has; the bound is there for that.
+        """
+        if not (seen.ended or seen.childless or seen.reapers):
+            return
+        children: defaultdict[int | None, set[int]] = defaultdict(set)
+        for record in self._records.values():
+            children[record.ppid].add(record.pid)
+        for _ in range(_SETTLING_ROUNDS):
+            again = self._possible_reapers(seen.ended) - seen.read
+            for parent in seen.childless:
+                again |= children.pop(parent, set())
+            for parent in seen.reapers:
+                again.update(pid for pid in children[parent] if _cpu_clock.read_one(pid) == _cpu_clock.GONE)
+            seen.childless.clear()
+            seen.reapers.clear()
+            again &= self._records.keys()
+            if not again:
+                return
+            for pid in again:
+                # One that cannot be read now stays as it was known.
+                with suppress(OSError):
+                    record_now = self._read(pid, self._records[pid].cpu_ns, instant, seen)
+                    if record_now is not None:
+                        children[record_now.ppid].add(pid)
+
+    def _possible_reapers(self, ended: dict[int, ProcessTimes]) -> set[int]:
+        """Who may have waited for these: the parent, or if that has ended too, any ancestor that lives on."""
+        reapers: set[int] = set()
+        for record in ended.values():
+            pid = record.ppid
+            while pid in ended and ended[pid] is not record:
+                pid = ended[pid].ppid
+            while pid in self._records and pid not in reapers:
+                reapers.add(pid)
+                if pid == record.ppid and self._records[pid].state != "Z":
+                    break
+                pid = self._records[pid].ppid
+        return reapers
 
     def _admit(self, pids: Collection[int]) -> None:
         born = set(pids).difference(self._pids)
@@ -115,14 +196,3 @@ class ClockSweep:
         self._clocks = list(clocks.values())
         self._clock_ids = list(map(_cpu_clock.clock_id, self._pids))
         self._records = {pid: self._records[pid] for pid in self._pids if pid in self._records}
-
-    def _follow_orphans(self, parents_ended: set[int], instant: Instant) -> None:
-        """Children of what has ended get another parent without running (find_new_reaper in kernel/exit.c)."""
-        orphans = [record for record in self._records.values() if record.ppid in parents_ended]
-        for orphan in orphans:
-            try:
-                now = self._reader.read(orphan.pid, orphan.cpu_ns, orphan, instant)
-            except OSError:
-                continue
-            if now is not None and now.key == orphan.key:
-                self._records[orphan.pid] = replace(orphan, ppid=now.ppid)

@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cpuwatch.model import ProcessTimes
 from cpuwatch.samplers import _cpu_clock
+from cpuwatch.samplers._cgroup import parse_cgroup
 from cpuwatch.samplers._proc_text import ProcessStat, parse_process_stat
 from cpuwatch.samplers._users import UserNames
 
@@ -60,8 +62,11 @@ class ProcessReader:
                     cpu_ns = clock_ns
                 else:
                     cpu_ns = _cpu_clock.read_one(pid)
+                record = self._record(pid, stat, _user_id(fd, directory), cpu_ns, known, instant)
+                if known is None or known.key != record.key:
+                    record = replace(record, cgroup=_cgroup(directory))
                     os.pread(fd, 1, 0)
-                return self._record(pid, stat, _user_id(fd, directory), cpu_ns, known, instant)
+                return record
             finally:
                 os.close(fd)
         except (FileNotFoundError, ProcessLookupError):
@@ -91,6 +96,7 @@ class ProcessReader:
             start_ns=start_ns,
             start_time=start_time,
             first_seen=first_seen,
+            cgroup=None if known is None else known.cgroup,
             ppid=stat.ppid,
             name=stat.name,
             user=self._users[user_id],
@@ -101,6 +107,14 @@ class ProcessReader:
             system_ns=stat.stime * self._tick_ns,
             children_ns=stat.children_time * self._tick_ns,
         )
+
+
+def _cgroup(directory: str) -> str | None:
+    """The cgroup of a new process. It is read once: a process is hardly ever moved after it was set up."""
+    try:
+        return parse_cgroup(Path(directory, "cgroup").read_bytes())
+    except OSError:
+        return None
 
 
 def errno_name(error: OSError) -> str:

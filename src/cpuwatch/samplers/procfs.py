@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import Counter
@@ -10,14 +11,17 @@ from pathlib import Path
 from typing import Protocol
 
 from cpuwatch.errors import SamplerUnavailableError
-from cpuwatch.model import Host, MachineTimes, ProcessTimes, Reading
+from cpuwatch.model import Host, MachineTimes, ProcessExit, ProcessTimes, Reading
 from cpuwatch.samplers import _cpu_clock
 from cpuwatch.samplers._clock_sweep import ClockSweep
+from cpuwatch.samplers._exit_listener import ExitListener
 from cpuwatch.samplers._proc_text import KernelStat, parse_kernel_stat, parse_load_average
 from cpuwatch.samplers._process_reader import Instant, ProcessReader
 from cpuwatch.samplers._stat_sweep import StatSweep
 
 __all__ = ["ProcfsSampler"]
+
+_log = logging.getLogger("cpuwatch.samplers")
 
 
 class _Sweep(Protocol):
@@ -42,6 +46,8 @@ class ProcfsSampler:
         self._tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
         reader = ProcessReader(self._root, self._tick_ns)
         self._files: list[int] = []
+        self._exits: ExitListener | None = None
+        self._held_exits: list[ProcessExit] = []
         try:
             # Held open: read once a tick, and still there when descriptors have run out.
             self._stat = self._open("stat")
@@ -53,8 +59,10 @@ class ProcfsSampler:
                 f"{self._root} is no /proc of Linux: {error.strerror} ({error.filename})"
             ) from error
         self._sweep: _Sweep
+        self._exited_names = "unavailable: this /proc is of another PID namespace"
         if _cpu_clock.speaks_for(self._root, self._tick_ns):
             self._sweep = ClockSweep(self._list_pids, reader)
+            self._listen()
         else:
             self._sweep = StatSweep(self._list_pids, reader, self._tick_ns)
 
@@ -86,12 +94,44 @@ class ProcfsSampler:
             processes=processes,
             start_resolution_ns=self._tick_ns,
             unreadable=dict(unreadable),
+            exits=self._ended(processes),
+            exited_names=self._exited_names,
+            lost_exits=0 if self._exits is None else self._exits.lost,
         )
 
     def close(self) -> None:
-        """Close the files that are held open."""
+        """Close the files that are held open, and stop listening."""
+        if self._exits is not None:
+            self._exits.close()
         while self._files:
             os.close(self._files.pop())
+
+    def _ended(self, processes: dict[int, ProcessTimes]) -> list[ProcessExit]:
+        """The exits that belong to this reading.
+
+        One whose process is still listed (a zombie, or it ended after its clock was read) shows its time there, and is
+        held back until it has gone; but once only for one that is no zombie, for it may have left its PID to another.
+        """
+        if self._exits is None:
+            return []
+        ended, held = [], []
+        for end in [*self._held_exits, *self._exits.take()]:
+            listed = processes.get(end.pid)
+            if listed is not None and (listed.state == "Z" or end not in self._held_exits):
+                held.append(end)
+            else:
+                ended.append(end)
+        self._held_exits = held
+        return ended
+
+    def _listen(self) -> None:
+        try:
+            self._exits = ExitListener()
+        except SamplerUnavailableError as error:
+            self._exited_names = f"unavailable: {error}"
+            _log.info("no names of ended processes: %s", error)
+        else:
+            self._exited_names = "taskstats"
 
     def _open(self, name: str) -> int:
         fd = os.open(self._root / name, os.O_RDONLY | os.O_CLOEXEC)

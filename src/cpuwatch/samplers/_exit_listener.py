@@ -1,0 +1,116 @@
+"""Listens to what the kernel says of each process that ends (taskstats over generic netlink)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from pathlib import Path
+
+from cpuwatch.errors import SamplerUnavailableError
+from cpuwatch.model import ProcessExit
+from cpuwatch.samplers import _taskstats_message as message
+from cpuwatch.samplers._users import UserNames
+
+__all__ = ["ExitListener"]
+
+_NETLINK_GENERIC = 16
+_SO_RCVBUFFORCE = 33
+_SO_MEMINFO = 55
+_SK_MEMINFO_DROPS = 8
+_SK_MEMINFO = struct.Struct("=9I")
+_MESSAGE_BYTES = 16_384
+_BUFFER_BYTES = 32 << 20
+"""Room for what ends between two readings: a message takes some 2 KiB of it, so this is 16,000 processes."""
+
+_MOST_MESSAGES = 100_000
+"""At one reading; what is above this comes with the next."""
+
+
+class ExitListener:
+    """A socket that gathers the processes which ended, until they are taken.
+
+    It needs CAP_NET_ADMIN in the first user and PID namespace, and Linux 5.19. Raises
+    :class:`SamplerUnavailableError` with the reason where it cannot work.
+    """
+
+    def __init__(self) -> None:
+        self._users = UserNames()
+        try:
+            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_GENERIC)
+        except OSError as error:
+            raise SamplerUnavailableError(f"no generic netlink: {error.strerror}") from error
+        try:
+            self._listen()
+        except (OSError, message.MessageError) as error:
+            self._socket.close()
+            raise SamplerUnavailableError(_why(error)) from error
+
+    def _listen(self) -> None:
+        self._socket.bind((0, 0))
+        self._socket.settimeout(1.0)
+        self._socket.send(message.family_request("TASKSTATS"))
+        answer = self._answer()
+        family = message.family_id(answer)
+        # Before all others: is struct taskstats of this kernel what we take it for? Our own name and PID must be there.
+        self._socket.send(message.task_request(family, os.getpid()))
+        own = message.parse_task(self._answer())
+        if (own.pid, own.process_id) != (os.getpid(), os.getpid()):
+            raise message.MessageError("struct taskstats of this kernel has another layout")
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+        cpus = Path("/sys/devices/system/cpu/possible").read_text("ascii").strip()
+        self._socket.send(message.listen_request(family, cpus))
+        # The first processes may end before the kernel's acknowledgement is here.
+        while message.error_number(self._answer()) is None:
+            pass
+        self._socket.setblocking(False)
+
+    def _answer(self) -> bytes:
+        answer = self._socket.recv(_MESSAGE_BYTES)
+        number = message.error_number(answer)
+        if number:
+            raise OSError(number, os.strerror(number))
+        return answer
+
+    @property
+    def lost(self) -> int:
+        """How many messages were lost so far because they came faster than they were taken."""
+        counters = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _SK_MEMINFO.size)
+        drops: int = _SK_MEMINFO.unpack(counters)[_SK_MEMINFO_DROPS]
+        return drops
+
+    def take(self) -> list[ProcessExit]:
+        """The processes that ended since the last call."""
+        exits: list[ProcessExit] = []
+        receive = self._socket.recv
+        for _ in range(_MOST_MESSAGES):
+            try:
+                data = receive(_MESSAGE_BYTES)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                # The kernel had no room for a message; those that it had room for are still there.
+                if error.errno != errno.ENOBUFS:
+                    raise
+                continue
+            task = message.parse_task(data)
+            if task.process_ended:
+                user = self._users[task.user_id]
+                exits.append(ProcessExit(task.process_id, task.parent_pid, task.name, user, task.cpu_ns))
+        return exits
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.close()
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        if error.errno == errno.EPERM:
+            return "it needs CAP_NET_ADMIN"
+        if error.errno == errno.EINVAL:
+            return "it needs the first user and PID namespace"
+        if error.errno == errno.ENOENT:
+            return "this kernel has no taskstats"
+    return str(error)

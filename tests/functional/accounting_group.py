@@ -1,0 +1,79 @@
+"""A cgroup of the test's own: the kernel's independent count of what a group of processes burns, in nanoseconds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+_ROOT = Path("/sys/fs/cgroup")
+_PATIENCE_SECONDS = 10.0
+
+
+class AccountingGroup(NamedTuple):
+    """``folder`` of the cgroup, the ``counter`` file in it, and its ``path`` as /proc/PID/cgroup shows it."""
+
+    folder: Path
+    counter: Path
+    path: str
+
+    @contextmanager
+    def running(self, command: Sequence[str], *, user: int | None = None) -> Iterator[None]:
+        """This command in the group, with all that it starts; ended with the block."""
+        # The shell puts itself into the group before it becomes the command, so that nothing is burned outside.
+        enter = f'echo $$ > "{self.folder}/cgroup.procs" && exec "$@"'
+        become = [] if user is None else ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+        process = subprocess.Popen(["sh", "-c", enter, "sh", *become, *command], stdout=subprocess.DEVNULL)
+        try:
+            self._wait_for_first()
+            yield
+        finally:
+            self._end_all()
+            process.wait()
+
+    def _members(self) -> list[str]:
+        return (self.folder / "cgroup.procs").read_text().split()
+
+    def _wait_for_first(self) -> None:
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while not self._members():
+            assert time.monotonic() < until, "nobody came into the group"
+
+    def _end_all(self) -> None:
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while members := self._members():
+            assert time.monotonic() < until, f"these do not end: {members}"
+            for pid in members:
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+
+
+@contextmanager
+def accounting_group() -> Iterator[AccountingGroup]:
+    """A new cgroup, of version 1 (cpuacct) or 2; skips the test where none can be made."""
+    name = f"cpuwatch-test-{os.getpid()}"
+    if (_ROOT / "cpuacct").is_dir():
+        folder, counter = _ROOT / "cpuacct" / name, "cpuacct.usage"
+    else:
+        folder, counter = _ROOT / name, "cpu.stat"
+    try:
+        folder.mkdir()
+    except OSError as error:
+        pytest.skip(f"no cgroup can be made here: {error}")
+    try:
+        own = next(line for line in Path("/proc/self/cgroup").read_text().splitlines() if _is_of(line, counter))
+        yield AccountingGroup(folder, folder / counter, f"{own.split(':', 2)[2].rstrip('/')}/{name}")
+    finally:
+        folder.rmdir()
+
+
+def _is_of(line: str, counter: str) -> bool:
+    controllers = line.split(":", 2)[1]
+    return "cpuacct" in controllers.split(",") if counter == "cpuacct.usage" else not controllers

@@ -1,0 +1,63 @@
+"""Watches the processes of one cgroup with cpuwatch, beside the kernel's own counter; writes what it saw as JSON.
+
+watch_group.py CGROUP COUNTER SECONDS USER_ID
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from cpuwatch import NO_CARRY, account, open_sampler
+
+cgroup, counter, seconds, user_id = sys.argv[1:]
+
+
+def used_ns() -> int:
+    """The kernel's count: cpuacct.usage in nanoseconds, or usage_usec of cpu.stat."""
+    words = Path(counter).read_text().split()
+    return int(words[0]) if len(words) == 1 else int(words[words.index("usage_usec") + 1]) * 1000
+
+
+if int(user_id) != os.getuid():
+    # What Python loads late (codecs, say) is loaded now: that user may not be allowed to read it.
+    with open_sampler("procfs") as sampler:
+        sampler.read()
+    os.setgroups([])
+    os.setgid(int(user_id))
+    os.setuid(int(user_id))
+
+ticks = []
+carry = NO_CARRY
+with open_sampler("procfs") as sampler:
+    earlier, used_before = sampler.read(), used_ns()
+    for _ in range(int(seconds)):
+        time.sleep(1)
+        later, used = sampler.read(), used_ns()
+        snapshot, carry = account(earlier, later, carry)
+        to_ns = snapshot.interval_seconds * 1e7
+        members = [row for row in snapshot.processes if row.cgroup == cgroup]
+        pids = {row.pid for row in members}
+        ticks.append(
+            {
+                "used_ns": used - used_before,
+                "live_ns": to_ns * sum(row.cpu_percent or 0 for row in members),
+                "children_ns": to_ns * sum(row.children_percent or 0 for row in members),
+                "exited": [
+                    {"name": row.name, "user": row.user, "count": row.count, "used_ns": to_ns * (row.cpu_percent or 0)}
+                    for row in snapshot.exited
+                    if row.parent_pid in pids
+                ],
+                "exited_names": snapshot.exited_names,
+                "highest_percent": max((row.children_percent or 0) + (row.cpu_percent or 0) for row in members),
+                "unattributed_ns": to_ns
+                * snapshot.host.logical_cpus
+                * (snapshot.attribution.unattributed_percent or 0),
+                "logical_cpus": snapshot.host.logical_cpus,
+            }
+        )
+        earlier, used_before = later, used
+json.dump(ticks, sys.stdout)

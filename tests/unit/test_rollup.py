@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from math import isclose
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from readings import snapshot
+from strategies import snapshots
+
+from cpuwatch import ExitedUsage, ProcessUsage, Snapshot, TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
+
+Grouping = Callable[[Snapshot], list[UsageGroup]]
+
+
+@st.composite
+def crowds(draw: st.DrawFn) -> Snapshot:
+    """Few PIDs, names and users, so that groups have members and trees have branches; circles of parents too."""
+    made = draw(snapshots())
+    pids = draw(st.lists(st.integers(1, 12), unique=True, max_size=8))
+    names = st.sampled_from(["a", "b", "c"])
+    percents = st.none() | st.floats(0, 400)
+    template = snapshot((1, 0)).processes[0]
+    processes = [
+        replace(
+            template,
+            pid=pid,
+            ppid=draw(st.none() | st.integers(0, 12)),
+            name=draw(names),
+            user=draw(st.none() | names),
+            cgroup=draw(st.none() | st.sampled_from(["/", "/x.service", "/y/x.service"])),
+            cpu_percent=draw(percents),
+            machine_percent=draw(percents),
+        )
+        for pid in pids
+    ]
+    exited = draw(
+        st.lists(
+            st.builds(
+                ExitedUsage,
+                name=st.none() | names,
+                user=st.none() | names,
+                parent_pid=st.none() | st.integers(0, 12),
+                count=st.none() | st.integers(1, 9),
+                cpu_percent=percents,
+                machine_percent=percents,
+            ),
+            max_size=4,
+        )
+    )
+    return replace(made, processes=processes, exited=exited)
+
+
+def of_list(taken: Snapshot) -> tuple[float, float, int, int]:
+    rows: list[ProcessUsage | ExitedUsage] = [*taken.processes, *taken.exited]
+    return (
+        sum(row.cpu_percent or 0 for row in rows),
+        sum(row.machine_percent or 0 for row in rows),
+        len(taken.processes),
+        sum(row.count or 0 for row in taken.exited),
+    )
+
+
+def of_groups(groups: list[UsageGroup] | list[TreeUsage]) -> tuple[float, float, int, int]:
+    return (
+        sum(group.cpu_percent for group in groups),
+        sum(group.machine_percent for group in groups),
+        sum(group.processes for group in groups),
+        sum(group.exited for group in groups),
+    )
+
+
+@pytest.mark.parametrize("grouping", [by_name, by_user, by_cgroup])
+@given(taken=crowds())
+def test_groups_add_up_to_the_list(grouping: Grouping, taken: Snapshot) -> None:
+    assert all(map(isclose_enough, of_groups(grouping(taken)), of_list(taken)))
+
+
+@pytest.mark.parametrize("grouping", [by_name, by_user, by_cgroup])
+@given(taken=crowds())
+def test_the_busiest_group_comes_first_and_each_only_once(grouping: Grouping, taken: Snapshot) -> None:
+    groups = grouping(taken)
+    assert all(one.cpu_percent >= other.cpu_percent for one, other in pairwise(groups))
+    assert len({group.group for group in groups}) == len(groups)
+
+
+@given(crowds())
+def test_the_roots_of_the_trees_add_up_to_the_list(taken: Snapshot) -> None:
+    roots = [tree for tree in by_tree(taken) if tree.parent is None]
+    assert all(map(isclose_enough, of_groups(roots), of_list(taken)))
+
+
+@given(crowds())
+def test_a_tree_is_its_root_and_its_branches(taken: Snapshot) -> None:
+    trees = by_tree(taken)
+    rows = {row.pid: row for row in taken.processes}
+    for tree in trees:
+        if tree.pid is None:
+            continue
+        branches = [other for other in trees if other.parent == tree.pid]
+        ended = [row for row in taken.exited if row.parent_pid == tree.pid]
+        own = (rows[tree.pid].cpu_percent or 0) + sum(row.cpu_percent or 0 for row in ended)
+        assert isclose_enough(tree.cpu_percent, own + sum(branch.cpu_percent for branch in branches))
+        assert tree.processes == 1 + sum(branch.processes for branch in branches)
+
+
+def isclose_enough(one: float, other: float) -> bool:
+    return isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def test_make_costs_what_its_compilers_cost() -> None:
+    make, compiler, other = snapshot((10, 10**7), (11, 3 * 10**8), (12, 10**8)).processes
+    taken = replace(
+        snapshot(),
+        processes=[
+            replace(make, name="make", ppid=1),
+            replace(compiler, name="cc1", ppid=10),
+            replace(other, ppid=1),
+        ],
+        exited=[ExitedUsage("cc1", "nobody", 10, 7, 90.0, 45.0)],
+    )
+    tree = by_tree(taken)[0]
+    assert (tree.pid, tree.name, tree.processes, tree.exited) == (10, "make", 2, 7)
+    assert (tree.cpu_percent, tree.exited_percent) == (121.0, 90.0)
+
+
+def test_ended_processes_without_a_name_count_for_the_user_and_cgroup_of_who_waited_for_them() -> None:
+    (shell,) = snapshot((10, 0)).processes
+    taken = replace(
+        snapshot(),
+        processes=[replace(shell, user="alice", cgroup="/system.slice/ci.service")],
+        exited=[ExitedUsage(None, None, 10, None, 50.0, 25.0)],
+    )
+    assert by_user(taken) == [UsageGroup("alice", 1, 0, 50.0, 25.0, 50.0)]
+    assert by_cgroup(taken) == [UsageGroup("ci.service", 1, 0, 50.0, 25.0, 50.0)]
+    assert [group.group for group in by_name(taken)] == [None, "work"]
