@@ -14,6 +14,7 @@ from strategies import Pair, broken_texts, pairs, process_rows, snapshots
 
 from cpuwatch import CpuwatchError, ProcessUsage, Snapshot, decode, encode, usage
 from cpuwatch.errors import DecodeError
+from cpuwatch.samplers._kernel_text import from_surrogates
 
 SCHEMA = Draft202012Validator(msgspec.json.schema(Snapshot))
 
@@ -104,8 +105,11 @@ def test_no_surrogate_gets_on_the_wire(original: Snapshot) -> None:
     assert r"\ud8" not in text.replace(r"\\", "")
     decoded = decode(data)
     # Only text has changed: numbers, times and structure are as they were.
-    assert [replace(row, name="", key="", user=None) for row in decoded.processes] == [
-        replace(row, name="", key="", user=None) for row in original.processes
+    assert [replace(row, name="", key="", user=None, cgroup=None) for row in decoded.processes] == [
+        replace(row, name="", key="", user=None, cgroup=None) for row in original.processes
+    ]
+    assert [row.cgroup for row in decoded.processes] == [
+        None if row.cgroup is None else from_surrogates(row.cgroup) for row in original.processes
     ]
     assert decoded.machine == original.machine
     assert decoded.attribution == original.attribution
