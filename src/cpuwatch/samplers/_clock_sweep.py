@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import errno
 import operator
-from collections import Counter, defaultdict
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from itertools import compress, count
 
 from cpuwatch.model import ProcessTimes
 from cpuwatch.samplers import _cpu_clock
+from cpuwatch.samplers._given_pids import GivenPids
 from cpuwatch.samplers._process_reader import Instant, ProcessReader, errno_name
+from cpuwatch.samplers._process_table import ProcessTable
 
 __all__ = ["ClockSweep"]
 
@@ -25,8 +28,10 @@ _NEVER = -2
 _LASTING = {errno.EACCES, errno.EPERM}
 """Refusals that stay until the process does something: asking again before its clock moves is in vain."""
 
-
 _SETTLING_ROUNDS = 20
+
+_FEW_PIDS = 100
+"""So many are asked for whether they are there, on however small a machine."""
 
 
 class _Seen:
@@ -48,50 +53,52 @@ class _Seen:
 class ClockSweep:
     """The table of all processes, brought up to date at each reading.
 
-    Three lists run side by side, by PID: they are what the loops over *all* processes work on, in C. What is known
-    of a process stands in ``_records``; why one could not be read last time, in ``_unreadable``.
+    Three lists run side by side, sorted by PID, so that the order in which clocks are read, and with it the skew, stays
+    the same: they are what the loops over *all* processes work on, in C. Why a process could not be read last time
+    stands in ``_unreadable``.
     """
 
     backend = "procfs/clock"
 
-    def __init__(self, list_pids: Callable[[], Collection[int]], reader: ProcessReader) -> None:
+    def __init__(self, list_pids: Callable[[], Collection[int]], reader: ProcessReader, given: GivenPids) -> None:
         self.resolution_seconds = _cpu_clock.resolution_seconds()
         self._list_pids = list_pids
         self._reader = reader
+        self._given = given
         self._pids: list[int] = []
         self._clock_ids: list[int] = []
         self._clocks: list[int] = []
-        self._records: dict[int, ProcessTimes] = {}
+        self._table = ProcessTable()
         self._unreadable: dict[int, str] = {}
         self._unlisted: Counter[str] = Counter()
-        self._forks: int | None = None
-        self._forks_move = False
+        self._has_listed = False
 
-    def prepare(self, forks: int | None) -> None:
-        """Find the processes that are new. ``forks`` is the kernel's count of all forks, read just before.
-
-        Listing /proc costs as much as all clocks together. The kernel counts a fork in the same critical section
-        in which the new process becomes visible (copy_process in kernel/fork.c), so while the count stands still
-        no process is new. Emulated kernels print a constant there: the count is trusted once it was seen to move.
+    def prepare(self, forks: int | None, last_pid: int) -> None:
+        """Find the processes that are new, from what the kernel counted just before.
 
         If /proc cannot be listed (EMFILE), those that are known go on, and new ones are found next time.
         """
         self._unlisted.clear()
-        stand_still = forks is not None and forks == self._forks
-        self._forks_move |= self._forks is not None and not stand_still
-        if stand_still and self._forks_move:
+        given = self._given.look(forks, last_pid)
+        # To ask for a clock in vain costs as much as to list a process.
+        if self._has_listed and given is not None and len(given) <= max(_FEW_PIDS, len(self._pids)):
+            clocks = _cpu_clock.read_all(map(_cpu_clock.clock_id, given))
+            for pid in compress(given, map(_cpu_clock.GONE.__ne__, clocks)):
+                self._admit(pid)
             return
         try:
-            self._admit(self._list_pids())
+            listed = self._list_pids()
         except OSError as error:
             self._unlisted[errno_name(error)] += 1
+            self._has_listed = False
         else:
-            self._forks = forks
+            self._has_listed = True
+            for pid in sorted(set(listed).difference(self._pids)):
+                self._admit(pid)
 
     def sweep(self, instant: Instant) -> tuple[dict[int, ProcessTimes], Counter[str]]:
         """All processes that could be read, by PID, and how many could not, by reason."""
         before, self._clocks = self._clocks, _cpu_clock.read_all(self._clock_ids)
-        known_before = len(self._records)
         seen = _Seen()
         # In C for all processes; what follows in Python is for those that ran.
         for index in list(compress(count(), map(operator.ne, self._clocks, before))):
@@ -107,27 +114,28 @@ class ClockSweep:
             if record is not None:
                 self._clocks[index] = record.cpu_ns
         self._settle(seen, instant)
-        if seen.gone or len(self._records) != known_before:
-            self._keep({p: c for p, c in zip(self._pids, self._clocks, strict=True) if p not in seen.gone})
-        processes = self._records.copy()
+        for pid in seen.gone:
+            self._dismiss(pid)
+        self._reader.end_sweep()
+        processes = self._table.copy()
         for pid in self._unreadable:
             processes.pop(pid, None)
         return processes, Counter(self._unreadable.values()) + self._unlisted
 
     def _read(self, pid: int, clock: int, instant: Instant, seen: _Seen) -> ProcessTimes | None:
         """Read one process into the table, and note what follows from it for others."""
-        known = self._records.get(pid)
+        known = self._table.get(pid)
         record = self._reader.read(pid, clock, known, instant)
         replaced = record is not None and known is not None and known.key != record.key
         if record is None:
             seen.gone.add(pid)
-            self._records.pop(pid, None)
+            self._table.remove(pid)
             if clock != _cpu_clock.GONE:
                 # It ended only now, so it is not in the children's time of those that were read before.
                 seen.read.clear()
         else:
             seen.read.add(pid)
-            self._records[pid] = record
+            self._table.put(record)
             if record.children_ns != (0 if known is None else known.children_ns):
                 seen.reapers.add(pid)
         if known is not None and (record is None or replaced):
@@ -147,28 +155,22 @@ class ClockSweep:
         time would be shown twice: then the ancestor or the process is looked at again, until nothing has changed. In a
         storm something always has; the bound is there for that.
         """
-        if not (seen.ended or seen.childless or seen.reapers):
-            return
-        children: defaultdict[int | None, set[int]] = defaultdict(set)
-        for record in self._records.values():
-            children[record.ppid].add(record.pid)
         for _ in range(_SETTLING_ROUNDS):
             again = self._possible_reapers(seen.ended) - seen.read
             for parent in seen.childless:
-                again |= children.pop(parent, set())
+                again |= self._table.children(parent)
             for parent in seen.reapers:
-                again.update(pid for pid in children[parent] if _cpu_clock.read_one(pid) == _cpu_clock.GONE)
+                children = self._table.children(parent)
+                again.update(pid for pid in children if _cpu_clock.read_one(pid) == _cpu_clock.GONE)
             seen.childless.clear()
             seen.reapers.clear()
-            again &= self._records.keys()
-            if not again:
+            known = [record for record in map(self._table.get, again) if record is not None]
+            if not known:
                 return
-            for pid in again:
+            for record in known:
                 # One that cannot be read now stays as it was known.
                 with suppress(OSError):
-                    record_now = self._read(pid, self._records[pid].cpu_ns, instant, seen)
-                    if record_now is not None:
-                        children[record_now.ppid].add(pid)
+                    self._read(record.pid, record.cpu_ns, instant, seen)
 
     def _possible_reapers(self, ended: dict[int, ProcessTimes]) -> set[int]:
         """Who may have waited for these: the parent, or if that has ended too, any ancestor that lives on."""
@@ -177,22 +179,21 @@ class ClockSweep:
             pid = record.ppid
             while pid in ended and ended[pid] is not record:
                 pid = ended[pid].ppid
-            while pid in self._records and pid not in reapers:
-                reapers.add(pid)
-                if pid == record.ppid and self._records[pid].state != "Z":
+            above = self._table.get(pid)
+            while above is not None and above.pid not in reapers:
+                reapers.add(above.pid)
+                if above.pid == record.ppid and above.state != "Z":
                     break
-                pid = self._records[pid].ppid
+                above = self._table.get(above.ppid)
         return reapers
 
-    def _admit(self, pids: Collection[int]) -> None:
-        born = set(pids).difference(self._pids)
-        if born:
-            clocks = dict(zip(self._pids, self._clocks, strict=True))
-            # By PID, so that the order in which processes are read, and with it the skew, stays the same.
-            self._keep({pid: clocks.get(pid, _NEVER) for pid in sorted([*self._pids, *born])})
+    def _admit(self, pid: int) -> None:
+        index = bisect_left(self._pids, pid)
+        if self._pids[index : index + 1] != [pid]:
+            self._pids.insert(index, pid)
+            self._clock_ids.insert(index, _cpu_clock.clock_id(pid))
+            self._clocks.insert(index, _NEVER)
 
-    def _keep(self, clocks: dict[int, int]) -> None:
-        self._pids = list(clocks)
-        self._clocks = list(clocks.values())
-        self._clock_ids = list(map(_cpu_clock.clock_id, self._pids))
-        self._records = {pid: self._records[pid] for pid in self._pids if pid in self._records}
+    def _dismiss(self, pid: int) -> None:
+        index = bisect_left(self._pids, pid)
+        del self._pids[index], self._clock_ids[index], self._clocks[index]

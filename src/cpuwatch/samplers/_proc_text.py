@@ -10,7 +10,7 @@ from msgspec import Struct
 from cpuwatch.model import CpuTimes
 from cpuwatch.samplers import _kernel_text
 
-__all__ = ["KernelStat", "ProcessStat", "parse_kernel_stat", "parse_load_average", "parse_process_stat"]
+__all__ = ["KernelLoad", "KernelStat", "ProcessStat", "parse_kernel_load", "parse_kernel_stat", "parse_process_stat"]
 
 
 _LEAST_FIELDS = 20
@@ -38,6 +38,13 @@ class KernelStat(Struct, frozen=True, gc=False):
     total: CpuTimes
     per_cpu: dict[int, CpuTimes]
     forks: int | None
+
+
+class KernelLoad(Struct, frozen=True, gc=False):
+    """``/proc/loadavg``: the averages over 1, 5 and 15 minutes, and the PID given out last in our PID namespace."""
+
+    average: tuple[float, float, float]
+    last_pid: int
 
 
 def parse_process_stat(data: bytes) -> ProcessStat:
@@ -97,7 +104,7 @@ def _cpu_times(ticks: list[bytes], tick_ns: int) -> CpuTimes:
     )
 
 
-def parse_load_average(data: bytes) -> tuple[float, float, float]:
-    """The averages over 1, 5 and 15 minutes from ``/proc/loadavg``."""
-    one, five, fifteen = data.split(None, 3)[:3]
-    return float(one), float(five), float(fifteen)
+def parse_kernel_load(data: bytes) -> KernelLoad:
+    """Parse ``/proc/loadavg``."""
+    one, five, fifteen, _, last_pid = data.split(None, 4)
+    return KernelLoad((float(one), float(five), float(fifteen)), int(last_pid))

@@ -8,19 +8,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from cpuwatch.model import ProcessTimes
 from cpuwatch.samplers import _cpu_clock
 from cpuwatch.samplers._cgroup import parse_cgroup
 from cpuwatch.samplers._proc_text import ProcessStat, parse_process_stat
+from cpuwatch.samplers._stat_files import STAT_BYTES, StatFiles, most_open_files
 from cpuwatch.samplers._users import UserNames
 
 __all__ = ["Instant", "ProcessReader", "errno_name"]
-
-# A stat line is some 300 bytes; the kernel bounds the name and every number in it.
-_STAT_BYTES = 4096
-
 
 class Instant(Struct, frozen=True, gc=False):
     """One moment on the three clocks of a :class:`~cpuwatch.Reading`."""
@@ -37,75 +33,108 @@ class ProcessReader:
         self._root = str(root)
         self._tick_ns = tick_ns
         self._users = UserNames()
+        self._files = StatFiles(most_open_files())
 
     def read(self, pid: int, clock_ns: int | None, known: ProcessTimes | None, instant: Instant) -> ProcessTimes | None:
         """The process under this PID; None if it vanished, at whatever point: only here is that dealt with.
 
         ``clock_ns`` is what its CPU clock was just found at (or ``GONE``); None where clocks cannot be used: then its
         CPU time is what ``stat`` says in ticks. A process that is there and cannot be read raises ``OSError``.
-
-        If it is still the ``known`` one, it was the same process all the time between, and the clock was its own.
-        If it is a new one, the PID may have changed hands between the look at the clock and this; then the clock is
-        read again while the open file stands for the process: a file under /proc/PID is bound to the process, not to
-        the number, and reading it fails (ESRCH) once that process is gone.
         """
         if clock_ns == _cpu_clock.GONE:
             return None
         directory = f"{self._root}/{pid}"
         try:
-            fd = os.open(f"{directory}/stat", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                stat = parse_process_stat(os.pread(fd, _STAT_BYTES, 0))
-                if clock_ns is None:
-                    cpu_ns = (stat.utime + stat.stime) * self._tick_ns
-                elif known is not None and known.key == _key(pid, stat):
-                    cpu_ns = clock_ns
-                else:
-                    cpu_ns = _cpu_clock.read_one(pid)
-                record = self._record(pid, stat, _user_id(fd, directory), cpu_ns, known, instant)
-                if known is None or known.key != record.key:
-                    record = replace(record, cgroup=_cgroup(directory))
-                    os.pread(fd, 1, 0)
-                return record
-            finally:
-                os.close(fd)
+            record = None if known is None else self._read_again(known, clock_ns, directory)
+            return self._read_new(pid, clock_ns, directory, instant) if record is None else record
         except (FileNotFoundError, ProcessLookupError):
             return None
         except ValueError as error:
             raise OSError(errno.EBADMSG, str(error), directory) from error
 
+    def end_sweep(self) -> None:
+        """To be called after each sweep: lets go of what it did not read."""
+        self._files.end_sweep()
+
+    def close(self) -> None:
+        """Close the files that are held open."""
+        self._files.close()
+
+    def _read_again(self, known: ProcessTimes, clock_ns: int | None, directory: str) -> ProcessTimes | None:
+        """The known process; None if its PID stands for another now.
+
+        If it is still the same, it was so all the time between, and the clock and the user were its own.
+        """
+        user_id = _user_id(directory)
+        stat = parse_process_stat(self._files.read(known.pid, f"{directory}/stat"))
+        if stat.start_time * self._tick_ns != known.start_ns:
+            return None
+        return self._record(
+            stat,
+            user_id,
+            clock_ns,
+            pid=known.pid,
+            key=known.key,
+            start_time=known.start_time,
+            first_seen=known.first_seen,
+            cgroup=known.cgroup,
+        )
+
+    def _read_new(self, pid: int, clock_ns: int | None, directory: str, instant: Instant) -> ProcessTimes:
+        """A process that is not known. Raises ``ProcessLookupError`` or ``FileNotFoundError`` if it vanishes.
+
+        The PID may have changed hands between the look at the clock and this. So the clock is read again while the
+        open file stands for the process, which is bound to it and not to the number: that it can be read afterwards
+        says that all between was said of this process.
+        """
+        fd = os.open(f"{directory}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            stat = parse_process_stat(os.pread(fd, STAT_BYTES, 0))
+            age_ns = instant.uptime_ns - stat.start_time * self._tick_ns
+            record = self._record(
+                stat,
+                _user_id(directory),
+                None if clock_ns is None else _cpu_clock.read_one(pid),
+                pid=pid,
+                key=f"{pid}-{stat.start_time}",
+                start_time=instant.time - timedelta(microseconds=age_ns // 1000),
+                first_seen=instant.time,
+                cgroup=_cgroup(directory),
+            )
+            os.pread(fd, 1, 0)
+            return record
+        finally:
+            os.close(fd)
+
     def _record(
         self,
-        pid: int,
         stat: ProcessStat,
         user_id: int,
-        cpu_ns: int,
-        known: ProcessTimes | None,
-        instant: Instant,
+        clock_ns: int | None,
+        *,
+        pid: int,
+        key: str,
+        start_time: datetime,
+        first_seen: datetime,
+        cgroup: str | None,
     ) -> ProcessTimes:
-        key = _key(pid, stat)
-        start_ns = stat.start_time * self._tick_ns
-        if known is not None and known.key == key:
-            start_time, first_seen = known.start_time, known.first_seen
-        else:
-            age = timedelta(microseconds=(instant.uptime_ns - start_ns) // 1000)
-            start_time, first_seen = instant.time - age, instant.time
+        tick_ns = self._tick_ns
         return ProcessTimes(
             pid=pid,
             key=key,
-            start_ns=start_ns,
+            start_ns=stat.start_time * tick_ns,
             start_time=start_time,
             first_seen=first_seen,
-            cgroup=None if known is None else known.cgroup,
+            cgroup=cgroup,
             ppid=stat.ppid,
             name=stat.name,
             user=self._users[user_id],
             state=stat.state,
             threads=stat.threads,
-            cpu_ns=cpu_ns,
-            user_ns=stat.utime * self._tick_ns,
-            system_ns=stat.stime * self._tick_ns,
-            children_ns=stat.children_time * self._tick_ns,
+            cpu_ns=(stat.utime + stat.stime) * tick_ns if clock_ns is None else clock_ns,
+            user_ns=stat.utime * tick_ns,
+            system_ns=stat.stime * tick_ns,
+            children_ns=stat.children_time * tick_ns,
         )
 
 
@@ -122,14 +151,10 @@ def errno_name(error: OSError) -> str:
     return errno.errorcode.get(error.errno or 0, type(error).__name__)
 
 
-def _key(pid: int, stat: ProcessStat) -> str:
-    return f"{pid}-{stat.start_time}"
+def _user_id(directory: str) -> int:
+    """The effective user of a process.
 
-
-def _user_id(fd: int, directory: str) -> int:
-    """The effective user of the process whose ``stat`` is open.
-
-    The file belongs to him, but to root if the process is not dumpable (proc(5)); the directory belongs to him
-    always, and costs a walk of the path.
+    The directory belongs to him always (the files in it to root, if the process is not dumpable; proc(5)), and it is
+    looked up by its path: the owner that an open file shows is that of the moment of opening.
     """
-    return os.fstat(fd).st_uid or os.stat(directory).st_uid
+    return os.stat(directory).st_uid

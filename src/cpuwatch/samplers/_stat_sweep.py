@@ -25,7 +25,7 @@ class StatSweep:
         self._reader = reader
         self._records: dict[int, ProcessTimes] = {}
 
-    def prepare(self, forks: int | None) -> None:
+    def prepare(self, forks: int | None, last_pid: int) -> None:
         """Nothing: all processes are listed at each sweep."""
 
     def sweep(self, instant: Instant) -> tuple[dict[int, ProcessTimes], Counter[str]]:
@@ -41,5 +41,6 @@ class StatSweep:
                 continue
             if record is not None:
                 processes[pid] = known if known == record else record
+        self._reader.end_sweep()
         self._records = processes
         return processes.copy(), unreadable

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +17,8 @@ from cpuwatch.model import Host, MachineTimes, ProcessExit, ProcessTimes, Readin
 from cpuwatch.samplers import _cpu_clock
 from cpuwatch.samplers._clock_sweep import ClockSweep
 from cpuwatch.samplers._exit_listener import ExitListener
-from cpuwatch.samplers._proc_text import KernelStat, parse_kernel_stat, parse_load_average
+from cpuwatch.samplers._given_pids import GivenPids
+from cpuwatch.samplers._proc_text import KernelLoad, KernelStat, parse_kernel_load, parse_kernel_stat
 from cpuwatch.samplers._process_reader import Instant, ProcessReader
 from cpuwatch.samplers._stat_sweep import StatSweep
 
@@ -28,7 +31,7 @@ class _Sweep(Protocol):
     backend: str
     resolution_seconds: float
 
-    def prepare(self, forks: int | None) -> None: ...
+    def prepare(self, forks: int | None, last_pid: int) -> None: ...
 
     def sweep(self, instant: Instant) -> tuple[dict[int, ProcessTimes], Counter[str]]: ...
 
@@ -44,7 +47,7 @@ class ProcfsSampler:
     def __init__(self, root: str | os.PathLike[str] = "/proc") -> None:
         self._root = Path(root)
         self._tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-        reader = ProcessReader(self._root, self._tick_ns)
+        self._reader = ProcessReader(self._root, self._tick_ns)
         self._files: list[int] = []
         self._exits: ExitListener | None = None
         self._held_exits: list[ProcessExit] = []
@@ -61,17 +64,19 @@ class ProcfsSampler:
         self._sweep: _Sweep
         self._exited_names = "unavailable: this /proc is of another PID namespace"
         if _cpu_clock.speaks_for(self._root, self._tick_ns):
-            self._sweep = ClockSweep(self._list_pids, reader)
+            given = GivenPids(self._kernel_stat().forks, self._kernel_load().last_pid)
+            _fork_once()
+            self._sweep = ClockSweep(self._list_pids, self._reader, given)
             self._listen()
         else:
-            self._sweep = StatSweep(self._list_pids, reader, self._tick_ns)
+            self._sweep = StatSweep(self._list_pids, self._reader, self._tick_ns)
 
     def read(self) -> Reading:
         """Read the machine and every process now."""
         started_ns = time.monotonic_ns()
         kernel = self._kernel_stat()
-        load_average = parse_load_average(os.pread(self._loadavg, 256, 0))
-        self._sweep.prepare(kernel.forks)
+        load = self._kernel_load()
+        self._sweep.prepare(kernel.forks, load.last_pid)
         instant = Instant(
             time=datetime.now(UTC),
             monotonic_ns=time.monotonic_ns(),
@@ -90,7 +95,7 @@ class ProcfsSampler:
                 backend=self._sweep.backend,
                 clock_resolution_seconds=self._sweep.resolution_seconds,
             ),
-            machine=MachineTimes(kernel.total, kernel.per_cpu, load_average),
+            machine=MachineTimes(kernel.total, kernel.per_cpu, load.average),
             processes=processes,
             start_resolution_ns=self._tick_ns,
             unreadable=dict(unreadable),
@@ -103,6 +108,7 @@ class ProcfsSampler:
         """Close the files that are held open, and stop listening."""
         if self._exits is not None:
             self._exits.close()
+        self._reader.close()
         while self._files:
             os.close(self._files.pop())
 
@@ -145,5 +151,17 @@ class ProcfsSampler:
             data += part
         return parse_kernel_stat(data, self._tick_ns)
 
+    def _kernel_load(self) -> KernelLoad:
+        return parse_kernel_load(os.pread(self._loadavg, 256, 0))
+
     def _list_pids(self) -> list[int]:
         return [int(name) for name in os.listdir(self._root) if name.isdigit()]
+
+
+def _fork_once() -> None:
+    """Move the kernel's count of forks, if it is one: to the kernel a thread is a fork as well."""
+    thread = threading.Thread(target=int, name="cpuwatch-fork")
+    # Where no thread can be made, the count moves with the next fork of somebody else.
+    with suppress(RuntimeError):
+        thread.start()
+        thread.join()
