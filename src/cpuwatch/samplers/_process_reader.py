@@ -65,7 +65,9 @@ class ProcessReader:
 
         If it is still the same, it was so all the time between, and the clock and the user were its own.
         """
-        user_id = _user_id(directory)
+        # The directory belongs to the effective user always (the files in it to root, if the process is not dumpable;
+        # proc(5)), and is looked up by its path: the owner that an open file shows is that of the moment of opening.
+        user_id = os.stat(directory).st_uid
         stat = parse_process_stat(self._files.read(known.pid, f"{directory}/stat"))
         if stat.start_time * self._tick_ns != known.start_ns:
             return None
@@ -93,7 +95,7 @@ class ProcessReader:
             age_ns = instant.uptime_ns - stat.start_time * self._tick_ns
             record = self._record(
                 stat,
-                _user_id(directory),
+                os.stat(directory).st_uid,
                 None if clock_ns is None else _cpu_clock.read_one(pid),
                 pid=pid,
                 key=f"{pid}-{stat.start_time}",
@@ -149,12 +151,3 @@ def _cgroup(directory: str) -> str | None:
 def errno_name(error: OSError) -> str:
     """``"EMFILE"`` and the like: the reason under which a failure is counted."""
     return errno.errorcode.get(error.errno or 0, type(error).__name__)
-
-
-def _user_id(directory: str) -> int:
-    """The effective user of a process.
-
-    The directory belongs to him always (the files in it to root, if the process is not dumpable; proc(5)), and it is
-    looked up by its path: the owner that an open file shows is that of the moment of opening.
-    """
-    return os.stat(directory).st_uid

@@ -12,7 +12,7 @@ import resource
 
 __all__ = ["STAT_BYTES", "StatFiles", "most_open_files"]
 
-STAT_BYTES = 4096
+STAT_BYTES = 2048
 """A stat line is some 300 bytes; the kernel bounds the name and every number in it."""
 
 _SHARE_OF_LIMIT = 4

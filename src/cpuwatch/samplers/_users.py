@@ -8,20 +8,15 @@ import pwd
 __all__ = ["UserNames"]
 
 
-class UserNames:
+class UserNames(dict[int, str]):
     """A lookup with memory: passwd may be LDAP behind a slow line, and is not asked once a second.
 
     A user who has no name is shown by his number. Raises ``OSError`` if the process has no file descriptor left to
     look with.
     """
 
-    def __init__(self) -> None:
-        self._names: dict[int, str] = {}
-
-    def __getitem__(self, uid: int) -> str:
-        name = self._names.get(uid)
-        if name is None:
-            name = self._names[uid] = _name(uid)
+    def __missing__(self, uid: int) -> str:
+        name = self[uid] = _name(uid)
         return name
 
 
