@@ -48,6 +48,7 @@ class ProcfsSampler:
         self._root = Path(root)
         self._tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
         self._reader = ProcessReader(self._root, self._tick_ns)
+        self._stat_bytes = 16_384
         self._files: list[int] = []
         self._exits: ExitListener | None = None
         self._held_exits: list[ProcessExit] = []
@@ -145,10 +146,12 @@ class ProcfsSampler:
         return fd
 
     def _kernel_stat(self) -> KernelStat:
-        # Its length grows with the CPUs and interrupts of the machine, and a seq_file may come in pieces.
-        data = b""
-        while part := os.pread(self._stat, 1 << 20, len(data)):
-            data += part
+        # Its length grows with the CPUs and interrupts of the machine. It is made anew at each read(2), and comes whole
+        # if there is room for it: to ask at its end whether that was all would make the kernel write it twice.
+        size = self._stat_bytes
+        while len(data := os.pread(self._stat, size, 0)) == size:
+            size *= 2
+        self._stat_bytes = size
         return parse_kernel_stat(data, self._tick_ns)
 
     def _kernel_load(self) -> KernelLoad:
