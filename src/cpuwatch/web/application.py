@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from cpuwatch.monitor import Monitor
 from cpuwatch.settings import Settings
@@ -20,6 +21,24 @@ from cpuwatch.web.resource import Resource
 from cpuwatch.web.state import Live, State
 
 __all__ = ["create_app"]
+
+
+class _Service(Starlette):
+    """The app, with the main job's request answered ahead of middleware and router.
+
+    These make up half of what cpuwatch adds to a request: 5 µs, where the server itself takes 200. What is out of the
+    ordinary in any way goes through them.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/cpu_usage" and scope["method"] == "GET":
+            found = scope.get("state", {}).get("cpuwatch")
+            answer = None if found is None or scope.get("root_path") else found.latest_answer.get()
+            if answer is not None:
+                await answer.send(send)
+                return
+        await super().__call__(scope, receive, send)
+
 
 _FIRST_SNAPSHOT_SECONDS = 2.0
 
@@ -41,7 +60,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             async with _running(live.latest_answer.follow()):
                 yield {"cpuwatch": live}
 
-    return Starlette(
+    return _Service(
         routes=[
             Route("/cpu_usage", Resource(cpu_usage.all_processes)),
             Route("/cpu_usage/{pid}", Resource(cpu_usage.one_process)),
