@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 
 from servers import cpu_ns, free_port, members, serving
 
-_CLIENT = Path(__file__).parent.parent / "tests" / "perf" / "client.py"
+_TESTS = Path(__file__).parent.parent / "tests"
 _CONNECTIONS = 5
 _PATH = "/cpu_usage"
 _WARM_UP_SECONDS = 1.0
@@ -53,12 +53,11 @@ class Round:
 
 def measure(port: int, leader: int, seconds: float) -> Round:
     """One round. Raises ``RuntimeError`` if any request fails: a rate with failures in it is none."""
-    # -P: the directory of the script has a statistics of its own, which would hide the standard library's.
-    command = [sys.executable, "-P", str(_CLIENT), "--port", str(port), "--path", _PATH]
+    command = [sys.executable, "-m", "perf.client", "--port", str(port), "--path", _PATH]
     command += ["--connections", str(_CONNECTIONS), "--warm-up", "0", "--seconds", str(seconds)]
     pids = [member.pid for member in members(leader)]
     cpu_before = sum(map(cpu_ns, pids))
-    output = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    output = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=_TESTS).stdout
     cpu = sum(map(cpu_ns, pids)) - cpu_before
     outcome = json.loads(output.splitlines()[-1])
     if outcome["failures"]:

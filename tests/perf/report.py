@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from .client import Outcome
-from .statistics import Summary
+from .latency import Summary
 
 __all__ = ["Run", "render"]
 

@@ -24,8 +24,8 @@ import pytest
 from . import client
 from .client import Outcome, Progress
 from .conftest import finished
+from .latency import each_second, summarise
 from .report import Run, render
-from .statistics import each_second, summarise
 
 CLIENTS = 5
 WARM_UP_SECONDS = 3.0
@@ -77,10 +77,9 @@ def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> 
 
 def _drive(port: int, seconds: float, samples: Path, show: Callable[[Progress], None]) -> Outcome:
     """Run the client in its own process until it has its outcome."""
-    # -P: the directory of the script would hide the standard library's statistics behind ours.
-    command = [sys.executable, "-P", client.__file__, "--port", str(port), "--samples", str(samples)]
+    command = [sys.executable, "-m", "perf.client", "--port", str(port), "--samples", str(samples)]
     command += ["--connections", str(CLIENTS), "--warm-up", str(WARM_UP_SECONDS), "--seconds", str(seconds)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent) as process:
         assert process.stdout is not None
         try:
             for line in process.stdout:
