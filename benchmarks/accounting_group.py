@@ -1,4 +1,7 @@
-"""A cgroup of the test's own: the kernel's independent count of what a group of processes burns, in nanoseconds."""
+"""A cgroup of one's own: the kernel's independent count of what a group of processes burns, in nanoseconds.
+
+The functional tests use it too.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
+__all__ = ["AccountingGroup", "NoGroupError", "accounting_group", "used_ns"]
 
 _ROOT = Path("/sys/fs/cgroup")
 _PATIENCE_SECONDS = 10.0
+
+
+class NoGroupError(Exception):
+    """No cgroup can be made here; the text says why."""
 
 
 class AccountingGroup(NamedTuple):
@@ -26,7 +33,7 @@ class AccountingGroup(NamedTuple):
 
     @contextmanager
     def running(self, command: Sequence[str], *, user: int | None = None) -> Iterator[None]:
-        """This command in the group, with all that it starts; ended with the block."""
+        """The command in the group, with all that it starts; ended with the block."""
         # The shell puts itself into the group before it becomes the command, so that nothing is burned outside.
         enter = f'echo $$ > "{self.folder}/cgroup.procs" && exec "$@"'
         become = [] if user is None else ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
@@ -57,7 +64,7 @@ class AccountingGroup(NamedTuple):
 
 @contextmanager
 def accounting_group() -> Iterator[AccountingGroup]:
-    """A new cgroup, of version 1 (cpuacct) or 2; skips the test where none can be made."""
+    """A new cgroup, of version 1 (cpuacct) or 2, for the time of the block; else :class:`NoGroupError`."""
     name = f"cpuwatch-test-{os.getpid()}"
     if (_ROOT / "cpuacct").is_dir():
         folder, counter = _ROOT / "cpuacct" / name, "cpuacct.usage"
@@ -66,12 +73,18 @@ def accounting_group() -> Iterator[AccountingGroup]:
     try:
         folder.mkdir()
     except OSError as error:
-        pytest.skip(f"no cgroup can be made here: {error}")
+        raise NoGroupError(f"no cgroup can be made here: {error}") from error
     try:
         own = next(line for line in Path("/proc/self/cgroup").read_text().splitlines() if _is_of(line, counter))
         yield AccountingGroup(folder, folder / counter, f"{own.split(':', 2)[2].rstrip('/')}/{name}")
     finally:
         folder.rmdir()
+
+
+def used_ns(counter: Path) -> int:
+    """What the group has burned so far: cpuacct.usage in nanoseconds, or usage_usec of cpu.stat."""
+    words = counter.read_text().split()
+    return int(words[0]) if len(words) == 1 else int(words[words.index("usage_usec") + 1]) * 1000
 
 
 def _is_of(line: str, counter: str) -> bool:

@@ -1,0 +1,119 @@
+"""Watches the processes of one cgroup with one tool and prints what it saw. :mod:`short_lived` starts it as a script.
+
+A process of its own for each tool, side by side on the same load. Each is held against the kernel's counter over its
+own seconds, from its own first look to its last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+from accounting_group import used_ns
+from top_text import begins_screen, percent_by_user
+
+from cpuwatch import NO_CARRY, account, open_sampler
+
+TOP = ["top", "-b", "-d", "1"]
+
+
+class Load(NamedTuple):
+    """Whom to watch: by the path of the cgroup, the folder of it, its counter, or the user whose processes they are."""
+
+    path: str
+    folder: Path
+    counter: Path
+    user_id: str
+
+
+class Look(NamedTuple):
+    """The percentage of one CPU that a tool showed for the load, when it did, and the kernel's counter then."""
+
+    percent: float
+    monotonic_ns: int
+    used_ns: int
+
+
+def with_cpuwatch(load: Load, seconds: int) -> Iterable[Look]:
+    """What its rows of the cgroup have: their own CPU and that of their ended children."""
+    carry = NO_CARRY
+    with open_sampler("procfs") as sampler:
+        earlier = sampler.read()
+        yield _look(load, 0.0)
+        for _ in range(seconds):
+            time.sleep(1)
+            later = sampler.read()
+            look = _look(load, 0.0)
+            snapshot, carry = account(earlier, later, carry)
+            earlier = later
+            rows = [row for row in snapshot.processes if row.cgroup == load.path]
+            yield look._replace(percent=sum((row.cpu_percent or 0) + (row.children_percent or 0) for row in rows))
+
+
+def with_psutil(load: Load, seconds: int) -> Iterable[Look]:
+    """``process_iter(["name", "cpu_percent"])``.
+
+    It shows 0 for a process at first sight, so all that count were there before it begins to look.
+    """
+    for tick in range(seconds + 1):
+        time.sleep(1 if tick else 0)
+        members = set(map(int, (load.folder / "cgroup.procs").read_text().split()))
+        percents = {
+            process.pid: process.info["cpu_percent"] for process in psutil.process_iter(["name", "cpu_percent"])
+        }
+        yield _look(load, sum(percents.get(pid) or 0.0 for pid in members))
+
+
+def with_top(load: Load, seconds: int) -> Iterable[Look]:
+    """``top -b -d 1``: the rows of the user whom the load runs as, who has no other processes."""
+    command = [*TOP, "-n", str(seconds + 1)]
+    lines: list[str] = []
+    looks: list[Look] = []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, errors="replace", env=_plain_words()
+    ) as top:
+        assert top.stdout is not None
+        for line in top.stdout:
+            if begins_screen(line):
+                looks.append(_look(load, 0.0))
+            lines.append(line)
+    for look, percents in zip(looks, percent_by_user(lines), strict=True):
+        yield look._replace(percent=percents.get(load.user_id, 0.0))
+
+
+WATCHERS: dict[str, Callable[[Load, int], Iterable[Look]]] = {
+    "cpuwatch": with_cpuwatch,
+    "psutil": with_psutil,
+    "top": with_top,
+}
+
+
+def _look(load: Load, percent: float) -> Look:
+    return Look(percent, time.monotonic_ns(), used_ns(load.counter))
+
+
+def _plain_words() -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C", "COLUMNS": "120"}
+
+
+def main() -> None:
+    """Arguments: the tool, path, folder, counter, user id, seconds. Prints JSON: nanoseconds seen and burned."""
+    tool, path, folder, counter, user_id, seconds = sys.argv[1:]
+    looks = list(WATCHERS[tool](Load(path, Path(folder), Path(counter), user_id), int(seconds)))
+    # The percentage of the first look is of a time before it, or of a whole life.
+    seen_ns = sum(
+        later.percent / 100 * (later.monotonic_ns - earlier.monotonic_ns) for earlier, later in pairwise(looks)
+    )
+    json.dump([seen_ns, looks[-1].used_ns - looks[0].used_ns], sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
