@@ -13,6 +13,9 @@
     │   ├── MonitorClosedError                           start() of a monitor that was closed
     │   └── MonitorForkedError                           used in a process that forked off its owner
     ├── DecodeError                  (also ValueError)   bytes that are no snapshot
+    ├── QueryError                   (also ValueError)   a query that cannot be answered
+    │   └── PatternError                                 a pattern for names that is none
+    ├── NotAcceptableError                               no format that is offered is wanted
     ├── SettingsError                (also ValueError)   an unknown setting, or a value out of its range
     └── MissingExtraError            (also ImportError)  an optional part is not installed
 
@@ -62,6 +65,18 @@ class MonitorForkedError(MonitorError):
 
 class DecodeError(CpuwatchError, ValueError):
     """The bytes are not the JSON of a snapshot; the message names the place."""
+
+
+class QueryError(CpuwatchError, ValueError):
+    """A query asks for what there is not; the message says what there is."""
+
+
+class PatternError(QueryError):
+    """A pattern for names that is too long, or no regular expression."""
+
+
+class NotAcceptableError(CpuwatchError):
+    """The client takes none of the formats; the message lists them."""
 
 
 class SettingsError(CpuwatchError, ValueError):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from cpuwatch.encoding.rows import reduced
 from cpuwatch.errors import DecodeError
 from cpuwatch.model import Snapshot
 from cpuwatch.samplers import _kernel_text
+from cpuwatch.view import GroupedSnapshot
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "encode", "encode_view"]
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Snapshot)
@@ -26,6 +29,14 @@ def encode(value: object) -> bytes:
         return _ENCODER.encode(value)
     except UnicodeEncodeError:
         return _ENCODER.encode(_without_surrogates(msgspec.to_builtins(value)))
+
+
+def encode_view(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None = None) -> bytes:
+    """The JSON of what a view shows (:func:`~cpuwatch.view.look`), with only these ``fields`` of each process."""
+    if fields is None or isinstance(shown, GroupedSnapshot):
+        return encode(shown)
+    body = {field.name: getattr(shown, field.name) for field in msgspec.structs.fields(shown)}
+    return encode(body | {"processes": [reduced(row, fields) for row in shown.processes]})
 
 
 def decode(data: bytes | str) -> Snapshot:

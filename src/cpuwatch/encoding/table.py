@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cpuwatch.model import ExitedUsage, ProcessUsage, Snapshot
+from cpuwatch.rollup import TreeUsage, UsageGroup
+from cpuwatch.view import GroupedSnapshot
 
 __all__ = ["table"]
 
 _HEADINGS = ("PID", "USER", "S", "CPU%", "USER%", "SYS%", "ENDED%", "TIME", "NAME")
 _EXITED_HEADINGS = ("PARENT", "USER", "COUNT", "CPU%", "NAME")
-_LEFT_ALIGNED = {"USER", "S", "NAME"}
+_GROUP_HEADINGS = ("CPU%", "ENDED%", "ALIVE", "ENDED", "GROUP")
+_LEFT_ALIGNED = {"USER", "S", "NAME", "GROUP"}
 
 
-def table(snapshot: Snapshot) -> str:
+def table(snapshot: Snapshot | GroupedSnapshot) -> str:
     """Machine and attribution, a row for each process of the snapshot, in its order, and one for each kind that ended.
+
+    Or a row for each group.
 
     Control characters in names are shown as escapes: a process may call itself anything, and a terminal obeys.
     """
+    if isinstance(snapshot, GroupedSnapshot):
+        lines = [*_summary(snapshot), "", *_aligned(_GROUP_HEADINGS, map(_group_cells, snapshot.groups))]
+        return "".join(f"{line}\n" for line in lines)
     lines = [*_summary(snapshot), "", *_aligned(_HEADINGS, map(_cells, snapshot.processes))]
     if snapshot.exited:
         lines += ["", f"ended within the interval (names: {printable(snapshot.exited_names)})"]
@@ -25,7 +33,7 @@ def table(snapshot: Snapshot) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _summary(snapshot: Snapshot) -> tuple[str, ...]:
+def _summary(snapshot: Snapshot | GroupedSnapshot) -> tuple[str, ...]:
     machine, attribution, host = snapshot.machine, snapshot.attribution, snapshot.host
     load = " ".join(f"{value:.2f}" for value in machine.load_average or ())
     return (
@@ -62,6 +70,20 @@ def _exited_cells(ended: ExitedUsage) -> tuple[str, ...]:
         "-" if ended.count is None else str(ended.count),
         _percent(ended.cpu_percent),
         "-" if ended.name is None else printable(ended.name),
+    )
+
+
+def _group_cells(group: UsageGroup | TreeUsage) -> tuple[str, ...]:
+    if isinstance(group, UsageGroup):
+        name = "-" if group.group is None else printable(group.group)
+    else:
+        name = "-" if group.name is None else f"{group.pid} {printable(group.name)}"
+    return (
+        _percent(group.cpu_percent),
+        _percent(group.exited_percent),
+        str(group.processes),
+        str(group.exited),
+        name,
     )
 
 

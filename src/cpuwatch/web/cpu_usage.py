@@ -8,13 +8,17 @@ from msgspec import Struct
 from starlette.types import Scope
 
 from cpuwatch.encoding.json import encode
+from cpuwatch.errors import NotAcceptableError, QueryError
 from cpuwatch.model import ProcessUsage
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.problem import problem
+from cpuwatch.web.requested import header, requested_aspect
 from cpuwatch.web.state import live
+from cpuwatch.web.views import Aspect
 
-__all__ = ["all_processes", "one_process", "redirect"]
+__all__ = ["AllProcesses", "one_process", "redirect"]
 
+_MOST_UNDERSTOOD = 256
 _HIGHEST_PID = 2**31 - 1
 """Of any system; Linux stops at 2**22 (PID_MAX_LIMIT in include/linux/threads.h)."""
 
@@ -28,18 +32,49 @@ class OneProcess(Struct, frozen=True, gc=False):
     process: ProcessUsage
 
 
-def all_processes(scope: Scope) -> Answer:
-    """The newest snapshot."""
-    return live(scope).latest_answer.get() or _nothing_yet()
+class AllProcesses:
+    """``GET /cpu_usage``: a view of the newest snapshot.
+
+    What one client asks for, in bytes, is understood once and remembered: the next request of the same kind costs a
+    lookup.
+    """
+
+    def __init__(self) -> None:
+        self._understood: dict[tuple[bytes | None, ...], Aspect] = {}
+
+    async def __call__(self, scope: Scope) -> Answer:
+        """The answer to one request."""
+        views = live(scope).views
+        asked = (scope["query_string"], header(scope, b"accept"), header(scope, b"accept-encoding"))
+        try:
+            answer = views.answer(self._aspect(*asked))
+        except QueryError as error:
+            return problem(400, str(error))
+        except NotAcceptableError as error:
+            return problem(406, str(error))
+        if answer is None:
+            return _nothing_yet()
+        age = b"age;dur=%d" % views.age_ms
+        return answer.unless_known(header(scope, b"if-none-match")).with_header(b"server-timing", age)
+
+    def _aspect(self, query_string: bytes, accept: bytes | None, accept_encoding: bytes | None) -> Aspect:
+        asked = (query_string, accept, accept_encoding)
+        aspect = self._understood.get(asked)
+        if aspect is None:
+            aspect = requested_aspect(*asked)
+            if len(self._understood) >= _MOST_UNDERSTOOD:
+                self._understood.clear()
+            self._understood[asked] = aspect
+        return aspect
 
 
-def one_process(scope: Scope) -> Answer:
+async def one_process(scope: Scope) -> Answer:
     """The row of one process in the newest snapshot."""
     text = scope["path_params"]["pid"]
     pid = _parse_pid(text)
     if pid is None:
         return problem(400, f"{text[:32]!r} is no PID: that is a whole number from 1 to {_HIGHEST_PID}")
-    snapshot = live(scope).monitor.latest
+    snapshot = live(scope).views.snapshot
     if snapshot is None:
         return _nothing_yet()
     row = next((row for row in snapshot.processes if row.pid == pid), None)
@@ -56,7 +91,7 @@ def _parse_pid(text: str) -> int | None:
     return pid if 0 < pid <= _HIGHEST_PID else None
 
 
-def redirect(scope: Scope) -> Answer:
+async def redirect(scope: Scope) -> Answer:
     """From ``/cpu usage``, as a person may type it, to ``/cpu_usage``."""
     query = scope["query_string"].decode("latin-1")
     target = scope.get("root_path", "") + "/cpu_usage" + (f"?{query}" if query else "")

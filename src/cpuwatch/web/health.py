@@ -14,12 +14,12 @@ __all__ = ["alive", "ready"]
 _STALE_AFTER_INTERVALS = 3
 
 
-def alive(_: Scope) -> Answer:
+async def alive(_: Scope) -> Answer:
     """Always 200."""
     return Answer.of(b'{"status":"alive"}', "application/json")
 
 
-def ready(scope: Scope) -> Answer:
+async def ready(scope: Scope) -> Answer:
     """200 while the newest snapshot is at most three intervals old, else 503 with the reason."""
     monitor = live(scope).monitor
     age_seconds, health = monitor.age_seconds, monitor.health

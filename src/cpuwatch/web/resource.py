@@ -6,7 +6,7 @@ this kind do without them and speak ASGI themselves (asgi.readthedocs.io/en/late
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.types import Receive, Scope, Send
 
@@ -19,18 +19,18 @@ _ALLOWED = "GET, HEAD, OPTIONS"
 
 
 class Resource:
-    """An ASGI endpoint whose GET is a function from the scope to an answer. It answers HEAD and OPTIONS too."""
+    """An ASGI endpoint whose GET makes an answer from the scope. It answers HEAD and OPTIONS too."""
 
-    def __init__(self, get: Callable[[Scope], Answer]) -> None:
+    def __init__(self, get: Callable[[Scope], Awaitable[Answer]]) -> None:
         self._get = get
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """One request (ASGI); a body that comes with it is left to the server."""
         match scope["method"]:
             case "GET":
-                await self._get(scope).send(send)
+                await (await self._get(scope)).send(send)
             case "HEAD":
-                await self._get(scope).send(send, with_body=False)
+                await (await self._get(scope)).send(send, with_body=False)
             case "OPTIONS":
                 await Answer(204, ((b"allow", _ALLOWED.encode()),), b"").send(send)
             case method:

@@ -7,7 +7,7 @@ from typing import TypedDict
 from starlette.types import Scope
 
 from cpuwatch.monitor import Monitor
-from cpuwatch.web.latest import LatestAnswer
+from cpuwatch.web.views import Views
 
 __all__ = ["Live", "State", "live"]
 
@@ -17,7 +17,7 @@ class Live:
 
     def __init__(self, monitor: Monitor) -> None:
         self.monitor = monitor
-        self.latest_answer = LatestAnswer(monitor)
+        self.views = Views(monitor)
 
 
 class State(TypedDict):

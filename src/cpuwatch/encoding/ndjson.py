@@ -1,0 +1,29 @@
+"""A snapshot as lines of JSON, one object a line, for tools that read line by line (ndjson.org)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from cpuwatch.encoding.json import encode
+from cpuwatch.encoding.rows import reduced
+from cpuwatch.model import Snapshot
+from cpuwatch.view import GroupedSnapshot, head
+
+__all__ = ["encode_lines"]
+
+
+def encode_lines(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None = None) -> bytes:
+    """A line with all but the rows, then a line for each row.
+
+    ``kind`` in each says what it is: ``snapshot``, ``process``, ``exited`` or ``group``.
+    """
+    return b"".join(encode(line) + b"\n" for line in _lines(shown, fields))
+
+
+def _lines(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None) -> Iterator[dict[str, object]]:
+    yield {"kind": "snapshot", **head(shown)}
+    if isinstance(shown, GroupedSnapshot):
+        yield from ({"kind": "group", "group_by": shown.group_by, **reduced(group)} for group in shown.groups)
+    else:
+        yield from ({"kind": "process", **reduced(row, fields)} for row in shown.processes)
+        yield from ({"kind": "exited", **reduced(ended)} for ended in shown.exited)

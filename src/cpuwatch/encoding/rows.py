@@ -1,0 +1,15 @@
+"""Rows with only some of their fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+__all__ = ["reduced"]
+
+
+def reduced(row: Struct, fields: Sequence[str] | None = None) -> dict[str, object]:
+    """These fields of a row by name, in this order; without ``fields`` all."""
+    return asdict(row) if fields is None else {name: getattr(row, name) for name in fields}

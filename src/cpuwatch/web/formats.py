@@ -1,0 +1,42 @@
+"""The formats in which a view of a snapshot is handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from cpuwatch.encoding.json import encode_view
+from cpuwatch.encoding.ndjson import encode_lines
+from cpuwatch.encoding.table import table
+from cpuwatch.model import Snapshot
+from cpuwatch.view import GroupedSnapshot
+
+__all__ = ["FORMATS", "Format"]
+
+_Shown = Snapshot | GroupedSnapshot
+
+
+class Format(Struct, frozen=True):
+    """A name for ``?format=``, a media type, and the encoder."""
+
+    name: str
+    media_type: str
+    content_type: str
+    encode: Callable[[_Shown, Sequence[str] | None], bytes]
+
+
+def _text(shown: _Shown, _: Sequence[str] | None) -> bytes:
+    # A lone surrogate is shown as what table() makes of all that a terminal cannot print.
+    return table(shown).encode()
+
+
+FORMATS = {
+    chosen.name: chosen
+    for chosen in (
+        Format("json", "application/json", "application/json", encode_view),
+        Format("ndjson", "application/x-ndjson", "application/x-ndjson", encode_lines),
+        Format("text", "text/plain", "text/plain; charset=utf-8", _text),
+    )
+}
+"""In order of preference."""

@@ -1,0 +1,131 @@
+"""The answers made from the newest snapshot: each view, format and coding at most once a tick."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from msgspec import Struct
+
+from cpuwatch.model import Snapshot
+from cpuwatch.monitor import Monitor
+from cpuwatch.view import View, look
+from cpuwatch.web.answer import Answer
+from cpuwatch.web.compression import CODINGS, SMALLEST_COMPRESSED_BYTES
+from cpuwatch.web.formats import FORMATS
+
+__all__ = ["Aspect", "Views"]
+
+_MOST_KEPT = 64
+_MOST_PREPARED = 16
+"""So many of the answers that were asked for in one tick are ready before anybody asks for them in the next."""
+
+_log = logging.getLogger("cpuwatch.web")
+
+
+class Aspect(Struct, frozen=True):
+    """What is asked for: a view, in a format, in a content coding."""
+
+    view: View
+    format: str
+    coding: str
+
+
+class Views:
+    """The answers of the current tick.
+
+    As long as somebody asks for an aspect, its answer is made when a tick comes, in a thread, and the tick is shown
+    only then: no request waits for it. What nobody asks for is not made; what is asked for the first time is made at
+    once.
+    """
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self._snapshot: Snapshot | None = None
+        self._taken_ns = 0
+        self._answers: dict[Aspect, Answer] = {}
+        self._wanted: dict[Aspect, None] = {}
+        self._shown = asyncio.Event()
+        self._ended = False
+        # A sequence says nothing across restarts: the counter begins anew.
+        self._run = secrets.token_hex(4)
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The snapshot that is shown now; None while there is none."""
+        if self._snapshot is None and self._monitor.latest is not None:
+            self._show(self._monitor.latest, {})
+        return self._snapshot
+
+    @property
+    def age_ms(self) -> int:
+        """How old that is."""
+        return (time.monotonic_ns() - self._taken_ns) // 1_000_000
+
+    def answer(self, aspect: Aspect) -> Answer | None:
+        """The answer; None while there is no snapshot. Raises what :func:`~cpuwatch.view.look` raises."""
+        snapshot = self.snapshot
+        if snapshot is None:
+            return None
+        answer = self._answers.get(aspect)
+        if answer is None:
+            answer = self._make(snapshot, aspect)
+            if len(self._answers) >= _MOST_KEPT:
+                del self._answers[next(iter(self._answers))]
+            self._answers[aspect] = answer
+        if len(self._wanted) < _MOST_PREPARED:
+            self._wanted[aspect] = None
+        return answer
+
+    async def wait(self, after: int, timeout: float | None = None) -> Snapshot | None:
+        """What is shown, as soon as its sequence is above ``after``; None when ``timeout`` seconds have passed.
+
+        None as well when nothing more will come.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while (snapshot := self.snapshot) is None or snapshot.sequence <= after:
+                    if self._ended:
+                        return None
+                    await self._shown.wait()
+        except TimeoutError:
+            return None
+        return snapshot
+
+    async def follow(self) -> None:
+        """Show each tick as it comes. Ends with the monitor."""
+        try:
+            async for snapshot in self._monitor:
+                wanted, self._wanted = self._wanted, {}
+                self._show(snapshot, await asyncio.to_thread(self._prepare, snapshot, wanted))
+        finally:
+            self._ended = True
+            self._shown.set()
+
+    def _show(self, snapshot: Snapshot, answers: dict[Aspect, Answer]) -> None:
+        self._taken_ns = time.monotonic_ns() - round((self._monitor.age_seconds or 0) * 1e9)
+        self._answers = answers
+        self._snapshot = snapshot
+        self._shown.set()
+        self._shown = asyncio.Event()
+
+    def _prepare(self, snapshot: Snapshot, aspects: Iterable[Aspect]) -> dict[Aspect, Answer]:
+        try:
+            return {aspect: self._make(snapshot, aspect) for aspect in aspects}
+        except Exception:  # noqa: BLE001  what is shown goes on, and who asks for that one answer gets the error
+            _log.exception("the answers of tick %d could not be made ahead", snapshot.sequence)
+            return {}
+
+    def _make(self, snapshot: Snapshot, aspect: Aspect) -> Answer:
+        chosen = FORMATS[aspect.format]
+        body = chosen.encode(look(snapshot, aspect.view), aspect.view.fields)
+        headers = [("vary", "accept, accept-encoding")]
+        if aspect.coding in CODINGS and len(body) >= SMALLEST_COMPRESSED_BYTES:
+            body = CODINGS[aspect.coding](body)
+            headers.append(("content-encoding", aspect.coding))
+        what = blake2b(repr(aspect).encode("utf-8", "replace"), digest_size=6).hexdigest()
+        return Answer.of(body, chosen.content_type, headers=headers, etag=f'"{self._run}-{snapshot.sequence}-{what}"')
