@@ -101,7 +101,8 @@ class Views:
         try:
             async for snapshot in self._monitor:
                 wanted, self._wanted = self._wanted, {}
-                self._show(snapshot, await asyncio.to_thread(self._prepare, snapshot, wanted))
+                answers = await asyncio.to_thread(self._prepare, snapshot, wanted) if wanted else {}
+                self._show(snapshot, answers)
         finally:
             self._ended = True
             self._shown.set()
