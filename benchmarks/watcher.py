@@ -46,6 +46,8 @@ def with_cpuwatch(load: Load, seconds: int) -> Iterable[Look]:
     """What its rows of the cgroup have: their own CPU and that of their ended children."""
     carry = NO_CARRY
     with open_sampler("procfs") as sampler:
+        # The first reading takes long among thousands of processes, and the counter is read only after it.
+        sampler.read()
         earlier = sampler.read()
         yield _look(load, 0.0)
         for _ in range(seconds):
@@ -66,9 +68,8 @@ def with_psutil(load: Load, seconds: int) -> Iterable[Look]:
     for tick in range(seconds + 1):
         time.sleep(1 if tick else 0)
         members = set(map(int, (load.folder / "cgroup.procs").read_text().split()))
-        percents = {
-            process.pid: process.info["cpu_percent"] for process in psutil.process_iter(["name", "cpu_percent"])
-        }
+        rows = psutil.process_iter(["name", "cpu_percent"])
+        percents = {row.pid: row.info["cpu_percent"] for row in rows}
         yield _look(load, sum(percents.get(pid) or 0.0 for pid in members))
 
 
@@ -109,9 +110,7 @@ def main() -> None:
     tool, path, folder, counter, user_id, seconds = sys.argv[1:]
     looks = list(WATCHERS[tool](Load(path, Path(folder), Path(counter), user_id), int(seconds)))
     # The percentage of the first look is of a time before it, or of a whole life.
-    seen_ns = sum(
-        later.percent / 100 * (later.monotonic_ns - earlier.monotonic_ns) for earlier, later in pairwise(looks)
-    )
+    seen_ns = sum(new.percent / 100 * (new.monotonic_ns - old.monotonic_ns) for old, new in pairwise(looks))
     json.dump([seen_ns, looks[-1].used_ns - looks[0].used_ns], sys.stdout)
 
 
