@@ -1,35 +1,17 @@
-"""The query parameters of ``/cpu_usage`` and what else shows a view: one table for parsing and for describing them."""
+"""The query string of a request, parsed by the table of parameters."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qsl
 
-from msgspec import Struct
-
 from cpuwatch.errors import QueryError
-from cpuwatch.name_pattern import compile_name_pattern
-from cpuwatch.query import Query, SortKey
-from cpuwatch.settings import parse_whole_number
-from cpuwatch.view import FIELDS, Grouping, View
+from cpuwatch.parameters import FORMAT, VIEW, Parameter, view_from
 
 __all__ = ["FORMAT", "VIEW", "Parameter", "parse_query_string", "view_from"]
 
-_HIGHEST_PID = 2**31 - 1
-_MOST_VALUES = 100
 _LONGEST_QUERY_STRING = 4096
-_HIGHEST_PERCENT = 1e6
-
-
-class Parameter(Struct, frozen=True):
-    """A query parameter: its name, what it is for, its JSON Schema, and its parser, which raises ``ValueError``."""
-
-    name: str
-    description: str
-    schema: dict[str, Any]
-    parse: Callable[[str], Any]
 
 
 def parse_query_string(raw: bytes, known: Mapping[str, Parameter]) -> dict[str, Any]:
@@ -56,113 +38,3 @@ def parse_query_string(raw: bytes, known: Mapping[str, Parameter]) -> dict[str, 
         except ValueError as error:
             raise QueryError(f"{name}: {error}") from None
     return values
-
-
-def view_from(values: Mapping[str, Any]) -> View:
-    """The view that these parameters describe. Raises :class:`~cpuwatch.errors.QueryError`."""
-    query = Query(
-        top=values.get("top"),
-        sort=values.get("sort"),
-        order=values.get("order"),
-        name=values.get("name"),
-        pids=frozenset(values.get("pid", ())),
-        users=frozenset(values.get("user", ())),
-        states=frozenset(values.get("state", ())),
-        min_percent=values.get("min_percent"),
-        kernel_threads=values.get("kernel_threads", True),
-    )
-    return View(query, values.get("fields"), values.get("group_by"))
-
-
-def _whole(low: int, high: int, unit: str) -> tuple[dict[str, Any], Callable[[str], int]]:
-    schema = {"type": "integer", "minimum": low, "maximum": high}
-    return schema, lambda text: parse_whole_number(text, low, high, unit)
-
-
-def _number(low: float, high: float) -> tuple[dict[str, Any], Callable[[str], float]]:
-    def parse(text: str) -> float:
-        message = f"{text[:32]!r} is no number from {low:g} to {high:g}"
-        try:
-            number = float(text)
-        except ValueError:
-            raise ValueError(message) from None
-        if not (math.isfinite(number) and low <= number <= high):
-            raise ValueError(message)
-        return number
-
-    return {"type": "number", "minimum": low, "maximum": high}, parse
-
-
-def _choice(*allowed: str) -> tuple[dict[str, Any], Callable[[str], str]]:
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"{text[:32]!r} is none of {', '.join(allowed)}")
-        return text
-
-    return {"type": "string", "enum": list(allowed)}, parse
-
-
-def _several(
-    item: tuple[dict[str, Any], Callable[[str], Any]],
-) -> tuple[dict[str, Any], Callable[[str], tuple[Any, ...]]]:
-    schema, parse_one = item
-
-    def parse(text: str) -> tuple[Any, ...]:
-        parts = text.split(",")
-        if len(parts) > _MOST_VALUES:
-            raise ValueError(f"{len(parts)} values are too many: {_MOST_VALUES} is the most")
-        return tuple(map(parse_one, parts))
-
-    return {"type": "array", "items": schema, "minItems": 1, "maxItems": _MOST_VALUES}, parse
-
-
-def _word(text: str) -> str:
-    if not text:
-        raise ValueError("a value is empty")
-    return text
-
-
-def _state(text: str) -> str:
-    if not (len(text) == 1 and text.isascii() and text.isalpha()):
-        raise ValueError(f"{text[:32]!r} is no letter of a process state, as R, S, D or Z")
-    return text
-
-
-def _pattern(text: str) -> str:
-    if not text:
-        raise ValueError("it is empty; * stands for any name")
-    compile_name_pattern(text)
-    return text
-
-
-def _table(*rows: tuple[str, str, tuple[dict[str, Any], Callable[[str], Any]]]) -> dict[str, Parameter]:
-    return {name: Parameter(name, description, *kind) for name, description, kind in rows}
-
-
-VIEW = _table(
-    ("top", "Only the first so many rows; the busiest, unless sort says otherwise.", _whole(1, 100_000, "rows")),
-    ("sort", "The field to sort by.", _choice(*get_args(SortKey))),
-    ("order", "Direction; by default texts and pid ascend, numbers descend.", _choice("asc", "desc")),
-    (
-        "name",
-        "Only these names: a glob for the whole name, or re: and a regular expression (RE2) for any part of it.",
-        ({"type": "string", "minLength": 1, "maxLength": 256}, _pattern),
-    ),
-    ("pid", "Only these PIDs, with commas between them.", _several(_whole(1, _HIGHEST_PID, "the kind of PIDs"))),
-    ("user", "Only processes of these users.", _several(({"type": "string", "minLength": 1}, _word))),
-    (
-        "state",
-        "Only processes in these states (letters of proc_pid_stat(5)).",
-        _several(({"type": "string", "pattern": "^[A-Za-z]$"}, _state)),
-    ),
-    ("min_percent", "Only rows with at least this cpu_percent.", _number(0, _HIGHEST_PERCENT)),
-    (
-        "kernel_threads",
-        "Whether kernel threads are shown.",
-        ({"type": "boolean"}, lambda text: _choice("true", "false")[1](text) == "true"),
-    ),
-    ("fields", "Only these fields of each process.", _several(_choice(*FIELDS))),
-    ("group_by", "Sums of groups in place of processes.", _choice(*get_args(Grouping))),
-)
-
-FORMAT = _table(("format", "In place of an Accept header.", _choice("json", "ndjson", "text")))

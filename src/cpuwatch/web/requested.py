@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from starlette.types import Scope
 
+from cpuwatch.encoding.formats import FORMATS
 from cpuwatch.errors import NotAcceptableError
 from cpuwatch.web.compression import CODINGS
-from cpuwatch.web.formats import FORMATS
 from cpuwatch.web.negotiation import choose_coding, choose_media_type
 from cpuwatch.web.parameters import FORMAT, VIEW, parse_query_string, view_from
 from cpuwatch.web.views import Aspect

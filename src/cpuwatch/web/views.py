@@ -11,12 +11,12 @@ from hashlib import blake2b
 
 from msgspec import Struct
 
+from cpuwatch.encoding.formats import FORMATS
 from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Monitor
 from cpuwatch.view import View, look
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.compression import CODINGS, SMALLEST_COMPRESSED_BYTES
-from cpuwatch.web.formats import FORMATS
 
 __all__ = ["Aspect", "Views"]
 
