@@ -8,7 +8,9 @@
 from __future__ import annotations
 
 from cpuwatch.cgroup_name import cgroup_name
-from cpuwatch.encoding.json import decode, encode
+from cpuwatch.encoding.json import decode, encode, encode_view
+from cpuwatch.encoding.ndjson import encode_lines
+from cpuwatch.encoding.table import table
 from cpuwatch.errors import CpuwatchError
 from cpuwatch.model import (
     Attribution,
@@ -26,12 +28,13 @@ from cpuwatch.model import (
 )
 from cpuwatch.monitor import Health, Monitor
 from cpuwatch.one_shot import sample
-from cpuwatch.query import top
+from cpuwatch.query import Query, select, top
 from cpuwatch.reaped import NO_CARRY, Carry
 from cpuwatch.rollup import TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.samplers.scripted import ScriptedSampler
 from cpuwatch.usage import account, usage
+from cpuwatch.view import GroupedSnapshot, View, look
 
 __all__ = [
     "NO_CARRY",
@@ -40,6 +43,7 @@ __all__ = [
     "CpuTimes",
     "CpuwatchError",
     "ExitedUsage",
+    "GroupedSnapshot",
     "Health",
     "Host",
     "MachineTimes",
@@ -49,6 +53,7 @@ __all__ = [
     "ProcessExit",
     "ProcessTimes",
     "ProcessUsage",
+    "Query",
     "Reading",
     "Sampler",
     "Sampling",
@@ -56,6 +61,7 @@ __all__ = [
     "Snapshot",
     "TreeUsage",
     "UsageGroup",
+    "View",
     "account",
     "by_cgroup",
     "by_name",
@@ -64,8 +70,13 @@ __all__ = [
     "cgroup_name",
     "decode",
     "encode",
+    "encode_lines",
+    "encode_view",
+    "look",
     "open_sampler",
     "sample",
+    "select",
+    "table",
     "top",
     "usage",
 ]

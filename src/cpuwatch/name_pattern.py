@@ -44,5 +44,7 @@ def _regex(pattern: str) -> Callable[[str], bool]:
     except re2.error as error:
         reason = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else error.args[0]
         raise PatternError(f"{pattern!r} is no regular expression of RE2: {reason}") from None
+    except UnicodeEncodeError:
+        raise PatternError(f"{pattern!r} is no regular expression of RE2: a lone surrogate has no UTF-8") from None
     # A lone surrogate, which a third-party backend may let through, has no UTF-8.
     return lambda name: search(name.encode("utf-8", "replace")) is not None

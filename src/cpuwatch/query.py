@@ -29,7 +29,7 @@ SortKey = Literal[
 _ASCENDING_BY_NATURE = {"pid", "name", "user"}
 _Row = TypeVar("_Row", ProcessUsage, ExitedUsage)
 _KTHREADD = 2
-"""The parent of all kernel threads (kernel/kthread.c); it is the second process of every boot."""
+"""The parent of all kernel threads (kernel/kthread.c): the second process of every boot, and in no PID namespace."""
 
 
 class Query(Struct, frozen=True, gc=False):
@@ -61,6 +61,8 @@ def select(snapshot: Snapshot, query: Query) -> Snapshot:
     if query.top is not None and query.top < 0:
         raise ValueError(f"top is {query.top}: it has to be 0 or more, or None for all")
     matches_name = None if query.name is None else compile_name_pattern(query.name)
+    if not query.kernel_threads:
+        snapshot = _without_kernel_threads(snapshot)
     processes = list(filter(_test_of_processes(query, matches_name), snapshot.processes))
     exited = list(filter(_test_of_exited(query, matches_name), snapshot.exited))
     if (query.top, query.sort, query.order) != (None, None, None):
@@ -81,6 +83,16 @@ def top(snapshot: Snapshot, count: int | None = None) -> Snapshot:
     return select(snapshot, Query(top=count, sort="cpu_percent"))
 
 
+def _without_kernel_threads(snapshot: Snapshot) -> Snapshot:
+    if any(row.pid == _KTHREADD and row.name != "kthreadd" for row in snapshot.processes):
+        return snapshot  # in a PID namespace 2 is any process, and kernel threads are not seen
+    return replace(
+        snapshot,
+        processes=[row for row in snapshot.processes if _KTHREADD not in {row.pid, row.ppid}],
+        exited=[ended for ended in snapshot.exited if ended.parent_pid != _KTHREADD],
+    )
+
+
 def _test_of_processes(query: Query, matches_name: Callable[[str], bool] | None) -> Callable[[ProcessUsage], bool]:
     def matches(row: ProcessUsage) -> bool:
         return (
@@ -89,7 +101,6 @@ def _test_of_processes(query: Query, matches_name: Callable[[str], bool] | None)
             and (not query.users or row.user in query.users)
             and (not query.states or row.state in query.states)
             and (query.min_percent is None or (row.cpu_percent is not None and row.cpu_percent >= query.min_percent))
-            and (query.kernel_threads or _KTHREADD not in {row.pid, row.ppid})
         )
 
     return matches

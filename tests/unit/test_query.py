@@ -1,18 +1,43 @@
 from __future__ import annotations
 
 import random
+from functools import cmp_to_key
+from typing import Any, get_args
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
+from msgspec.structs import fields, replace
 from readings import SECOND, snapshot
-from strategies import snapshots
+from strategies import process_rows, snapshots
 
-from cpuwatch import Snapshot, top
+from cpuwatch import ExitedUsage, ProcessUsage, Query, Snapshot, select, top
+from cpuwatch.errors import PatternError
+from cpuwatch.query import SortKey
 
 
 def pids(of: Snapshot) -> list[int]:
     return [row.pid for row in of.processes]
+
+
+def parents(of: Snapshot) -> list[int | None]:
+    return [ended.parent_pid for ended in of.exited]
+
+
+def ended(parent_pid: int | None, cpu_percent: float | None = 1.0, **changes: Any) -> ExitedUsage:
+    return replace(ExitedUsage("cc1", "alice", parent_pid, 1, cpu_percent, cpu_percent), **changes)
+
+
+def shown(*rows: ProcessUsage, exited: tuple[ExitedUsage, ...] = ()) -> Snapshot:
+    return replace(snapshot(), processes=list(rows), exited=list(exited))
+
+
+def row(pid: int = 10, /, **changes: Any) -> ProcessUsage:
+    (plain,) = snapshot((pid, 10)).processes
+    return replace(plain, **changes)
+
+
+# The busiest
 
 
 def test_the_busiest_come_first() -> None:
@@ -70,3 +95,241 @@ def test_the_order_they_came_in_does_not_matter(original: Snapshot, dice: random
 def test_choosing_twice_is_choosing_once(original: Snapshot, count: int) -> None:
     assert top(top(original, count), count) == top(original, count)
     assert top(top(original), count) == top(original, count)
+
+
+@pytest.mark.parametrize("count", [-1, -100])
+def test_fewer_than_none_are_refused(count: int) -> None:
+    with pytest.raises(ValueError, match=f"top is {count}: it has to be 0 or more"):
+        top(snapshot((1, 10)), count)
+
+
+# Each criterion
+
+
+def test_nothing_asked_for_is_the_snapshot_itself() -> None:
+    plain = shown(row(3), row(1), row(2), exited=(ended(3), ended(1)))
+    assert select(plain, Query()) == plain
+
+
+def test_names_go_by_pattern_and_an_unknown_name_matches_none() -> None:
+    plain = shown(row(1, name="python3"), row(2, name="perl"), exited=(ended(1), ended(2, name=None)))
+    assert pids(select(plain, Query(name="py*"))) == [1]
+    assert pids(select(plain, Query(name="re:l$"))) == [2]
+    assert parents(select(plain, Query(name="*"))) == [1]
+
+
+def test_a_bad_pattern_is_refused() -> None:
+    with pytest.raises(PatternError):
+        select(snapshot(), Query(name="re:("))
+
+
+def test_of_what_ended_the_pids_are_those_of_who_waited() -> None:
+    plain = shown(row(1), row(2), row(3), exited=(ended(2), ended(4), ended(None)))
+    chosen = select(plain, Query(pids=frozenset({2, 3, 9})))
+    assert (pids(chosen), parents(chosen)) == ([2, 3], [2])
+
+
+def test_users_are_chosen_and_an_unknown_one_is_none_of_them() -> None:
+    plain = shown(row(1, user="alice"), row(2, user="bob"), row(3, user=None), exited=(ended(1), ended(2, user=None)))
+    chosen = select(plain, Query(users=frozenset({"alice", "carol"})))
+    assert (pids(chosen), parents(chosen)) == ([1], [1])
+
+
+def test_states_are_of_the_living_only() -> None:
+    plain = shown(row(1, state="R"), row(2, state="S"), row(3, state=None), exited=(ended(1),))
+    chosen = select(plain, Query(states=frozenset("RD")))
+    assert (pids(chosen), parents(chosen)) == ([1], [])
+
+
+def test_a_least_share_leaves_out_what_is_below_it_or_unknown() -> None:
+    plain = shown(
+        row(1, cpu_percent=4.9),
+        row(2, cpu_percent=5.0),
+        row(3, cpu_percent=None),
+        exited=(ended(1, 5.0), ended(2, 4.0), ended(3, None)),
+    )
+    chosen = select(plain, Query(min_percent=5.0))
+    assert (pids(chosen), parents(chosen)) == ([2], [1])
+    assert pids(select(plain, Query(min_percent=0.0))) == [1, 2]
+
+
+def test_kernel_threads_are_kthreadd_and_its_children() -> None:
+    plain = shown(
+        row(1, ppid=0, name="init"),
+        row(2, ppid=0, name="kthreadd"),
+        row(17, ppid=2, name="kworker/0:1"),
+        row(30, ppid=1, name="kworker/0:1"),
+        row(31, ppid=None),
+        exited=(ended(1), ended(2)),
+    )
+    chosen = select(plain, Query(kernel_threads=False))
+    assert (pids(chosen), parents(chosen)) == ([1, 30, 31], [1])
+    assert select(chosen, Query(kernel_threads=False)) == chosen
+
+
+def test_in_a_container_the_second_process_is_no_kernel_thread() -> None:
+    # A PID namespace has no kthreadd; its second process is what it started second.
+    plain = shown(row(1, ppid=0, name="sh"), row(2, ppid=1, name="nginx"), row(3, ppid=2), exited=(ended(2),))
+    assert select(plain, Query(kernel_threads=False)) == plain
+
+
+# The order
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [("pid", (1, 2, 3)), ("name", ("a", "b", "c")), ("user", ("a", "b", "c"))],
+)
+def test_texts_and_pids_ascend_unless_told_otherwise(key: SortKey, values: tuple[object, ...]) -> None:
+    rows = [row(9 + at, **{key: value}) for at, value in enumerate(values)]
+    mixed = shown(rows[1], rows[2], rows[0])
+    assert select(mixed, Query(sort=key)).processes == rows
+    assert select(mixed, Query(sort=key, order="desc")).processes == rows[::-1]
+
+
+@pytest.mark.parametrize("key", sorted(set(get_args(SortKey)) - {"pid", "name", "user", "start_time"}))
+def test_numbers_descend_unless_told_otherwise(key: SortKey) -> None:
+    rows = [row(at, **{key: 10 - at}) for at in (1, 2, 3)]
+    mixed = shown(rows[1], rows[2], rows[0])
+    assert select(mixed, Query(sort=key)).processes == rows
+    assert select(mixed, Query(sort=key, order="asc")).processes == rows[::-1]
+
+
+def test_the_youngest_come_first_of_start_times() -> None:
+    plain = snapshot((1, 0), (2, 0))
+    old, young = plain.processes
+    young = replace(young, start_time=plain.time)
+    assert select(shown(old, young), Query(sort="start_time")).processes == [young, old]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("key", ["user", "threads", "cpu_percent", "user_percent", "children_percent"])
+def test_what_is_not_known_comes_last_in_both_directions(key: SortKey, order: Any) -> None:
+    known = [row(at, **{key: "a" if key == "user" else 0}) for at in (1, 2)]
+    unknown = [row(at, **{key: None}) for at in (3, 4)]
+    ordered = select(shown(unknown[0], known[0], unknown[1], known[1]), Query(sort=key, order=order))
+    assert pids(ordered)[2:] == [3, 4]
+
+
+def test_top_or_order_alone_are_of_the_share() -> None:
+    plain = snapshot((1, 10), (2, SECOND), (3, SECOND // 2))
+    assert pids(select(plain, Query(top=2))) == [2, 3]
+    assert pids(select(plain, Query(order="asc"))) == [1, 3, 2]
+
+
+def test_what_ended_is_sorted_by_what_it_has_of_the_key_and_cut_as_well() -> None:
+    exited = (ended(1, 1.0, name="b"), ended(2, None, name="c"), ended(3, 3.0, name=None), ended(4, 2.0, name="a"))
+    plain = shown(exited=exited)
+    assert parents(select(plain, Query(sort="name"))) == [4, 1, 2, 3]
+    assert parents(select(plain, Query(sort="pid", order="desc"))) == [3, 4, 1, 2]
+    assert parents(select(plain, Query(sort="threads"))) == [3, 4, 1, 2]
+    assert parents(select(plain, Query(top=2))) == [3, 4]
+
+
+# All together, against a model that is as plain as it can be
+
+few_percents = st.none() | st.sampled_from([0.0, 1.0, 50.0])
+few_names = st.sampled_from(["sh", "python", "perl"])
+few_users = st.none() | st.sampled_from(["alice", "bob"])
+rows_of_few_kinds = st.builds(
+    replace,
+    process_rows(),
+    pid=st.integers(1, 6),
+    ppid=st.none() | st.integers(0, 4),
+    name=few_names | st.just("kthreadd"),
+    user=few_users,
+    state=st.none() | st.sampled_from("RS"),
+    threads=st.none() | st.integers(1, 2),
+    cpu_percent=few_percents,
+    user_percent=few_percents,
+    cpu_seconds=st.sampled_from([0.0, 7.0]),
+)
+ended_of_few_kinds = st.builds(
+    ExitedUsage,
+    name=st.none() | few_names,
+    user=few_users,
+    parent_pid=st.none() | st.integers(1, 4),
+    count=st.none() | st.integers(1, 2),
+    cpu_percent=few_percents,
+    machine_percent=few_percents,
+)
+snapshots_of_few_kinds = st.builds(
+    lambda processes, exited: shown(*processes, exited=tuple(exited)),
+    st.lists(rows_of_few_kinds, max_size=8, unique_by=lambda row: row.pid),
+    st.lists(ended_of_few_kinds, max_size=5),
+)
+queries = st.builds(
+    Query,
+    top=st.none() | st.integers(0, 5),
+    sort=st.none() | st.sampled_from(get_args(SortKey)),
+    order=st.none() | st.sampled_from(["asc", "desc"]),
+    name=st.none() | st.sampled_from(["p*", "re:h", "*"]),
+    pids=st.frozensets(st.integers(1, 6), max_size=3),
+    users=st.frozensets(st.sampled_from(["alice", "bob", "carol"]), max_size=2),
+    states=st.frozensets(st.sampled_from("RSD"), max_size=2),
+    min_percent=st.none() | st.sampled_from([0.0, 1.0, 2.0]),
+    kernel_threads=st.booleans(),
+)
+
+
+def passes(query: Query, item: ProcessUsage | ExitedUsage, *, kernel: bool) -> bool:
+    lives = isinstance(item, ProcessUsage)
+    pid, above = (item.pid, item.ppid) if isinstance(item, ProcessUsage) else (item.parent_pid, item.parent_pid)
+    state = item.state if isinstance(item, ProcessUsage) else None
+    fitting = {None: True, "*": True, "p*": (item.name or "").startswith("p"), "re:h": "h" in (item.name or "")}
+    return all(
+        [
+            fitting[query.name] and (query.name is None or item.name is not None),
+            not query.pids or pid in query.pids,
+            not query.users or item.user in query.users,
+            not query.states or state in query.states,
+            query.min_percent is None or (item.cpu_percent is not None and item.cpu_percent >= query.min_percent),
+            query.kernel_threads or not kernel or not ((lives and pid == 2) or above == 2),
+        ]
+    )
+
+
+def in_order(query: Query, items: list[Any]) -> list[Any]:
+    if query.top is None and query.sort is None and query.order is None:
+        return items
+    key: str = query.sort or "cpu_percent"
+    up = query.order == "asc" or (query.order is None and key in {"pid", "name", "user"})
+
+    def compared(one: Any, other: Any) -> int:
+        by = key if isinstance(one, ProcessUsage) or key in {"name", "user"} else "cpu_percent"
+        sign = 1 if up else -1
+        steps = [(getattr(one, by), getattr(other, by), sign), (one.cpu_percent, other.cpu_percent, -1)]
+        if isinstance(one, ProcessUsage):
+            steps += [(one.cpu_seconds, other.cpu_seconds, -1), (one.pid, other.pid, 1)]
+        else:
+            steps += [(one.count or 0, other.count or 0, -1)]
+        for mine, its, direction in steps:
+            if mine != its:
+                if mine is None or its is None:
+                    return 1 if mine is None else -1
+                return direction if mine > its else -direction
+        return 0
+
+    return sorted(items, key=cmp_to_key(compared))[: query.top]
+
+
+@given(snapshots_of_few_kinds, queries)
+def test_all_criteria_together_are_those_of_a_plain_model(original: Snapshot, query: Query) -> None:
+    kernel = all(row.name == "kthreadd" for row in original.processes if row.pid == 2)
+    chosen = select(original, query)
+    processes = [row for row in original.processes if passes(query, row, kernel=kernel)]
+    exited = [item for item in original.exited if passes(query, item, kernel=kernel)]
+    assert chosen.processes == in_order(query, processes)
+    assert chosen.exited == in_order(query, exited)
+    assert replace(chosen, processes=original.processes, exited=original.exited) == original
+
+
+@given(snapshots_of_few_kinds, queries)
+def test_choosing_the_same_again_changes_nothing(original: Snapshot, query: Query) -> None:
+    if query.kernel_threads:
+        chosen = select(original, query)
+        assert select(chosen, query) == chosen
+
+
+def test_every_field_to_sort_by_is_one_of_a_process() -> None:
+    assert set(get_args(SortKey)) <= {field.name for field in fields(ProcessUsage)}
