@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import re
+
+from event_stream import Event, EventStream
+from hypothesis import given
+from hypothesis import strategies as st
+from readings import HOSTILE_NAMES, process, reading
+from strategies import broken_texts, snapshots
+
+from cpuwatch import Snapshot, decode, usage
+from cpuwatch.encoding.json import encode
+from cpuwatch.encoding.sse import KEEP_ALIVE, encode_event, encode_retry, encode_view_event
+from cpuwatch.view import View, look
+
+texts = st.text(st.characters(exclude_categories=["Cs"])) | st.text("\r\n:a \0data\ufeff")
+sequences = st.integers(0, 2**63)
+
+
+def as_shown(text: str) -> str:
+    """What a client gets of a text: it knows one line end only."""
+    return re.sub("\r\n|\r", "\n", text)
+
+
+@given(st.lists(st.tuples(sequences, texts), max_size=5), st.booleans())
+def test_whatever_the_data_are_each_event_arrives_as_one_with_its_id(
+    events: list[tuple[int, str]], between: bool
+) -> None:
+    stream = EventStream()
+    found = stream.feed(encode_retry(1500))
+    for sequence, text in events:
+        found += stream.feed(encode_event(text.encode(), sequence))
+        if between:
+            found += stream.feed(KEEP_ALIVE)
+    assert found == [Event(str(sequence), as_shown(text)) for sequence, text in events]
+    assert stream.retry_ms == 1500
+    assert stream.unfinished == b""
+
+
+@given(texts, st.integers(1, 7))
+def test_an_event_may_come_in_pieces(text: str, size: int) -> None:
+    whole = encode_event(text.encode(), 7)
+    stream = EventStream()
+    found = [event for at in range(0, len(whole), size) for event in stream.feed(whole[at : at + size])]
+    assert found == [Event("7", as_shown(text))]
+
+
+def test_data_that_look_like_an_end_and_another_event_stay_one_event() -> None:
+    hostile = "x\n\nid: 9\nevent: close\nretry: 1\ndata: forged\n\n"
+    stream = EventStream()
+    assert stream.feed(encode_event(hostile.encode(), 3)) == [Event("3", hostile)]
+    assert stream.retry_ms is None
+
+
+def test_a_keep_alive_is_a_comment_and_no_event() -> None:
+    stream = EventStream()
+    assert stream.feed(KEEP_ALIVE) == []
+    assert stream.comments == [""]
+    assert stream.unfinished == b""
+
+
+@given(snapshots())
+def test_a_snapshot_is_an_event_whose_data_are_its_json(snapshot: Snapshot) -> None:
+    (event,) = EventStream().feed(encode_view_event(look(snapshot, View())))
+    assert event == Event(str(snapshot.sequence), encode(snapshot).decode())
+    assert decode(event.data) == snapshot
+
+
+@given(snapshots(broken_texts))
+def test_text_that_is_no_unicode_does_not_break_the_stream(snapshot: Snapshot) -> None:
+    (event,) = EventStream().feed(encode_view_event(snapshot))
+    assert decode(event.data).sequence == snapshot.sequence
+
+
+def test_hostile_names_go_through() -> None:
+    names = [raw.decode("utf-8", "backslashreplace") for raw in HOSTILE_NAMES]
+    processes = [process(10 + at, name=name) for at, name in enumerate(names)]
+    snapshot = usage(reading(*processes), reading(*processes, at_ns=101 * 10**9), sequence=5)
+    (event,) = EventStream().feed(encode_view_event(snapshot, ["name"]))
+    assert f'"name":{encode(names[7]).decode()}' in event.data
+    assert event.data.count('"name":') == len(names) + 1
