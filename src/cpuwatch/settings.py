@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Self
+from typing import Any, Literal, Self, get_args
 
-import msgspec
 from msgspec import Struct
 
 from cpuwatch.errors import SettingsError
+from cpuwatch.host import parse_host_name, parse_origin
+from cpuwatch.token import Token, parse_token, read_token_file
 
-__all__ = ["Settings", "parse_history", "parse_interval", "parse_whole_number"]
+__all__ = [
+    "LogFormat",
+    "Settings",
+    "parse_allowed_hosts",
+    "parse_cors_origins",
+    "parse_history",
+    "parse_interval",
+    "parse_log_format",
+    "parse_whole_number",
+]
+
+LogFormat = Literal["text", "json"]
 
 _PREFIX = "CPUWATCH_"
 
@@ -51,38 +63,86 @@ def _parse_backend(text: str) -> str:
     return text
 
 
+def parse_allowed_hosts(text: str) -> frozenset[str]:
+    """Names with commas between them, or ``*`` for any. Raises ``ValueError`` with what is allowed."""
+    return frozenset(part if part == "*" else parse_host_name(part) for part in _parts(text))
+
+
+def parse_cors_origins(text: str) -> frozenset[str]:
+    """Origins with commas between them. Raises ``ValueError`` with what is allowed."""
+    return frozenset(map(parse_origin, _parts(text)))
+
+
+def parse_log_format(text: str) -> LogFormat:
+    """Raises ``ValueError`` with what is allowed."""
+    for allowed in get_args(LogFormat):
+        if text == allowed:
+            return allowed  # type: ignore[no-any-return]  # get_args knows no types
+    raise ValueError(f"{text!r} is none of {', '.join(get_args(LogFormat))}")
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _parse_switch(text: str) -> bool:
+    try:
+        return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
+    except KeyError:
+        raise ValueError(f"{text!r} is none of true, false, 1, 0") from None
+
+
 class Settings(Struct, frozen=True, gc=False):
-    """What the service can be told: seconds between samples, snapshots kept, and the backend's name."""
+    """What the service can be told: seconds between samples, snapshots kept, the backend's name; who may ask; the log.
+
+    Without a ``token`` all may ask. ``allowed_hosts`` are names by which clients call this machine and which it does
+    not know itself; ``*`` lets any name pass. ``cors_origins`` are those of web pages elsewhere that may read the
+    answers.
+    """
 
     interval: float = 1.0
     history: int = 600
     backend: str = "auto"
+    token: Token | None = None
+    allowed_hosts: frozenset[str] = frozenset()
+    cors_origins: frozenset[str] = frozenset()
+    log_format: LogFormat = "text"
+    access_log: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """From ``CPUWATCH_INTERVAL``, ``CPUWATCH_HISTORY``, ``CPUWATCH_BACKEND``; what is not set has its default.
+        """From the variables ``CPUWATCH_*``; what is not set has its default. The token may stand in a file.
 
         Raises :class:`~cpuwatch.errors.SettingsError` for a bad value, and for a ``CPUWATCH_`` variable that there is
         not: a setting that is silently ignored is worse than one that stops the start.
         """
-        given: dict[str, object] = {}
+        given: dict[str, Any] = {}
         for variable, text in environment.items():
             if not variable.startswith(_PREFIX):
                 continue
-            field = variable.removeprefix(_PREFIX).lower()
-            parser = _PARSERS.get(field)
-            if parser is None or variable != variable.upper():
-                known = ", ".join(_PREFIX + name.upper() for name in _PARSERS)
+            name = variable.removeprefix(_PREFIX).lower()
+            if name not in _VARIABLES or variable != variable.upper():
+                known = ", ".join(_PREFIX + name.upper() for name in _VARIABLES)
                 raise SettingsError(f"{variable}: there is no such setting; there are {known}")
+            field, parse = _VARIABLES[name]
+            if field in given:
+                raise SettingsError("CPUWATCH_TOKEN and CPUWATCH_TOKEN_FILE are both set: which one holds?")
             try:
-                given[field] = parser(text)
+                given[field] = parse(text)
             except ValueError as error:
                 raise SettingsError(f"{variable}: {error}") from None
-        return msgspec.convert(given, cls)
+        return cls(**given)
 
 
-_PARSERS: dict[str, Callable[[str], float | int | str]] = {
-    "interval": parse_interval,
-    "history": parse_history,
-    "backend": _parse_backend,
+_VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
+    "interval": ("interval", parse_interval),
+    "history": ("history", parse_history),
+    "backend": ("backend", _parse_backend),
+    "token": ("token", parse_token),
+    "token_file": ("token", read_token_file),
+    "allowed_hosts": ("allowed_hosts", parse_allowed_hosts),
+    "cors_origins": ("cors_origins", parse_cors_origins),
+    "log_format": ("log_format", parse_log_format),
+    "access_log": ("access_log", _parse_switch),
 }
+"""The field that each stands for, and its parser."""

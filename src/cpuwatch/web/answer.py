@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import msgspec
 from starlette.types import Send
 
+from cpuwatch.web.security_headers import SECURITY_HEADERS
+
 __all__ = ["Answer"]
 
 _ABOUT_THE_BODY = {b"content-type", b"content-length", b"content-encoding"}
@@ -42,8 +44,8 @@ class Answer(msgspec.Struct, frozen=True):
         ]
         if etag is not None:
             fields.append(("etag", etag))
-        raw = tuple((name.encode(), value.encode("latin-1")) for name, value in fields)
-        return cls(status, raw, body, None if etag is None else etag.encode("latin-1"))
+        raw = ((name.encode(), value.encode("latin-1")) for name, value in fields)
+        return cls(status, (*raw, *SECURITY_HEADERS), body, None if etag is None else etag.encode("latin-1"))
 
     def unless_known(self, if_none_match: bytes | None) -> Answer:
         """The answer itself, or 304 without a body if the client has it already (RFC 9110, 13.1.2: weak comparison)."""

@@ -12,14 +12,7 @@ from cpuwatch.web.answer import Answer
 __all__ = ["problem"]
 
 
-def problem(status: int, detail: str, headers: Iterable[tuple[str, str]] = ()) -> Answer:
-    """The answer for an error; ``detail`` says what was wrong and what would be right."""
-    body = msgspec.json.encode(
-        {
-            "type": "about:blank",
-            "title": HTTPStatus(status).phrase,
-            "status": status,
-            "detail": detail,
-        }
-    )
-    return Answer.of(body, "application/problem+json", status, headers)
+def problem(status: int, detail: str, headers: Iterable[tuple[str, str]] = (), **more: str) -> Answer:
+    """The answer for an error; ``detail`` says what was wrong and what would be right, ``more`` are further members."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+    return Answer.of(msgspec.json.encode(body), "application/problem+json", status, headers)

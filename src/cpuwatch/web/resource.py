@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.problem import problem
+from cpuwatch.web.security_headers import SECURITY_HEADERS
 
 __all__ = ["Resource"]
 
@@ -25,25 +26,17 @@ class Resource:
         self._get = get
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        """One request (ASGI); a body that comes with it is left to the server."""
+        """One request (ASGI); a body that came with it has been read away by the guard."""
         match scope["method"]:
             case "GET":
                 await (await self._get(scope)).send(send)
             case "HEAD":
                 await (await self._get(scope)).send(send, with_body=False)
             case "OPTIONS":
-                await Answer(204, ((b"allow", _ALLOWED.encode()),), b"").send(send)
+                await Answer(204, ((b"allow", _ALLOWED.encode()), *SECURITY_HEADERS), b"").send(send)
             case method:
                 await problem(
                     405,
                     f"{method} is not allowed here, only {_ALLOWED}",
-                    headers=[("allow", _ALLOWED), *_closing(scope)],
+                    headers=[("allow", _ALLOWED)],
                 ).send(send)
-
-
-def _closing(scope: Scope) -> list[tuple[str, str]]:
-    """The body that came with the request is not read, so its connection ends here and says so (RFC 9112, 9.3).
-
-    HTTP/2 has streams of its own for that, and forbids the field (RFC 9113, 8.2.2).
-    """
-    return [("connection", "close")] if scope["http_version"] in {"1.0", "1.1"} else []

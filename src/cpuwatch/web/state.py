@@ -7,6 +7,7 @@ from typing import TypedDict
 from starlette.types import Scope
 
 from cpuwatch.monitor import Monitor
+from cpuwatch.web.rules import Rules
 from cpuwatch.web.views import Views
 
 __all__ = ["Live", "State", "live"]
@@ -24,6 +25,7 @@ class State(TypedDict):
     """The lifespan state of the app (asgi.readthedocs.io/en/latest/specs/lifespan.html)."""
 
     cpuwatch: Live
+    cpuwatch_rules: Rules
 
 
 def live(scope: Scope) -> Live:
