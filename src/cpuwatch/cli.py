@@ -11,20 +11,28 @@ from typing import NoReturn
 
 from msgspec.structs import replace
 
-from cpuwatch.encoding.json import encode
-from cpuwatch.encoding.table import printable, table
-from cpuwatch.errors import CpuwatchError
+from cpuwatch.encoding.formats import FORMATS
+from cpuwatch.encoding.table import printable
+from cpuwatch.errors import CpuwatchError, QueryError, SettingsError
 from cpuwatch.one_shot import sample
-from cpuwatch.query import top
-from cpuwatch.server import parse_bind, serve
-from cpuwatch.settings import Settings, parse_history, parse_interval, parse_whole_number
+from cpuwatch.parameters import FORMAT, VIEW, Parameter, view_from
+from cpuwatch.server import Listening, is_local, parse_bind, serve
+from cpuwatch.settings import (
+    Settings,
+    parse_allowed_hosts,
+    parse_cors_origins,
+    parse_history,
+    parse_interval,
+    parse_log_format,
+)
+from cpuwatch.token import read_token_file
+from cpuwatch.view import View, look
 
 __all__ = ["main"]
 
 _BAD_USAGE = 2
 _FAILED = 1
 _ROWS_IN_A_TABLE = 20
-_MOST_ROWS = 2**22
 
 
 class _Parser(argparse.ArgumentParser):
@@ -36,10 +44,9 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 1 if it failed, 2 for wrong flags or values."""
-    options = _parser().parse_args(arguments)
-    run: Callable[[argparse.Namespace], None] = options.run
     try:
-        run(options)
+        options = _parser().parse_args(arguments)
+        options.run(options)
     except BrokenPipeError:
         # The reader of the pipe has seen enough (`| head`). What is still buffered must not be flushed into it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -63,13 +70,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"cpuwatch {version('cpuwatch')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    serving = commands.add_parser("serve", help="serve GET /cpu_usage over HTTP", allow_abbrev=False)
+    _add_serve(commands.add_parser("serve", help="serve GET /cpu_usage over HTTP", allow_abbrev=False))
+    _add_sample(commands.add_parser("sample", help="sample once and print it", allow_abbrev=False))
+    return parser
+
+
+def _add_serve(serving: argparse.ArgumentParser) -> None:
+    serving.set_defaults(run=_serve)
     serving.add_argument(
         "--bind",
         type=_typed(parse_bind),
-        default="127.0.0.1:8845",
+        default=Listening().bind,
         metavar="HOST:PORT",
-        help="where to listen: HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N (default: %(default)s)",
+        help="where to listen: HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH or fd://N (default: %(default)s)",
     )
     _add_sampling(serving)
     serving.add_argument(
@@ -78,19 +91,73 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TICKS",
         help="snapshots to keep (default: CPUWATCH_HISTORY, or 600)",
     )
-    serving.set_defaults(run=_serve)
-
-    sampling = commands.add_parser("sample", help="sample once and print it", allow_abbrev=False)
-    _add_sampling(sampling)
-    sampling.add_argument("--json", action="store_true", help="print the snapshot as JSON")
-    sampling.add_argument(
-        "--top",
-        type=_typed(_parse_top),
-        metavar="N",
-        help=f"only the N busiest (default: {_ROWS_IN_A_TABLE} in a table, all in JSON)",
+    access = serving.add_argument_group("who may ask")
+    access.add_argument(
+        "--token-file",
+        dest="token",
+        type=_typed(read_token_file),
+        metavar="FILE",
+        help="let in only who shows the token in this file, as Authorization: Bearer (default: CPUWATCH_TOKEN_FILE)",
     )
+    access.add_argument(
+        "--open-to-everyone",
+        action="store_true",
+        help="where other machines can reach --bind, let them all read without a token",
+    )
+    access.add_argument(
+        "--allowed-hosts",
+        type=_typed(parse_allowed_hosts),
+        metavar="NAMES",
+        help="further names by which clients call this machine, with commas, or * for any",
+    )
+    access.add_argument(
+        "--cors-origins",
+        type=_typed(parse_cors_origins),
+        metavar="ORIGINS",
+        help="web pages that may read the answers, as https://example.org, with commas",
+    )
+    access.add_argument("--certfile", metavar="FILE", help="speak TLS, with this certificate and its chain")
+    access.add_argument("--keyfile", metavar="FILE", help="the key of the certificate")
+    serving.add_argument("--root-path", default="", metavar="PATH", help="the prefix under which a proxy shows this")
+    serving.add_argument("--access-log", action="store_true", default=None, help="log each request")
+    serving.add_argument(
+        "--log-format",
+        type=_typed(parse_log_format),
+        metavar="FORMAT",
+        help="text (key=value) or json (default: CPUWATCH_LOG_FORMAT, or text)",
+    )
+
+
+def _add_sample(sampling: argparse.ArgumentParser) -> None:
     sampling.set_defaults(run=_sample)
-    return parser
+    _add_sampling(sampling)
+    sampling.add_argument(
+        "--format",
+        type=_typed(FORMAT["format"].parse),
+        metavar="FORMAT",
+        help=f"one of {', '.join(FORMATS)} (default: text, a table)",
+    )
+    sampling.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+    for parameter in VIEW.values():
+        _add_parameter(sampling, parameter)
+
+
+def _add_parameter(sampling: argparse.ArgumentParser, parameter: Parameter) -> None:
+    name = parameter.name.replace("_", "-")
+    if parameter.schema["type"] == "boolean":
+        words = parameter.name.replace("_", " ")
+        sampling.add_argument(
+            f"--no-{name}", dest=parameter.name, action="store_const", const=False, help=f"without {words}"
+        )
+        return
+    item = parameter.schema.get("items", parameter.schema)
+    choices = f" One of {', '.join(item['enum'])}." if "enum" in item else ""
+    sampling.add_argument(
+        f"--{name}",
+        type=_typed(parameter.parse),
+        metavar=parameter.name.upper() + (",..." if parameter.schema["type"] == "array" else ""),
+        help=parameter.description + choices,
+    )
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
@@ -119,10 +186,6 @@ def _typed(parse: Callable[[str], object]) -> Callable[[str], object]:
     return typed
 
 
-def _parse_top(text: str) -> int:
-    return parse_whole_number(text, 1, _MOST_ROWS, "processes")
-
-
 def _settings(options: argparse.Namespace) -> Settings:
     """The settings of the environment, with those flags over them that were given."""
     flags = {name: value for name in Settings.__struct_fields__ if (value := getattr(options, name, None)) is not None}
@@ -130,18 +193,33 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    settings = _settings(options)
+    listening = Listening(options.bind, options.root_path, options.certfile, options.keyfile)
+    if options.open_to_everyone and settings.token is not None:
+        raise SettingsError("--open-to-everyone and a token contradict each other")
+    if not (is_local(options.bind) or settings.token is not None or options.open_to_everyone):
+        raise SettingsError(
+            f"other machines can reach {options.bind}: "
+            "give a token with --token-file FILE, or say --open-to-everyone if all may read"
+        )
     try:
-        serve(_settings(options), options.bind)
+        serve(settings, listening)
     except OSError as error:
         raise OSError(error.errno, f"cannot listen on {options.bind}: {error.strerror}") from error
 
 
 def _sample(options: argparse.Namespace) -> None:
-    settings = _settings(options)
-    snapshot = sample(settings.interval, settings.backend)
-    if options.json:
-        chosen = snapshot if options.top is None else top(snapshot, options.top)
-        sys.stdout.write(encode(chosen).decode() + "\n")
-    else:
-        sys.stdout.write(table(top(snapshot, options.top or _ROWS_IN_A_TABLE)))
+    settings, view = _settings(options), _view(options)
+    shown = look(sample(settings.interval, settings.backend), view)
+    output = FORMATS[options.format or "text"].encode(shown, view.fields).decode()
+    sys.stdout.write(output if output.endswith("\n") else output + "\n")
     sys.stdout.flush()
+
+
+def _view(options: argparse.Namespace) -> View:
+    given = {name: value for name in VIEW if (value := getattr(options, name)) is not None}
+    if options.format in {None, "text"}:
+        if "fields" in given:
+            raise QueryError("--fields goes with --format json or ndjson: the table has columns of its own")
+        given.setdefault("top", _ROWS_IN_A_TABLE)
+    return view_from(given)

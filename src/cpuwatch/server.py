@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import signal
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, cast
 
-from cpuwatch.errors import MissingExtraError
+from msgspec import Struct
+
+from cpuwatch.errors import MissingExtraError, SettingsError
+from cpuwatch.host import host_of, is_address
+from cpuwatch.log import logging_to_stderr
 from cpuwatch.samplers import open_sampler
 from cpuwatch.settings import Settings
 
 if TYPE_CHECKING:
+    from hypercorn.config import Config
     from hypercorn.typing import ASGIFramework
 
-__all__ = ["parse_bind", "serve"]
+__all__ = ["Listening", "is_local", "parse_bind", "serve"]
 
 _BIND = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):(?P<port>[0-9]{1,5})", re.ASCII)
 _HIGHEST_PORT = 65_535
@@ -24,6 +31,17 @@ _GRACEFUL_SECONDS = 1.5
 
 _STOP_SECONDS = 2.5
 """After this the process ends, whatever still hangs."""
+
+_log = logging.getLogger("cpuwatch.server")
+
+
+class Listening(Struct, frozen=True, gc=False):
+    """Where the server listens, the prefix under which a proxy shows it, and for TLS the certificate and its key."""
+
+    bind: str = "127.0.0.1:8845"
+    root_path: str = ""
+    certfile: str | None = None
+    keyfile: str | None = None
 
 
 def parse_bind(text: str) -> str:
@@ -39,10 +57,19 @@ def parse_bind(text: str) -> str:
     raise ValueError(f"{text!r} is no HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N")
 
 
-def serve(settings: Settings, bind: str) -> None:
-    """Serve until SIGINT or SIGTERM comes.
+def is_local(bind: str) -> bool:
+    """Whether only this machine can reach that place. Of ``fd://N`` and ``unix:PATH`` its maker decides."""
+    if bind.startswith(("unix:", "fd://")):
+        return True
+    host = host_of(bind)
+    return host == "localhost" or (host is not None and is_address(host) and ip_address(host).is_loopback)
 
-    Raises ``OSError`` if ``bind`` cannot be listened on (in use, not of this machine), what
+
+def serve(settings: Settings, listening: Listening) -> None:
+    """Serve until SIGINT or SIGTERM comes. The log goes to the standard error.
+
+    Raises ``OSError`` if ``listening.bind`` cannot be listened on (in use, not of this machine),
+    :class:`~cpuwatch.errors.SettingsError` for files that are no certificate and key, what
     :func:`~cpuwatch.open_sampler` raises, and :class:`~cpuwatch.errors.MissingExtraError` without the packages for it.
     """
     from cpuwatch.web import create_app  # noqa: PLC0415  an optional part, with its own error if it is missing
@@ -56,10 +83,13 @@ def serve(settings: Settings, bind: str) -> None:
     # What can be wrong is tried before the server starts: inside it, the error comes back under pages of traceback.
     open_sampler(settings.backend).close()
     config = Config()
-    config.bind = [bind]
-    listening = config.create_sockets().insecure_sockets
-    config.bind = [f"fd://{place.fileno()}" for place in listening]
+    config.root_path = listening.root_path
+    config.errorlog = logging.getLogger("hypercorn.error")
     config.graceful_timeout = _GRACEFUL_SECONDS
+    _prepare_tls(config, listening)
+    config.bind = [listening.bind]
+    sockets = config.create_sockets()
+    config.bind = [f"fd://{place.fileno()}" for place in (*sockets.secure_sockets, *sockets.insecure_sockets)]
 
     async def main() -> None:
         stop = asyncio.Event()
@@ -73,4 +103,18 @@ def serve(settings: Settings, bind: str) -> None:
             asyncio.get_running_loop().add_signal_handler(number, on_signal)
         await run_hypercorn(cast("ASGIFramework", create_app(settings)), config, shutdown_trigger=stop.wait)
 
-    asyncio.run(main())
+    with logging_to_stderr(settings.log_format):
+        if settings.token is None and not is_local(listening.bind):
+            _log.warning("open to everyone: whoever reaches %s reads all processes", listening.bind)
+        asyncio.run(main())
+
+
+def _prepare_tls(config: Config, listening: Listening) -> None:
+    if (listening.certfile is None) != (listening.keyfile is None):
+        raise SettingsError("--certfile and --keyfile go together")
+    config.certfile, config.keyfile = listening.certfile, listening.keyfile
+    try:
+        config.create_ssl_context()
+    except OSError as error:  # ssl.SSLError is one
+        files = f"{listening.certfile} and {listening.keyfile}"
+        raise SettingsError(f"cannot use {files} for TLS: {error.strerror or error}") from None

@@ -7,17 +7,20 @@ import re
 import subprocess
 import sys
 from importlib.metadata import version
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from readings import SECOND, snapshot
+from readings import SECOND, process, reading, snapshot
 
-from cpuwatch import Snapshot, decode
+from cpuwatch import Snapshot, decode, usage
 from cpuwatch.cli import main
 from cpuwatch.errors import SamplerUnavailableError
-from cpuwatch.server import parse_bind
+from cpuwatch.server import Listening, is_local, parse_bind
 from cpuwatch.settings import Settings
+from cpuwatch.token import Token
 
 
 @pytest.fixture(autouse=True)
@@ -42,9 +45,9 @@ def sampled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, str]]:
-    calls: list[tuple[Settings, str]] = []
-    monkeypatch.setattr("cpuwatch.cli.serve", lambda settings, bind: calls.append((settings, bind)))
+def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Listening]]:
+    calls: list[tuple[Settings, Listening]] = []
+    monkeypatch.setattr("cpuwatch.cli.serve", lambda settings, listening: calls.append((settings, listening)))
     return calls
 
 
@@ -64,13 +67,22 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, str]]:
         (["sample", "--interval"], "--interval"),
         (["sample", "--interval", "0"], "from 0.05 to 3600"),
         (["sample", "--interval", "soon"], "'soon'"),
-        (["sample", "--top", "0"], "'0' is no whole number of processes from 1 to 4194304"),
+        (["sample", "--top", "0"], "'0' is no whole number of rows from 1 to 100000"),
         (["sample", "--top", "-1"], "--top"),
         (["sample", "--top", "1.5"], "'1.5'"),
         (["sample", "--bind", ":80"], "--bind"),
         (["serve", "--bind", "nonsense"], "HOST:PORT"),
         (["serve", "--history", "0"], "from 1 to 86400"),
         (["serve", "--json"], "--json"),
+        (["serve", "--token", "a"], "--token"),
+        (["serve", "--token-file", "/none"], "cannot read '/none': No such file or directory"),
+        (["serve", "--allowed-hosts", "a b"], "'a b' is no name of a host"),
+        (["serve", "--cors-origins", "*"], "'*' is no origin of pages"),
+        (["serve", "--log-format", "xml"], "text, json"),
+        (["sample", "--format", "xml"], "json, ndjson, text"),
+        (["sample", "--sort", "colour"], "cpu_percent"),
+        (["sample", "--name", "re:("], "RE2"),
+        (["sample", "--pid", "1,x"], "'x'"),
     ],
 )
 def test_a_mistake_in_the_command_is_answered_in_one_line(
@@ -125,7 +137,7 @@ def test_a_backend_that_cannot_work_here_is_a_failure(
 def test_a_place_that_cannot_be_listened_on_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def serve(_: Settings, __: str) -> None:
+    def serve(_: Settings, __: Listening) -> None:
         raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
     monkeypatch.setattr("cpuwatch.cli.serve", serve)
@@ -202,18 +214,136 @@ def test_a_flag_stands_over_the_environment_and_the_environment_over_the_default
     assert sampled == [(2.0, "psutil"), (5.0, "procfs")]
 
 
+@pytest.mark.usefixtures("sampled")
+@pytest.mark.parametrize(
+    ("flags", "pids"),
+    [
+        (["--sort", "pid", "--top", "3"], [1, 2, 3]),
+        (["--sort", "pid", "--order", "desc", "--top", "2"], [30, 29]),
+        (["--pid", "4,7"], [4, 7]),
+        (["--min-percent", "2.9"], [29, 30]),
+        (["--user", "nobody-such"], []),
+        (["--state", "Z"], []),
+        (["--name", "re:^w.*k$", "--top", "1"], [30]),
+        (["--name", "wor"], []),
+    ],
+)
+def test_the_query_has_the_flags_that_the_service_has_as_parameters(
+    flags: list[str], pids: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sample", "--format", "json", *flags]) == 0
+    assert [row["pid"] for row in json.loads(capsys.readouterr().out)["processes"]] == pids
+
+
+def test_kernel_threads_can_be_left_out(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier, later = (reading(process(1), process(2, name="kthreadd"), at_ns=at * SECOND) for at in (100, 101))
+    monkeypatch.setattr("cpuwatch.cli.sample", lambda _, __: usage(earlier, later))
+    assert main(["sample", "--json", "--no-kernel-threads"]) == 0
+    assert [row["pid"] for row in json.loads(capsys.readouterr().out)["processes"]] == [1]
+
+
+@pytest.mark.usefixtures("sampled")
+def test_lines_of_json_hold_the_fields_that_were_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "--format", "ndjson", "--fields", "pid,cpu_percent", "--top", "1"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert json.loads(first)["kind"] == "snapshot"
+    assert json.loads(second).keys() == {"kind", "pid", "cpu_percent"}
+
+
+@pytest.mark.usefixtures("sampled")
+def test_groups_are_shown_in_every_format(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "--group-by", "user"]) == 0
+    assert capsys.readouterr().out.splitlines()[4].split()[-1] == "GROUP"
+    assert main(["sample", "--group-by", "user", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["groups"][0]["processes"] == 30
+
+
+@pytest.mark.usefixtures("sampled")
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--fields", "pid"], "--format json or ndjson"),
+        (["--fields", "pid", "--group-by", "user", "--json"], "group_by"),
+        (["--sort", "pid", "--group-by", "user"], "group_by"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_said_in_one_line(
+    flags: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sample", *flags]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert named in line
+
+
 # serve
 
 
-def test_serving_is_on_this_machine_alone_unless_told_otherwise(served: list[tuple[Settings, str]]) -> None:
+def test_serving_is_on_this_machine_alone_unless_told_otherwise(served: list[tuple[Settings, Listening]]) -> None:
     assert main(["serve"]) == 0
-    assert served == [(Settings(), "127.0.0.1:8845")]
+    assert served == [(Settings(), Listening("127.0.0.1:8845"))]
 
 
-def test_serving_takes_all_settings_from_flags(served: list[tuple[Settings, str]]) -> None:
+def test_serving_takes_all_settings_from_flags(served: list[tuple[Settings, Listening]], token_file: str) -> None:
     arguments = ["--bind", "[::]:80", "--interval", "2", "--history", "30", "--backend", "psutil"]
+    arguments += ["--token-file", token_file, "--allowed-hosts", "Watch,10.0.0.1", "--access-log"]
+    arguments += ["--cors-origins", "https://a.example,http://b.example:3000", "--log-format", "json"]
+    arguments += ["--root-path", "/cpu", "--certfile", "cert", "--keyfile", "key"]
     assert main(["serve", *arguments]) == 0
-    assert served == [(Settings(2.0, 30, "psutil"), "[::]:80")]
+    settings = Settings(
+        interval=2.0,
+        history=30,
+        backend="psutil",
+        token=Token(b"open-sesame-open"),
+        allowed_hosts=frozenset({"watch", "10.0.0.1"}),
+        cors_origins=frozenset({"https://a.example", "http://b.example:3000"}),
+        log_format="json",
+        access_log=True,
+    )
+    assert served == [(settings, Listening("[::]:80", "/cpu", "cert", "key"))]
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> str:
+    path = tmp_path / "token"
+    path.write_text("open-sesame-open\n")
+    return str(path)
+
+
+@pytest.mark.parametrize("bind", [":8845", "0.0.0.0:8845", "[::]:8845", "192.0.2.1:8845", "machine:8845"])
+def test_a_place_that_others_can_reach_needs_a_token_or_a_word_that_it_is_open(
+    bind: str, served: list[tuple[Settings, Listening]], token_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--bind", bind]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert bind in line
+    assert "--token-file FILE" in line
+    assert "--open-to-everyone" in line
+    assert not served
+    assert main(["serve", "--bind", bind, "--token-file", token_file]) == 0
+    assert main(["serve", "--bind", bind, "--open-to-everyone"]) == 0
+    assert [settings.token is not None for settings, _ in served] == [True, False]
+
+
+def test_a_token_in_the_environment_opens_a_wide_place_too(
+    served: list[tuple[Settings, Listening]], token_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CPUWATCH_TOKEN_FILE", token_file)
+    assert main(["serve", "--bind", ":8845"]) == 0
+    assert main(["serve", "--bind", ":8845", "--open-to-everyone"]) == 2
+    assert len(served) == 1
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "unix:/run/x", "fd://3"])
+def test_a_place_of_this_machine_alone_needs_no_token(bind: str, served: list[tuple[Settings, Listening]]) -> None:
+    assert is_local(bind)
+    assert main(["serve", "--bind", bind]) == 0
+    assert len(served) == 1
+
+
+@given(st.ip_addresses())
+def test_only_loopback_addresses_are_of_this_machine_alone(address: IPv4Address | IPv6Address) -> None:
+    place = f"[{address}]:1" if address.version == 6 else f"{address}:1"
+    assert is_local(place) == address.is_loopback
 
 
 def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from cpuwatch import CpuwatchError
 from cpuwatch.errors import SettingsError
 from cpuwatch.settings import Settings, parse_history, parse_interval
+from cpuwatch.token import Token
 
 
 def test_without_settings_it_samples_each_second_and_keeps_ten_minutes() -> None:
@@ -53,6 +57,66 @@ def test_a_bad_value_is_named_with_its_variable_and_what_is_allowed(variable: st
     assert "\n" not in message
     assert isinstance(caught.value, CpuwatchError)
     assert isinstance(caught.value, ValueError)
+
+
+def test_who_may_ask_and_the_log_have_settings_too(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("0123456789abcdef\n")
+    settings = Settings.from_environment(
+        {
+            "CPUWATCH_TOKEN_FILE": str(tmp_path / "token"),
+            "CPUWATCH_ALLOWED_HOSTS": "Watch.Example.org., 10.0.0.1,[::1]",
+            "CPUWATCH_CORS_ORIGINS": "https://Grafana.example:443,http://[::1]:3000",
+            "CPUWATCH_LOG_FORMAT": "json",
+            "CPUWATCH_ACCESS_LOG": "true",
+        }
+    )
+    assert settings.token == Token(b"0123456789abcdef")
+    assert settings.allowed_hosts == {"watch.example.org", "10.0.0.1", "::1"}
+    assert settings.cors_origins == {"https://grafana.example", "http://[::1]:3000"}
+    assert settings.log_format == "json"
+    assert settings.access_log
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "allowed"),
+    [
+        ("CPUWATCH_TOKEN", "", "empty"),
+        ("CPUWATCH_TOKEN", "short", "16 is the least"),
+        ("CPUWATCH_TOKEN", "with a blank in the middle", "letters, digits"),
+        ("CPUWATCH_TOKEN_FILE", "", "''"),
+        ("CPUWATCH_TOKEN_FILE", "/none/such", "No such file"),
+        ("CPUWATCH_TOKEN_FILE", "/", "directory"),
+        ("CPUWATCH_TOKEN_FILE", "/dev/null", "'/dev/null': the token is empty"),
+        ("CPUWATCH_ALLOWED_HOSTS", "", "name of a host"),
+        ("CPUWATCH_ALLOWED_HOSTS", "a:80", "without port"),
+        ("CPUWATCH_ALLOWED_HOSTS", "a,,b", "name of a host"),
+        ("CPUWATCH_CORS_ORIGINS", "*", "https://example.org"),
+        ("CPUWATCH_CORS_ORIGINS", "https://a/", "https://example.org"),
+        ("CPUWATCH_CORS_ORIGINS", "null", "https://example.org"),
+        ("CPUWATCH_LOG_FORMAT", "xml", "text, json"),
+        ("CPUWATCH_ACCESS_LOG", "maybe", "true, false"),
+    ],
+)
+def test_a_bad_value_for_who_may_ask_is_named_too(variable: str, text: str, allowed: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^{variable}: .*{re.escape(allowed)}"):
+        Settings.from_environment({variable: text})
+
+
+def test_a_token_twice_is_refused() -> None:
+    with pytest.raises(SettingsError, match="CPUWATCH_TOKEN and CPUWATCH_TOKEN_FILE"):
+        Settings.from_environment({"CPUWATCH_TOKEN": "0123456789abcdef", "CPUWATCH_TOKEN_FILE": "/dev/null"})
+
+
+@pytest.mark.parametrize("text", ["secret", "secret-secret secret-secret", "secret-secret-secret\x00"])
+def test_a_token_is_printed_neither_in_an_error_nor_in_a_representation(text: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(text)
+    for variable, value in (("CPUWATCH_TOKEN", text), ("CPUWATCH_TOKEN_FILE", str(tmp_path / "token"))):
+        with pytest.raises(SettingsError) as caught:
+            Settings.from_environment({variable: value})
+        assert "secret" not in str(caught.value).removeprefix(str(tmp_path))
+    settings = Settings.from_environment({"CPUWATCH_TOKEN": "secret-secret-secret"})
+    assert "secret" not in repr(settings)
+    assert "secret" not in f"{settings.token}"
 
 
 @given(st.floats(0.05, 3600))
