@@ -10,9 +10,16 @@ __all__ = ["choose_coding", "choose_media_type"]
 def choose_media_type(accept: str | None, offered: Sequence[str]) -> str | None:
     """The best of the media types, which are offered in order of preference; None if none is acceptable.
 
-    The most specific range that fits a type decides its weight (RFC 9110, 12.5.1). No header accepts all.
+    The most specific range that fits a type decides its weight (RFC 9110, 12.5.1). No header accepts all. A range with
+    parameters, such as ``text/plain;format=flowed``, counts where its type is not named without them.
     """
-    ranges = dict(_weights(accept)) if accept and accept.strip() else {"*/*": 1.0}
+    ranges: dict[str, float] = {}
+    for name, parameters, quality in _weights(accept or ""):
+        if parameters:
+            ranges.setdefault(name, quality)
+        else:
+            ranges[name] = quality
+    ranges = ranges or {"*/*": 1.0}
 
     def weight(media_type: str) -> float:
         kind = media_type.partition("/")[0]
@@ -31,7 +38,7 @@ def choose_coding(accept_encoding: str | None, offered: Sequence[str]) -> str:
     """
     if not accept_encoding:
         return "identity"
-    weights = dict(_weights(accept_encoding))
+    weights = {name: quality for name, _, quality in _weights(accept_encoding)}
     star = weights.get("*", 0.0)
 
     def weight(coding: str) -> float:
@@ -42,16 +49,19 @@ def choose_coding(accept_encoding: str | None, offered: Sequence[str]) -> str:
     return best if weight(best) > 0 and weight(best) >= weights.get("identity", 0.0) else "identity"
 
 
-def _weights(header: str) -> Iterator[tuple[str, float]]:
+def _weights(header: str) -> Iterator[tuple[str, list[str], float]]:
+    """Of each member of the list its name, its parameters but ``q``, and its weight."""
     for part in header.split(","):
-        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        quality = 1.0
-        for parameter in parameters:
-            key, _, text = parameter.partition("=")
+        name, *pieces = (piece.strip().lower() for piece in part.split(";"))
+        quality, parameters = 1.0, []
+        for piece in filter(None, pieces):
+            key, _, text = piece.partition("=")
             if key.strip() == "q":
                 quality = _quality(text.strip())
+            else:
+                parameters.append(piece)
         if name:
-            yield name, quality
+            yield name, parameters, quality
 
 
 def _quality(text: str) -> float:
