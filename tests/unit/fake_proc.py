@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cpuwatch.samplers import procfs
+
 BOOT_ID = "0b0e6a3c-8f1d-4d0b-9c57-3a1f2ad0c0de"
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
@@ -17,31 +19,49 @@ TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 class FakeProc:
     """The tree under ``root``. Processes are started, burn CPU, are renamed and end as a test says."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
         self.forks = 1000
+        self.last_pid = 4242
+        self.interrupts = 2
         self.clocks: dict[int, int] = {}
         self._lives: dict[int, tuple[bytes, int, int]] = {}
         (root / "sys/kernel/random").mkdir(parents=True)
         (root / "sys/kernel/random/boot_id").write_text(f"{BOOT_ID}\n")
-        (root / "loadavg").write_text("0.10 0.20 0.30 1/100 4242\n")
+        (root / "loadavg").touch()
         (root / "stat").touch()
-        self.write_stat()
+        self.write_counters()
+        self._end_open_files_with_their_process(monkeypatch)
 
-    def write_stat(self) -> None:
+    def write_counters(self, load: str = "0.10 0.20 0.30") -> None:
+        """Bring ``loadavg`` and ``stat`` up to date with the last PID and the count of forks."""
         lines = ["cpu  10 0 20 300 4 0 0 0 0 0", "cpu0 5 0 10 150 2 0 0 0 0 0", "cpu2 5 0 10 150 2 0 0 0 0 0"]
-        # In place: a sampler holds the file open, as it holds the kernel's.
-        with (self.root / "stat").open("r+b") as file:
-            file.truncate(0)
-            file.write("\n".join([*lines, "intr 1 2", f"processes {self.forks}", "procs_running 1", ""]).encode())
+        lines += [f"intr 1{' 0' * self.interrupts}", f"processes {self.forks}", "procs_running 1", ""]
+        # In place: a sampler holds the files open, as it holds the kernel's.
+        (self.root / "stat").write_text("\n".join(lines))
+        (self.root / "loadavg").write_text(f"{load} 1/100 {self.last_pid}\n")
+
+    def fork(self, *, forks: int = 1) -> int:
+        """The PID that is next in turn, given to no process: to a thread, or with ``forks=0`` to a fork that failed."""
+        self.last_pid += 1
+        self.forks += forks
+        self.write_counters()
+        return self.last_pid
+
+    def start_next(self, *, ppid: int = 1) -> int:
+        """Start a process under the PID that is next in turn."""
+        pid = self.fork()
+        self.start(pid, ppid=ppid, forks=0)
+        return pid
 
     def start(self, pid: int, name: bytes = b"work", *, ppid: int = 1, start_tick: int = 100, forks: int = 1) -> None:
+        """Start a process under a PID that somebody chose: the last one given out in turn stays what it was."""
         (self.root / str(pid)).mkdir()
         self.clocks[pid] = 0
         self._lives[pid] = name, ppid, start_tick
         self.write(pid)
         self.forks += forks
-        self.write_stat()
+        self.write_counters()
 
     def write(self, pid: int, *, name: bytes | None = None, ppid: int | None = None) -> None:
         """Bring its ``stat`` up to date with its clock, and with another name or parent if there is one."""
@@ -75,3 +95,16 @@ class FakeProc:
             return self.clocks[pid]
 
         monkeypatch.setattr(time, "clock_gettime_ns", clock_gettime_ns)
+        # The sampler's own thread is given a PID by this kernel, not by that of the machine.
+        monkeypatch.setattr(procfs, "_fork_once", self.fork)
+
+    def _end_open_files_with_their_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As in the kernel's /proc: what is held open of a process that has ended cannot be read any more (proc(5))."""
+        real = os.pread
+
+        def pread(fd: int, size: int, offset: int) -> bytes:
+            if os.fstat(fd).st_nlink == 0:
+                raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+            return real(fd, size, offset)
+
+        monkeypatch.setattr(os, "pread", pread)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import psutil
@@ -10,7 +11,13 @@ from hypothesis import strategies as st
 from readings import HOSTILE_NAMES
 
 from cpuwatch import CpuTimes
-from cpuwatch.samplers._proc_text import KernelStat, parse_kernel_stat, parse_load_average, parse_process_stat
+from cpuwatch.samplers._proc_text import (
+    KernelLoad,
+    KernelStat,
+    parse_kernel_load,
+    parse_kernel_stat,
+    parse_process_stat,
+)
 
 BASH = (
     b"1234 (bash) S 1200 1234 1234 34816 5678 4194304 10577 1262391 12 345 "
@@ -180,12 +187,30 @@ def test_a_machine_without_its_own_line_is_a_value_error(data: bytes) -> None:
         parse_kernel_stat(data, 1)
 
 
-def test_the_three_load_averages_are_read() -> None:
-    assert parse_load_average(b"0.52 1.58 12.59 3/1177 24532\n") == (0.52, 1.58, 12.59)
+def test_the_three_load_averages_and_the_last_pid_are_read() -> None:
+    assert parse_kernel_load(b"0.52 1.58 12.59 3/1177 24532\n") == KernelLoad((0.52, 1.58, 12.59), 24532)
+
+
+@pytest.mark.parametrize("data", [b"", b"0.52 1.58 12.59\n", b"0.52 1.58 12.59 3/1177 x\n", b"a b c 3/1177 24532\n"])
+def test_what_is_no_loadavg_is_a_value_error(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_kernel_load(data)
+
+
+def test_the_last_pid_is_the_one_that_was_given_out_last() -> None:
+    load = Path("/proc/loadavg")
+    before = parse_kernel_load(load.read_bytes()).last_pid
+    thread = threading.Thread(target=int)
+    thread.start()
+    after = parse_kernel_load(load.read_bytes()).last_pid
+    thread.join()
+    assert thread.native_id is not None
+    # Others fork at the same time, and the circle may begin anew.
+    assert before < thread.native_id <= after or after < before
 
 
 def test_the_load_average_is_what_the_c_library_says() -> None:
     # The kernel computes it anew every five seconds: of two equal answers around the reading one must be in force.
     before = os.getloadavg()
-    found = parse_load_average(Path("/proc/loadavg").read_bytes())
+    found = parse_kernel_load(Path("/proc/loadavg").read_bytes()).average
     assert found in (pytest.approx(before, abs=0.01), pytest.approx(os.getloadavg(), abs=0.01))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from readings import HOSTILE_NAMES
 
 from cpuwatch import OpenSampler, ProcessTimes, Reading, usage
 from cpuwatch.errors import SamplerUnavailableError
+from cpuwatch.samplers import procfs
 from cpuwatch.samplers.procfs import ProcfsSampler
 
 
 @pytest.fixture
-def proc(tmp_path: Path) -> FakeProc:
-    return FakeProc(tmp_path)
+def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeProc:
+    return FakeProc(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -38,6 +40,19 @@ def sampler(request: pytest.FixtureRequest) -> OpenSampler:
     assert isinstance(chosen, OpenSampler)
     assert chosen.read().host.backend == f"procfs/{request.param}"
     return chosen
+
+
+def count_listings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The directories that are listed from now on."""
+    listed: list[Path] = []
+    real = os.listdir
+
+    def listdir(path: Path) -> list[str]:
+        listed.append(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    return listed
 
 
 def names(of: Reading) -> dict[int, str]:
@@ -63,9 +78,12 @@ def test_a_refusal_leaves_no_file_open(proc: FakeProc) -> None:
 
 
 def test_closing_leaves_no_file_open(proc: FakeProc) -> None:
+    proc.start(7)
     before = os.listdir("/proc/self/fd")
     sampler = ProcfsSampler(proc.root)
     sampler.read()
+    sampler.read()
+    assert len(os.listdir("/proc/self/fd")) == len(before) + 3, "stat, loadavg, and the stat of process 7"
     sampler.close()
     assert os.listdir("/proc/self/fd") == before
 
@@ -102,8 +120,16 @@ def test_the_machine_is_read_from_its_files(sampler: OpenSampler) -> None:
 
 
 def test_the_files_of_the_machine_are_read_anew_each_time(proc: FakeProc, sampler: OpenSampler) -> None:
-    (proc.root / "loadavg").write_text("1.10 1.20 1.30 1/100 4242\n")
+    proc.write_counters("1.10 1.20 1.30")
     assert sampler.read().machine.load_average == (1.1, 1.2, 1.3)
+
+
+def test_the_machine_may_have_any_number_of_interrupts(proc: FakeProc, sampler: OpenSampler) -> None:
+    for interrupts in (10_000, 100_000, 10):
+        proc.interrupts = interrupts
+        # The count of forks stands behind them.
+        pid = proc.start_next()
+        assert pid in sampler.read().processes
 
 
 def test_readings_follow_each_other_and_can_be_compared(proc: FakeProc, sampler: OpenSampler) -> None:
@@ -275,11 +301,137 @@ def test_a_new_process_is_found_when_the_kernel_counts_a_fork(proc: FakeProc, cl
         assert pid in clock_sampler.read().processes
 
 
-def test_a_fork_count_that_never_moves_is_not_believed(proc: FakeProc, clock_sampler: OpenSampler) -> None:
-    # Emulated kernels print a constant.
-    for pid in (7, 9, 8):
-        proc.start(pid, forks=0)
+def test_a_process_whose_pid_was_given_in_turn_is_found_without_listing_all(
+    proc: FakeProc, clock_sampler: OpenSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock_sampler.read()
+    listed = count_listings(monkeypatch)
+    for _ in range(4):
+        pid = proc.start_next()
         assert pid in clock_sampler.read().processes
+        proc.fork()
+        clock_sampler.read()
+        clock_sampler.read()
+    assert listed == []
+
+
+def test_a_process_whose_fork_was_under_way_is_found_without_listing_all(
+    proc: FakeProc, clock_sampler: OpenSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock_sampler.read()
+    listed = count_listings(monkeypatch)
+    proc.fork()
+    # It has its PID and is not counted yet; what is counted is that of the thread.
+    pid = proc.fork(forks=0)
+    proc.last_pid -= 1
+    proc.write_counters()
+    clock_sampler.read()
+    proc.last_pid += 1
+    proc.start(pid)
+    assert pid in clock_sampler.read().processes
+    assert listed == []
+
+
+def test_a_process_whose_pid_was_chosen_is_found(proc: FakeProc, clock_sampler: OpenSampler) -> None:
+    clock_sampler.read()
+    for pid in (7, 9, 8):
+        proc.start(pid)
+        assert pid in clock_sampler.read().processes
+
+
+def test_a_process_whose_pid_was_chosen_while_another_fork_failed_is_found_by_and_by(
+    proc: FakeProc, clock_sampler: OpenSampler
+) -> None:
+    clock_sampler.read()
+    proc.fork(forks=0)
+    proc.start(7)
+    # As many PIDs as forks: the counters do not tell.
+    assert any(7 in clock_sampler.read().processes for _ in range(16))
+
+
+def test_all_are_listed_where_more_pids_went_by_than_there_are_processes(
+    proc: FakeProc, clock_sampler: OpenSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock_sampler.read()
+    listed = count_listings(monkeypatch)
+    for _ in range(200):
+        proc.fork()
+    pid = proc.start_next()
+    assert pid in clock_sampler.read().processes
+    assert listed == [proc.root]
+
+
+def test_a_last_pid_of_another_namespace_is_not_believed(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
+    proc.use_clocks(monkeypatch)
+    # The host's loadavg in a container: each fork of the container is also given a PID there, a different one.
+    monkeypatch.setattr(procfs, "_fork_once", lambda: proc.fork() - 4000)
+    with OpenSampler(ProcfsSampler(proc.root)) as sampler:
+        assert sampler.read().host.backend == "procfs/clock"
+        for _ in range(5):
+            pid = proc.fork() - 4000
+            proc.start(pid, forks=0)
+            assert pid in sampler.read().processes
+
+
+def test_a_last_pid_is_believed_where_the_circle_of_pids_begins_anew_just_then(
+    proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proc.use_clocks(monkeypatch)
+
+    def fork_anew() -> int:
+        proc.last_pid = 299
+        return proc.fork()
+
+    monkeypatch.setattr(procfs, "_fork_once", fork_anew)
+    with OpenSampler(ProcfsSampler(proc.root)) as sampler:
+        sampler.read()
+        sampler.read()
+        listed = count_listings(monkeypatch)
+        assert proc.start_next() in sampler.read().processes
+        assert listed == []
+
+
+def test_where_no_thread_can_be_made_all_are_listed(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork_once = procfs._fork_once
+    proc.use_clocks(monkeypatch)
+    monkeypatch.setattr(procfs, "_fork_once", fork_once)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with OpenSampler(ProcfsSampler(proc.root)) as sampler:
+        sampler.read()
+        proc.start(7, forks=0)
+        assert 7 in sampler.read().processes
+
+
+def test_the_thread_that_reads_is_no_process(proc: FakeProc, clock_sampler: OpenSampler) -> None:
+    clock_sampler.read()
+    clock_sampler.read()
+    # The kernel tells the process's clock to a thread that asks for that of its own number.
+    own_thread = threading.get_native_id()
+    proc.last_pid = own_thread - 1
+    proc.write_counters()
+    clock_sampler.read()
+    clock_sampler.read()
+    proc.fork()
+    proc.clocks[own_thread] = 1
+    assert own_thread not in clock_sampler.read().processes
+
+
+def test_a_fork_count_that_never_moves_is_not_believed(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Emulated kernels print a constant.
+    proc.use_clocks(monkeypatch)
+    monkeypatch.setattr(procfs, "_fork_once", lambda: proc.fork(forks=0))
+    with OpenSampler(ProcfsSampler(proc.root)) as sampler:
+        for pid in (7, 9, 8):
+            proc.start(pid, forks=0)
+            assert pid in sampler.read().processes
+        for _ in range(3):
+            pid = proc.fork(forks=0)
+            proc.start(pid, forks=0)
+            assert pid in sampler.read().processes
 
 
 def test_a_kernel_that_tells_no_fork_count_is_listed_each_time(proc: FakeProc, clock_sampler: OpenSampler) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import operator
+import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -60,7 +61,9 @@ class ClockSweep:
 
     backend = "procfs/clock"
 
-    def __init__(self, list_pids: Callable[[], Collection[int]], reader: ProcessReader, given: GivenPids) -> None:
+    def __init__(
+        self, list_pids: Callable[[], Collection[int]], reader: ProcessReader, given: GivenPids | None
+    ) -> None:
         self.resolution_seconds = _cpu_clock.resolution_seconds()
         self._list_pids = list_pids
         self._reader = reader
@@ -79,12 +82,16 @@ class ClockSweep:
         If /proc cannot be listed (EMFILE), those that are known go on, and new ones are found next time.
         """
         self._unlisted.clear()
-        given = self._given.look(forks, last_pid)
+        given = None if self._given is None else self._given.look(forks, last_pid)
         # To ask for a clock in vain costs as much as to list a process.
         if self._has_listed and given is not None and len(given) <= max(_FEW_PIDS, len(self._pids)):
             clocks = _cpu_clock.read_all(map(_cpu_clock.clock_id, given))
+            # To the thread that asks, the kernel tells its process's clock under its own number too (pid_for_clock in
+            # kernel/time/posix-cpu-timers.c): a thread started since the last look would pass for a process.
+            own_thread = threading.get_native_id()
             for pid in compress(given, map(_cpu_clock.GONE.__ne__, clocks)):
-                self._admit(pid)
+                if pid != own_thread:
+                    self._admit(pid)
             return
         try:
             listed = self._list_pids()

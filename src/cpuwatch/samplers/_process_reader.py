@@ -18,6 +18,7 @@ from cpuwatch.samplers._users import UserNames
 
 __all__ = ["Instant", "ProcessReader", "errno_name"]
 
+
 class Instant(Struct, frozen=True, gc=False):
     """One moment on the three clocks of a :class:`~cpuwatch.Reading`."""
 

@@ -40,7 +40,7 @@ class StatFiles:
         if fd is not None:
             try:
                 data = os.pread(fd, STAT_BYTES, 0)
-            except ProcessLookupError:
+            except OSError:
                 os.close(fd)
             else:
                 self._of_this_sweep[pid] = fd

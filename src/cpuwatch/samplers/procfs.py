@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -65,9 +64,7 @@ class ProcfsSampler:
         self._sweep: _Sweep
         self._exited_names = "unavailable: this /proc is of another PID namespace"
         if _cpu_clock.speaks_for(self._root, self._tick_ns):
-            given = GivenPids(self._kernel_stat().forks, self._kernel_load().last_pid)
-            _fork_once()
-            self._sweep = ClockSweep(self._list_pids, self._reader, given)
+            self._sweep = ClockSweep(self._list_pids, self._reader, self._given_pids())
             self._listen()
         else:
             self._sweep = StatSweep(self._list_pids, self._reader, self._tick_ns)
@@ -131,6 +128,21 @@ class ProcfsSampler:
         self._held_exits = held
         return ended
 
+    def _given_pids(self) -> GivenPids | None:
+        """None if the last PID is not one of our namespace: a container may be shown its host's loadavg (lxcfs).
+
+        A thread of our own tells; to the kernel it is a fork as well, so it also moves the count, if that is one.
+        """
+        before = self._kernel_load().last_pid
+        given = GivenPids(self._kernel_stat().forks, before)
+        thread_id = _fork_once()
+        after = self._kernel_load().last_pid
+        if thread_id is None:
+            return None
+        # Where the circle began anew between the two, what was given out is all but what lies between them.
+        ours = before < thread_id <= after if before <= after else not after < thread_id <= before
+        return given if ours else None
+
     def _listen(self) -> None:
         try:
             self._exits = ExitListener()
@@ -161,10 +173,12 @@ class ProcfsSampler:
         return [int(name) for name in os.listdir(self._root) if name.isdigit()]
 
 
-def _fork_once() -> None:
-    """Move the kernel's count of forks, if it is one: to the kernel a thread is a fork as well."""
+def _fork_once() -> int | None:
+    """The number of a thread that was there for a moment; None if none can be made."""
     thread = threading.Thread(target=int, name="cpuwatch-fork")
-    # Where no thread can be made, the count moves with the next fork of somebody else.
-    with suppress(RuntimeError):
+    try:
         thread.start()
-        thread.join()
+    except RuntimeError:
+        return None
+    thread.join()
+    return thread.native_id

@@ -1,0 +1,215 @@
+"""Against a model of how the kernel gives PIDs out and counts forks: alloc_pid, copy_process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
+
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from cpuwatch.samplers._given_pids import GivenPids
+
+LOWEST, HIGHEST = 10, 89
+MOST_ALIVE = 20
+MOST_GIVEN = 15
+"""Between two looks. In two intervals and with all that are alive, the circle is never gone round."""
+LISTED_WITHIN = 16
+
+
+@dataclass(eq=False)
+class Fork:
+    """A fork under way, and then what came of it."""
+
+    pid: int
+    was_looked_at: bool = False
+    may_hide: bool = False
+    """Nothing tells of it if another fork fails: its PID was chosen, or it was under way at two looks."""
+
+
+@dataclass
+class Kernel:
+    """Two counters, a circle of PIDs, and who has them."""
+
+    forks: int = 1000
+    last_pid: int = LOWEST
+    under_way: list[Fork] = field(default_factory=list)
+    processes: list[Fork] = field(default_factory=list)
+    threads: list[int] = field(default_factory=list)
+    given: int = 0
+
+    def taken(self) -> set[int]:
+        return {fork.pid for fork in (*self.under_way, *self.processes)} | set(self.threads)
+
+    def is_full(self) -> bool:
+        return len(self.taken()) == MOST_ALIVE or self.given == MOST_GIVEN
+
+    def give(self) -> int:
+        """The next that is free, round the circle (idr_alloc_cyclic)."""
+        taken = self.taken()
+        while True:
+            self.last_pid = LOWEST if self.last_pid == HIGHEST else self.last_pid + 1
+            if self.last_pid not in taken:
+                self.given += 1
+                return self.last_pid
+
+    # What may happen, each with a number to choose by
+
+    def begin_fork(self, _: int = 0) -> None:
+        if not self.is_full():
+            self.under_way.append(Fork(self.give()))
+
+    def finish_fork(self, number: int) -> None:
+        """It is counted and becomes visible in one critical section."""
+        if self.under_way:
+            self.forks += 1
+            self.processes.append(self.under_way.pop(number % len(self.under_way)))
+
+    def fork(self, _: int = 0) -> None:
+        if not self.is_full():
+            self.begin_fork()
+            self.finish_fork(-1)
+
+    def fail_to_fork(self, number: int) -> None:
+        """The PID is free again, and the circle goes on from there; nothing is counted."""
+        self.begin_fork()
+        if self.under_way:
+            self.under_way.pop(number % len(self.under_way))
+
+    def start_thread(self, _: int) -> None:
+        if not self.is_full():
+            self.threads.append(self.give())
+            self.forks += 1
+
+    def end_thread(self, number: int) -> None:
+        if self.threads:
+            self.threads.pop(number % len(self.threads))
+
+    def end_process(self, number: int) -> None:
+        if self.processes:
+            self.processes.pop(number % len(self.processes))
+
+    def fork_with_chosen_pid(self, number: int) -> None:
+        """clone3(2) with set_tid: the circle stays where it is."""
+        pid = LOWEST + number % (HIGHEST + 1 - LOWEST)
+        if pid not in self.taken() and not self.is_full():
+            self.forks += 1
+            self.processes.append(Fork(pid, may_hide=True))
+
+    def fork_in_another_namespace(self, _: int) -> None:
+        """Forks are counted on the whole machine, PIDs are given out in each namespace."""
+        self.forks += 1
+
+
+HAPPENINGS: list[Callable[[Kernel, int], None]] = [
+    Kernel.fork,
+    Kernel.begin_fork,
+    Kernel.finish_fork,
+    Kernel.fail_to_fork,
+    Kernel.start_thread,
+    Kernel.end_thread,
+    Kernel.end_process,
+    Kernel.fork_with_chosen_pid,
+    Kernel.fork_in_another_namespace,
+]
+
+Interval: TypeAlias = list[tuple[Callable[[Kernel, int], None], int]]
+
+intervals: st.SearchStrategy[Interval] = st.lists(
+    st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 1000)), max_size=6
+)
+
+
+@dataclass
+class Sampler:
+    """Looks as ClockSweep does: all at first, then those that can be new."""
+
+    kernel: Kernel
+    given: GivenPids
+    known: dict[Fork, int] = field(default_factory=dict)
+    looks: int = 0
+
+    def look(self, between: Callable[[], None]) -> tuple[list[Fork], range | None]:
+        """Those that were there when the forks were counted, and the answer. The counters are read one by one."""
+        kernel = self.kernel
+        forks, counted = kernel.forks, list(kernel.processes)
+        for fork in kernel.under_way:
+            fork.may_hide |= fork.was_looked_at
+        between()
+        answer = self.given.look(forks, kernel.last_pid)
+        for fork in kernel.under_way:
+            fork.was_looked_at = True
+        kernel.given = 0
+        self.looks += 1
+        for process in kernel.processes:
+            if answer is None or self.looks == 1 or process.pid in answer:
+                self.known.setdefault(process, self.looks)
+        return counted, answer
+
+
+def happen(kernel: Kernel, interval: Interval) -> None:
+    for happening, number in interval:
+        happening(kernel, number)
+
+
+@given(st.integers(LOWEST, HIGHEST), intervals, st.lists(st.tuples(intervals, intervals), min_size=LISTED_WITHIN + 4))
+def test_each_new_process_is_among_the_pids_that_may_be_new(
+    last_pid: int, at_first: Interval, rounds: list[tuple[Interval, Interval]]
+) -> None:
+    kernel = Kernel(last_pid=last_pid)
+    happen(kernel, at_first)
+    sampler = Sampler(kernel, GivenPids(kernel.forks, kernel.last_pid))
+    for fork in kernel.under_way:
+        fork.was_looked_at = True
+    waiting: dict[Fork, int] = {}
+    for before, between in rounds:
+        happen(kernel, before)
+        counted, answer = sampler.look(partial(happen, kernel, between))
+        event("all are listed" if answer is None else f"{min(len(answer), 3)} or more may be new")
+        for process in counted:
+            if process in sampler.known or process not in kernel.processes:
+                continue
+            assert process.may_hide, f"{process} is not in {answer}"
+            event("one hides")
+            assert waiting.setdefault(process, sampler.looks) > sampler.looks - LISTED_WITHIN
+
+
+@given(st.lists(st.integers(0, 2**22), min_size=1, max_size=40), st.integers(0, 2**40))
+def test_a_count_that_never_moves_is_never_believed(last_pids: list[int], forks: int) -> None:
+    given_pids = GivenPids(forks, last_pids[0])
+    assert all(given_pids.look(forks, last_pid) is None for last_pid in last_pids)
+
+
+@given(st.lists(st.integers(0, 2**22), min_size=1, max_size=40))
+def test_where_forks_are_not_counted_all_are_listed(last_pids: list[int]) -> None:
+    given_pids = GivenPids(None, last_pids[0])
+    assert all(given_pids.look(None, last_pid) is None for last_pid in last_pids)
+
+
+def test_a_count_that_is_told_now_and_then_is_believed_only_between_two_that_were_told() -> None:
+    given_pids = GivenPids(100, 50)
+    assert given_pids.look(101, 51) == range(51, 52)
+    assert given_pids.look(None, 52) is None
+    assert given_pids.look(103, 53) is None
+    assert given_pids.look(104, 54) == range(53, 55)
+
+
+def test_while_nothing_is_forked_nothing_can_be_new() -> None:
+    given_pids = GivenPids(100, 50)
+    given_pids.look(101, 51)
+    assert [given_pids.look(101, 51) for _ in range(10)] == [range(0)] * 10
+
+
+def test_what_is_given_reaches_back_two_looks() -> None:
+    given_pids = GivenPids(100, 50)
+    assert given_pids.look(101, 51) == range(51, 52)
+    assert given_pids.look(103, 53) == range(51, 54)
+    assert given_pids.look(104, 54) == range(52, 55)
+
+
+def test_all_are_listed_at_every_sixteenth_look_whatever_is_counted() -> None:
+    given_pids = GivenPids(100, 50)
+    answers = [given_pids.look(100 + step, 50 + step) for step in range(1, 49)]
+    assert [step for step, answer in enumerate(answers, 1) if answer is None] == [16, 32, 48]
