@@ -1,0 +1,337 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.types import Message, Receive, Scope, Send
+
+from cpuwatch.settings import Settings
+from cpuwatch.token import Token, parse_token
+from cpuwatch.web.answer import Answer
+from cpuwatch.web.guard import Guard
+from cpuwatch.web.rules import Rules
+from cpuwatch.web.security_headers import with_security_headers
+
+TOKEN = "0123456789abcdef"  # noqa: S105  nobody's
+CLOSED = Settings(token=Token(TOKEN.encode()))
+ORIGIN = "https://grafana.example"
+CORS = Settings(cors_origins=frozenset({ORIGIN}))
+BODY_BOUND = 16_384
+
+App = Callable[[Scope, Receive, Send], Any]
+
+
+async def inner(_: Scope, __: Receive, send: Send) -> None:
+    await Answer.of(b"inside", "text/plain", headers=[("vary", "accept")]).send(send)
+
+
+def ask(
+    settings: Settings | None = None,
+    target: str = "/cpu_usage",
+    method: str = "GET",
+    *,
+    app: App = inner,
+    content: bytes | AsyncIterator[bytes] | None = None,
+    root_path: str = "",
+    **headers: str,
+) -> httpx.Response:
+    """One request through the guard, with these headers, underscores for hyphens."""
+    transport = httpx.ASGITransport(Guard(app, Rules(settings or Settings())), root_path=root_path)
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    async def send() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.request(method, target, headers=fields, content=content)
+
+    return asyncio.run(send())
+
+
+def detail(response: httpx.Response, status: int) -> str:
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["status"] == status
+    text = response.json()["detail"]
+    assert isinstance(text, str)
+    return text
+
+
+# Host
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:8845", "localhost.", "127.0.0.1", "192.0.2.7:1", "[::1]:8845"]
+)
+def test_addresses_and_localhost_pass(host: str) -> None:
+    assert ask(host=host).text == "inside"
+
+
+def test_the_names_of_the_machine_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "Watch1")
+    monkeypatch.setattr(socket, "getfqdn", lambda: "watch1.example.org")
+    rules = Rules(Settings())
+    assert [rules.let_pass_host(name) for name in (b"watch1", b"watch1.local:80", b"watch1.evil.test")] == [1, 1, 0]
+    rules._learn_full_name()
+    assert rules.let_pass_host(b"watch1.example.org:8845")
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.test", "evil.test:8845", "localhost.evil.test", "127.0.0.1.evil.test", "", "a b", "x@localhost"]
+)
+def test_any_other_name_is_misdirected(host: str) -> None:
+    text = detail(ask(host=host), 421)
+    assert repr(host) in text
+    assert "CPUWATCH_ALLOWED_HOSTS" in text
+
+
+def test_configured_names_pass_and_a_star_lets_all_pass() -> None:
+    assert ask(Settings(allowed_hosts=frozenset({"watch.example"})), host="watch.example:80").text == "inside"
+    assert ask(Settings(allowed_hosts=frozenset({"watch.example"})), host="other.example").status_code == 421
+    assert ask(Settings(allowed_hosts=frozenset({"*"})), host="other.example").text == "inside"
+
+
+@given(st.binary(max_size=40).filter(lambda raw: b"," not in raw), st.booleans())
+def test_no_host_makes_the_rules_fail_and_asking_again_changes_nothing(host: bytes, often: bool) -> None:
+    rules = Rules(Settings())
+    first = rules.let_pass_host(host)
+    for number in range(300 if often else 1):
+        assert rules.let_pass_host(b"10.0.%d.%d" % divmod(number, 256))
+    assert rules.let_pass_host(host) == first
+    assert len(rules._let_pass) <= 256
+
+
+# Token
+
+
+@pytest.mark.parametrize("shown", [f"Bearer {TOKEN}", f"bearer {TOKEN}", f"BEARER  {TOKEN}"])
+def test_who_shows_the_token_is_let_in(shown: str) -> None:
+    assert ask(CLOSED, authorization=shown).text == "inside"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    ["Bearer", f"Bearer {TOKEN}0", f"Bearer {TOKEN[:-1]}", TOKEN, f"Basic {TOKEN}", f"Bearer {TOKEN.upper()}"],
+)
+def test_who_shows_another_is_told_that_it_is_not_the_token(shown: str) -> None:
+    response = ask(CLOSED, authorization=shown)
+    text = detail(response, 401)
+    assert response.headers["www-authenticate"] == 'Bearer realm="cpuwatch", error="invalid_token"'
+    assert TOKEN not in text + str(response.headers)
+
+
+@pytest.mark.parametrize(
+    "target", ["/cpu_usage", "/cpu_usage/1", "/", "/metrics", "/livez/", "/livez/../cpu_usage", "/no"]
+)
+def test_who_shows_none_is_asked_for_it_everywhere(target: str) -> None:
+    response = ask(CLOSED, target)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == 'Bearer realm="cpuwatch"'
+
+
+@pytest.mark.parametrize(
+    ("target", "root_path"), [("/livez", ""), ("/readyz", ""), ("/cpu/livez", "/cpu"), ("/livez", "/cpu")]
+)
+def test_those_who_watch_over_the_service_need_none(target: str, root_path: str) -> None:
+    assert ask(CLOSED, target, root_path=root_path).text == "inside"
+
+
+@given(st.binary())
+def test_no_bytes_but_the_token_are_taken_for_it(shown: bytes) -> None:
+    token = parse_token(TOKEN)
+    assert token.is_shown_by(b"Bearer " + shown) == (shown.strip(b" ") == TOKEN.encode())
+    assert not token.is_shown_by(shown)
+
+
+# Headers
+
+
+@pytest.mark.parametrize(
+    ("answered", "status"),
+    [
+        (lambda: ask(), 200),  # noqa: PLW0108  it has defaults
+        (lambda: ask(app=failing), 500),
+        (lambda: ask(host="evil.test"), 421),
+        (lambda: ask(CLOSED), 401),
+        (lambda: ask(target="/" + "a" * 9000), 414),
+        (lambda: ask(content=b"a" * (BODY_BOUND + 1)), 413),
+        (lambda: ask(CORS, method="OPTIONS", origin=ORIGIN, access_control_request_method="GET"), 204),
+    ],
+)
+def test_every_answer_tells_browsers_what_not_to_do_with_it(
+    answered: Callable[[], httpx.Response], status: int
+) -> None:
+    response = answered()
+    assert response.status_code == status
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert response.headers["x-frame-options"] == "DENY"
+    policy = dict(part.split(" ", 1) for part in response.headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+
+
+def test_answers_that_lack_them_get_them_once() -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def twice() -> None:
+        with_them = with_security_headers(with_security_headers(send))
+        await with_them({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]})
+
+    asyncio.run(twice())
+    names = [name for name, _ in sent[0]["headers"]]
+    assert names[0] == b"a"
+    assert names.count(b"content-security-policy") == 1
+
+
+# CORS
+
+
+def test_without_configured_origins_no_page_elsewhere_may_read_anything() -> None:
+    response = ask(origin=ORIGIN)
+    assert not [name for name in response.headers if name.startswith("access-control")]
+    preflight = ask(method="OPTIONS", origin=ORIGIN, access_control_request_method="GET")
+    assert not [name for name in preflight.headers if name.startswith("access-control")]
+
+
+def test_a_configured_origin_may_read_and_no_other() -> None:
+    allowed, other = ask(CORS, origin=ORIGIN), ask(CORS, origin="https://evil.test")
+    assert allowed.headers["access-control-allow-origin"] == ORIGIN
+    assert "etag" in allowed.headers["access-control-expose-headers"]
+    assert "access-control-allow-origin" not in other.headers
+    for response in (allowed, other, ask(CORS)):
+        assert response.headers.get_list("vary", split_commas=True) == ["accept", "origin"]
+        assert "access-control-allow-credentials" not in response.headers
+
+
+def test_a_page_can_read_why_it_was_refused() -> None:
+    closed = Settings(token=CLOSED.token, cors_origins=CORS.cors_origins)
+    response = ask(closed, origin=ORIGIN)
+    assert response.status_code == 401
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+
+
+def test_a_browser_that_asks_before_it_asks_is_answered_without_a_token() -> None:
+    closed = Settings(token=CLOSED.token, cors_origins=CORS.cors_origins)
+
+    def asking(origin: str) -> httpx.Response:
+        return ask(
+            closed,
+            method="OPTIONS",
+            origin=origin,
+            access_control_request_method="GET",
+            access_control_request_headers="authorization",
+        )
+
+    response = asking(ORIGIN)
+    assert response.status_code == 204
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert response.headers["access-control-allow-methods"] == "GET, HEAD, OPTIONS"
+    assert "authorization" in response.headers["access-control-allow-headers"]
+    refused = asking("https://evil.test")
+    assert refused.status_code == 401
+    assert "access-control-allow-origin" not in refused.headers
+
+
+# Size
+
+
+def test_a_url_is_taken_up_to_its_bound() -> None:
+    assert ask(target="/?" + "a" * (8192 - 2)).text == "inside"
+    assert "8192" in detail(ask(target="/?" + "a" * (8192 - 1)), 414)
+    assert "8192" in detail(ask(target="/" + "a" * 8192), 414)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_small_body_is_read_away(method: str) -> None:
+    assert ask(method=method, content=b"a" * BODY_BOUND).text == "inside"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_larger_body_is_refused_and_the_connection_with_it(method: str) -> None:
+    response = ask(method=method, content=b"a" * (BODY_BOUND + 1))
+    assert "16384" in detail(response, 413)
+    assert response.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize(("parts", "status"), [(16, 200), (17, 413)])
+def test_a_body_without_announced_length_is_counted(parts: int, status: int) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(parts):
+            yield b"a" * 1000
+
+    assert ask(method="POST", content=body()).status_code == status
+
+
+# Crashes
+
+
+async def failing(_: Scope, __: Receive, ___: Send) -> None:
+    raise RuntimeError("a defect")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_crash_is_answered_with_the_id_under_which_it_is_logged(
+    method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = ask(app=failing, target="/x%0Ay?z=1", method=method)
+    assert response.status_code == 500
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.exc_info is not None
+    assert "/x%0Ay?z=1" in record.getMessage()
+    if method == "GET":
+        number = response.json()["id"]
+        assert len(number) == 16
+        assert number in record.getMessage()
+        assert record.__dict__["fields"] == {"id": number}
+        assert "defect" not in response.text
+    else:
+        assert response.content == b""
+
+
+def test_a_crash_in_the_midst_of_an_answer_sends_nothing_more(caplog: pytest.LogCaptureFixture) -> None:
+    sent: list[str] = []
+
+    async def half(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("a defect")
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+    asyncio.run(Guard(half, Rules(Settings()))(scope, receive, send))
+    assert sent == ["http.response.start"]
+    assert len(caplog.records) == 1
+
+
+# Access log
+
+
+def test_a_request_is_logged_only_if_the_settings_want_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "httpx")
+    caplog.set_level(logging.INFO, "cpuwatch")
+    ask(target="/cpu_usage?top=1")
+    assert not caplog.records
+    wanted = Settings(token=CLOSED.token, access_log=True)
+    ask(wanted, "/cpu_usage?top=1", authorization=f"Bearer {TOKEN}")
+    ask(wanted, "/%0A", host="evil.test")
+    first, second = (record.__dict__["fields"] for record in caplog.records)
+    assert (first["method"], first["target"], first["status"], first["bytes"]) == ("GET", "/cpu_usage?top=1", 200, 6)
+    assert (second["target"], second["status"]) == ("/%0A", 421)
+    assert first["client"] == "127.0.0.1"
+    assert first["seconds"] >= 0
+    assert TOKEN not in json.dumps([first, second])
