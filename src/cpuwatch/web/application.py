@@ -26,6 +26,7 @@ from cpuwatch.web.resource import Resource
 from cpuwatch.web.rules import Rules
 from cpuwatch.web.security_headers import with_security_headers
 from cpuwatch.web.state import Live, State
+from cpuwatch.web.stream import Stream
 
 __all__ = ["create_app"]
 
@@ -84,13 +85,14 @@ def create_app(settings: Settings | None = None) -> Starlette:
             # Who asks first shall get an answer; if sampling fails, /readyz is there to say so.
             await monitor.wait_async(after=0, timeout=_FIRST_SNAPSHOT_SECONDS)
             live = Live(monitor)
-            async with _running(live.views.follow()):
+            async with _running(live.views.follow()), _running(live.broadcast.follow()):
                 yield {"cpuwatch": live, "cpuwatch_rules": rules}
 
     return _Service(
         Rules(settings or Settings()),
         Resource(cpu_usage.AllProcesses()),
         [
+            Route("/cpu_usage/stream", Stream()),
             Route("/cpu_usage/{pid}", Resource(cpu_usage.one_process)),
             Route("/cpu usage", Resource(cpu_usage.redirect)),
             Route("/livez", Resource(health.alive)),

@@ -7,7 +7,9 @@ from typing import TypedDict
 from starlette.types import Scope
 
 from cpuwatch.monitor import Monitor
+from cpuwatch.web.broadcast import Broadcast
 from cpuwatch.web.rules import Rules
+from cpuwatch.web.server_stop import call_when_server_stops
 from cpuwatch.web.views import Views
 
 __all__ = ["Live", "State", "live"]
@@ -19,6 +21,19 @@ class Live:
     def __init__(self, monitor: Monitor) -> None:
         self.monitor = monitor
         self.views = Views(monitor)
+        self.broadcast = Broadcast(monitor, self.views)
+        self._heeds_server_stop = False
+
+    def heed_server_stop(self) -> None:
+        """See to it that what is under way for long ends when the server is told to stop; while one is answered."""
+        if not self._heeds_server_stop:
+            self._heeds_server_stop = True
+            call_when_server_stops(self.end)
+
+    def end(self) -> None:
+        """End the streams and the waiting."""
+        self.views.end()
+        self.broadcast.end()
 
 
 class State(TypedDict):

@@ -104,8 +104,17 @@ class Views:
                 answers = await asyncio.to_thread(self._prepare, snapshot, wanted) if wanted else {}
                 self._show(snapshot, answers)
         finally:
-            self._ended = True
-            self._shown.set()
+            self.end()
+
+    def end(self) -> None:
+        """Let go of all who wait: nothing more will come."""
+        self._ended = True
+        self._shown.set()
+
+    def etag(self, snapshot: Snapshot, what: object) -> str:
+        """The tag of this, which is described by its ``repr``, as of this snapshot."""
+        digest = blake2b(repr(what).encode("utf-8", "replace"), digest_size=6).hexdigest()
+        return f'"{self._run}-{snapshot.sequence}-{digest}"'
 
     def _show(self, snapshot: Snapshot, answers: dict[Aspect, Answer]) -> None:
         self._taken_ns = time.monotonic_ns() - round((self._monitor.age_seconds or 0) * 1e9)
@@ -128,5 +137,4 @@ class Views:
         if aspect.coding in CODINGS and len(body) >= SMALLEST_COMPRESSED_BYTES:
             body = CODINGS[aspect.coding](body)
             headers.append(("content-encoding", aspect.coding))
-        what = blake2b(repr(aspect).encode("utf-8", "replace"), digest_size=6).hexdigest()
-        return Answer.of(body, chosen.content_type, headers=headers, etag=f'"{self._run}-{snapshot.sequence}-{what}"')
+        return Answer.of(body, chosen.content_type, headers=headers, etag=self.etag(snapshot, aspect))

@@ -1,0 +1,167 @@
+"""Handing each tick's event to all who listen: a view's event is made once, whoever many they are."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from msgspec import Struct
+
+from cpuwatch.encoding.sse import encode_view_event
+from cpuwatch.model import Snapshot
+from cpuwatch.monitor import Monitor
+from cpuwatch.view import View, look
+from cpuwatch.web.views import Views
+
+__all__ = ["Broadcast", "Event", "Subscription"]
+
+_MOST_KEPT = 32
+
+_log = logging.getLogger("cpuwatch.web")
+
+
+class Event(Struct, frozen=True):
+    """The event of a tick in a view, as it goes over the wire."""
+
+    sequence: int
+    data: bytes
+
+
+class Subscription:
+    """The place of one listener. One event at most waits in it, the newest: who is slow misses those between."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.ended = False
+        self._newest: Event | None = None
+        self._changed = asyncio.Event()
+
+    def offer(self, event: Event) -> None:
+        """Put this event in the place of one that still waits."""
+        self._newest = event
+        self._changed.set()
+
+    def end(self) -> None:
+        """Nothing more will come."""
+        self.ended = True
+        self._changed.set()
+
+    async def take(self, timeout: float) -> Event | None:
+        """The event that waits, or the next one; None if none came in this time, or none will come."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
+        except TimeoutError:
+            return None
+        if not self.ended:
+            self._changed.clear()
+        event, self._newest = self._newest, None
+        return None if self.ended else event
+
+
+class Broadcast:
+    """All who listen, and the events made for them."""
+
+    def __init__(self, monitor: Monitor, views: Views, most_listeners: int = 200, most_views: int = 32) -> None:
+        self._monitor = monitor
+        self._views = views
+        self._most_listeners = most_listeners
+        self._most_views = most_views
+        self._listeners: dict[View, set[Subscription]] = {}
+        self._made: dict[tuple[View, int], Event] = {}
+        self._replaying = asyncio.Lock()
+        self._ended = False
+
+    @property
+    def listeners(self) -> int:
+        """How many listen."""
+        return sum(map(len, self._listeners.values()))
+
+    @property
+    def newest_sequence(self) -> int:
+        """The sequence of the tick that is shown now; 0 while there is none."""
+        snapshot = self._views.snapshot
+        return 0 if snapshot is None else snapshot.sequence
+
+    def refusal(self, view: View) -> str | None:
+        """Why nobody more can listen to this view now; None if there is room.
+
+        Different views are bounded as well as listeners, for each of them is work at each tick.
+        """
+        if self._ended:
+            return "the service ends"
+        if self.listeners >= self._most_listeners:
+            return f"there are {self._most_listeners} streams open already, and that is the most"
+        if view not in self._listeners and len(self._listeners) >= self._most_views:
+            return f"streams of {self._most_views} different views are open already, and that is the most"
+        return None
+
+    @contextmanager
+    def subscription(self, view: View) -> Iterator[Subscription]:
+        """Listen to a view for as long as the block lasts; ask for a :meth:`refusal` before."""
+        subscription = Subscription(view)
+        self._listeners.setdefault(view, set()).add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._listeners[view].discard(subscription)
+            if not self._listeners[view]:
+                del self._listeners[view]
+
+    async def follow(self) -> None:
+        """Make and hand out the events of each tick that is shown. Ends with what is shown."""
+        sequence = 0
+        try:
+            while (snapshot := await self._views.wait(after=sequence)) is not None:
+                sequence = snapshot.sequence
+                for view in list(self._listeners):
+                    await self._hand_out(snapshot, view)
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """End all that listen, each after the event that it is just sending."""
+        self._ended = True
+        for listeners in self._listeners.values():
+            for subscription in listeners:
+                subscription.end()
+
+    async def after(self, sequence: int, view: View) -> Event | None:
+        """The event of the first snapshot after this one that the history still has; None if that is not shown yet.
+
+        Many who lost the connection together come back together: they get the same events, and the encoding of old
+        ones takes one thread at most from the sampling.
+        """
+        wanted = next((old for old in self._monitor.history if old.sequence > sequence), None)
+        if wanted is None or wanted.sequence > self.newest_sequence:
+            return None
+        made = self._made.get((view, wanted.sequence))
+        if made is not None:
+            return made
+        async with self._replaying:
+            return await self._event(wanted, view)
+
+    async def _hand_out(self, snapshot: Snapshot, view: View) -> None:
+        try:
+            event = await self._event(snapshot, view)
+        except Exception:  # noqa: BLE001  the streams of all other views go on
+            _log.exception("the events of tick %d could not be made", snapshot.sequence)
+            return
+        for subscription in self._listeners.get(view, ()):
+            subscription.offer(event)
+
+    async def _event(self, snapshot: Snapshot, view: View) -> Event:
+        key = (view, snapshot.sequence)
+        event = self._made.get(key)
+        if event is None:
+            event = await asyncio.to_thread(_encode, snapshot, view)
+            while len(self._made) >= _MOST_KEPT:
+                del self._made[next(iter(self._made))]
+            self._made[key] = event
+        return event
+
+
+def _encode(snapshot: Snapshot, view: View) -> Event:
+    return Event(snapshot.sequence, encode_view_event(look(snapshot, view), view.fields))

@@ -1,0 +1,143 @@
+"""``/cpu_usage/stream``: each tick of a view as a Server-Sent Event (html.spec.whatwg.org, 9.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+
+from starlette.types import Receive, Scope, Send
+
+from cpuwatch.encoding.sse import KEEP_ALIVE, encode_retry
+from cpuwatch.errors import QueryError
+from cpuwatch.settings import parse_whole_number
+from cpuwatch.view import View
+from cpuwatch.web.answer import Answer
+from cpuwatch.web.broadcast import Broadcast, Subscription
+from cpuwatch.web.negotiation import choose_media_type
+from cpuwatch.web.parameters import VIEW, parse_query_string, view_from
+from cpuwatch.web.pieces import send_pieces
+from cpuwatch.web.problem import problem
+from cpuwatch.web.requested import header
+from cpuwatch.web.resource import Resource
+from cpuwatch.web.state import live
+
+__all__ = ["Stream"]
+
+_MEDIA_TYPE = "text/event-stream"
+_RETRY_MS = 2000
+_REFUSED_RETRY_SECONDS = 5
+_HIGHEST_SEQUENCE = 2**63 - 1
+
+
+class Stream:
+    """``GET /cpu_usage/stream``: the newest tick at once, then each as it comes, as JSON, with its sequence as id.
+
+    With ``Last-Event-ID``, as browsers send it when they come back, what the history still has of the ticks since
+    comes first. A comment is sent after each ``keep_alive_seconds`` without an event.
+    """
+
+    def __init__(self, keep_alive_seconds: float = 15.0) -> None:
+        self._keep_alive_seconds = keep_alive_seconds
+        self._without_events = Resource(_opening)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request (ASGI)."""
+        if scope["method"] != "GET":
+            await self._without_events(scope, receive, send)
+            return
+        opening = await _opening(scope)
+        if opening.status != 200:
+            await opening.send(send)
+            return
+        state = live(scope)
+        state.heed_server_stop()
+        # The client may leave while an event is being sent, or while there is none to send.
+        with state.broadcast.subscription(_view(scope)) as subscription:
+            events = self._events(state.broadcast, subscription, _last_event_id(scope))
+            sending = asyncio.create_task(_send_all(opening, events, send))
+            leaving = asyncio.create_task(_until_client_leaves(receive))
+            try:
+                await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                sending.cancel()
+                leaving.cancel()
+                await asyncio.wait({sending, leaving})
+        # A server may raise OSError where the client has left (ASGI 3.0, Disconnected Client).
+        with suppress(asyncio.CancelledError, OSError):
+            sending.result()
+
+    async def _events(
+        self, broadcast: Broadcast, subscription: Subscription, last: int | None
+    ) -> AsyncGenerator[bytes]:
+        yield encode_retry(_RETRY_MS)
+        newest = broadcast.newest_sequence
+        # An id above the newest was given out before the service was started again.
+        sent = newest - 1 if last is None or last > newest else last
+        # Over several rounds, for more ticks come meanwhile; but a reader who does not catch up is to see the newest.
+        behind: float = math.inf
+        while 0 < broadcast.newest_sequence - sent < behind:
+            newest = broadcast.newest_sequence
+            behind = newest - sent
+            while (
+                sent < newest and not subscription.ended and (event := await broadcast.after(sent, subscription.view))
+            ):
+                yield event.data
+                sent = event.sequence
+        while not subscription.ended:
+            event = await subscription.take(self._keep_alive_seconds)
+            if event is not None and event.sequence > sent:
+                yield event.data
+                sent = event.sequence
+            elif event is None and not subscription.ended:
+                yield KEEP_ALIVE
+
+
+# A proxy such as nginx would otherwise hold events back until its buffer is full.
+_FINITE = Answer.of(b"", _MEDIA_TYPE, headers=[("x-accel-buffering", "no")])
+_OPENING = Answer(200, tuple(field for field in _FINITE.headers if field[0] != b"content-length"), b"")
+
+
+async def _opening(scope: Scope) -> Answer:
+    """Status and headers of the stream, or the problem because of which there is none."""
+    try:
+        view = _view(scope)
+        _last_event_id(scope)
+    except QueryError as error:
+        return problem(400, str(error))
+    accept = (header(scope, b"accept") or b"").decode("latin-1")
+    if choose_media_type(accept, [_MEDIA_TYPE]) is None:
+        return problem(406, f"there is {_MEDIA_TYPE} only")
+    refusal = live(scope).broadcast.refusal(view)
+    if refusal is not None:
+        return problem(503, refusal, [("retry-after", str(_REFUSED_RETRY_SECONDS))])
+    return _OPENING
+
+
+def _view(scope: Scope) -> View:
+    return view_from(parse_query_string(scope["query_string"], VIEW))
+
+
+def _last_event_id(scope: Scope) -> int | None:
+    value = header(scope, b"last-event-id")
+    if not value:
+        return None
+    try:
+        return parse_whole_number(value.decode("latin-1"), 0, _HIGHEST_SEQUENCE, "a sequence")
+    except ValueError as error:
+        raise QueryError(f"Last-Event-ID: {error}") from None
+
+
+async def _send_all(opening: Answer, events: AsyncGenerator[bytes], send: Send) -> None:
+    await send({"type": "http.response.start", "status": opening.status, "headers": list(opening.headers)})
+    async with aclosing(events):
+        async for event in events:
+            if not await send_pieces(send, event, more_body=True):
+                return
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _until_client_leaves(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
