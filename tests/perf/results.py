@@ -1,4 +1,4 @@
-"""The data of one run, as it lies beside the report: all that the report is made of, and from which it can be made again.
+"""The data of one run, as it lies beside the report: all that the report is made of, and can be made again from.
 
 Plain values: whoever reads them needs neither cpuwatch nor the server. Latencies are summed up here; each single one
 would be too many for JSON.
@@ -139,7 +139,8 @@ class Results(Struct, frozen=True):
     ``invalid`` says why the figures are not the server's (``"client-bound: ..."``), None if they are.
     ``client_overhead_connections`` is connections - rate x mean time (Little's law): connections that were busy in
     the client, not waiting for the server. ``tick_lateness_ms`` and ``sweep_ms`` are percentiles by name of the
-    sampler's own figures while under load.
+    sampler's own figures while under load. Of the ``checked_bodies`` so many as ``decoded_bodies`` were different ones
+    and decoded; all others were compared with these, byte by byte.
     """
 
     format: int
@@ -170,3 +171,4 @@ class Results(Struct, frozen=True):
     memory: Memory | None
     thresholds: list[Threshold]
     environment: Environment
+    decoded_bodies: int = 0

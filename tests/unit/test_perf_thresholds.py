@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from perf.results import FailureKind, Memory, Threshold
+from perf.thresholds import client_bound, thresholds
+
+STEADY = Memory(after_warm_up_bytes=1_000, at_end_bytes=1_050, highest_bytes=9_000)
+
+
+def failed_rows(rows: list[Threshold]) -> list[str]:
+    return [row.name for row in rows if not row.passed]
+
+
+def test_a_run_at_the_edge_of_all_that_is_allowed_passes() -> None:
+    assert failed_rows(thresholds(1, [], STEADY, 20.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("reset", ["failed requests, of any kind"]),
+        ("stale", ["failed requests, of any kind", "answers with stale data"]),
+        ("sequence", ["failed requests, of any kind", "answers with data older than before"]),
+    ],
+)
+def test_one_failure_is_one_too_many(kind: str, names: list[str]) -> None:
+    assert failed_rows(thresholds(10_000, [FailureKind(kind, 1, [])], STEADY, 1.0)) == names
+
+
+def test_failures_of_both_phases_are_added() -> None:
+    rows = thresholds(1, [FailureKind("stale", 2, []), FailureKind("stale", 3, [])], STEADY, 1.0)
+    assert [row.found for row in rows if row.name == "answers with stale data"] == ["5"]
+
+
+def test_growth_beyond_5_percent_and_lateness_beyond_20_ms_fail() -> None:
+    grown = Memory(after_warm_up_bytes=1_000, at_end_bytes=1_051, highest_bytes=1_051)
+    rows = thresholds(1, [], grown, 20.1)
+    assert failed_rows(rows) == ["growth of the server's memory after the warm-up", "tick lateness under load, p99"]
+    assert [(row.allowed, row.found) for row in rows if not row.passed] == [("5 %", "5.10 %"), ("20 ms", "20.10 ms")]
+
+
+def test_what_is_not_known_does_not_pass() -> None:
+    rows = thresholds(0, [], None, None)
+    assert failed_rows(rows) == [
+        "answered requests",
+        "growth of the server's memory after the warm-up",
+        "tick lateness under load, p99",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cpu_percent", "per_second", "bound"),
+    [(80.0, 6_000, False), (80.1, 10, True), (10.0, 6_000, False), (10.0, 6_700, True)],
+)
+def test_a_busy_client_or_one_near_its_ceiling_is_what_was_measured(
+    cpu_percent: float, per_second: float, bound: bool
+) -> None:
+    reason = client_bound(cpu_percent, per_second, ceiling_per_second=9_000)
+    assert (reason is not None) is bound
+    assert reason is None or reason.startswith("client-bound: ")
