@@ -78,11 +78,20 @@ class Monitor:
         self._health = Health()
         self._changed = threading.Condition()
         self._listeners: set[Callable[[], None]] = set()
+        self._followers: tuple[Callable[[Snapshot], object], ...] = ()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._owner_pid = os.getpid()
 
     # Life
+
+    def follow(self, follower: Callable[[Snapshot], object]) -> None:
+        """Have ``follower`` called with each snapshot from now on, none left out, once it is shown.
+
+        That is what readers who wait are not promised: they get the newest. It is called in the sampling thread, so it
+        has to be quick; what it raises counts as a failed tick.
+        """
+        self._followers = (*self._followers, follower)
 
     def start(self) -> Self:
         """Open the sampler and begin. Raises what :func:`~cpuwatch.open_sampler` raises."""
@@ -272,10 +281,13 @@ class Monitor:
             missed_ticks=self._health.missed_ticks,
             failed_ticks=self._health.failed_ticks,
         )
+        published = replace(snapshot, sampling=sampling)
         self._taken_ns = reading.monotonic_ns
         with self._changed:
-            self._history.append(replace(snapshot, sampling=sampling))
+            self._history.append(published)
         self._wake()
+        for follower in self._followers:
+            follower(published)
 
     def _wake(self) -> None:
         with self._changed:

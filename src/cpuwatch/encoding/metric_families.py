@@ -1,0 +1,164 @@
+"""What a snapshot and the running totals say, as metrics. Pure.
+
+Names follow OpenTelemetry's semantic conventions for ``system.*`` and ``process.*`` where these have a name, written
+as its compatibility rules write them for Prometheus: ``system.cpu.utilization`` is ``system_cpu_utilization_ratio``,
+its attribute ``cpu.mode`` the label ``cpu_mode``. What is cpuwatch's own begins with ``cpuwatch_``. Ratios are 0..1.
+What is not known has no sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from cpuwatch.encoding.openmetrics import Family
+from cpuwatch.model import MachineUsage, ProcessUsage, Sampling, Snapshot
+from cpuwatch.totals import CpuTotals
+
+__all__ = ["metric_families", "process_families"]
+
+
+def metric_families(snapshot: Snapshot, totals: CpuTotals) -> list[Family]:
+    """The machine, the attribution, the totals by name, and how the sampling fares."""
+    return [*_host(snapshot), *_machine(snapshot), *_processes(snapshot, totals), *_sampling(snapshot)]
+
+
+def process_families(rows: list[ProcessUsage]) -> list[Family]:
+    """Two series for each of these processes."""
+    labels = [{"pid": str(row.pid), "name": row.name, "user": row.user or ""} for row in rows]
+    return [
+        Family(
+            "process_cpu_time_seconds",
+            "counter",
+            "CPU time of the process since it started.",
+            [(who, row.cpu_seconds) for who, row in zip(labels, rows, strict=True)],
+            "seconds",
+        ),
+        Family(
+            "process_cpu_utilization_ratio",
+            "gauge",
+            "CPU time of the process in the last interval, over that of all CPUs.",
+            [
+                (who, row.machine_percent / 100)
+                for who, row in zip(labels, rows, strict=True)
+                if row.machine_percent is not None
+            ],
+            "ratio",
+        ),
+    ]
+
+
+def _host(snapshot: Snapshot) -> Iterator[Family]:
+    host = snapshot.host
+    labels = {"host_name": host.name, "boot_id": host.boot_id, "backend": host.backend}
+    yield Family("cpuwatch_host", "info", "The machine, and how it is read.", [(labels, 1)])
+    yield _gauge("cpuwatch_logical_cpus", "Logical CPUs.", host.logical_cpus)
+    yield _gauge(
+        "cpuwatch_clock_resolution_seconds", "Step of the CPU clock.", host.clock_resolution_seconds, unit="seconds"
+    )
+
+
+def _machine(snapshot: Snapshot) -> Iterator[Family]:
+    machine = snapshot.machine
+    yield _ratios(
+        "system_cpu_utilization_ratio",
+        "CPU time by mode in the last interval, over that of all CPUs; user holds nice and guest.",
+        "cpu_mode",
+        _by_mode(machine),
+    )
+    yield _ratios(
+        "cpuwatch_logical_cpu_utilization_ratio",
+        "CPU time of a logical CPU in the last interval that was neither idle nor iowait.",
+        "cpu_logical_number",
+        {str(number): percent for number, percent in enumerate(machine.per_cpu_percent)},
+    )
+    for minutes, load in zip((1, 5, 15), machine.load_average or (), strict=False):
+        yield _gauge(f"system_cpu_load_average_{minutes}m", f"Load average over {minutes} min.", load)
+
+
+def _by_mode(machine: MachineUsage) -> dict[str, float | None]:
+    busy, iowait = machine.cpu_percent, machine.iowait_percent
+    return {
+        "user": machine.user_percent,
+        "system": machine.system_percent,
+        "iowait": iowait,
+        "interrupt": machine.irq_percent,
+        "steal": machine.steal_percent,
+        "idle": None if busy is None else max(0.0, 100 - busy - (iowait or 0.0)),
+    }
+
+
+def _processes(snapshot: Snapshot, totals: CpuTotals) -> Iterator[Family]:
+    attribution = snapshot.attribution
+    yield _gauge("cpuwatch_processes", "Processes.", len(snapshot.processes))
+    yield _ratios(
+        "cpuwatch_attribution_ratio",
+        "Where the machine's busy time of the last interval went, over the time of all CPUs.",
+        "to",
+        {
+            "processes": attribution.processes_percent,
+            "exited": attribution.exited_percent,
+            "unattributed": attribution.unattributed_percent,
+        },
+    )
+    if attribution.excess_percent is not None:
+        yield _gauge(
+            "cpuwatch_attribution_excess_ratio",
+            "By how much the processes' clocks say more than the machine's books.",
+            attribution.excess_percent / 100,
+            unit="ratio",
+        )
+    yield Family(
+        "cpuwatch_cpu_seconds",
+        "counter",
+        "CPU time of processes by name since cpuwatch started, ended ones included; for rates leave out kind retired.",
+        [
+            *(({"kind": "named", "name": name}, total.seconds) for name, total in totals.named.items()),
+            ({"kind": "unnamed"}, totals.unnamed_seconds),
+            ({"kind": "other"}, totals.other_seconds),
+            ({"kind": "retired"}, totals.retired_seconds),
+        ],
+        "seconds",
+    )
+
+
+def _sampling(snapshot: Snapshot) -> Iterator[Family]:
+    sampling = snapshot.sampling
+    # The instant and not the age, which is for the reader to take: time() - cpuwatch_snapshot_timestamp_seconds.
+    taken = snapshot.time.timestamp()
+    yield _gauge("cpuwatch_snapshot_timestamp_seconds", "When the last interval ended.", taken, unit="seconds")
+    yield _gauge("cpuwatch_interval_seconds", "Length of the last interval.", snapshot.interval_seconds, unit="seconds")
+    yield _gauge("cpuwatch_sweep_seconds", "How long the last reading took.", snapshot.sweep_seconds, unit="seconds")
+    if sampling.lateness_seconds is not None:
+        yield _gauge(
+            "cpuwatch_lateness_seconds",
+            "How late the last reading began.",
+            sampling.lateness_seconds,
+            unit="seconds",
+        )
+    yield from _mishaps(snapshot.sequence, sampling)
+
+
+def _mishaps(sequence: int, sampling: Sampling) -> Iterator[Family]:
+    yield _counter("cpuwatch_ticks", "Snapshots taken.", sequence)
+    yield _counter("cpuwatch_missed_ticks", "Ticks that went by unused.", sampling.missed_ticks)
+    yield _counter("cpuwatch_failed_ticks", "Ticks in which sampling failed.", sampling.failed_ticks)
+    yield _counter("cpuwatch_lost_exits", "Messages about ended processes that were lost.", sampling.lost_exits)
+    yield Family(
+        "cpuwatch_unreadable_processes",
+        "gauge",
+        "Processes that could not be read in the last interval, by reason.",
+        [({"reason": reason}, count) for reason, count in sampling.unreadable.items()],
+    )
+
+
+def _gauge(name: str, text: str, value: float, unit: str | None = None) -> Family:
+    return Family(name, "gauge", text, [({}, value)], unit)
+
+
+def _counter(name: str, text: str, value: float) -> Family:
+    return Family(name, "counter", text, [({}, value)])
+
+
+def _ratios(name: str, text: str, label: str, percents: Mapping[str, float | None]) -> Family:
+    samples = [({label: key}, percent / 100) for key, percent in percents.items() if percent is not None]
+    return Family(name, "gauge", text, samples, "ratio")
