@@ -79,12 +79,6 @@ class Broadcast:
         """How many listen."""
         return sum(map(len, self._listeners.values()))
 
-    @property
-    def newest_sequence(self) -> int:
-        """The sequence of the tick that is shown now; 0 while there is none."""
-        snapshot = self._views.snapshot
-        return 0 if snapshot is None else snapshot.sequence
-
     def refusal(self, view: View) -> str | None:
         """Why nobody more can listen to this view now; None if there is room.
 
@@ -135,7 +129,7 @@ class Broadcast:
         ones takes one thread at most from the sampling.
         """
         wanted = next((old for old in self._monitor.history if old.sequence > sequence), None)
-        if wanted is None or wanted.sequence > self.newest_sequence:
+        if wanted is None or wanted.sequence > self._views.newest_sequence:
             return None
         made = self._made.get((view, wanted.sequence))
         if made is not None:

@@ -11,6 +11,7 @@ from cpuwatch.encoding.json import encode
 from cpuwatch.errors import NotAcceptableError, QueryError
 from cpuwatch.model import ProcessUsage
 from cpuwatch.web.answer import Answer
+from cpuwatch.web.prefer import wait_seconds
 from cpuwatch.web.problem import problem
 from cpuwatch.web.requested import header, requested_aspect
 from cpuwatch.web.state import live
@@ -37,6 +38,8 @@ class AllProcesses:
 
     What one client asks for, in bytes, is understood once and remembered: the next request of the same kind costs a
     lookup.
+
+    Who has it already, and says ``Prefer: wait``, is answered when there is something newer (RFC 7240, 4.3).
     """
 
     def __init__(self) -> None:
@@ -47,15 +50,20 @@ class AllProcesses:
         views = live(scope).views
         asked = (scope["query_string"], header(scope, b"accept"), header(scope, b"accept-encoding"))
         try:
-            answer = views.answer(self._aspect(*asked))
+            aspect = self._aspect(*asked)
+            answer = views.answer(aspect)
         except QueryError as error:
             return problem(400, str(error))
         except NotAcceptableError as error:
             return problem(406, str(error))
         if answer is None:
             return _nothing_yet()
-        age = b"age;dur=%d" % views.age_ms
-        return answer.unless_known(header(scope, b"if-none-match")).with_header(b"server-timing", age)
+        known = header(scope, b"if-none-match")
+        if known is not None:
+            answer = answer.unless_known(known)
+            if answer.status == 304 and (seconds := wait_seconds(header(scope, b"prefer"))) is not None:
+                answer = await _newer(scope, aspect, answer, seconds)
+        return answer.with_header(b"server-timing", b"age;dur=%d" % views.age_ms)
 
     def _aspect(self, query_string: bytes, accept: bytes | None, accept_encoding: bytes | None) -> Aspect:
         asked = (query_string, accept, accept_encoding)
@@ -66,6 +74,14 @@ class AllProcesses:
                 self._understood.clear()
             self._understood[asked] = aspect
         return aspect
+
+
+async def _newer(scope: Scope, aspect: Aspect, answer: Answer, seconds: int) -> Answer:
+    """What comes within these seconds; without anything new the same answer."""
+    state = live(scope)
+    state.heed_server_stop()
+    newer = await state.views.wait(after=state.views.newest_sequence, timeout=seconds) and state.views.answer(aspect)
+    return (newer or answer).with_header(b"preference-applied", b"wait=%d" % seconds)
 
 
 async def one_process(scope: Scope) -> Answer:

@@ -14,14 +14,14 @@ from cpuwatch.errors import QueryError
 from cpuwatch.settings import parse_whole_number
 from cpuwatch.view import View
 from cpuwatch.web.answer import Answer
-from cpuwatch.web.broadcast import Broadcast, Subscription
+from cpuwatch.web.broadcast import Subscription
 from cpuwatch.web.negotiation import choose_media_type
 from cpuwatch.web.parameters import VIEW, parse_query_string, view_from
 from cpuwatch.web.pieces import send_pieces
 from cpuwatch.web.problem import problem
 from cpuwatch.web.requested import header
 from cpuwatch.web.resource import Resource
-from cpuwatch.web.state import live
+from cpuwatch.web.state import Live, live
 
 __all__ = ["Stream"]
 
@@ -55,7 +55,7 @@ class Stream:
         state.heed_server_stop()
         # The client may leave while an event is being sent, or while there is none to send.
         with state.broadcast.subscription(_view(scope)) as subscription:
-            events = self._events(state.broadcast, subscription, _last_event_id(scope))
+            events = self._events(state, subscription, _last_event_id(scope))
             sending = asyncio.create_task(_send_all(opening, events, send))
             leaving = asyncio.create_task(_until_client_leaves(receive))
             try:
@@ -68,21 +68,18 @@ class Stream:
         with suppress(asyncio.CancelledError, OSError):
             sending.result()
 
-    async def _events(
-        self, broadcast: Broadcast, subscription: Subscription, last: int | None
-    ) -> AsyncGenerator[bytes]:
+    async def _events(self, state: Live, subscription: Subscription, last: int | None) -> AsyncGenerator[bytes]:
         yield encode_retry(_RETRY_MS)
-        newest = broadcast.newest_sequence
+        views, after, view = state.views, state.broadcast.after, subscription.view
+        newest = views.newest_sequence
         # An id above the newest was given out before the service was started again.
         sent = newest - 1 if last is None or last > newest else last
         # Over several rounds, for more ticks come meanwhile; but a reader who does not catch up is to see the newest.
         behind: float = math.inf
-        while 0 < broadcast.newest_sequence - sent < behind:
-            newest = broadcast.newest_sequence
+        while 0 < views.newest_sequence - sent < behind:
+            newest = views.newest_sequence
             behind = newest - sent
-            while (
-                sent < newest and not subscription.ended and (event := await broadcast.after(sent, subscription.view))
-            ):
+            while sent < newest and not subscription.ended and (event := await after(sent, view)):
                 yield event.data
                 sent = event.sequence
         while not subscription.ended:

@@ -62,6 +62,12 @@ class Views:
         return self._snapshot
 
     @property
+    def newest_sequence(self) -> int:
+        """The sequence of that; 0 while there is none."""
+        snapshot = self.snapshot
+        return 0 if snapshot is None else snapshot.sequence
+
+    @property
     def age_ms(self) -> int:
         """How old that is."""
         return (time.monotonic_ns() - self._taken_ns) // 1_000_000
