@@ -23,7 +23,7 @@ CPUWATCH_SERVE = (str(SCRIPTS / "cpuwatch"), "serve", "--bind", "127.0.0.1:0")
 
 _START_SECONDS = 30
 _STOP_SECONDS = 30
-_RUNNING_ON = re.compile(r"Running on (http://127\.0\.0\.1:[0-9]+)")
+_RUNNING_ON = re.compile(r"Running on (https?://(?:127\.0\.0\.1:[0-9]+|unix:[^ ]+))")
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -35,7 +35,7 @@ def environment(**settings: str) -> dict[str, str]:
 class Server:
     """A server that runs. It is stopped by a signal, and what it wrote can be read then."""
 
-    def __init__(self, command: tuple[str, ...], **settings: str) -> None:
+    def __init__(self, command: tuple[str, ...], pass_fds: tuple[int, ...] = (), **settings: str) -> None:
         # A session of its own: `hypercorn` starts a worker process, which nobody may leave behind.
         self._process = subprocess.Popen(
             command,
@@ -44,6 +44,7 @@ class Server:
             text=True,
             env=environment(**settings),
             start_new_session=True,
+            pass_fds=pass_fds,
         )
         self._lines: list[str] = []
         self._url: str | None = None
@@ -68,9 +69,9 @@ class Server:
         """What it wrote so far, to either stream."""
         return "".join(self._lines)
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, client: httpx.Client) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while httpx.get(f"{self.url}/readyz").status_code != 200:
+        while client.get("/readyz").status_code != 200:
             assert time.monotonic() < deadline, f"the server does not get ready:\n{self.output}"
             time.sleep(0.02)
 
@@ -105,7 +106,8 @@ def running_server(command: tuple[str, ...], **settings: str) -> Iterator[Server
     """The server behind this command, ready to answer; stopped at the end."""
     server = Server(command, **settings)
     try:
-        server.wait_until_ready()
+        with httpx.Client(base_url=server.url) as client:
+            server.wait_until_ready(client)
         yield server
         server.stop()
     finally:

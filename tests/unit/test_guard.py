@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from cpuwatch.settings import Settings
 from cpuwatch.token import Token, parse_token
+from cpuwatch.web import request_body
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.guard import Guard
 from cpuwatch.web.rules import Rules
@@ -270,6 +271,54 @@ def test_a_body_without_announced_length_is_counted(parts: int, status: int) -> 
             yield b"a" * 1000
 
     assert ask(method="POST", content=body()).status_code == status
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_body, "_MOST_SECONDS", 0.01)
+    monkeypatch.setattr(request_body, "_MOST_SECONDS_AFTER_REFUSAL", 0.01)
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError("nothing comes")
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [(b"content-length", b"9")]}
+    asyncio.run(Guard(inner, Rules(Settings()))(scope, receive, send))
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert [message.get("more_body", False) for message in sent[1:]] == [True, False]
+
+
+@pytest.mark.parametrize("flood", [2, 50, 5000])
+def test_a_refused_body_is_read_until_the_server_lets_go_of_it(flood: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_body, "_MOST_SECONDS_AFTER_REFUSAL", 0.01)
+
+    # As Hypercorn does it: a bounded queue, and a disconnect in it, that the answer's end waits for.
+    async def run() -> list[Message]:
+        queue: asyncio.Queue[Message] = asyncio.Queue(10)
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                await queue.put({"type": "http.disconnect"})
+
+        async def client() -> None:
+            for _ in range(flood):
+                await queue.put({"type": "http.request", "body": b"a" * 20_000, "more_body": True})
+
+        headers = [(b"transfer-encoding", b"chunked")]
+        scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
+        async with asyncio.timeout(20):
+            flooding = asyncio.create_task(client())
+            await Guard(inner, Rules(Settings()))(scope, queue.get, send)
+            flooding.cancel()
+        return sent
+
+    assert asyncio.run(run())[0]["status"] == 413
 
 
 # Crashes

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cpuwatch.log import LineFormatter, logging_to_stderr
@@ -43,6 +43,7 @@ def test_a_line_of_json_is_an_object_with_the_same_keys() -> None:
 
 
 @given(st.text(), st.text(), st.sampled_from(["text", "json"]))
+@example("\x7f\x9b\u202e", "\x7f", "text")
 def test_whatever_is_in_an_event_it_is_one_line_of_printable_ascii(message: str, value: str, form: str) -> None:
     line = LineFormatter("json" if form == "json" else "text").format(record("%s", message, value=value))
     assert line.isascii()

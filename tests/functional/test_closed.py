@@ -1,0 +1,253 @@
+"""Closed by default: who is let in, and what is refused, behind both commands that run the server."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from live_server import CPUWATCH_SERVE, HYPERCORN, Server, run, running_server
+
+pytestmark = pytest.mark.timeout(60)
+
+COMMANDS = pytest.mark.parametrize("command", [HYPERCORN, CPUWATCH_SERVE], ids=["hypercorn", "cpuwatch-serve"])
+TOKEN = "correct-horse-battery-staple"  # noqa: S105  nobody's
+SHOWN = {"authorization": f"Bearer {TOKEN}"}
+ORIGIN = "https://grafana.example"
+BODY_BOUND = 16_384
+
+
+@pytest.fixture(scope="module", params=[HYPERCORN, CPUWATCH_SERVE], ids=["hypercorn", "cpuwatch-serve"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with running_server(request.param, CPUWATCH_CORS_ORIGINS=ORIGIN, CPUWATCH_ACCESS_LOG="1") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=10) as opened:
+        yield opened
+
+
+@pytest.fixture
+def connection(server: Server) -> Iterator[socket.socket]:
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as opened:
+        yield opened
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    data = b""
+    while part := connection.recv(65_536):
+        data += part
+    return data
+
+
+# Host
+
+
+@pytest.mark.parametrize("host", [None, "localhost", "127.0.0.1:1", "[::1]", socket.gethostname(), "192.0.2.1:8845"])
+def test_clients_that_call_the_machine_by_address_or_name_are_served(client: httpx.Client, host: str | None) -> None:
+    answer = client.get("/cpu_usage", headers={} if host is None else {"host": host})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/cpu_usage", "/cpu_usage?top=1", "/livez", "/cpu%20usage", "/nothing"])
+def test_a_page_whose_name_was_bent_to_this_address_reads_nothing(client: httpx.Client, path: str) -> None:
+    answer = client.get(path, headers={"host": "rebound.evil.example"})
+    assert answer.status_code == 421
+    assert "rebound.evil.example" in answer.json()["detail"]
+
+
+def test_the_machine_is_known_by_the_names_that_the_settings_add() -> None:
+    with running_server(CPUWATCH_SERVE, CPUWATCH_ALLOWED_HOSTS="watch.example") as server:
+        assert httpx.get(f"{server.url}/livez", headers={"host": "watch.example:80"}).status_code == 200
+        assert httpx.get(f"{server.url}/livez", headers={"host": "other.example"}).status_code == 421
+
+
+# Token
+
+
+@COMMANDS
+def test_with_a_token_only_the_checks_of_health_are_open(command: tuple[str, ...], tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    with running_server(command, CPUWATCH_TOKEN_FILE=str(path), CPUWATCH_ACCESS_LOG="true") as server:
+        with httpx.Client(base_url=server.url) as client:
+            for closed in ("/cpu_usage", "/cpu_usage/1", "/nothing", "/cpu%20usage"):
+                answer = client.get(closed)
+                assert answer.status_code == 401
+                assert answer.headers["www-authenticate"].startswith("Bearer")
+            assert client.get("/cpu_usage", headers={"authorization": f"Bearer {TOKEN}x"}).status_code == 401
+            assert client.get("/cpu_usage", headers=SHOWN).status_code == 200
+            assert client.get("/livez").status_code == client.get("/readyz").status_code == 200
+        server.stop()
+    assert "no token is set" not in server.output
+    assert TOKEN not in server.output
+
+
+def test_hypercorn_warns_once_if_no_token_is_set() -> None:
+    with running_server(HYPERCORN) as server:
+        assert httpx.get(f"{server.url}/cpu_usage").status_code == 200
+    assert server.output.count("no token is set") == 1
+
+
+def test_serving_this_machine_alone_is_no_reason_to_warn() -> None:
+    with running_server(CPUWATCH_SERVE) as server:
+        pass
+    assert "level=warning" not in server.output
+
+
+@pytest.mark.parametrize("bind", [":0", "0.0.0.0:0", "[::]:0"])
+def test_a_place_that_others_can_reach_is_refused_in_one_line_that_says_both_ways_out(bind: str) -> None:
+    done = run("serve", "--bind", bind)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "--token-file" in done.stderr
+    assert "--open-to-everyone" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("CPUWATCH_TOKEN", "hunter2", "too short"),
+        ("CPUWATCH_TOKEN_FILE", "/none/such", "/none/such"),
+        ("CPUWATCH_TOKEN_FILE", "/dev/null", "empty"),
+        ("CPUWATCH_CORS_ORIGINS", "*", "CPUWATCH_CORS_ORIGINS"),
+        ("CPUWATCH_LOG_FORMAT", "xml", "text, json"),
+    ],
+)
+def test_a_bad_setting_is_said_in_one_line_without_the_token(setting: str, value: str, expected: str) -> None:
+    done = run("serve", "--bind", "127.0.0.1:0", **{setting: value})
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert expected in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+# Browsers
+
+
+@pytest.mark.parametrize(
+    "path", ["/cpu_usage", "/cpu_usage?top=0", "/cpu_usage/1", "/cpu_usage/0", "/cpu_usage/", "/livez", "/nothing"]
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST"])
+def test_every_answer_tells_browsers_what_not_to_do_with_it(client: httpx.Client, path: str, method: str) -> None:
+    headers = client.request(method, path).headers
+    assert headers.get_list("x-content-type-options") == ["nosniff"]
+    assert headers.get_list("referrer-policy") == ["no-referrer"]
+    assert headers.get_list("x-frame-options") == ["DENY"]
+    (policy,) = headers.get_list("content-security-policy")
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+
+
+def test_a_copy_that_is_still_good_is_confirmed_with_the_same_protection(client: httpx.Client) -> None:
+    for _ in range(20):
+        first = client.get("/cpu_usage")
+        answer = client.get("/cpu_usage", headers={"if-none-match": first.headers["etag"]})
+        if answer.status_code == 304:
+            break
+    assert answer.status_code == 304
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_pages_of_configured_origins_may_read_and_no_others(client: httpx.Client) -> None:
+    allowed = client.get("/cpu_usage", headers={"origin": ORIGIN})
+    assert allowed.headers["access-control-allow-origin"] == ORIGIN
+    other = client.get("/cpu_usage", headers={"origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in other.headers
+    for answer in (allowed, other, client.get("/nothing")):
+        assert "origin" in answer.headers.get_list("vary", split_commas=True)
+    question = {"origin": ORIGIN, "access-control-request-method": "GET"}
+    assert client.options("/cpu_usage", headers=question).headers["access-control-allow-origin"] == ORIGIN
+
+
+# Size
+
+
+def test_long_urls_and_headers_are_refused(client: httpx.Client) -> None:
+    assert client.get("/cpu_usage?" + "a" * 9_000).status_code == 414
+    assert client.get("/livez", headers={"x-long": "a" * 8_000}).status_code == 200
+    assert client.get("/livez", headers={"x-long": "a" * 200_000}).status_code in {400, 431}
+    assert client.get("/livez").status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "OPTIONS", "POST"])
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+def test_after_a_small_body_the_connection_can_be_used(connection: socket.socket, method: str, framing: str) -> None:
+    if framing == "length":
+        head, body = f"Content-Length: {BODY_BOUND}", b"a" * BODY_BOUND
+    else:
+        # More pieces than any queue on the way has room for.
+        head, body = "Transfer-Encoding: chunked", b"1\r\na\r\n" * 1000 + b"0\r\n\r\n"
+    request = f"{method} /livez HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode() + body
+    last = b"GET /cpu_usage/0 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    connection.sendall(request * 3 + last)
+    answers = read_to_end(connection)
+    assert answers.count(b"HTTP/1.1 ") == 4
+    assert answers.count(b"HTTP/1.1 400 ") == 1
+
+
+@pytest.mark.parametrize(
+    "head", ["Content-Length: 20000", "Content-Length: 999999999999", "Transfer-Encoding: chunked"]
+)
+def test_a_larger_body_is_refused_and_the_connection_ends(connection: socket.socket, head: str) -> None:
+    body = b"4e20\r\n" + b"a" * 20_000 + b"\r\n" if "chunked" in head else b"a" * 20_000
+    connection.sendall(f"POST /cpu_usage HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode() + body)
+    answer = read_to_end(connection)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"\r\nconnection: close\r\n" in answer.lower()
+    assert b"16384" in answer
+
+
+def test_a_client_that_never_ends_its_body_is_cut_off(server: Server, connection: socket.socket) -> None:
+    connection.sendall(b"GET /cpu_usage HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+
+    def send_for_ever() -> None:
+        while True:
+            connection.sendall(b"10000\r\n" + b"a" * 65_536 + b"\r\n")
+
+    with pytest.raises(OSError, match=r"reset|Broken pipe"):
+        send_for_ever()
+    assert httpx.get(f"{server.url}/livez").status_code == 200
+    assert "Traceback" not in server.output
+
+
+# The log
+
+
+def test_each_request_is_one_line_of_the_access_log_whatever_is_in_it(server: Server, client: httpx.Client) -> None:
+    client.get("/nothing%0Alevel=error?a=%1b[31m")
+    line = line_with(server, "%0Alevel=error")
+    assert "status=404" in line
+    assert "method=GET" in line
+    assert "logger=cpuwatch.access" in line
+
+
+def line_with(server: Server, text: str) -> str:
+    deadline = time.monotonic() + 10
+    while not (found := [line for line in server.output.splitlines() if text in line]):
+        assert time.monotonic() < deadline, f"{text!r} is not in the log:\n{server.output}"
+        time.sleep(0.01)
+    return found[0]
+
+
+def test_without_a_word_there_is_no_access_log() -> None:
+    with running_server(CPUWATCH_SERVE) as server:
+        httpx.get(f"{server.url}/cpu_usage?top=7")
+    assert "top=7" not in server.output
+
+
+def test_the_log_is_json_if_that_is_wanted() -> None:
+    with running_server((*CPUWATCH_SERVE, "--log-format", "json", "--access-log")) as server:
+        httpx.get(f"{server.url}/cpu_usage?top=7")
+    events = [json.loads(line) for line in server.output.splitlines()]
+    assert any(event["logger"] == "hypercorn.error" and "Running on" in event["message"] for event in events)
+    (event,) = [event for event in events if event.get("target") == "/cpu_usage?top=7"]
+    assert (event["status"], event["method"], event["client"]) == (200, "GET", "127.0.0.1")
