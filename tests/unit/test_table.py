@@ -7,8 +7,9 @@ from msgspec.structs import replace
 from readings import HOSTILE_NAMES, SECOND, process, reading, snapshot
 from strategies import broken_texts, snapshots
 
-from cpuwatch import CpuTimes, ProcessExit, Snapshot, usage
+from cpuwatch import CpuTimes, GroupedSnapshot, ProcessExit, Query, Snapshot, View, look, usage
 from cpuwatch.encoding.table import printable, table
+from cpuwatch.view import FIELDS, Grouping
 
 
 def test_a_table_reads_like_this() -> None:
@@ -99,3 +100,63 @@ def test_printable_text_is_left_alone(text: str) -> None:
     assert printable(text).isprintable()
     if text.isprintable():
         assert printable(text) == text
+
+
+def family() -> Snapshot:
+    earlier = reading(process(7), process(8, children_ns=0))
+    later = reading(
+        process(7, cpu_ns=SECOND // 2, name="a\nb"),
+        process(8, cpu_ns=SECOND // 4, children_ns=SECOND // 10),
+        at_ns=101 * SECOND,
+    )
+    return usage(earlier, replace(later, exits=[ProcessExit(99, 8, "cc1", "nobody", SECOND // 10)]))
+
+
+def test_the_columns_may_be_chosen() -> None:
+    assert table(family(), ("name", "cpu_percent", "children_percent", "cpu_seconds", "pid")).splitlines()[3:7] == [
+        "",
+        "NAME  CPU_PERCENT  CHILDREN_PERCENT  CPU_SECONDS  PID",
+        r"a\nb         50.0                 -      0:00.50    7",
+        "work         25.0              10.0      0:00.25    8",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("grouping", "rows"),
+    [
+        (
+            "name",
+            [
+                r"50.0     0.0      1      0  a\nb",
+                "25.0     0.0      1      0  work",
+                "10.0    10.0      0      1  cc1",
+            ],
+        ),
+        ("user", ["85.0    10.0      2      1  nobody"]),
+        ("cgroup", ["85.0    10.0      2      1  -"]),
+        ("tree", [r"50.0     0.0      1      0  7 a\nb", "35.0    10.0      1      1  8 work"]),
+    ],
+)
+def test_groups_read_like_this(grouping: Grouping, rows: list[str]) -> None:
+    lines = table(look(family(), View(group_by=grouping))).splitlines()
+    assert lines[:3] == table(family()).splitlines()[:3]
+    assert lines[3:] == ["", "CPU%  ENDED%  ALIVE  ENDED  GROUP", *rows]
+
+
+groupings = st.sampled_from(["name", "user", "cgroup", "tree"])
+
+
+@given(snapshots(broken_texts), groupings, st.integers(0, 3))
+def test_no_order_to_the_terminal_gets_through_a_group(original: Snapshot, grouping: Grouping, count: int) -> None:
+    shown = look(original, View(Query(top=count), group_by=grouping))
+    text = table(shown)
+    assert all(char.isprintable() for char in text.replace("\n", ""))
+    assert isinstance(shown, GroupedSnapshot)
+    assert len(text.splitlines()) == 5 + len(shown.groups)
+
+
+@given(snapshots(broken_texts), st.lists(st.sampled_from(FIELDS), min_size=1))
+def test_no_order_to_the_terminal_gets_through_a_chosen_column(original: Snapshot, fields: list[str]) -> None:
+    text = table(replace(original, exited=[]), fields)
+    assert all(char.isprintable() for char in text.replace("\n", ""))
+    assert len(text.splitlines()) == 5 + len(original.processes)

@@ -26,9 +26,9 @@ class Format(Struct, frozen=True):
     encode: Callable[[_Shown, Sequence[str] | None], bytes]
 
 
-def _text(shown: _Shown, _: Sequence[str] | None) -> bytes:
+def _text(shown: _Shown, fields: Sequence[str] | None) -> bytes:
     # A lone surrogate is shown as what table() makes of all that a terminal cannot print.
-    return table(shown).encode()
+    return table(shown, fields).encode()
 
 
 FORMATS = {

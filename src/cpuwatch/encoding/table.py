@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from cpuwatch.model import ExitedUsage, ProcessUsage, Snapshot
 from cpuwatch.rollup import TreeUsage, UsageGroup
@@ -13,20 +13,21 @@ __all__ = ["table"]
 _HEADINGS = ("PID", "USER", "S", "CPU%", "USER%", "SYS%", "ENDED%", "TIME", "NAME")
 _EXITED_HEADINGS = ("PARENT", "USER", "COUNT", "CPU%", "NAME")
 _GROUP_HEADINGS = ("CPU%", "ENDED%", "ALIVE", "ENDED", "GROUP")
-_LEFT_ALIGNED = {"USER", "S", "NAME", "GROUP"}
+_LEFT_ALIGNED = {"USER", "S", "NAME", "GROUP", "KEY", "STATE", "START_TIME", "FIRST_SEEN", "CGROUP"}
 
 
-def table(snapshot: Snapshot | GroupedSnapshot) -> str:
+def table(snapshot: Snapshot | GroupedSnapshot, fields: Sequence[str] | None = None) -> str:
     """Machine and attribution, a row for each process of the snapshot, in its order, and one for each kind that ended.
 
-    Or a row for each group.
+    Or a row for each group. ``fields`` are the columns of processes, in place of those of top(1).
 
     Control characters in names are shown as escapes: a process may call itself anything, and a terminal obeys.
     """
     if isinstance(snapshot, GroupedSnapshot):
         lines = [*_summary(snapshot), "", *_aligned(_GROUP_HEADINGS, map(_group_cells, snapshot.groups))]
         return "".join(f"{line}\n" for line in lines)
-    lines = [*_summary(snapshot), "", *_aligned(_HEADINGS, map(_cells, snapshot.processes))]
+    headings, cells = (_HEADINGS, _cells) if fields is None else (_upper(fields), _cells_of(fields))
+    lines = [*_summary(snapshot), "", *_aligned(headings, map(cells, snapshot.processes))]
     if snapshot.exited:
         lines += ["", f"ended within the interval (names: {printable(snapshot.exited_names)})"]
         lines += _aligned(_EXITED_HEADINGS, map(_exited_cells, snapshot.exited))
@@ -61,6 +62,19 @@ def _cells(row: ProcessUsage) -> tuple[str, ...]:
         _time(row.cpu_seconds),
         printable(row.name),
     )
+
+
+def _upper(fields: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name.upper() for name in fields)
+
+
+def _cells_of(fields: Sequence[str]) -> Callable[[ProcessUsage], tuple[str, ...]]:
+    def cell(name: str, value: object) -> str:
+        if isinstance(value, float):
+            return _time(value) if name == "cpu_seconds" else _percent(value)
+        return "-" if value is None else printable(str(value))
+
+    return lambda row: tuple(cell(name, getattr(row, name)) for name in fields)
 
 
 def _exited_cells(ended: ExitedUsage) -> tuple[str, ...]:

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from readings import HOSTILE_NAMES, SECOND, snapshot
+from strategies import broken_texts, snapshots
+
+from cpuwatch import Snapshot, View, encode, encode_lines, look
+from cpuwatch.view import FIELDS, Grouping
+
+groupings = st.sampled_from(["name", "user", "cgroup", "tree"])
+
+
+def read(lines: bytes) -> list[dict[str, Any]]:
+    """What a reader of lines makes of it, with the standard library's parser."""
+    assert lines.endswith(b"\n")
+    return [json.loads(line) for line in lines.decode().removesuffix("\n").split("\n")]
+
+
+def without_kind(line: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in line.items() if name != "kind"}
+
+
+@given(snapshots(broken_texts))
+def test_the_lines_hold_what_the_json_holds(original: Snapshot) -> None:
+    whole = json.loads(encode(original))
+    first, *rows = read(encode_lines(original))
+    assert first.pop("kind") == "snapshot"
+    assert [without_kind(row) for row in rows if row["kind"] == "process"] == whole.pop("processes")
+    assert [without_kind(row) for row in rows if row["kind"] == "exited"] == whole.pop("exited")
+    assert {row["kind"] for row in rows} <= {"process", "exited"}
+    assert first == whole
+
+
+@given(snapshots(broken_texts), groupings)
+def test_the_lines_of_groups_hold_what_the_json_holds(original: Snapshot, grouping: Grouping) -> None:
+    shown = look(original, View(group_by=grouping))
+    whole = json.loads(encode(shown))
+    first, *rows = read(encode_lines(shown))
+    groups = whole.pop("groups")
+    assert rows == [{"kind": "group", "group_by": grouping, **group} for group in groups]
+    del whole["group_by"]
+    assert without_kind(first) == whole
+
+
+@given(snapshots(), st.lists(st.sampled_from(FIELDS), unique=True))
+def test_only_the_chosen_fields_of_processes_are_there(original: Snapshot, fields: list[str]) -> None:
+    _, *rows = read(encode_lines(original, fields))
+    assert all([*row] == ["kind", *fields] for row in rows if row["kind"] == "process")
+    assert len(rows) == len(original.processes) + len(original.exited)
+
+
+@pytest.mark.parametrize("raw", HOSTILE_NAMES)
+def test_a_hostile_name_stays_on_its_line(raw: bytes) -> None:
+    name = raw.decode("utf-8", "backslashreplace")
+    plain = snapshot((10, SECOND))
+    hostile = replace(plain, processes=[replace(row, name=name) for row in plain.processes])
+    assert [row["name"] for row in read(encode_lines(hostile))[1:]] == [name]

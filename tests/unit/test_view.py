@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import fields, replace
+from readings import SECOND, snapshot
+from strategies import snapshots
+
+from cpuwatch import (
+    GroupedSnapshot,
+    ProcessUsage,
+    Query,
+    Snapshot,
+    View,
+    by_cgroup,
+    by_name,
+    by_tree,
+    by_user,
+    encode,
+    look,
+    select,
+)
+from cpuwatch.errors import QueryError
+from cpuwatch.view import FIELDS, Grouping, head
+
+SUMS = {"name": by_name, "user": by_user, "cgroup": by_cgroup, "tree": by_tree}
+groupings = st.sampled_from(get_args(Grouping))
+
+
+def grouped(original: Snapshot, view: View) -> GroupedSnapshot:
+    shown = look(original, view)
+    assert isinstance(shown, GroupedSnapshot)
+    return shown
+
+
+def test_the_fields_are_those_of_a_process() -> None:
+    assert tuple(field.name for field in fields(ProcessUsage)) == FIELDS
+
+
+@given(snapshots(), st.integers(0, 3))
+def test_a_view_without_groups_is_its_query(original: Snapshot, count: int) -> None:
+    query = Query(top=count, sort="pid")
+    assert look(original, View(query)) == select(original, query)
+    # Which fields is for the encoder: rows stay rows.
+    assert look(original, View(query, fields=("pid",))) == select(original, query)
+
+
+@given(snapshots(), groupings)
+def test_groups_are_the_sums_of_all(original: Snapshot, grouping: Grouping) -> None:
+    shown = grouped(original, View(group_by=grouping))
+    assert shown.group_by == grouping
+    assert shown.groups == SUMS[grouping](original)
+    assert all(getattr(original, name) == value for name, value in head(shown).items())
+
+
+@given(snapshots(), groupings, st.floats(0, 100))
+def test_groups_are_the_sums_of_what_was_chosen(original: Snapshot, grouping: Grouping, least: float) -> None:
+    query = Query(min_percent=least)
+    assert grouped(original, View(query, group_by=grouping)).groups == SUMS[grouping](select(original, query))
+
+
+@given(snapshots(), groupings, st.integers(0, 5))
+def test_top_counts_groups_and_not_what_is_in_them(original: Snapshot, grouping: Grouping, count: int) -> None:
+    cut = grouped(original, View(Query(top=count), group_by=grouping))
+    assert cut.groups == grouped(original, View(group_by=grouping)).groups[:count]
+
+
+def test_the_busiest_group_comes_first() -> None:
+    plain = snapshot((1, 10), (2, SECOND), (3, SECOND))
+    rows = [replace(row, name="b" if row.pid == 1 else "a") for row in plain.processes]
+    groups = grouped(replace(plain, processes=rows), View(Query(top=1), group_by="name")).groups
+    assert [(group.processes, round(group.cpu_percent)) for group in groups] == [(2, 200)]
+
+
+@given(snapshots())
+def test_the_head_is_all_but_the_rows(original: Snapshot) -> None:
+    assert head(original).keys() | {"processes", "exited"} == {field.name for field in fields(Snapshot)}
+    assert all(value is getattr(original, name) for name, value in head(original).items())
+    encode(head(original))
+
+
+def test_a_field_that_there_is_not_is_refused_with_those_there_are() -> None:
+    with pytest.raises(QueryError, match=r"no field 'nmae'; there are pid, .*name"):
+        View(fields=("pid", "nmae"))
+
+
+@pytest.mark.parametrize("key", ["sort", "order"])
+def test_groups_have_an_order_of_their_own(key: str) -> None:
+    with pytest.raises(QueryError, match="busiest first"):
+        View(replace(Query(), **{key: "name" if key == "sort" else "asc"}), group_by="user")
+
+
+def test_groups_have_fields_of_their_own() -> None:
+    with pytest.raises(QueryError, match="fields of their own"):
+        View(fields=("pid",), group_by="user")
