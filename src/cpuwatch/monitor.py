@@ -255,7 +255,8 @@ class Monitor:
     def _after(self, deadline_ns: int, start_ns: int) -> int:
         """The deadline to sleep for; those that went by meanwhile are counted as missed."""
         if deadline_ns == start_ns:
-            return start_ns + min(self._interval_ns, round(FIRST_INTERVAL_SECONDS * 1e9))
+            # From now, not from the start: the first reading among thousands of processes may have taken as long.
+            return time.monotonic_ns() + min(self._interval_ns, round(FIRST_INTERVAL_SECONDS * 1e9))
         due_ns = next_deadline(start_ns, self._interval_ns, deadline_ns)
         next_ns = next_deadline(start_ns, self._interval_ns, time.monotonic_ns())
         missed = max(0, next_ns - due_ns) // self._interval_ns

@@ -48,6 +48,7 @@ class ProcfsSampler:
         self._tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
         self._reader = ProcessReader(self._root, self._tick_ns)
         self._stat_bytes = 16_384
+        self._has_read = False
         self._files: list[int] = []
         self._exits: ExitListener | None = None
         self._held_exits: list[ProcessExit] = []
@@ -71,6 +72,14 @@ class ProcfsSampler:
 
     def read(self) -> Reading:
         """Read the machine and every process now."""
+        if not self._has_read:
+            # All processes are new to the first sweep, and reading thousands takes up to a second. Clocks read that far
+            # apart are of no one instant; the second sweep takes milliseconds.
+            self._has_read = True
+            self._read()
+        return self._read()
+
+    def _read(self) -> Reading:
         started_ns = time.monotonic_ns()
         kernel = self._kernel_stat()
         load = self._kernel_load()
