@@ -9,16 +9,18 @@ from typing import Any, get_args
 from msgspec import Struct
 
 from cpuwatch.encoding.formats import FORMATS
+from cpuwatch.errors import QueryError
 from cpuwatch.name_pattern import compile_name_pattern
 from cpuwatch.query import Query, SortKey
 from cpuwatch.settings import parse_whole_number
 from cpuwatch.view import FIELDS, Grouping, View
 
-__all__ = ["FORMAT", "VIEW", "Parameter", "view_from"]
+__all__ = ["FORMAT", "METRICS", "VIEW", "Parameter", "exposed_processes", "view_from"]
 
 _HIGHEST_PID = 2**31 - 1
 _MOST_VALUES = 100
 _HIGHEST_PERCENT = 1e6
+_MOST_EXPOSED = 1000
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 """As in JSON (RFC 8259, 6), but that leading zeros do no harm."""
 
@@ -34,7 +36,24 @@ class Parameter(Struct, frozen=True):
 
 def view_from(values: Mapping[str, Any]) -> View:
     """The view that these parameters describe. Raises :class:`~cpuwatch.errors.QueryError`."""
-    query = Query(
+    return View(_query(values), values.get("fields"), values.get("group_by"))
+
+
+def exposed_processes(values: Mapping[str, Any]) -> Query | None:
+    """The processes that get metrics of their own, at most a thousand; None for none.
+
+    Raises :class:`~cpuwatch.errors.QueryError` for a choice among processes where none are asked for.
+    """
+    if not values.get("per_process"):
+        without_use = [name for name in values if name != "per_process"]
+        if without_use:
+            raise QueryError(f"{without_use[0]} chooses among processes, which needs per_process=true")
+        return None
+    return _query({"top": _MOST_EXPOSED, **values})
+
+
+def _query(values: Mapping[str, Any]) -> Query:
+    return Query(
         top=values.get("top"),
         sort=values.get("sort"),
         order=values.get("order"),
@@ -45,7 +64,6 @@ def view_from(values: Mapping[str, Any]) -> View:
         min_percent=values.get("min_percent"),
         kernel_threads=values.get("kernel_threads", True),
     )
-    return View(query, values.get("fields"), values.get("group_by"))
 
 
 def _whole(low: int, high: int, unit: str) -> tuple[dict[str, Any], Callable[[str], int]]:
@@ -70,6 +88,11 @@ def _choice(*allowed: str) -> tuple[dict[str, Any], Callable[[str], str]]:
         return text
 
     return {"type": "string", "enum": list(allowed)}, parse
+
+
+def _boolean() -> tuple[dict[str, Any], Callable[[str], bool]]:
+    _, parse = _choice("true", "false")
+    return {"type": "boolean"}, lambda text: parse(text) == "true"
 
 
 def _several(
@@ -129,10 +152,18 @@ VIEW = _table(
     (
         "kernel_threads",
         "Whether kernel threads are shown.",
-        ({"type": "boolean"}, lambda text: _choice("true", "false")[1](text) == "true"),
+        _boolean(),
     ),
     ("fields", "Only these fields of each process.", _several(_choice(*FIELDS))),
     ("group_by", "Sums of groups in place of processes.", _choice(*get_args(Grouping))),
 )
 
 FORMAT = _table(("format", "In place of an Accept header.", _choice(*FORMATS)))
+
+METRICS = {
+    **_table(
+        ("per_process", "Whether the busiest processes get series of their own.", _boolean()),
+        ("top", "Only so many processes.", _whole(1, _MOST_EXPOSED, "processes")),
+    ),
+    **{name: shared for name, shared in VIEW.items() if name not in {"top", "fields", "group_by"}},
+}

@@ -83,11 +83,16 @@ class Exposition(Struct, frozen=True):
     encode: Callable[[Iterable[Family]], bytes]
 
 
-EXPOSITIONS = (
-    # A reader that names neither, as a browser or curl, can show plain text; scrapers that can do more ask for it.
-    Exposition("text/plain", "text/plain; version=0.0.4; charset=utf-8", prometheus_text),
-    Exposition(
-        "application/openmetrics-text", "application/openmetrics-text; version=1.0.0; charset=utf-8", openmetrics_text
-    ),
-)
-"""In order of preference."""
+EXPOSITIONS = {
+    exposition.media_type: exposition
+    for exposition in (
+        # A reader that names neither, as a browser or curl, can show plain text; scrapers that can do more ask for it.
+        Exposition("text/plain", "text/plain; version=0.0.4; charset=utf-8", prometheus_text),
+        Exposition(
+            "application/openmetrics-text",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            openmetrics_text,
+        ),
+    )
+}
+"""By media type, in order of preference."""

@@ -21,6 +21,7 @@ from cpuwatch.monitor import Monitor
 from cpuwatch.settings import Settings
 from cpuwatch.web import cpu_usage, health
 from cpuwatch.web.guard import Guard
+from cpuwatch.web.metrics import metrics
 from cpuwatch.web.problem import problem
 from cpuwatch.web.resource import Resource
 from cpuwatch.web.rules import Rules
@@ -75,16 +76,13 @@ def create_app(settings: Settings | None = None) -> Starlette:
         chosen = Settings.from_environment(os.environ) if settings is None else settings
         rules = Rules(chosen)
         rules.look_up_full_name()
-        with (
-            logging_to_stderr(chosen.log_format, "cpuwatch"),
-            Monitor(chosen.interval, chosen.history, chosen.backend) as monitor,
-        ):
+        live = Live(Monitor(chosen.interval, chosen.history, chosen.backend))
+        with logging_to_stderr(chosen.log_format, "cpuwatch"), live.monitor as monitor:
             # Where it listens is the server's matter here; who makes the app with settings of his own knows it.
             if settings is None and chosen.token is None:
                 _log.warning("no token is set (CPUWATCH_TOKEN_FILE): whoever reaches this port reads all processes")
             # Who asks first shall get an answer; if sampling fails, /readyz is there to say so.
             await monitor.wait_async(after=0, timeout=_FIRST_SNAPSHOT_SECONDS)
-            live = Live(monitor)
             async with _running(live.views.follow()), _running(live.broadcast.follow()):
                 yield {"cpuwatch": live, "cpuwatch_rules": rules}
 
@@ -95,6 +93,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             Route("/cpu_usage/stream", Stream()),
             Route("/cpu_usage/{pid}", Resource(cpu_usage.one_process)),
             Route("/cpu usage", Resource(cpu_usage.redirect)),
+            Route("/metrics", Resource(metrics)),
             Route("/livez", Resource(health.alive)),
             Route("/readyz", Resource(health.ready)),
         ],

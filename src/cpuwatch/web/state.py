@@ -8,6 +8,7 @@ from starlette.types import Scope
 
 from cpuwatch.monitor import Monitor
 from cpuwatch.web.broadcast import Broadcast
+from cpuwatch.web.expositions import Expositions
 from cpuwatch.web.rules import Rules
 from cpuwatch.web.server_stop import call_when_server_stops
 from cpuwatch.web.views import Views
@@ -22,6 +23,7 @@ class Live:
         self.monitor = monitor
         self.views = Views(monitor)
         self.broadcast = Broadcast(monitor, self.views)
+        self.expositions = Expositions(monitor)
         self._heeds_server_stop = False
 
     def heed_server_stop(self) -> None:

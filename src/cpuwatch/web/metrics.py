@@ -1,0 +1,46 @@
+"""``/metrics``: the machine, the totals by name and the sampling, for Prometheus and what speaks like it."""
+
+from __future__ import annotations
+
+from starlette.types import Scope
+
+from cpuwatch.encoding.openmetrics import EXPOSITIONS
+from cpuwatch.errors import NotAcceptableError, QueryError
+from cpuwatch.parameters import METRICS, exposed_processes
+from cpuwatch.web.answer import Answer
+from cpuwatch.web.expositions import Exposed
+from cpuwatch.web.negotiation import choose_coding, choose_media_type
+from cpuwatch.web.parameters import parse_query_string
+from cpuwatch.web.problem import problem
+from cpuwatch.web.requested import header
+from cpuwatch.web.state import live
+
+__all__ = ["metrics"]
+
+
+async def metrics(scope: Scope) -> Answer:
+    """The metrics of the newest snapshot, with the totals up to it."""
+    try:
+        answer = await live(scope).expositions.answer(_asked(scope))
+    except QueryError as error:
+        return problem(400, str(error))
+    except NotAcceptableError as error:
+        return problem(406, str(error))
+    if answer is None:
+        return problem(503, "there is no snapshot yet; the first comes within a second", [("retry-after", "1")])
+    return answer
+
+
+def _asked(scope: Scope) -> Exposed:
+    values = parse_query_string(scope["query_string"], METRICS)
+    media_type = choose_media_type(_text(scope, b"accept"), list(EXPOSITIONS))
+    if media_type is None:
+        raise NotAcceptableError(f"there are {', '.join(EXPOSITIONS)}")
+    # What scrapes takes gzip; more codings would be code that nothing asks for.
+    compressed = choose_coding(_text(scope, b"accept-encoding"), ["gzip"]) == "gzip"
+    return Exposed(exposed_processes(values), media_type, compressed)
+
+
+def _text(scope: Scope, name: bytes) -> str | None:
+    value = header(scope, name)
+    return None if value is None else value.decode("latin-1")
