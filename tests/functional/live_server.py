@@ -35,7 +35,7 @@ def environment(**settings: str) -> dict[str, str]:
 class Server:
     """A server that runs. It is stopped by a signal, and what it wrote can be read then."""
 
-    def __init__(self, command: tuple[str, ...], pass_fds: tuple[int, ...] = (), **settings: str) -> None:
+    def __init__(self, command: tuple[str, ...], **settings: str) -> None:
         # A session of its own: `hypercorn` starts a worker process, which nobody may leave behind.
         self._process = subprocess.Popen(
             command,
@@ -44,7 +44,6 @@ class Server:
             text=True,
             env=environment(**settings),
             start_new_session=True,
-            pass_fds=pass_fds,
         )
         self._lines: list[str] = []
         self._url: str | None = None
