@@ -14,7 +14,8 @@ SMALLEST_COMPRESSED_BYTES = 1024
 
 # A tick's answer is read for a second: the quick levels. mtime=0, or equal bodies would have different bytes.
 CODINGS: dict[str, Callable[[bytes], bytes]] = {
-    "zstd": zstandard.ZstdCompressor(level=3).compress,
+    # A compressor of its own each time: one that two threads use at once brings the process down.
+    "zstd": lambda body: zstandard.ZstdCompressor(level=3).compress(body),
     "gzip": lambda body: gzip.compress(body, compresslevel=4, mtime=0),
 }
 """In order of preference."""
