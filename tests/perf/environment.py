@@ -25,7 +25,7 @@ def machine_rows() -> Mapping[str, str]:
         "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
         "kernel": f"{platform.system()} {platform.release()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        "packages": ", ".join(f"{name} {found}" for name in _PACKAGES if (found := _version(name)) is not None),
+        "packages beside the suite": ", ".join(f"{name} {found}" for name in _PACKAGES if (found := _version(name)) is not None),
         "load average before the run": f"{load} (of 1, 5 and 15 minutes)",
     }
 

@@ -40,7 +40,7 @@ def test_five_clients_get_an_answer_to_every_request(
     try:
         results = measure(scenario, _progress_line(pytestconfig, scenario.connections))
     except NoServerError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
     (reports / "perf.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
     page = reports / "perf.html"
     page.write_text(render(results, scenario.baseline), encoding="utf-8")
