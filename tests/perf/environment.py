@@ -19,13 +19,14 @@ _PACKAGES = ("cpuwatch", "hypercorn", "uvicorn", "granian", "h11", "httptools", 
 def machine_rows() -> Mapping[str, str]:
     """The machine and what is installed; how busy it is already."""
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
+    packages = [f"{name} {found}" for name in _PACKAGES if (found := _version(name)) is not None]
     return {
         "machine": platform.node(),
         "CPU": f"{_cpu_model()}, {psutil.cpu_count(logical=False) or '?'} cores, {psutil.cpu_count()} logical CPUs",
         "memory": f"{psutil.virtual_memory().total / 2**30:.1f} GiB",
         "kernel": f"{platform.system()} {platform.release()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        "packages beside the suite": ", ".join(f"{name} {found}" for name in _PACKAGES if (found := _version(name)) is not None),
+        "packages beside the suite": ", ".join(packages),
         "load average before the run": f"{load} (of 1, 5 and 15 minutes)",
     }
 

@@ -49,7 +49,8 @@ def running_server(plan: Plan, cpus: Collection[int] | None) -> Iterator[Running
     if plan.address is not None:
         found = Target(plan.address.host, plan.address.port, plan.address.path, _listeners(plan.address.port))
         body_length(found)
-        yield Running(found, "was running already")
+        pids = ", ".join(map(str, found.leaders)) or "not known"
+        yield Running(found, f"was running already; PIDs that listen: {pids}")
         return
     number = plan.port or free_port()
     words = [word.replace("{port}", str(number)) for word in shlex.split(plan.server_command)]
