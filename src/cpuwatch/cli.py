@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from cpuwatch.encoding.formats import FORMATS
 from cpuwatch.encoding.table import printable
-from cpuwatch.errors import CpuwatchError, QueryError, SettingsError
+from cpuwatch.errors import CpuwatchError, SettingsError
 from cpuwatch.one_shot import sample
 from cpuwatch.parameters import FORMAT, VIEW, Parameter, view_from
 from cpuwatch.server import Listening, is_local, parse_bind, serve
@@ -219,7 +219,5 @@ def _sample(options: argparse.Namespace) -> None:
 def _view(options: argparse.Namespace) -> View:
     given = {name: value for name in VIEW if (value := getattr(options, name)) is not None}
     if options.format in {None, "text"}:
-        if "fields" in given:
-            raise QueryError("--fields goes with --format json or ndjson: the table has columns of its own")
         given.setdefault("top", _ROWS_IN_A_TABLE)
     return view_from(given)

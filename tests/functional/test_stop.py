@@ -105,7 +105,7 @@ def test_a_port_in_use_is_said_in_one_line() -> None:
 
 def test_an_address_of_another_machine_is_said_in_one_line() -> None:
     # 192.0.2.0/24 is for documentation (RFC 5737): no machine has it.
-    done = run("serve", "--bind", "192.0.2.1:8845")
+    done = run("serve", "--bind", "192.0.2.1:8845", "--open-to-everyone")
     assert done.returncode == 1
     assert_one_line(done.stderr, "192.0.2.1:8845")
 
