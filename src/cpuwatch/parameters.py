@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, get_args
 
 from msgspec import Struct
@@ -15,11 +16,13 @@ from cpuwatch.query import Query, SortKey
 from cpuwatch.settings import parse_whole_number
 from cpuwatch.view import FIELDS, Grouping, View
 
-__all__ = ["FORMAT", "METRICS", "VIEW", "Parameter", "exposed_processes", "view_from"]
+__all__ = ["FORMAT", "HISTORY", "METRICS", "VIEW", "Parameter", "exposed_processes", "view_from"]
 
 _HIGHEST_PID = 2**31 - 1
 _MOST_VALUES = 100
 _HIGHEST_PERCENT = 1e6
+_HIGHEST_SEQUENCE = 2**63 - 1
+_LONGEST_PAST_SECONDS = 1e9
 _MOST_EXPOSED = 1000
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 """As in JSON (RFC 8259, 6), but that leading zeros do no harm."""
@@ -128,6 +131,19 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _since(text: str) -> int | datetime:
+    if text.isascii() and text.isdigit():
+        return parse_whole_number(text, 0, _HIGHEST_SEQUENCE, "the kind of sequences")
+    message = f"{text[:40]!r} is neither a sequence nor a time such as 2026-01-31T12:00:00Z"
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(message) from None
+    if instant.tzinfo is None:
+        raise ValueError(f"{message}: its offset from UTC is missing; a + in a URL is written %2B")
+    return instant
+
+
 def _table(*rows: tuple[str, str, tuple[dict[str, Any], Callable[[str], Any]]]) -> dict[str, Parameter]:
     return {name: Parameter(name, description, *kind) for name, description, kind in rows}
 
@@ -156,6 +172,15 @@ VIEW = _table(
     ),
     ("fields", "Only these fields of each process.", _several(_choice(*FIELDS))),
     ("group_by", "Sums of groups in place of processes.", _choice(*get_args(Grouping))),
+)
+
+HISTORY = _table(
+    ("seconds", "So much of the past, back from the newest snapshot.", _number(0, _LONGEST_PAST_SECONDS)),
+    (
+        "since",
+        "All after this sequence, or after this time (RFC 3339).",
+        ({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "format": "date-time"}]}, _since),
+    ),
 )
 
 FORMAT = _table(("format", "In place of an Accept header.", _choice(*FORMATS)))

@@ -21,6 +21,7 @@ from cpuwatch.monitor import Monitor
 from cpuwatch.settings import Settings
 from cpuwatch.web import cpu_usage, health
 from cpuwatch.web.guard import Guard
+from cpuwatch.web.history import History
 from cpuwatch.web.metrics import metrics
 from cpuwatch.web.problem import problem
 from cpuwatch.web.resource import Resource
@@ -91,6 +92,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         Resource(cpu_usage.AllProcesses()),
         [
             Route("/cpu_usage/stream", Stream()),
+            Route("/cpu_usage/history", History()),
             Route("/cpu_usage/{pid}", Resource(cpu_usage.one_process)),
             Route("/cpu usage", Resource(cpu_usage.redirect)),
             Route("/metrics", Resource(metrics)),

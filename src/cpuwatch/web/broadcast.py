@@ -64,14 +64,21 @@ class Subscription:
 class Broadcast:
     """All who listen, and the events made for them."""
 
-    def __init__(self, monitor: Monitor, views: Views, most_listeners: int = 200, most_views: int = 32) -> None:
+    def __init__(
+        self,
+        monitor: Monitor,
+        views: Views,
+        reading_history: asyncio.Lock,
+        most_listeners: int = 200,
+        most_views: int = 32,
+    ) -> None:
         self._monitor = monitor
         self._views = views
         self._most_listeners = most_listeners
         self._most_views = most_views
         self._listeners: dict[View, set[Subscription]] = {}
         self._made: dict[tuple[View, int], Event] = {}
-        self._replaying = asyncio.Lock()
+        self._reading_history = reading_history
         self._ended = False
 
     @property
@@ -134,7 +141,7 @@ class Broadcast:
         made = self._made.get((view, wanted.sequence))
         if made is not None:
             return made
-        async with self._replaying:
+        async with self._reading_history:
             return await self._event(wanted, view)
 
     async def _hand_out(self, snapshot: Snapshot, view: View) -> None:

@@ -12,7 +12,7 @@ from cpuwatch.errors import NotAcceptableError, QueryError
 from cpuwatch.model import ProcessUsage
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.prefer import wait_seconds
-from cpuwatch.web.problem import problem
+from cpuwatch.web.problem import nothing_yet, problem
 from cpuwatch.web.requested import header, requested_aspect
 from cpuwatch.web.state import live
 from cpuwatch.web.views import Aspect
@@ -57,7 +57,7 @@ class AllProcesses:
         except NotAcceptableError as error:
             return problem(406, str(error))
         if answer is None:
-            return _nothing_yet()
+            return nothing_yet()
         known = header(scope, b"if-none-match")
         if known is not None:
             answer = answer.unless_known(known)
@@ -92,7 +92,7 @@ async def one_process(scope: Scope) -> Answer:
         return problem(400, f"{text[:32]!r} is no PID: that is a whole number from 1 to {_HIGHEST_PID}")
     snapshot = live(scope).views.snapshot
     if snapshot is None:
-        return _nothing_yet()
+        return nothing_yet()
     row = next((row for row in snapshot.processes if row.pid == pid), None)
     if row is None:
         return problem(404, f"there was no process {pid} at {snapshot.time.isoformat()}")
@@ -112,7 +112,3 @@ async def redirect(scope: Scope) -> Answer:
     query = scope["query_string"].decode("latin-1")
     target = scope.get("root_path", "") + "/cpu_usage" + (f"?{query}" if query else "")
     return Answer.of(b"", "text/plain; charset=utf-8", 308, [("location", target)])
-
-
-def _nothing_yet() -> Answer:
-    return problem(503, "there is no snapshot yet; the first comes within a second", [("retry-after", "1")])

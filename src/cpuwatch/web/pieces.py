@@ -18,7 +18,7 @@ async def send_pieces(send: Send, body: bytes, *, more_body: bool) -> bool:
     A server copies what a client does not take yet. In pieces that is little for each, however large the body is that
     they all wait for.
     """
-    for start in range(0, len(body), _PIECE_BYTES):
+    for start in range(0, len(body) or 1, _PIECE_BYTES):
         piece = body[start : start + _PIECE_BYTES]
         more = more_body or start + _PIECE_BYTES < len(body)
         try:

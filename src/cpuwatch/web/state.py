@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TypedDict
 
 from starlette.types import Scope
@@ -22,7 +23,9 @@ class Live:
     def __init__(self, monitor: Monitor) -> None:
         self.monitor = monitor
         self.views = Views(monitor)
-        self.broadcast = Broadcast(monitor, self.views)
+        # Encoding much of the past takes one thread at most from the sampling.
+        self.reading_history = asyncio.Lock()
+        self.broadcast = Broadcast(monitor, self.views, self.reading_history)
         self.expositions = Expositions(monitor)
         self._heeds_server_stop = False
 

@@ -1,0 +1,142 @@
+"""``/cpu_usage/history``: a view of each of the last snapshots."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from cpuwatch.encoding.json import encode, encode_view
+from cpuwatch.errors import QueryError
+from cpuwatch.model import Snapshot
+from cpuwatch.view import View, look
+from cpuwatch.web.answer import Answer
+from cpuwatch.web.compression import CODINGS, SMALLEST_COMPRESSED_BYTES
+from cpuwatch.web.negotiation import choose_coding
+from cpuwatch.web.parameters import HISTORY, VIEW, parse_query_string, view_from
+from cpuwatch.web.pieces import send_pieces
+from cpuwatch.web.problem import nothing_yet, problem
+from cpuwatch.web.requested import header
+from cpuwatch.web.resource import Resource
+from cpuwatch.web.state import live
+
+__all__ = ["HISTORY_PARAMETERS", "History", "HistoryPage"]
+
+HISTORY_PARAMETERS = {**HISTORY, **VIEW}
+
+_MOST_BYTES = 4 << 20
+_MOST_AT_ONCE = 16
+
+
+class HistoryPage(msgspec.Struct, frozen=True):
+    """The body: snapshots, oldest first, each as ``/cpu_usage`` shows it.
+
+    The service has those from ``oldest_sequence`` to ``newest_sequence``. A body holds ``most_bytes`` of snapshots at
+    most, or a single one; if that cuts it short, ``next_since`` is the ``since`` to go on with, else null.
+    """
+
+    interval_seconds: float
+    oldest_sequence: int
+    newest_sequence: int
+    most_bytes: int
+    next_since: int | None
+    snapshots: Sequence[msgspec.Raw]
+
+
+class History:
+    """``GET /cpu_usage/history``: those of the last ``seconds``, or all ``since`` a sequence or a time.
+
+    Encoded one request at a time, in a thread; as many as are under way at once have at most 64 MiB in hand.
+    """
+
+    def __init__(self) -> None:
+        self._resource = Resource(self._answer)
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request (ASGI)."""
+        if self._under_way >= _MOST_AT_ONCE:
+            busy = f"{_MOST_AT_ONCE} requests for history are under way already, and that is the most"
+            await problem(503, busy, [("retry-after", "1")]).send(send, with_body=scope["method"] != "HEAD")
+            return
+        self._under_way += 1
+        try:
+            if scope["method"] == "GET":
+                answer = await self._answer(scope)
+                await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
+                await send_pieces(send, answer.body, more_body=False)
+            else:
+                await self._resource(scope, receive, send)
+        finally:
+            self._under_way -= 1
+
+    async def _answer(self, scope: Scope) -> Answer:
+        state = live(scope)
+        try:
+            asked = parse_query_string(scope["query_string"], HISTORY_PARAMETERS)
+            view = view_from(asked)
+        except QueryError as error:
+            return problem(400, str(error))
+        if len(asked.keys() & HISTORY) != 1:
+            return problem(400, "one of seconds and since is needed: how much of the past, or from where on")
+        newest = state.views.snapshot
+        if newest is None:
+            return nothing_yet()
+        kept = state.monitor.history
+        # One more may have come that is not shown yet; of a very short history nothing else is left then.
+        shown = [snapshot for snapshot in kept if snapshot.sequence <= newest.sequence] or [newest]
+        coding = choose_coding((header(scope, b"accept-encoding") or b"").decode("latin-1"), list(CODINGS))
+        headers = [("vary", "accept-encoding")]
+        # Of what is kept the newest decides about the oldest, so that its tag stands for all.
+        tag = Answer.of(b"", "application/json", headers=headers, etag=state.views.etag(newest, (asked, coding)))
+        known = tag.unless_known(header(scope, b"if-none-match"))
+        if known.status == 304:
+            return known
+        async with state.reading_history:
+            body = await asyncio.to_thread(_encode, shown, _chosen(shown, asked), view, state.monitor.interval_seconds)
+            if coding in CODINGS and len(body) >= SMALLEST_COMPRESSED_BYTES:
+                body = await asyncio.to_thread(CODINGS[coding], body)
+                headers.append(("content-encoding", coding))
+        return Answer.of(body, "application/json", headers=headers, etag=state.views.etag(newest, (asked, coding)))
+
+
+def _chosen(shown: Sequence[Snapshot], asked: Mapping[str, Any]) -> list[Snapshot]:
+    match asked.get("since"):
+        case int(sequence):
+            return [snapshot for snapshot in shown if snapshot.sequence > sequence]
+        case datetime() as instant:
+            return [snapshot for snapshot in shown if snapshot.time > instant]
+    chosen: list[Snapshot] = []
+    # Counted in measured intervals: the clock on the wall may have been put back or forward meanwhile.
+    age_seconds = 0.0
+    for snapshot in reversed(shown):
+        if age_seconds >= asked["seconds"]:
+            break
+        chosen.append(snapshot)
+        age_seconds += snapshot.interval_seconds
+    return chosen[::-1]
+
+
+def _encode(shown: Sequence[Snapshot], chosen: Sequence[Snapshot], view: View, interval_seconds: float) -> bytes:
+    parts: list[msgspec.Raw] = []
+    room = _MOST_BYTES
+    for snapshot in chosen:
+        part = encode_view(look(snapshot, view), view.fields)
+        room -= len(part)
+        if room < 0 and parts:
+            break
+        parts.append(msgspec.Raw(part))
+    return encode(
+        HistoryPage(
+            interval_seconds=interval_seconds,
+            oldest_sequence=shown[0].sequence,
+            newest_sequence=shown[-1].sequence,
+            most_bytes=_MOST_BYTES,
+            next_since=chosen[len(parts) - 1].sequence if len(parts) < len(chosen) else None,
+            snapshots=parts,
+        )
+    )
