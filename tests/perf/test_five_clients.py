@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,10 @@ def _progress_line(config: pytest.Config, clients: int) -> Show:
     reporter: pytest.TerminalReporter | None = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or not reporter.isatty:
         return lambda *_: None
-    rewrite = reporter.rewrite
+    rewrite, flush = reporter.rewrite, reporter.flush
+    # What a test writes is held back, even by the reporter's own hand.
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    uncaptured = nullcontext if capture is None else capture.global_and_fixture_disabled
 
     def show(phase: str, seconds: float, news: Progress) -> None:
         if news.seconds <= 0:
@@ -29,7 +33,9 @@ def _progress_line(config: pytest.Config, clients: int) -> Show:
             rate = news.requests / news.seconds
             left = max(0.0, seconds - news.seconds)
             text = f"{left:.0f} s left, {rate:,.0f} requests a second, {news.failures:,} failed"
-        rewrite(f"{clients} clients, {phase}: {text}", erase=True)
+        with uncaptured():
+            rewrite(f"{clients} clients, {phase}: {text}", erase=True)
+            flush()
 
     return show
 
