@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+from readings import HOSTILE_NAMES
+
+from cpuwatch.encoding.openmetrics import Family, openmetrics_text, prometheus_text
+from cpuwatch.samplers._kernel_text import from_surrogates
+
+Encoder = Callable[[Iterable[Family]], bytes]
+Parser = Callable[[str], Iterable[Metric]]
+
+FORMATS: list[tuple[Encoder, Parser]] = [(openmetrics_text, parse_openmetrics), (prometheus_text, parse_text)]
+both_formats = pytest.mark.parametrize(("encode", "parse"), FORMATS, ids=["openmetrics", "text"])
+
+FAMILIES = [
+    Family("a_ratio", "gauge", 'Of "all" \\ and\nmore.', [({}, 0.25)], "ratio"),
+    Family("b_seconds", "counter", "Spent.", [({"name": "x", "user": "y"}, 2.5), ({"name": "z", "user": ""}, 1e-9)]),
+    Family("c", "info", "What.", [({"version": "1"}, 1)]),
+    Family("d", "gauge", "None.", []),
+]
+
+any_text = st.text(st.characters(exclude_categories=()), max_size=20)
+
+
+def hostile(text: str) -> Family:
+    return Family("a", "gauge", "Hostile.", [({"name": text, "after": "this"}, 1.0)])
+
+
+def test_openmetrics_reads_like_this() -> None:
+    assert openmetrics_text(FAMILIES).decode().split("\n") == [
+        "# TYPE a_ratio gauge",
+        "# UNIT a_ratio ratio",
+        r"# HELP a_ratio Of \"all\" \\ and\nmore.",
+        "a_ratio 0.25",
+        "# TYPE b_seconds counter",
+        "# HELP b_seconds Spent.",
+        'b_seconds_total{name="x",user="y"} 2.5',
+        'b_seconds_total{name="z",user=""} 1e-09',
+        "# TYPE c info",
+        "# HELP c What.",
+        'c_info{version="1"} 1',
+        "# EOF",
+        "",
+    ]
+
+
+def test_the_older_format_reads_like_this() -> None:
+    assert prometheus_text(FAMILIES).decode().split("\n") == [
+        r'# HELP a_ratio Of "all" \\ and\nmore.',
+        "# TYPE a_ratio gauge",
+        "a_ratio 0.25",
+        "# HELP b_seconds_total Spent.",
+        "# TYPE b_seconds_total counter",
+        'b_seconds_total{name="x",user="y"} 2.5',
+        'b_seconds_total{name="z",user=""} 1e-09',
+        "# HELP c_info What.",
+        "# TYPE c_info gauge",
+        'c_info{version="1"} 1',
+        "",
+    ]
+
+
+@both_formats
+def test_a_parser_finds_what_was_put_in(encode: Encoder, parse: Parser) -> None:
+    found = {sample.name: sample.value for metric in parse(encode(FAMILIES).decode()) for sample in metric.samples}
+    assert found == {"a_ratio": 0.25, "b_seconds_total": 1e-9, "c_info": 1.0}
+
+
+def test_a_parser_finds_kinds_units_and_meanings() -> None:
+    found = {metric.name: metric for metric in parse_openmetrics(openmetrics_text(FAMILIES).decode())}
+    assert {name: (metric.type, metric.unit) for name, metric in found.items()} == {
+        "a_ratio": ("gauge", "ratio"),
+        "b_seconds": ("counter", ""),
+        "c": ("info", ""),
+    }
+    assert found["a_ratio"].documentation == FAMILIES[0].help
+
+
+@both_formats
+@given(text=any_text)
+def test_any_text_comes_back_as_the_value_of_a_label(encode: Encoder, parse: Parser, text: str) -> None:
+    (metric,) = parse(encode([hostile(text)]).decode())
+    assert [sample.labels for sample in metric.samples] == [{"name": from_surrogates(text), "after": "this"}]
+
+
+@both_formats
+@pytest.mark.parametrize("raw", HOSTILE_NAMES)
+def test_a_hostile_name_comes_back(encode: Encoder, parse: Parser, raw: bytes) -> None:
+    text = raw.decode("utf-8", "surrogateescape")
+    (metric,) = parse(encode([hostile(text)]).decode())
+    assert [sample.labels["name"] for sample in metric.samples] == [from_surrogates(text)]
+
+
+@both_formats
+@given(value=st.floats() | st.integers(-(2**53), 2**53))
+def test_a_value_comes_back_to_the_last_bit(encode: Encoder, parse: Parser, value: float) -> None:
+    (metric,) = parse(encode([Family("a", "gauge", "A.", [({}, value)])]).decode())
+    assert metric.samples[0].value == pytest.approx(value, rel=0, abs=0, nan_ok=True)
+
+
+@both_formats
+def test_names_that_look_alike_are_one_series(encode: Encoder, parse: Parser) -> None:
+    alike = Family("a", "counter", "A.", [({"name": "\udce9"}, 1.0), ({"name": "\\xe9"}, 2.0)])
+    (metric,) = parse(encode([alike]).decode())
+    assert [(sample.labels, sample.value) for sample in metric.samples] == [({"name": "\\xe9"}, 3.0)]

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from itertools import pairwise
+from operator import attrgetter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from readings import SECOND, minute, process, reading, snapshot
+
+from cpuwatch import ExitedUsage, Monitor, ProcessUsage, Snapshot, usage
+from cpuwatch.totals import NO_TOTALS, CpuTotals, RunningTotals, add
+
+PATIENCE = 30.0
+NAMES = st.sampled_from("abcdefgh")
+PERCENTS = st.none() | st.just(0.0) | st.floats(0, 400)
+TEMPLATE = snapshot((10, SECOND)).processes[0]
+
+
+def row(name: str, percent: float | None) -> ProcessUsage:
+    return replace(TEMPLATE, name=name, cpu_percent=percent)
+
+
+def ended(name: str | None, percent: float | None) -> ExitedUsage:
+    return ExitedUsage(name, None, 10, None, percent, percent)
+
+
+@st.composite
+def intervals(draw: st.DrawFn) -> Snapshot:
+    return replace(
+        snapshot(),
+        interval_seconds=draw(st.floats(0.001, 100)),
+        processes=draw(st.lists(st.builds(row, NAMES, PERCENTS), max_size=6)),
+        exited=draw(st.lists(st.builds(ended, st.none() | NAMES, PERCENTS), max_size=3)),
+    )
+
+
+def percents_by_name(taken: Snapshot) -> list[tuple[str | None, float]]:
+    living = [(row.name, row.cpu_percent or 0.0) for row in taken.processes]
+    return [*living, *((ended.name, ended.cpu_percent or 0.0) for ended in taken.exited)]
+
+
+def used_seconds(snapshots: list[Snapshot]) -> float:
+    return math.fsum(
+        taken.interval_seconds * percent / 100 for taken in snapshots for _, percent in percents_by_name(taken)
+    )
+
+
+def running(snapshots: list[Snapshot], most_names: int) -> list[CpuTotals]:
+    """The totals before the first, and after each."""
+    steps = [NO_TOTALS]
+    for taken in snapshots:
+        steps.append(add(steps[-1], taken, most_names))
+    return steps
+
+
+def named_seconds(totals: CpuTotals) -> dict[str, float]:
+    return {name: total.seconds for name, total in totals.named.items()}
+
+
+def all_seconds(totals: CpuTotals) -> float:
+    unlisted = totals.unnamed_seconds + totals.other_seconds + totals.retired_seconds
+    return math.fsum([*named_seconds(totals).values(), unlisted])
+
+
+def test_the_seconds_of_a_name_are_those_of_all_its_processes_the_ended_ones_included() -> None:
+    earlier = reading(process(1, name="cc"), process(2, name="cc"), process(3, name="sh"))
+    later = reading(
+        process(1, cpu_ns=SECOND // 2, name="cc"),
+        process(2, cpu_ns=SECOND // 4, name="cc"),
+        process(3, cpu_ns=SECOND // 8, name="sh"),
+        at_ns=102 * SECOND,
+    )
+    taken = replace(usage(earlier, later), exited=[ended("cc", 100.0), ended(None, 25.0), ended("gone", None)])
+    totals = add(add(NO_TOTALS, taken), taken)
+    assert named_seconds(totals) == {"cc": 5.5, "sh": 0.25}
+    assert totals.unnamed_seconds == 1.0
+
+
+def test_a_process_that_is_gone_leaves_its_seconds() -> None:
+    before = add(NO_TOTALS, snapshot((10, SECOND)))
+    after = add(before, snapshot())
+    assert named_seconds(after) == {"work": 1.0}
+
+
+def test_what_is_not_known_adds_nothing() -> None:
+    taken = replace(snapshot(), processes=[row("a", None)], exited=[ended("b", None), ended(None, None)])
+    assert add(NO_TOTALS, taken) == NO_TOTALS
+
+
+@given(st.lists(intervals(), max_size=12), st.integers(1, 9))
+def test_no_counter_goes_back(snapshots: list[Snapshot], most_names: int) -> None:
+    for before, after in pairwise(running(snapshots, most_names)):
+        for sum_of in map(attrgetter, ("unnamed_seconds", "other_seconds", "retired_seconds")):
+            assert sum_of(after) >= sum_of(before)
+        for name in before.named.keys() & after.named.keys():
+            assert after.named[name].seconds >= before.named[name].seconds
+
+
+@given(st.lists(intervals(), max_size=12), st.integers(1, 9))
+def test_the_sums_add_up_to_all_that_was_used(snapshots: list[Snapshot], most_names: int) -> None:
+    assert all_seconds(running(snapshots, most_names)[-1]) == pytest.approx(used_seconds(snapshots))
+
+
+@given(st.lists(intervals(), max_size=12), st.integers(1, 9))
+def test_without_the_retired_the_series_grow_by_what_was_used_in_each_interval(
+    snapshots: list[Snapshot], most_names: int
+) -> None:
+    for (before, after), taken in zip(pairwise(running(snapshots, most_names)), snapshots, strict=True):
+        of_names = [seconds - named_seconds(before).get(name, 0.0) for name, seconds in named_seconds(after).items()]
+        of_the_rest = (
+            after.unnamed_seconds - before.unnamed_seconds,
+            after.other_seconds - before.other_seconds,
+        )
+        assert math.fsum([*of_names, *of_the_rest]) == pytest.approx(used_seconds([taken]), abs=1e-9)
+
+
+@given(st.lists(intervals(), max_size=12), st.integers(1, 9))
+def test_the_names_are_bounded_and_whoever_used_much_is_among_them(snapshots: list[Snapshot], most_names: int) -> None:
+    totals = running(snapshots, most_names)[-1]
+    assert len(totals.named) <= most_names
+    used: defaultdict[str, float] = defaultdict(float)
+    for taken in snapshots:
+        for name, percent in percents_by_name(taken):
+            if name is not None:
+                used[name] += taken.interval_seconds * percent / 100
+    # The slack is for sums that were rounded in another order.
+    frequent = {name for name, seconds in used.items() if seconds > 1.0001 * sum(used.values()) / most_names + 1e-9}
+    assert frequent <= totals.named.keys()
+
+
+def test_names_that_are_used_once_do_not_drive_out_one_that_goes_on() -> None:
+    snapshots = [
+        replace(snapshot(), interval_seconds=1.0, processes=[row(f"once{i}", 50.0), row("steady", 40.0)])
+        for i in range(100)
+    ]
+    assert named_seconds(running(snapshots, 5)[-1])["steady"] == pytest.approx(40.0)
+
+
+def test_a_monitor_feeds_the_totals_with_each_of_its_snapshots_though_nobody_looks() -> None:
+    totals = RunningTotals()
+    monitor = Monitor(0.0005, sampler=minute())
+    monitor.follow(totals.take)
+    with monitor:
+        # The follower is called once the snapshot is shown: when the next comes, it has been.
+        assert monitor.wait(after=58, timeout=PATIENCE)
+    assert named_seconds(totals.latest) == {"work": pytest.approx(used_seconds(monitor.history))}
+    assert len(monitor.history) == 59
