@@ -7,7 +7,7 @@ from statistics import median
 from xml.etree.ElementTree import Element
 
 from . import figures
-from .axes import Axis, by_value
+from .axes import Axis, by_value, rarity
 from .charts import Line, figure, line_chart
 from .comparison import cpu_per_request_us
 from .distribution import histogram, percentile_curve, percentile_names, summaries
@@ -110,7 +110,12 @@ def _seconds(value: float | None) -> str:
 
 def sampler(results: Results) -> list[Element | None]:
     """Do the ticks disturb the requests, and do the requests disturb the ticks?"""
-    names = list(dict.fromkeys([*results.tick_lateness_ms, *results.sweep_ms]))
+    # One tick a second: of 300, p99.9 would be the max by another name.
+    names = [
+        name
+        for name in dict.fromkeys([*results.tick_lateness_ms, *results.sweep_ms])
+        if (rarity(name) or 0) <= results.seconds
+    ]
     rows: list[list[Content]] = [
         [
             name,
