@@ -150,3 +150,12 @@ def test_a_text_is_parsed_or_refused_with_a_value_error(text: str, parse: object
         assert parse(text) > 0
     except ValueError as error:
         assert repr(text) in str(error)  # noqa: PT017  either outcome is right
+
+
+def test_the_document_for_operators_names_each_setting_and_no_other() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({"CPUWATCH_NONE_SUCH": ""})
+    known = set(re.findall(r"CPUWATCH_[A-Z_]+", str(caught.value))) - {"CPUWATCH_NONE_SUCH"}
+    assert set(re.findall(r"^\| `(CPUWATCH_[A-Z_]+)`", document, re.MULTILINE)) == known
+    assert set(re.findall(r"CPUWATCH_[A-Z_]{2,}", document)) == known
