@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from cpuwatch.samplers._given_pids import GivenPids
 
-LOWEST, HIGHEST = 10, 89
-MOST_ALIVE = 20
-MOST_GIVEN = 15
+LOWEST, HIGHEST = 10, 49
+MOST_ALIVE = 12
+MOST_GIVEN = 10
 """Between two looks. In two intervals and with all that are alive, the circle is never gone round."""
 LISTED_WITHIN = 16
 
@@ -104,13 +104,14 @@ class Kernel:
 
 
 HAPPENINGS: list[Callable[[Kernel, int], None]] = [
-    Kernel.fork,
+    # Mostly the usual: what is not makes the counters differ, so that nothing depends on them.
+    *[Kernel.fork] * 6,
+    *[Kernel.end_process] * 4,
     Kernel.begin_fork,
     Kernel.finish_fork,
     Kernel.fail_to_fork,
     Kernel.start_thread,
     Kernel.end_thread,
-    Kernel.end_process,
     Kernel.fork_with_chosen_pid,
     Kernel.fork_in_another_namespace,
 ]
@@ -176,6 +177,18 @@ def test_each_new_process_is_among_the_pids_that_may_be_new(
             assert waiting.setdefault(process, sampler.looks) > sampler.looks - LISTED_WITHIN
 
 
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(-2, 3)), max_size=40))
+def test_nothing_is_certain_unless_as_many_pids_went_by_as_there_were_forks(steps: list[tuple[int, int]]) -> None:
+    forks, last_pid = 1000, 300
+    given_pids = GivenPids(forks, last_pid)
+    for born, went_by in steps:
+        forks, last_pid = forks + born, last_pid + went_by
+        answer = given_pids.look(forks, last_pid)
+        if answer is not None and born:
+            assert born == went_by
+            assert {last_pid - back for back in range(born)} <= set(answer)
+
+
 @given(st.lists(st.integers(0, 2**22), min_size=1, max_size=40), st.integers(0, 2**40))
 def test_a_count_that_never_moves_is_never_believed(last_pids: list[int], forks: int) -> None:
     given_pids = GivenPids(forks, last_pids[0])
@@ -207,6 +220,14 @@ def test_what_is_given_reaches_back_two_looks() -> None:
     assert given_pids.look(101, 51) == range(51, 52)
     assert given_pids.look(103, 53) == range(51, 54)
     assert given_pids.look(104, 54) == range(52, 55)
+
+
+def test_where_the_circle_began_anew_all_are_listed_as_long_as_it_is_reached_back_to() -> None:
+    given_pids = GivenPids(100, 88)
+    assert given_pids.look(101, 89) == range(89, 90)
+    assert given_pids.look(102, 10) is None
+    assert given_pids.look(103, 11) is None
+    assert given_pids.look(104, 12) == range(11, 13)
 
 
 def test_all_are_listed_at_every_sixteenth_look_whatever_is_counted() -> None:
