@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -15,17 +16,14 @@ __all__ = ["announces_body", "read_away", "send_and_hang_up"]
 
 _MOST_BYTES = 16_384
 _MOST_SECONDS = 5.0
-_MOST_BYTES_AFTER_REFUSAL = 1 << 20
+_MOST_BYTES_AFTER_REFUSAL = 1e6
 _MOST_SECONDS_AFTER_REFUSAL = 2.0
+_MOST_SECONDS_AFTER_REFUSAL_HTTP_2 = 30.0
 
 
 def announces_body(scope: Scope, fields: Mapping[bytes, bytes]) -> bool:
     """Whether a body may come with the request; in HTTP/2 only its end tells."""
-    return (
-        b"content-length" in fields
-        or b"transfer-encoding" in fields
-        or scope.get("http_version", "1.1") not in {"1.0", "1.1"}
-    )
+    return b"content-length" in fields or b"transfer-encoding" in fields or not _is_http_1(scope)
 
 
 async def read_away(fields: Mapping[bytes, bytes], receive: Receive) -> Answer | None:
@@ -45,21 +43,25 @@ async def read_away(fields: Mapping[bytes, bytes], receive: Receive) -> Answer |
 
 
 async def send_and_hang_up(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request whose body is not read to its end, and end the connection.
+    """Answer a request whose body is not taken, and end the connection, or in HTTP/2 the stream.
 
     What is still under way is read for a moment: a connection closed over unread data is reset, which can cost the
     client the answer (RFC 9112, 9.6). And until the very end something has to read it, for Hypercorn puts a body into a
     bounded queue, and waits for room there before it lets go of the connection.
     """
-    # HTTP/2 forbids the field, and has streams that end without their connection (RFC 9113, 8.2.2).
-    if scope.get("http_version", "1.1") in {"1.0", "1.1"}:
+    if _is_http_1(scope):
         answer = answer.with_header(b"connection", b"close")
+        most_bytes, most_seconds = _MOST_BYTES_AFTER_REFUSAL, _MOST_SECONDS_AFTER_REFUSAL
+    else:
+        # The field is forbidden (RFC 9113, 8.2.2), and the connection goes on with other streams. But Hypercorn 0.18
+        # fails, and all of them with it, if data come for a stream that has ended.
+        most_bytes, most_seconds = math.inf, _MOST_SECONDS_AFTER_REFUSAL_HTTP_2
     await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
     body = b"" if scope["method"] == "HEAD" else answer.body
     await send({"type": "http.response.body", "body": body, "more_body": True})
     with suppress(TimeoutError):
-        async with asyncio.timeout(_MOST_SECONDS_AFTER_REFUSAL):
-            await _read_up_to(_MOST_BYTES_AFTER_REFUSAL, receive)
+        async with asyncio.timeout(most_seconds):
+            await _read_up_to(most_bytes, receive)
     rest = asyncio.create_task(_read_to_end(receive))
     try:
         await send({"type": "http.response.body", "body": b""})
@@ -67,11 +69,15 @@ async def send_and_hang_up(answer: Answer, scope: Scope, receive: Receive, send:
         rest.cancel()
 
 
+def _is_http_1(scope: Scope) -> bool:
+    return scope.get("http_version", "1.1") in {"1.0", "1.1"}
+
+
 def _too_large() -> Answer:
     return problem(413, f"the body is too large: {_MOST_BYTES} bytes are the most, and none is needed")
 
 
-async def _read_up_to(most_bytes: int, receive: Receive) -> bool:
+async def _read_up_to(most_bytes: float, receive: Receive) -> bool:
     """Whether the end came, or the client left, before there were more bytes than that."""
     size = 0
     while size <= most_bytes:
