@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+from readings import SECOND, process, reading
+from starlette.types import Receive, Scope, Send
+
+from cpuwatch import Monitor, Reading, ScriptedSampler
+from cpuwatch.settings import Settings
+from cpuwatch.web import create_app
+from cpuwatch.web.answer import Answer
+from cpuwatch.web.expositions import Exposed
+from cpuwatch.web.state import Live
+
+PATIENCE = 30.0
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+PROMETHEUS_2 = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+    "application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,"
+    "text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+)
+
+
+def watched(*script: Reading) -> Live:
+    """What the endpoints have of a monitor that has replayed the whole script and was closed."""
+    monitor = Monitor(0.001, sampler=ScriptedSampler(script))
+    live = Live(monitor)
+    with monitor:
+        if len(script) > 1:
+            assert monitor.wait(after=len(script) - 2, timeout=PATIENCE)
+    return live
+
+
+def second(number: int) -> Reading:
+    """A reading so many seconds after the first; one process burns a quarter of each, one ends after the first."""
+    burning = process(10, cpu_ns=number * SECOND // 4, name="steady")
+    brief = [process(11, cpu_ns=number * SECOND // 2, name="brief")] if number < 2 else []
+    return reading(burning, *brief, at_ns=(100 + number) * SECOND)
+
+
+@pytest.fixture(scope="module")
+def live() -> Live:
+    return watched(*map(second, range(5)))
+
+
+def request(live: Live, query: str = "", method: str = "GET", **headers: str) -> httpx.Response:
+    app = create_app(Settings())
+
+    async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "state": {"cpuwatch": live}}, receive, send)
+
+    async def send() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(with_state), base_url="http://localhost") as client:
+            return await client.request(method, f"/metrics{query}", headers=headers)
+
+    return asyncio.run(send())
+
+
+def samples(response: httpx.Response) -> dict[tuple[str, str | None], float]:
+    """By metric and the label ``name``, as the parser of the answer's format finds them."""
+    assert response.status_code == 200, response.text
+    parse: Any = parse_openmetrics if response.headers["content-type"] == OPENMETRICS else parse_text
+    found = [sample for metric in parse(response.text) for sample in metric.samples]
+    return {(sample.name, sample.labels.get("name")): sample.value for sample in found}
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("*/*", TEXT),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", TEXT),
+        ("text/plain", TEXT),
+        ("application/openmetrics-text", OPENMETRICS),
+        (PROMETHEUS_2, OPENMETRICS),
+        (PROMETHEUS_3, OPENMETRICS),
+    ],
+)
+def test_the_format_is_that_which_is_asked_for(live: Live, accept: str, content_type: str) -> None:
+    response = request(live, accept=accept)
+    assert response.headers["content-type"] == content_type
+    assert response.headers["vary"] == "accept, accept-encoding"
+    assert samples(response)["cpuwatch_ticks_total", None] == 4
+
+
+def test_both_formats_say_the_same(live: Live) -> None:
+    assert samples(request(live, accept="text/plain")) == samples(request(live, accept="application/openmetrics-text"))
+
+
+def test_a_type_that_is_not_there_is_not_acceptable(live: Live) -> None:
+    response = request(live, accept="image/png")
+    assert response.status_code == 406
+    assert "application/openmetrics-text" in response.json()["detail"]
+
+
+def test_each_tick_is_in_the_totals_though_nobody_asked_before(live: Live) -> None:
+    found = samples(request(live))
+    assert found["cpuwatch_cpu_seconds_total", "steady"] == 1.0
+    assert found["cpuwatch_cpu_seconds_total", "brief"] == 0.5
+
+
+def test_gzip_holds_the_same(live: Live) -> None:
+    plain, packed = request(live, **{"accept-encoding": "identity"}), request(live, **{"accept-encoding": "gzip, zstd"})
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"])
+    assert packed.text == plain.text
+
+
+def test_head_has_the_headers_of_get(live: Live) -> None:
+    get, head = request(live), request(live, method="HEAD")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers == get.headers
+
+
+def test_other_methods(live: Live) -> None:
+    assert request(live, method="OPTIONS").headers["allow"] == "GET, HEAD, OPTIONS"
+    assert request(live, method="POST").status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("?what=1", "there is no parameter 'what'"),
+        ("?fields=pid", "there is no parameter 'fields'"),
+        ("?group_by=name", "there is no parameter 'group_by'"),
+        ("?format=json", "there is no parameter 'format'"),
+        ("?per_process=maybe", "per_process: 'maybe' is none of true, false"),
+        ("?per_process=true&per_process=true", "per_process is given twice"),
+        ("?per_process=true&top=0", "top: "),
+        ("?per_process=true&top=1001", "top: "),
+        ("?per_process=true&name=re:(", "name: "),
+        ("?top=5", "top chooses among processes, which needs per_process=true"),
+        ("?per_process=false&name=a", "name chooses among processes, which needs per_process=true"),
+    ],
+)
+def test_a_bad_parameter_is_named(live: Live, query: str, detail: str) -> None:
+    response = request(live, query)
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
+    assert detail in response.json()["detail"]
+
+
+def processes_in(response: httpx.Response) -> set[str | None]:
+    return {name for metric, name in samples(response) if metric == "process_cpu_time_seconds_total"}
+
+
+def test_processes_have_series_only_on_request() -> None:
+    live = watched(second(0), second(1))
+    assert processes_in(request(live)) == set()
+    assert processes_in(request(live, "?per_process=false")) == set()
+    assert processes_in(request(live, "?per_process=true")) == {"steady", "brief"}
+    assert processes_in(request(live, "?per_process=true&top=1")) == {"brief"}
+    assert processes_in(request(live, "?per_process=true&name=st*")) == {"steady"}
+
+
+def test_the_busiest_thousand_processes_are_the_most() -> None:
+    rows = range(1, 1101)
+    live = watched(
+        reading(*(process(pid, name=str(pid)) for pid in rows)),
+        reading(*(process(pid, cpu_ns=1000 * pid, name=str(pid)) for pid in rows), at_ns=101 * SECOND),
+    )
+    assert processes_in(request(live, "?per_process=true")) == {str(pid) for pid in rows if pid > 100}
+
+
+def test_before_the_first_snapshot_there_is_nothing_yet() -> None:
+    response = request(watched())
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+
+
+def test_while_sampling_fails_the_failures_are_counted_on() -> None:
+    failed = threading.Event()
+
+    def script() -> Iterator[Reading | Exception]:
+        yield second(0)
+        yield second(1)
+        yield OSError("no")
+        # Asked for once more, so the failure before has been counted.
+        failed.set()
+        yield OSError("no")
+
+    monitor = Monitor(0.001, sampler=ScriptedSampler(script()))
+    live = Live(monitor)
+    with monitor:
+        assert failed.wait(PATIENCE)
+    assert monitor.latest is not None
+    assert monitor.latest.sampling.failed_ticks == 0
+    assert samples(request(live))["cpuwatch_failed_ticks_total", None] == monitor.health.failed_ticks > 0
+
+
+def test_an_answer_is_made_once_a_tick_however_many_ask_at_once() -> None:
+    live = watched(second(0), second(1))
+    exposed = Exposed(None, "text/plain", compressed=False)
+
+    async def ask() -> list[Answer | None]:
+        return await asyncio.gather(*(live.expositions.answer(exposed) for _ in range(5)))
+
+    first, *others = asyncio.run(ask())
+    assert first is not None
+    assert all(other is first for other in others)
