@@ -101,6 +101,7 @@ ticks = st.lists(st.integers(-SECOND_NS, 6 * SECOND_NS), unique=True, max_size=8
 
 
 @given(requests, ticks)
+@example([(2 * SECOND_NS + 120_000_000, 7), (900_000_000, 8), (3_100_000_000, 9)], [0, SECOND_NS, 2 * SECOND_NS])
 def test_a_request_belongs_to_the_slice_of_time_since_the_last_tick(
     pairs: list[tuple[int, int]], ticks_ns: list[int]
 ) -> None:

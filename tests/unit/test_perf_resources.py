@@ -26,7 +26,7 @@ def test_processes_that_are_each_others_parents_are_found_once() -> None:
 
 
 def test_memory_at_both_ends_is_a_median_and_the_highest_is_kept() -> None:
-    sizes = [100, 900, 100, 100, 100, 5_000, 110, 110, 110, 110, 1]
+    sizes = [100, 900, 100, 100, 100, 5_000, 50, 50, 50, 50, 110, 110, 110, 110, 1]
     memory = memory_of([Use(), *(Use(1.0, size) for size in sizes), Use()])
     assert memory is not None
     assert (memory.after_warm_up_bytes, memory.at_end_bytes, memory.highest_bytes) == (100, 110, 5_000)
