@@ -12,8 +12,8 @@ _PIECE_BYTES = 65_536
 _STALLED_SECONDS = 60.0
 
 
-async def send_pieces(send: Send, body: bytes, *, more_body: bool) -> bool:
-    """Hand a body to the server, piece by piece; False if the client took none for a minute and is given up.
+async def send_pieces(send: Send, body: bytes, *, more_body: bool, stalled_seconds: float = _STALLED_SECONDS) -> bool:
+    """Hand a body to the server, piece by piece; False if the client took none for so long that it is given up.
 
     A server copies what a client does not take yet. In pieces that is little for each, however large the body is that
     they all wait for.
@@ -22,7 +22,7 @@ async def send_pieces(send: Send, body: bytes, *, more_body: bool) -> bool:
         piece = body[start : start + _PIECE_BYTES]
         more = more_body or start + _PIECE_BYTES < len(body)
         try:
-            async with asyncio.timeout(_STALLED_SECONDS):
+            async with asyncio.timeout(stalled_seconds):
                 await send({"type": "http.response.body", "body": piece, "more_body": more})
         except TimeoutError:
             return False

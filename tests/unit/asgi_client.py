@@ -1,0 +1,144 @@
+"""Clients of an ASGI app in whose place a test stands: answers without an end, clients that are slow or leave."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+
+from event_stream import Event, EventStream
+from readings import SECOND, process, reading
+from starlette.types import ASGIApp, Message
+
+from cpuwatch import Monitor, Reading, ScriptedSampler
+from cpuwatch.web.state import Live
+
+PATIENCE = 30.0
+
+
+class Stepped(ScriptedSampler):
+    """A sampler that reads when it is told to."""
+
+    def __init__(self, readings: Iterable[Reading]) -> None:
+        super().__init__(readings)
+        self._permits = threading.Semaphore(0)
+
+    def step(self) -> None:
+        self._permits.release()
+
+    def read(self) -> Reading:
+        self._permits.acquire()
+        return super().read()
+
+
+class Service:
+    """What a lifespan makes, with a tick whenever the test wants one."""
+
+    def __init__(self, sampler: Stepped, monitor: Monitor) -> None:
+        self.live = Live(monitor)
+        self._sampler = sampler
+
+    async def tick(self, count: int = 1) -> int:
+        """The sequence of the newest snapshot, once it is shown."""
+        for _ in range(count):
+            before = self.live.views.newest_sequence
+            self._sampler.step()
+            assert await self.live.views.wait(after=before, timeout=PATIENCE)
+        return self.live.views.newest_sequence
+
+
+@asynccontextmanager
+async def service(ticks: int = 1, processes: int = 2, history: int = 600) -> AsyncIterator[Service]:
+    readings = [
+        reading(*(process(10 + number, cpu_ns=n) for number in range(processes)), at_ns=(100 + n) * SECOND)
+        for n in range(100)
+    ]
+    sampler = Stepped(readings)
+    with Monitor(0.001, history, sampler) as monitor:
+        running = Service(sampler, monitor)
+        following = [
+            asyncio.create_task(work) for work in (running.live.views.follow(), running.live.broadcast.follow())
+        ]
+        try:
+            sampler.step()
+            await running.tick(ticks)
+            yield running
+        finally:
+            for task in following:
+                task.cancel()
+            await asyncio.gather(*following, return_exceptions=True)
+            monitor._stop.set()
+            sampler.step()
+
+
+class Client:
+    """One request, under way."""
+
+    def __init__(
+        self, app: ASGIApp, live: Live, query: str = "", *, path: str = "/cpu_usage/stream", **headers: str
+    ) -> None:
+        self.messages: list[Message] = []
+        self.stream = EventStream()
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self.blocked = False
+        self._moved = asyncio.Condition()
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._inbox.put_nowait({"type": "http.request", "body": b"", "more_body": False})
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "GET",
+            "path": path,
+            "query_string": query.encode(),
+            "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
+            "state": {"cpuwatch": live},
+        }
+        self.task = asyncio.ensure_future(app(scope, self._inbox.get, self._send))
+
+    async def _send(self, message: Message) -> None:
+        if not self.reads.is_set():
+            self.blocked = True
+            await self._tell()
+        await self.reads.wait()
+        self.messages.append(message)
+        for event in self.stream.feed(message.get("body", b"")):
+            self._events.put_nowait(event)
+        await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._moved:
+            self._moved.notify_all()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Until the messages that were sent to it make this true."""
+        async with asyncio.timeout(PATIENCE), self._moved:
+            await self._moved.wait_for(holds)
+
+    async def event(self) -> Event:
+        return await asyncio.wait_for(self._events.get(), PATIENCE)
+
+    async def ids(self, count: int) -> list[int]:
+        return [int((await self.event()).id) for _ in range(count)]
+
+    async def end(self) -> None:
+        await asyncio.wait_for(asyncio.shield(self.task), PATIENCE)
+
+    async def leave(self) -> None:
+        self._inbox.put_nowait({"type": "http.disconnect"})
+        await self.end()
+
+    @property
+    def status(self) -> int:
+        status: int = self.messages[0]["status"]
+        return status
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {name.decode(): value.decode() for name, value in self.messages[0]["headers"]}
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.messages)

@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import NoReturn
+
+import pytest
+from asgi_client import PATIENCE, Client, Service, service
+from hypercorn.utils import ShutdownError, raise_shutdown
+
+from cpuwatch import Snapshot, decode
+from cpuwatch.encoding.sse import encode_view_event
+from cpuwatch.view import View
+from cpuwatch.web.broadcast import Broadcast
+from cpuwatch.web.pieces import send_pieces
+from cpuwatch.web.server_stop import call_when_server_stops
+from cpuwatch.web.stream import Stream
+
+
+def limited(running: Service, most_listeners: int = 200, most_views: int = 32) -> None:
+    live = running.live
+    live.broadcast = Broadcast(live.monitor, live.views, live.reading_history, most_listeners, most_views)
+
+
+def test_a_stream_begins_with_the_newest_tick_and_goes_on_with_each() -> None:
+    async def act() -> None:
+        async with service(ticks=3) as running:
+            client = Client(Stream(), running.live)
+            first = await client.event()
+            assert first.id == "3"
+            assert decode(first.data) == running.live.views.snapshot
+            for sequence in (4, 5, 6):
+                await running.tick()
+                event = await client.event()
+                assert (event.id, decode(event.data).sequence) == (str(sequence), sequence)
+            assert client.status == 200
+            assert client.headers["content-type"] == "text/event-stream"
+            assert client.headers["cache-control"] == "no-store"
+            assert "content-length" not in client.headers
+            assert client.stream.retry_ms == 2000
+            await client.leave()
+
+    asyncio.run(act())
+
+
+def test_a_stream_shows_a_view() -> None:
+    async def act() -> None:
+        async with service() as running:
+            some = Client(Stream(), running.live, "top=1&fields=pid,name")
+            sums = Client(Stream(), running.live, "group_by=name")
+            assert json.loads((await some.event()).data)["processes"] == [{"pid": 10, "name": "work"}]
+            assert [group["processes"] for group in json.loads((await sums.event()).data)["groups"]] == [2]
+            await some.leave()
+            await sums.leave()
+
+    asyncio.run(act())
+
+
+def test_who_comes_back_gets_what_it_missed_in_order_and_then_what_comes() -> None:
+    async def act() -> None:
+        async with service(ticks=9) as running:
+            client = Client(Stream(), running.live, last_event_id="4")
+            assert await client.ids(5) == [5, 6, 7, 8, 9]
+            await running.tick()
+            assert await client.ids(1) == [10]
+            await client.leave()
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize(("last", "first"), [("9", 10), ("5000", 9), ("", 9), ("0", 6)])
+def test_what_comes_first_depends_on_what_the_client_has_and_the_history_keeps(last: str, first: int) -> None:
+    async def act() -> None:
+        async with service(ticks=9, history=4) as running:
+            client = Client(Stream(), running.live, last_event_id=last)
+            if first > 9:
+                # Until it listens: its opening lines are sent then.
+                await client.until(lambda: bool(client.messages))
+                await running.tick()
+            assert await client.ids(1) == [first]
+            await client.leave()
+
+    asyncio.run(act())
+
+
+def test_a_slow_reader_gets_the_newest_and_not_all_that_it_missed() -> None:
+    async def act() -> None:
+        async with service() as running:
+            client = Client(Stream(), running.live)
+            assert await client.ids(1) == [1]
+            client.reads.clear()
+            await running.tick()
+            await client.until(lambda: client.blocked)
+            with running.live.broadcast.subscription(View()) as witness:
+                await running.tick(5)
+                while (event := await witness.take(PATIENCE)) is None or event.sequence < 7:
+                    assert event is not None
+            client.reads.set()
+            # The one that was being sent, and the newest.
+            assert await client.ids(2) == [2, 7]
+            await client.leave()
+
+    asyncio.run(act())
+
+
+def test_an_event_is_made_once_for_all_who_listen_to_a_view() -> None:
+    async def act() -> None:
+        async with service() as running:
+            broadcast = running.live.broadcast
+            with broadcast.subscription(View()) as one, broadcast.subscription(View()) as other:
+                await running.tick()
+                first, second = await one.take(PATIENCE), await other.take(PATIENCE)
+                assert first is not None
+                assert first is second
+                assert await broadcast.after(first.sequence - 1, View()) is first
+
+    asyncio.run(act())
+
+
+def test_one_more_than_the_most_listeners_is_asked_to_come_again_until_one_leaves() -> None:
+    async def act() -> None:
+        async with service() as running:
+            limited(running, most_listeners=2)
+            clients = [Client(Stream(), running.live) for _ in range(2)]
+            for client in clients:
+                await client.event()
+            refused = Client(Stream(), running.live)
+            await refused.end()
+            assert (refused.status, refused.headers["retry-after"]) == (503, "5")
+            assert "2 streams" in json.loads(refused.body)["detail"]
+            await clients[0].leave()
+            assert running.live.broadcast.listeners == 1
+            late = Client(Stream(), running.live)
+            await late.event()
+            await late.leave()
+            await clients[1].leave()
+            assert running.live.broadcast.listeners == 0
+
+    asyncio.run(act())
+
+
+def test_different_views_are_bounded_too() -> None:
+    async def act() -> None:
+        async with service() as running:
+            limited(running, most_views=1)
+            client = Client(Stream(), running.live, "top=1")
+            await client.event()
+            other, same = Client(Stream(), running.live, "top=2"), Client(Stream(), running.live, "top=1")
+            await other.end()
+            assert other.status == 503
+            await same.event()
+            await same.leave()
+            await client.leave()
+
+    asyncio.run(act())
+
+
+def test_a_client_that_leaves_while_it_takes_nothing_frees_its_place() -> None:
+    async def act() -> None:
+        async with service() as running:
+            client = Client(Stream(), running.live)
+            client.reads.clear()
+            await running.tick()
+            await client.until(lambda: client.blocked)
+            await client.leave()
+            assert running.live.broadcast.listeners == 0
+
+    asyncio.run(act())
+
+
+def test_a_quiet_stream_is_kept_alive_by_comments() -> None:
+    async def act() -> None:
+        async with service() as running:
+            client = Client(Stream(keep_alive_seconds=0.001), running.live)
+            await client.event()
+            await client.until(lambda: len(client.stream.comments) >= 3)
+            await running.tick()
+            assert await client.ids(1) == [2]
+            await client.leave()
+
+    asyncio.run(act())
+
+
+def test_at_the_end_of_the_service_an_event_under_way_is_sent_whole_and_the_stream_ends() -> None:
+    async def act() -> None:
+        async with service(processes=2000) as running:
+            clients = [Client(Stream(), running.live) for _ in range(3)]
+            clients[0].reads.clear()
+            for client in clients[1:]:
+                await client.event()
+            running.live.end()
+            clients[0].reads.set()
+            for client in clients:
+                await client.end()
+                assert client.messages[-1] == {"type": "http.response.body", "body": b""}
+                assert client.stream.unfinished == b""
+            refused = Client(Stream(), running.live)
+            await refused.end()
+            assert refused.status == 503
+
+    asyncio.run(act())
+
+
+def test_a_large_event_goes_out_in_small_pieces() -> None:
+    async def act() -> None:
+        async with service(processes=2000) as running:
+            client = Client(Stream(), running.live)
+            event = await client.event()
+            assert len(decode(event.data).processes) == 2000
+            sizes = [len(message.get("body", b"")) for message in client.messages]
+            assert sum(sizes) > 4 * max(sizes)
+            assert max(sizes) == 65_536
+            await client.leave()
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "status", "detail"),
+    [
+        ("topp=1", {}, 400, "topp"),
+        ("format=json", {}, 400, "format"),
+        ("", {"last_event_id": "yesterday"}, 400, "Last-Event-ID"),
+        ("", {"accept": "application/json"}, 406, "text/event-stream"),
+    ],
+)
+def test_what_cannot_be_streamed_is_refused_before_the_stream_begins(
+    query: str, headers: dict[str, str], status: int, detail: str
+) -> None:
+    async def act() -> None:
+        async with service() as running:
+            client = Client(Stream(), running.live, query, **headers)
+            await client.end()
+            assert client.status == status
+            assert client.headers["content-type"] == "application/problem+json"
+            assert detail in json.loads(client.body)["detail"]
+
+    asyncio.run(act())
+
+
+def test_a_view_whose_events_cannot_be_made_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(shown: Snapshot, fields: object) -> bytes:
+        if fields is not None:
+            raise RuntimeError("no such ink")
+        return encode_view_event(shown)
+
+    async def act() -> None:
+        async with service() as running:
+            broadcast = running.live.broadcast
+            with broadcast.subscription(View(fields=("pid",))), broadcast.subscription(View()) as good:
+                monkeypatch.setattr("cpuwatch.web.broadcast.encode_view_event", failing)
+                await running.tick()
+                assert await good.take(PATIENCE)
+                await running.tick()
+                assert await good.take(PATIENCE)
+
+    asyncio.run(act())
+    assert "no such ink" in caplog.text
+
+
+def test_a_client_that_takes_nothing_is_given_up() -> None:
+    async def never(_: object) -> NoReturn:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    assert not asyncio.run(send_pieces(never, b"data", more_body=True, stalled_seconds=0.001))
+
+
+def test_the_server_is_noticed_to_stop_before_it_waits_for_what_is_under_way() -> None:
+    async def act() -> None:
+        told, stopped = asyncio.Event(), asyncio.Event()
+        waiting = asyncio.create_task(raise_shutdown(told.wait))
+        await asyncio.sleep(0)
+        call_when_server_stops(stopped.set)
+        assert not stopped.is_set()
+        told.set()
+        with pytest.raises(ShutdownError):
+            await waiting
+        await asyncio.wait_for(stopped.wait(), PATIENCE)
+
+    asyncio.run(act())

@@ -1,0 +1,90 @@
+"""``Prefer: wait`` at ``/cpu_usage``."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from asgi_client import PATIENCE, Client, Service, service
+
+from cpuwatch import Snapshot, decode
+from cpuwatch.web.cpu_usage import AllProcesses
+from cpuwatch.web.resource import Resource
+
+PATH = "/cpu_usage"
+
+
+async def tag_of(running: Service) -> str:
+    client = Client(Resource(AllProcesses()), running.live, path=PATH)
+    await client.end()
+    return client.headers["etag"]
+
+
+def asking(running: Service, **headers: str) -> Client:
+    return Client(Resource(AllProcesses()), running.live, path=PATH, **headers)
+
+
+async def held(running: Service, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it waits for what will be shown."""
+    views, waits = running.live.views, asyncio.Event()
+    wait = views.wait
+
+    async def noted(after: int, timeout: float | None = None) -> Snapshot | None:
+        if timeout is not None:
+            assert timeout == 30
+            waits.set()
+        return await wait(after, timeout)
+
+    monkeypatch.setattr(views, "wait", noted)
+    await asyncio.wait_for(waits.wait(), PATIENCE)
+    assert not client.task.done()
+
+
+def test_who_has_the_newest_and_would_rather_wait_is_answered_at_the_next_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def act() -> None:
+        async with service() as running:
+            client = asking(running, if_none_match=await tag_of(running), prefer="wait=30")
+            await held(running, client, monkeypatch)
+            await running.tick()
+            await client.end()
+            assert client.status == 200
+            assert client.headers["preference-applied"] == "wait=30"
+            assert decode(client.body).sequence == 2
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize(("prefer", "applied"), [("wait=0", "wait=0"), ("wait=soon", None), ("return=minimal", None)])
+def test_without_anything_new_in_that_time_it_has_not_changed(prefer: str, applied: str | None) -> None:
+    async def act() -> None:
+        async with service() as running:
+            client = asking(running, if_none_match=await tag_of(running), prefer=prefer)
+            await client.end()
+            assert (client.status, client.body) == (304, b"")
+            assert client.headers.get("preference-applied") == applied
+
+    asyncio.run(act())
+
+
+def test_who_has_not_the_newest_is_answered_at_once() -> None:
+    async def act() -> None:
+        async with service() as running:
+            for headers in ({"if_none_match": '"other"'}, {}):
+                client = asking(running, prefer="wait=30", **headers)
+                await client.end()
+                assert client.status == 200
+                assert "preference-applied" not in client.headers
+
+    asyncio.run(act())
+
+
+def test_who_waits_is_let_go_when_the_service_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def act() -> None:
+        async with service() as running:
+            client = asking(running, if_none_match=await tag_of(running), prefer="wait=30")
+            await held(running, client, monkeypatch)
+            running.live.end()
+            await client.end()
+            assert client.status == 304
+
+    asyncio.run(act())
