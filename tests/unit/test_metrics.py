@@ -210,3 +210,22 @@ def test_an_answer_is_made_once_a_tick_however_many_ask_at_once() -> None:
     first, *others = asyncio.run(ask())
     assert first is not None
     assert all(other is first for other in others)
+
+
+def test_the_next_tick_has_an_answer_of_its_own() -> None:
+    asked = threading.Event()
+
+    def script() -> Iterator[Reading]:
+        yield second(0)
+        yield second(1)
+        assert asked.wait(PATIENCE)
+        yield second(2)
+
+    monitor = Monitor(0.001, sampler=ScriptedSampler(script()))
+    live = Live(monitor)
+    with monitor:
+        assert monitor.wait(after=0, timeout=PATIENCE)
+        assert samples(request(live))["cpuwatch_ticks_total", None] == 1
+        asked.set()
+        assert monitor.wait(after=1, timeout=PATIENCE)
+    assert samples(request(live))["cpuwatch_ticks_total", None] == 2

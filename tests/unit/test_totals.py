@@ -140,6 +140,14 @@ def test_names_that_are_used_once_do_not_drive_out_one_that_goes_on() -> None:
     assert named_seconds(running(snapshots, 5)[-1])["steady"] == pytest.approx(40.0)
 
 
+def test_a_name_that_was_left_out_gets_in_by_going_on() -> None:
+    first = replace(snapshot(), interval_seconds=1.0, processes=[row("a", 100.0), row("b", 100.0)])
+    later = replace(first, processes=[row("late", 90.0)])
+    totals = running([first, *[later] * 10], 2)
+    assert "late" not in totals[2].named
+    assert "late" in totals[-1].named
+
+
 def test_a_monitor_feeds_the_totals_with_each_of_its_snapshots_though_nobody_looks() -> None:
     totals = RunningTotals()
     monitor = Monitor(0.0005, sampler=minute())
