@@ -23,11 +23,13 @@ from cpuwatch.web import cpu_usage, health
 from cpuwatch.web.guard import Guard
 from cpuwatch.web.history import History
 from cpuwatch.web.metrics import metrics
+from cpuwatch.web.page import Page
 from cpuwatch.web.problem import problem
 from cpuwatch.web.resource import Resource
 from cpuwatch.web.rules import Rules
 from cpuwatch.web.security_headers import with_security_headers
 from cpuwatch.web.state import Live, State
+from cpuwatch.web.static_files import StaticFiles
 from cpuwatch.web.stream import Stream
 
 __all__ = ["create_app"]
@@ -96,6 +98,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
             Route("/cpu_usage/{pid}", Resource(cpu_usage.one_process)),
             Route("/cpu usage", Resource(cpu_usage.redirect)),
             Route("/metrics", Resource(metrics)),
+            Route("/", Resource(Page())),
+            Route("/static/{name}", Resource(StaticFiles())),
             Route("/livez", Resource(health.alive)),
             Route("/readyz", Resource(health.ready)),
         ],

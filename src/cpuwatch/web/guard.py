@@ -19,8 +19,9 @@ from cpuwatch.web.rules import Rules
 __all__ = ["Guard"]
 
 _LONGEST_URL_BYTES = 8192
-_OPEN_PATHS = {"/livez", "/readyz"}
-"""Those that watch over the service have no token."""
+_OPEN_PATHS = {"/", "/livez", "/readyz"}
+"""Who watches over the service has no token, nor has a browser that opens the page, which is without data then."""
+_OPEN_FOLDER = "/static/"
 
 _log = logging.getLogger("cpuwatch.web")
 
@@ -105,8 +106,8 @@ def _challenge(fields: Mapping[bytes, bytes]) -> str:
 
 def _is_open(scope: Scope) -> bool:
     path: str = scope["path"]
-    prefix: str = scope.get("root_path", "")
-    return path in _OPEN_PATHS or (path.startswith(prefix) and path.removeprefix(prefix) in _OPEN_PATHS)
+    within = path.removeprefix(scope.get("root_path", ""))
+    return any(spelt in _OPEN_PATHS or spelt.startswith(_OPEN_FOLDER) for spelt in (path, within))
 
 
 def _crash(scope: Scope) -> Answer:

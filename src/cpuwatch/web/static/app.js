@@ -1,0 +1,323 @@
+/** The page: what comes in is kept, what is asked for is shown. */
+
+import { arrange, total } from "./arrange.js";
+import { columnOf, SORTABLE } from "./columns.js";
+import { Detail } from "./detail.js";
+import { byId, element, setText } from "./dom.js";
+import { Feed } from "./feed.js";
+import { parseFilter, rowTest } from "./filter.js";
+import { Keys } from "./keys.js";
+import { Overview } from "./overview.js";
+import { ProcessTable } from "./process_table.js";
+import { RegexMatcher } from "./regex_matcher.js";
+import { heldOrder } from "./sort.js";
+import { statusOf } from "./status_line.js";
+import { TableView } from "./table_view.js";
+import { clock, percent } from "./text.js";
+import { Timeline } from "./timeline.js";
+import { askToken, storedToken } from "./token.js";
+import { fromFragment, toFragment } from "./url_state.js";
+
+const GROUPINGS = ["", "name", "user", "unit"];
+const MOMENT_PATIENCE_MS = 60;
+
+class App {
+  constructor() {
+    this.state = fromFragment(location.hash);
+    this.live = new ProcessTable();
+    /** The moment that is looked at; null is now. */
+    this.frozen = null;
+    this.timeline = new Timeline();
+    this.closed = new Set();
+    this.order = [];
+    this.link = { state: "connecting" };
+    this.arrived = -Infinity;
+    this.matcher = null;
+    this.painting = 0;
+    this.pastKnown = false;
+    this.overview = new Overview();
+    this.tableView = new TableView({
+      sort: (key) => this.sortBy(key),
+      open: (row) => this.openRow(row),
+      branch: (row, isOpen) => this.setBranch(row, isOpen),
+      release: () => this.paintSoon(),
+    });
+    this.detail = new Detail((key) => this.change({ open: key }), () => this.closeDetail());
+    this.keys = new Keys(this.actions());
+    this.feed = new Feed((message) => this[`on_${message.type}`](message));
+    this.bindControls();
+    this.setFilter(this.state.filter);
+    for (const part of document.querySelectorAll(".scripted")) part.hidden = false;
+    this.feed.listen(storedToken());
+    setInterval(() => this.showStatus(), 500);
+    this.showStatus();
+  }
+
+  get table() {
+    return this.frozen ?? this.live;
+  }
+
+  // What the feed says.
+
+  on_state(message) {
+    this.link = message;
+    if (message.state === "refused") askToken((token) => this.feed.listen(token));
+    this.showStatus();
+  }
+
+  on_begin(message) {
+    this.live.clear();
+    this.timeline.clear();
+    this.pastKnown = false;
+    this.on_tick(message);
+    if (this.state.at && !this.frozen) this.pastKnown = message.sequence < 3 && this.lookUpMoment();
+  }
+
+  on_tick(message) {
+    this.live.apply(message);
+    this.timeline.add(message);
+    this.arrived = performance.now();
+    this.paintSoon();
+  }
+
+  on_past({ ticks }) {
+    this.live.fillPast(ticks);
+    this.timeline.prepend(ticks);
+    if (this.state.at && !this.frozen) this.lookUpMoment();
+    this.paintSoon();
+  }
+
+  on_moment({ sequence, snapshot }) {
+    if (sequence !== this.wanted) return;
+    if (snapshot === null) {
+      this.note("That moment is not kept any more.");
+      return;
+    }
+    this.frozen = ProcessTable.of(snapshot, this.live);
+    this.change({ at: snapshot.time });
+  }
+
+  // What the user does.
+
+  actions() {
+    const view = (name) => this.change({ view: this.state.view === name ? "" : name });
+    return {
+      "/": () => byId("filter").focus(),
+      " ": () => this.togglePause(),
+      "[": () => this.step(-1),
+      "]": () => this.step(1),
+      c: () => this.sortBy("cpu_percent"),
+      p: () => this.sortBy("pid"),
+      n: () => this.sortBy("name"),
+      u: () => this.sortBy("user"),
+      t: () => view("tree"),
+      g: () => this.change({ view: GROUPINGS[(GROUPINGS.indexOf(this.state.view) + 1) % GROUPINGS.length] }),
+      1: () => this.overview.toggleCpus(),
+      "?": () => byId("help").showModal(),
+      Escape: () => this.escape(),
+    };
+  }
+
+  bindControls() {
+    byId("filter").addEventListener("input", (event) => this.setFilter(event.target.value));
+    byId("view").addEventListener("change", (event) => this.change({ view: event.target.value }));
+    byId("scale").addEventListener("change", (event) => this.change({ scale: event.target.value }));
+    byId("sort").append(...SORTABLE.map(({ key, label }) => element("option", { value: key, text: label })));
+    byId("sort").addEventListener("change", ({ target }) => this.change({ sort: target.value, descending: columnOf(target.value).descends }));
+    byId("pause").addEventListener("click", () => this.togglePause());
+    byId("live").addEventListener("click", () => this.goLive());
+    byId("scrub").addEventListener("input", (event) => this.goTo(Number(event.target.value)));
+    byId("help-open").addEventListener("click", () => byId("help").showModal());
+    byId("keys-on").checked = this.keys.on;
+    byId("keys-on").addEventListener("change", ({ target }) => this.keys.switchTo(target.checked));
+    addEventListener("hashchange", () => this.follow(fromFragment(location.hash)));
+  }
+
+  /** Somebody has typed an address, or gone back. */
+  follow(state) {
+    this.state = state;
+    this.setFilter(state.filter);
+    if (state.at === null) this.frozen = null;
+    else if (this.frozen?.head.time !== state.at) this.lookUpMoment();
+    this.order = [];
+    this.paintSoon();
+  }
+
+  change(part) {
+    const sorted = ["sort", "descending", "view", "filter"].some((name) => name in part && part[name] !== this.state[name]);
+    this.state = { ...this.state, ...part };
+    if (sorted) this.order = [];
+    // Not one entry in the browser's history for each letter typed.
+    history.replaceState(null, "", location.pathname + location.search + toFragment(this.state));
+    this.paintSoon();
+  }
+
+  sortBy(key) {
+    const same = this.state.sort === key;
+    this.change({ sort: key, descending: same ? !this.state.descending : columnOf(key).descends });
+  }
+
+  setFilter(text) {
+    this.matcher?.stop();
+    this.matcher = null;
+    const filter = parseFilter(text);
+    this.note(filter.kind === "bad" ? `No regular expression: ${filter.why}` : "");
+    if (filter.kind === "regex") {
+      this.matcher = new RegexMatcher(filter.source, () => this.paintSoon(), () => this.note("This regular expression takes too long."));
+      this.test = (row) => this.matcher.test(row);
+    } else {
+      this.test = rowTest(filter);
+    }
+    if (byId("filter").value !== text) byId("filter").value = text;
+    this.change({ filter: text });
+  }
+
+  openRow(row) {
+    if (row.kind === "group") {
+      const field = this.state.view;
+      this.change({ view: "" });
+      this.setFilter(`${field}=${row[field] ?? ""}`);
+    } else if (row.kind === "ended") {
+      const parent = this.table.byPid.get(row.ppid);
+      if (parent) this.change({ open: parent.id });
+    } else {
+      this.change({ open: row.id });
+    }
+  }
+
+  closeDetail() {
+    this.change({ open: null });
+    this.tableView.focusCurrent(true);
+  }
+
+  setBranch(row, isOpen) {
+    if (isOpen) this.closed.delete(row.id);
+    else this.closed.add(row.id);
+    this.order = [];
+    this.paintSoon();
+  }
+
+  escape() {
+    if (this.state.open) this.closeDetail();
+    else if (this.state.filter) this.setFilter("");
+    else if (this.frozen) this.goLive();
+    else document.activeElement?.blur?.();
+  }
+
+  // Time.
+
+  togglePause() {
+    if (this.frozen) this.goLive();
+    else if (this.live.head) {
+      this.frozen = this.live.copy();
+      this.wanted = null;
+      this.change({ at: this.live.head.time });
+    }
+  }
+
+  goLive() {
+    this.frozen = null;
+    this.wanted = null;
+    this.note("");
+    this.change({ at: null });
+  }
+
+  step(ticks) {
+    const at = this.wanted ?? this.table.sequence;
+    if (this.frozen && at + ticks > this.timeline.newest.sequence) this.goLive();
+    else this.goTo(at + ticks);
+  }
+
+  goTo(sequence) {
+    if (!this.timeline.newest) return;
+    this.wanted = Math.max(this.timeline.oldest.sequence, Math.min(this.timeline.newest.sequence, sequence));
+    this.frozen ??= this.live.copy();
+    clearTimeout(this.asking);
+    this.asking = setTimeout(() => this.feed.askMoment(this.wanted), MOMENT_PATIENCE_MS);
+    this.paintSoon();
+  }
+
+  lookUpMoment() {
+    const tick = this.timeline.nearest(this.state.at);
+    if (tick) this.goTo(tick.sequence);
+    else {
+      this.change({ at: null });
+      this.note("The moment in the address is not kept any more: this is now.");
+    }
+    return true;
+  }
+
+  // What is seen.
+
+  paintSoon() {
+    this.painting ||= requestAnimationFrame(() => {
+      this.painting = 0;
+      this.paint();
+    });
+  }
+
+  paint() {
+    const { table, state } = this;
+    if (!table.head) return;
+    const tree = state.view === "tree";
+    let rows = arrange(table, state, this.test, this.closed);
+    this.matcher?.ask();
+    if (this.tableView.held && this.order.length > 0) rows = heldOrder(this.order, rows);
+    this.order = rows.map((row) => row.id);
+    const scale = state.scale === "machine" ? 1 / table.head.host.logical_cpus : 1;
+    this.tableView.show(rows, { ...state, scale, sequence: table.sequence });
+    this.overview.show(table.head, table.rows.size);
+    this.overview.showPast(this.timeline, this.wanted ?? table.sequence, this.frozen === null);
+    this.showDetail(scale);
+    this.showSum(rows, tree);
+    this.showControls();
+    this.showStatus();
+  }
+
+  showDetail(scale) {
+    const { open } = this.state;
+    const row = open && (this.table.rows.get(open) ?? this.table.ended.get(open) ?? (this.lastOpen?.id === open ? this.lastOpen : null));
+    if (row) {
+      this.lastOpen = row;
+      this.detail.show(row, this.table, scale);
+    } else if (this.detail.isOpen) this.detail.hide();
+  }
+
+  showSum(rows, tree) {
+    const { head } = this.table;
+    const { machine, attribution, host } = head;
+    const sum = total(rows, tree) / host.logical_cpus;
+    const shown = `${rows.length} ${rows.length === 1 ? "row" : "rows"}: ${percent(sum)} % of the machine`;
+    const rest = `not attributed ${percent(attribution.unattributed_percent)}`
+      + (attribution.excess_percent > 0.05 ? ` − counted twice by the kernel ${percent(attribution.excess_percent)}` : "");
+    setText(byId("sum"), this.state.filter ? `${shown} (filtered), of ${percent(machine.cpu_percent)} % busy` : `${shown} + ${rest} = ${percent(machine.cpu_percent)} % busy`);
+  }
+
+  showControls() {
+    const { state } = this;
+    byId("view").value = state.view;
+    byId("scale").value = state.scale;
+    byId("sort").value = state.sort;
+    byId("pause").setAttribute("aria-pressed", String(this.frozen !== null));
+    setText(byId("pause-label"), this.frozen ? "Go on" : "Pause");
+    byId("live").hidden = this.frozen === null;
+    setText(byId("moment"), this.frozen ? `Shown: ${clock(Date.parse(this.table.head.time))}` : "Now; drag to look back");
+    document.body.classList.toggle("paused", this.frozen !== null);
+  }
+
+  note(text) {
+    setText(byId("filter-note"), text);
+  }
+
+  showStatus() {
+    const head = this.live.head;
+    const age = (performance.now() - this.arrived) / 1000;
+    const pausedAt = this.frozen ? clock(Date.parse(this.table.head.time)) : null;
+    const { kind, text } = statusOf(this.link, age, head?.interval_seconds ?? 1, pausedAt);
+    byId("status").className = `status ${kind}`;
+    setText(byId("status"), text);
+    if (head) document.title = `${percent(head.machine.cpu_percent)} % · ${head.host.name} · cpuwatch`;
+  }
+}
+
+new App();

@@ -1,0 +1,32 @@
+/** Elements made by calls, never from markup. */
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export const byId = (id) => document.getElementById(id);
+
+export function element(name, { text, ...properties } = {}, ...children) {
+  return filled(document.createElement(name), text, properties, children);
+}
+
+export function svgElement(name, { text, ...properties } = {}, ...children) {
+  return filled(document.createElementNS(SVG, name), text, properties, children);
+}
+
+function filled(made, text, properties, children) {
+  for (const [key, value] of Object.entries(properties)) {
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else made.setAttribute(key, value);
+  }
+  if (text !== undefined) made.textContent = text;
+  made.append(...children);
+  return made;
+}
+
+/** Setting text costs layout even where it is the same. */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+export function setAttribute(node, name, value) {
+  if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+}

@@ -1,0 +1,53 @@
+/** What the text in the filter field means. Pure; a regex is run elsewhere, with a bound on its time. */
+
+const EXACT = /^(name|user|unit|pid)=([^]*)$/;
+export const LONGEST_FILTER = 200;
+
+/**
+ * `{kind: "all"}`, `{kind: "exact", field, value}`, `{kind: "words", words}`, `{kind: "regex", source}`, or
+ * `{kind: "bad", why}`.
+ */
+export function parseFilter(text) {
+  const trimmed = text.slice(0, LONGEST_FILTER).trim();
+  if (trimmed === "") return { kind: "all" };
+  const exact = EXACT.exec(trimmed);
+  if (exact) return { kind: "exact", field: exact[1], value: exact[2] };
+  if (trimmed.length > 1 && trimmed.startsWith("/")) {
+    const source = trimmed.slice(1).replace(/\/$/, "");
+    if (source === "") return { kind: "all" };
+    try {
+      new RegExp(source, "iu");
+    } catch (error) {
+      return { kind: "bad", why: error.message.replace(/^Invalid regular expression: /, "") };
+    }
+    return { kind: "regex", source };
+  }
+  if (trimmed === "/") return { kind: "all" };
+  return { kind: "words", words: trimmed.toLowerCase().split(/\s+/) };
+}
+
+/** The texts of a row that a filter looks at. */
+export function textsOf(row) {
+  return [row.name, row.user, row.unit, row.pid === null ? null : String(row.pid)];
+}
+
+/** A test of rows for all kinds but a regex. Each distinct text is looked at once. */
+export function rowTest(filter) {
+  if (filter.kind === "exact") {
+    const { field, value } = filter;
+    return (row) => (row[field] === null ? value === "" : String(row[field]) === value);
+  }
+  if (filter.kind === "words") {
+    const holds = filter.words.map((word) => {
+      const seen = new Map();
+      return (text) => {
+        if (text === null) return false;
+        let found = seen.get(text);
+        if (found === undefined) seen.set(text, (found = text.toLowerCase().includes(word)));
+        return found;
+      };
+    });
+    return (row) => holds.every((hold) => hold(row.name) || hold(row.user) || hold(row.unit) || hold(String(row.pid ?? "")));
+  }
+  return () => true;
+}

@@ -1,0 +1,106 @@
+/** The machine at the top of the page: busy share and its past, CPUs, load, and who used it. */
+
+import { byId, element, setAttribute, setText, svgElement } from "./dom.js";
+import { clock, percent, UNKNOWN } from "./text.js";
+
+const PARTS = [
+  ["processes_percent", "live", "living processes"],
+  ["exited_percent", "ended", "ended within the interval"],
+  ["unattributed_percent", "unattributed", "not attributed"],
+];
+const MOST_CPU_BARS = 64;
+
+export class Overview {
+  constructor() {
+    this.each = true;
+    this.segments = PARTS.map(([, name]) => element("span", { class: `segment ${name}` }));
+    byId("attribution-bar").replaceChildren(...this.segments);
+    this.legend = PARTS.map(([, name, label]) => {
+      const figure = element("b");
+      byId("attribution").append(
+        element("li", {}, element("span", { class: `swatch ${name}`, "aria-hidden": "true" }), figure, ` ${label}`),
+      );
+      return figure;
+    });
+    this.area = svgElement("path", { class: "area" });
+    this.line = svgElement("path", { class: "line" });
+    this.mark = svgElement("path", { class: "mark" });
+    byId("past").append(this.area, this.line, this.mark);
+    this.cpus = [];
+    byId("cpus-toggle").addEventListener("click", () => this.toggleCpus());
+  }
+
+  toggleCpus() {
+    this.each = !this.each;
+    byId("cpus-toggle").setAttribute("aria-pressed", String(this.each));
+    if (this.head) this.showCpus(this.head);
+  }
+
+  show(head, count) {
+    this.head = head;
+    const { machine, attribution, host, interval_seconds: interval } = head;
+    setText(byId("host"), host.name);
+    setText(byId("busy"), percent(machine.cpu_percent));
+    setText(byId("busy-note"), `of ${host.logical_cpus} CPUs · user ${percent(machine.user_percent)} · system ${percent(machine.system_percent)}`
+      + (machine.iowait_percent > 0.05 ? ` · waiting for disk ${percent(machine.iowait_percent)}` : ""));
+    setText(byId("load"), machine.load_average?.map((load) => load.toFixed(2)).join("  ") ?? UNKNOWN);
+    setText(byId("count"), String(count));
+    setText(byId("ended"), `${head.exited.reduce((sum, row) => sum + (row.count ?? 0), 0)} in this interval`);
+    setText(byId("interval"), `${interval.toFixed(2)} s · ${host.backend}`);
+    this.showCpus(head);
+    PARTS.forEach(([field], index) => {
+      const share = attribution[field] ?? 0;
+      this.segments[index].style.width = `${Math.min(100, share)}%`;
+      setText(this.legend[index], `${percent(attribution[field])} %`);
+    });
+    setAttribute(byId("attribution-bar"), "aria-label",
+      PARTS.map(([field, , label]) => `${percent(attribution[field])} % ${label}`).join(", "));
+  }
+
+  showCpus({ machine }) {
+    const single = !this.each || machine.per_cpu_percent.length > MOST_CPU_BARS;
+    const values = single ? [machine.cpu_percent] : machine.per_cpu_percent;
+    const list = byId("cpus");
+    while (this.cpus.length < values.length) {
+      const made = { name: element("span", { class: "cpu-name" }), fill: element("span", { class: "fill" }), figure: element("span", { class: "cpu-figure" }) };
+      made.item = element("li", {}, made.name, element("span", { class: "track", "aria-hidden": "true" }, made.fill), made.figure);
+      list.append(made.item);
+      this.cpus.push(made);
+    }
+    while (this.cpus.length > values.length) this.cpus.pop().item.remove();
+    list.classList.toggle("many", values.length > 8);
+    values.forEach((value, index) => {
+      setText(this.cpus[index].name, single ? "all" : String(index));
+      setText(this.cpus[index].figure, value === null ? UNKNOWN : `${Math.round(value)} %`);
+      this.cpus[index].fill.style.width = `${value ?? 0}%`;
+    });
+  }
+
+  /** The strip of the last minutes, with a mark at the moment that is shown. */
+  showPast(timeline, sequence, isLive) {
+    const { oldest, newest } = timeline;
+    if (newest === null) return;
+    const span = Math.max(1, newest.sequence - oldest.sequence);
+    let line = "";
+    let last = null;
+    for (const tick of timeline.ticks) {
+      if (tick.busy === null) continue;
+      const x = tick.sequence - oldest.sequence;
+      const joined = last !== null && tick.sequence - last <= 2;
+      line += `${joined ? "L" : "M"}${x},${(100 - tick.busy).toFixed(1)}`;
+      last = tick.sequence;
+    }
+    setAttribute(byId("past"), "viewBox", `0 -4 ${span} 108`);
+    setAttribute(this.line, "d", line);
+    setAttribute(this.area, "d", line && `M0,100${line.replace("M", "L").replaceAll(/M([0-9]+),[0-9.]+/g, (at, x) => `V100H${x}${at.replace("M", "L")}`)}V100Z`);
+    const x = sequence - oldest.sequence;
+    setAttribute(this.mark, "d", isLive ? "" : `M${x},-4V104`);
+    setText(byId("past-span"), `${clock(oldest.milliseconds)} – ${clock(newest.milliseconds)}`);
+    const scrub = byId("scrub");
+    setAttribute(scrub, "min", String(oldest.sequence));
+    setAttribute(scrub, "max", String(newest.sequence));
+    if (document.activeElement !== scrub || isLive) scrub.value = String(sequence);
+    const shown = timeline.find(sequence);
+    setAttribute(scrub, "aria-valuetext", isLive ? "now" : shown ? clock(shown.milliseconds) : String(sequence));
+  }
+}

@@ -1,0 +1,160 @@
+/** The processes of one moment, as rows that are changed in place, and those that ended, for a while. */
+
+import { Series } from "./series.js";
+import { unitName } from "./unit_name.js";
+
+const FADING_TICKS = 5;
+const MOST_GONE = 200;
+
+/** A row of the table, of whatever kind; all have the same fields, so that code that sorts them stays fast. */
+export function makeRow(kind, id) {
+  return {
+    kind,
+    id,
+    pid: null,
+    ppid: null,
+    name: null,
+    user: null,
+    state: null,
+    threads: null,
+    cpu_percent: null,
+    user_percent: null,
+    system_percent: null,
+    children_percent: null,
+    cpu_seconds: null,
+    started: null,
+    firstSeen: null,
+    cgroup: null,
+    unit: null,
+    count: 1,
+    age: 0,
+    depth: 0,
+    branch: "",
+    series: null,
+    members: null,
+  };
+}
+
+export class ProcessTable {
+  constructor() {
+    this.clear();
+  }
+
+  clear() {
+    this.head = null;
+    this.rows = new Map();
+    this.ended = new Map();
+    this.byPid = new Map();
+  }
+
+  get sequence() {
+    return this.head?.sequence ?? 0;
+  }
+
+  /** Take over a tick: the head of a snapshot, with the rows that changed and the keys of those that are gone. */
+  apply({ changed, gone, ...head }) {
+    this.head = head;
+    for (const key of gone) this.end(key);
+    for (const process of changed) this.write(process, head.sequence);
+    this.fade(head.exited);
+  }
+
+  write(process, sequence) {
+    let row = this.rows.get(process.key);
+    if (row === undefined) {
+      row = makeRow("process", process.key);
+      row.pid = process.pid;
+      row.started = Date.parse(process.start_time);
+      row.firstSeen = process.first_seen;
+      this.rows.set(process.key, row);
+      this.byPid.set(process.pid, row);
+    }
+    row.ppid = process.ppid;
+    row.name = process.name;
+    row.user = process.user;
+    row.state = process.state;
+    row.threads = process.threads;
+    row.cpu_percent = process.cpu_percent;
+    row.user_percent = process.user_percent;
+    row.system_percent = process.system_percent;
+    row.children_percent = process.children_percent;
+    row.cpu_seconds = process.cpu_seconds;
+    row.cgroup = process.cgroup ?? null;
+    row.unit = unitName(row.cgroup);
+    if (process.cpu_percent > 0) (row.series ??= new Series(sequence)).set(sequence, process.cpu_percent);
+  }
+
+  end(key) {
+    const row = this.rows.get(key);
+    if (row === undefined) return;
+    this.rows.delete(key);
+    if (this.byPid.get(row.pid) === row) this.byPid.delete(row.pid);
+    if (this.ended.size >= MOST_GONE) return;
+    Object.assign(row, { kind: "gone", state: "ended", age: 0, threads: null });
+    Object.assign(row, { cpu_percent: null, user_percent: null, system_percent: null, children_percent: null });
+    this.ended.set(key, row);
+  }
+
+  fade(exited) {
+    for (const [id, row] of this.ended) {
+      row.age += 1;
+      row.cpu_percent = null;
+      if (row.age > FADING_TICKS) this.ended.delete(id);
+    }
+    for (const group of exited) {
+      const id = `ended ${group.parent_pid} ${group.user} ${group.name}`;
+      let row = this.ended.get(id);
+      if (row === undefined) {
+        row = makeRow("ended", id);
+        row.name = group.name;
+        row.user = group.user;
+        row.ppid = group.parent_pid;
+        row.state = "ended";
+        row.unit = this.byPid.get(group.parent_pid)?.unit ?? null;
+        this.ended.set(id, row);
+      }
+      row.age = 0;
+      row.count = group.count;
+      row.cpu_percent = group.cpu_percent;
+      if (group.cpu_percent > 0) (row.series ??= new Series(this.sequence)).set(this.sequence, group.cpu_percent);
+    }
+  }
+
+  /** Give the rows that are here the past that the server has kept; `ticks` from the oldest. */
+  fillPast(ticks) {
+    if (ticks.length === 0) return;
+    const older = new Map();
+    for (const { sequence, processes } of ticks) {
+      for (const { key, cpu_percent: percent } of processes) {
+        if (!this.rows.has(key)) continue;
+        let series = older.get(key);
+        if (series === undefined) older.set(key, (series = new Series(sequence)));
+        series.set(sequence, percent);
+      }
+    }
+    for (const [key, series] of older) {
+      const row = this.rows.get(key);
+      const newer = row.series;
+      for (let at = series.last + 1; newer !== null && at <= newer.last; at += 1) series.set(at, newer.at(at));
+      row.series = series;
+    }
+  }
+
+  /** What is here now, as a table of its own that moves no more; the series go on. */
+  copy() {
+    const copy = new ProcessTable();
+    copy.head = this.head;
+    for (const [key, row] of this.rows) copy.rows.set(key, { ...row });
+    for (const [id, row] of this.ended) copy.ended.set(id, { ...row });
+    for (const row of copy.rows.values()) copy.byPid.set(row.pid, row);
+    return copy;
+  }
+
+  /** The table of a whole snapshot; series are those of `live`, which knows the past. */
+  static of({ processes, ...head }, live) {
+    const table = new ProcessTable();
+    table.apply({ ...head, changed: processes, gone: [] });
+    for (const [key, row] of table.rows) row.series = live.rows.get(key)?.series ?? row.series;
+    return table;
+  }
+}

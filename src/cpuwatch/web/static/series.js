@@ -1,0 +1,38 @@
+/** The last values of one process, a tick each. Ticks in which nothing was said of it count as 0. */
+
+export const SERIES_TICKS = 300;
+
+export class Series {
+  constructor(sequence) {
+    this.values = new Float32Array(SERIES_TICKS);
+    this.first = sequence;
+    this.last = sequence - 1;
+  }
+
+  set(sequence, value) {
+    if (sequence < this.first || sequence <= this.last) return;
+    const from = Math.max(this.last + 1, sequence - SERIES_TICKS + 1);
+    for (let at = from; at < sequence; at += 1) this.values[at % SERIES_TICKS] = 0;
+    this.values[sequence % SERIES_TICKS] = value;
+    this.last = sequence;
+  }
+
+  at(sequence) {
+    if (sequence < this.first || sequence > this.last || sequence <= this.last - SERIES_TICKS) return 0;
+    return this.values[sequence % SERIES_TICKS];
+  }
+}
+
+/** The values of a row, or the sums over its members, for the `count` ticks up to `sequence`. */
+export function valuesOf(row, sequence, count) {
+  const sums = new Float32Array(count);
+  const waiting = [row];
+  while (waiting.length > 0) {
+    const { members, series } = waiting.pop();
+    if (members !== null) waiting.push(...members);
+    else if (series !== null && series.last > sequence - count) {
+      for (let index = 0; index < count; index += 1) sums[index] += series.at(sequence - count + 1 + index);
+    }
+  }
+  return sums;
+}

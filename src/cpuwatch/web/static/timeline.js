@@ -1,0 +1,51 @@
+/** The machine's last minutes: a tick each, with its sequence. */
+
+export class Timeline {
+  constructor(most = 600) {
+    this.most = most;
+    this.ticks = [];
+  }
+
+  clear() {
+    this.ticks = [];
+  }
+
+  add({ sequence, time, machine, attribution }) {
+    const tick = { sequence, time, milliseconds: Date.parse(time), busy: machine.cpu_percent, attribution };
+    const last = this.ticks.at(-1);
+    if (last && last.sequence >= sequence) return;
+    this.ticks.push(tick);
+    if (this.ticks.length > this.most) this.ticks.shift();
+  }
+
+  /** Put older ticks in front of those that came meanwhile. */
+  prepend(older) {
+    const newer = this.ticks;
+    this.ticks = [];
+    for (const tick of older) this.add(tick);
+    for (const tick of newer) if (!this.ticks.length || tick.sequence > this.ticks.at(-1).sequence) this.ticks.push(tick);
+  }
+
+  get oldest() {
+    return this.ticks[0] ?? null;
+  }
+
+  get newest() {
+    return this.ticks.at(-1) ?? null;
+  }
+
+  find(sequence) {
+    return this.ticks.find((tick) => tick.sequence === sequence) ?? null;
+  }
+
+  /** The tick nearest to a time; null if that lies outside by more than a few intervals. */
+  nearest(time, slackMilliseconds = 5000) {
+    const wanted = Date.parse(time);
+    let best = null;
+    for (const tick of this.ticks) {
+      const off = Math.abs(tick.milliseconds - wanted);
+      if (best === null || off < Math.abs(best.milliseconds - wanted)) best = tick;
+    }
+    return best && Math.abs(best.milliseconds - wanted) <= slackMilliseconds ? best : null;
+  }
+}

@@ -1,0 +1,47 @@
+/** What is shown, as the part of the address behind #, and back. Pure. */
+
+import { columnOf } from "./columns.js";
+
+const VIEWS = ["", "tree", "name", "user", "unit"];
+
+export const START = Object.freeze({
+  sort: "cpu_percent",
+  descending: true,
+  filter: "",
+  view: "",
+  scale: "core",
+  at: null,
+  open: null,
+});
+
+export function toFragment(state) {
+  const parts = new URLSearchParams();
+  if (state.at) parts.set("at", state.at);
+  if (state.sort !== START.sort || state.descending !== START.descending) {
+    parts.set("sort", (state.descending ? "-" : "") + state.sort);
+  }
+  if (state.filter) parts.set("filter", state.filter);
+  if (state.view) parts.set("view", state.view);
+  if (state.scale !== START.scale) parts.set("of", state.scale);
+  if (state.open) parts.set("open", state.open);
+  const text = parts.toString();
+  return text ? `#${text}` : "";
+}
+
+/** Whatever stands in an address; what makes no sense is left out. */
+export function fromFragment(fragment) {
+  const parts = new URLSearchParams(fragment.replace(/^#/, ""));
+  const state = { ...START };
+  const sort = parts.get("sort");
+  if (sort && columnOf(sort.replace(/^-/, ""))) {
+    state.sort = sort.replace(/^-/, "");
+    state.descending = sort.startsWith("-");
+  }
+  state.filter = (parts.get("filter") ?? "").slice(0, 200);
+  if (VIEWS.includes(parts.get("view"))) state.view = parts.get("view");
+  if (parts.get("of") === "machine") state.scale = "machine";
+  const at = parts.get("at");
+  if (at && !Number.isNaN(Date.parse(at))) state.at = at;
+  state.open = parts.get("open")?.slice(0, 100) || null;
+  return state;
+}
