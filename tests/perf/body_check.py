@@ -13,9 +13,6 @@ from .outcome import Tick
 
 __all__ = ["BadAnswerError", "BodyCheck"]
 
-# As /readyz has it: from then on the server itself does not call its data fresh.
-_STALE_AFTER_INTERVALS = 3
-
 
 class _Row(Struct, frozen=True):
     pid: int
@@ -60,7 +57,7 @@ class BodyCheck:
         self._good = b""
         self._sequence = -1
         self._taken_ns = 0
-        self._stale_after_ns = 0
+        self._stale_after_ns = 0.0
 
     def check(self, buffer: bytearray, start: int, end: int, now_ns: int) -> int:
         """The age in ns of the data in the body, which stands between these offsets. Raises BadAnswerError."""
@@ -84,7 +81,7 @@ class BodyCheck:
         # From the time of day to the clock of the latencies; anew for each snapshot, because the two drift apart.
         age_ns = time.time_ns() - round(snapshot.time.timestamp() * 1e9)
         self._taken_ns = time.perf_counter_ns() - age_ns
-        self._stale_after_ns = round(_STALE_AFTER_INTERVALS * max(1.0, snapshot.interval_seconds) * 1e9)
+        self._stale_after_ns = self._books.stale_after_intervals * max(1.0, snapshot.interval_seconds) * 1e9
         lateness = snapshot.sampling.lateness_seconds
         self._books.see(
             snapshot.time,

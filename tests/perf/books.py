@@ -18,10 +18,14 @@ _LONGEST_EXAMPLE = 300
 
 
 class Books:
-    """What all connections did; requests that were due before ``starts_ns`` are warm-up and not counted."""
+    """What all connections did; requests that were due before ``starts_ns`` are warm-up and not counted.
 
-    def __init__(self, starts_ns: int) -> None:
+    Data that is older than ``stale_after_intervals`` of the server's sampling is stale.
+    """
+
+    def __init__(self, starts_ns: int, stale_after_intervals: float) -> None:
         self.starts_ns = starts_ns
+        self.stale_after_intervals = stale_after_intervals
         self.samples = Samples()
         self.last_answer_ns = starts_ns
         self.reconnects = 0

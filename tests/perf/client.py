@@ -41,7 +41,7 @@ def _loop_with_fine_timers() -> asyncio.AbstractEventLoop:
 
 async def _run(options: argparse.Namespace) -> None:
     now_ns = time.perf_counter_ns()
-    books = Books(now_ns + round(options.warm_up * 1e9))
+    books = Books(now_ns + round(options.warm_up * 1e9), options.stale_after)
     ends_ns = books.starts_ns + round(options.seconds * 1e9)
     pace: Pace = ClosedLoop(ends_ns)
     if options.rate is not None:
@@ -66,6 +66,14 @@ def main() -> None:
     parser.add_argument("--warm-up", type=float, default=1.0, metavar="SECONDS")
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="of one request")
+    parser.add_argument(
+        "--stale-after",
+        type=float,
+        # As /readyz has it: from then on the server itself does not call its data fresh.
+        default=3.0,
+        metavar="INTERVALS",
+        help="data older than that is a failure; inf: of any age, for a server whose answer never changes",
+    )
     parser.add_argument("--rate", type=float, metavar="PER_SECOND", help="not in a closed loop but at this rate")
     parser.add_argument("--samples", type=Path, metavar="FILE")
     options = parser.parse_args()
