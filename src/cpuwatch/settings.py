@@ -97,7 +97,7 @@ class Settings(Struct, frozen=True, gc=False):
 
     Without a ``token`` all may ask. ``allowed_hosts`` are names by which clients call this machine and which it does
     not know itself; ``*`` lets any name pass. ``cors_origins`` are those of web pages elsewhere that may read the
-    answers.
+    answers. Without ``page`` there is nothing at ``/``.
     """
 
     interval: float = 1.0
@@ -108,6 +108,7 @@ class Settings(Struct, frozen=True, gc=False):
     cors_origins: frozenset[str] = frozenset()
     log_format: LogFormat = "text"
     access_log: bool = False
+    page: bool = True
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -144,5 +145,6 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "cors_origins": ("cors_origins", parse_cors_origins),
     "log_format": ("log_format", parse_log_format),
     "access_log": ("access_log", _parse_switch),
+    "page": ("page", _parse_switch),
 }
 """The field that each stands for, and its parser."""

@@ -128,7 +128,7 @@ def test_who_shows_another_is_told_that_it_is_not_the_token(shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["/cpu_usage", "/cpu_usage/1", "/", "/metrics", "/livez/", "/livez/../cpu_usage", "/no"]
+    "target", ["/cpu_usage", "/cpu_usage/1", "//", "/static", "/metrics", "/livez/", "/livez/../cpu_usage", "/no"]
 )
 def test_who_shows_none_is_asked_for_it_everywhere(target: str) -> None:
     response = ask(CLOSED, target)
@@ -137,9 +137,17 @@ def test_who_shows_none_is_asked_for_it_everywhere(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "root_path"), [("/livez", ""), ("/readyz", ""), ("/cpu/livez", "/cpu"), ("/livez", "/cpu")]
+    ("target", "root_path"),
+    [
+        ("/livez", ""),
+        ("/readyz", ""),
+        ("/cpu/livez", "/cpu"),
+        ("/livez", "/cpu"),
+        ("/cpu/", "/cpu"),
+        ("/static/app.js", ""),
+    ],
 )
-def test_those_who_watch_over_the_service_need_none(target: str, root_path: str) -> None:
+def test_those_who_watch_over_the_service_and_the_page_without_data_need_none(target: str, root_path: str) -> None:
     assert ask(CLOSED, target, root_path=root_path).text == "inside"
 
 

@@ -15,7 +15,9 @@ from cpuwatch.encoding.table import printable
 from cpuwatch.model import ProcessUsage, Snapshot
 from cpuwatch.query import Query, select
 from cpuwatch.web.answer import Answer
+from cpuwatch.web.problem import problem
 from cpuwatch.web.requested import header
+from cpuwatch.web.rules import Rules
 from cpuwatch.web.state import live
 
 __all__ = ["Page"]
@@ -46,7 +48,10 @@ class Page:
 
     async def __call__(self, scope: Scope) -> Answer:
         """The answer to one request."""
-        token = scope["state"]["cpuwatch_rules"].token
+        rules: Rules = scope["state"]["cpuwatch_rules"]
+        if not rules.page:
+            return problem(404, "the page is switched off (CPUWATCH_PAGE)")
+        token = rules.token
         may_read = token is None or token.is_shown_by(header(scope, b"authorization"))
         snapshot = live(scope).views.snapshot if may_read else None
         shown = {

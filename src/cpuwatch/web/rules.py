@@ -19,6 +19,7 @@ class Rules:
     def __init__(self, settings: Settings) -> None:
         self.token = settings.token
         self.access_log = settings.access_log
+        self.page = settings.page
         self.cors_origins = frozenset(origin.encode() for origin in settings.cors_origins)
         self._any_host = "*" in settings.allowed_hosts
         own = socket.gethostname().lower()
