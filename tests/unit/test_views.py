@@ -1,0 +1,198 @@
+"""The finished answers of a tick, with ticks that the test gives."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+import zstandard
+from asgi_client import Service, service
+from msgspec.structs import replace
+
+from cpuwatch import GroupedSnapshot, Query, Snapshot, View, decode, encode_lines, encode_view, look, table
+from cpuwatch.encoding.formats import FORMATS
+from cpuwatch.web.answer import Answer
+from cpuwatch.web.compression import SMALLEST_COMPRESSED_BYTES
+from cpuwatch.web.views import Aspect
+
+ALL = Aspect(View(), "json", "identity")
+BUSIEST = View(Query(top=1))
+
+
+def with_service(act: Callable[[Service], Awaitable[None]], *, ticks: int = 1, processes: int = 40) -> None:
+    async def run() -> None:
+        async with service(ticks=ticks, processes=processes) as running:
+            await act(running)
+
+    asyncio.run(run())
+
+
+def made(running: Service, aspect: Aspect) -> Answer:
+    answer = running.live.views.answer(aspect)
+    assert answer is not None
+    return answer
+
+
+def field(answer: Answer, name: bytes) -> bytes | None:
+    return dict(answer.headers).get(name)
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
+    """How often JSON was made of a snapshot, by its sequence."""
+    counts: Counter[int] = Counter()
+
+    def counting(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None) -> bytes:
+        counts[shown.sequence] += 1
+        return encode_view(shown, fields)
+
+    monkeypatch.setitem(FORMATS, "json", replace(FORMATS["json"], encode=counting))
+    return counts
+
+
+def test_each_aspect_is_made_once_a_tick(encoded: Counter[int]) -> None:
+    async def act(running: Service) -> None:
+        for _ in range(3):
+            for _ in range(5):
+                made(running, ALL)
+                made(running, Aspect(BUSIEST, "json", "identity"))
+            await running.tick()
+
+    with_service(act)
+    # The last tick's were made ahead, because somebody asked in the one before.
+    assert encoded == {1: 2, 2: 2, 3: 2, 4: 2}
+
+
+def test_what_nobody_asked_for_is_not_made(encoded: Counter[int]) -> None:
+    async def act(running: Service) -> None:
+        made(running, ALL)
+        await running.tick(5)
+
+    with_service(act)
+    assert encoded == {1: 1, 2: 1}
+
+
+def test_a_request_finds_what_was_asked_for_before_ready(encoded: Counter[int]) -> None:
+    async def act(running: Service) -> None:
+        made(running, ALL)
+        await running.tick()
+        assert encoded[2] == 1
+        assert decode(made(running, ALL).body).sequence == 2
+        assert encoded[2] == 1
+
+    with_service(act)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_body_is_the_view_in_the_format(name: str) -> None:
+    view = View(Query(top=3), fields=("pid", "name"))
+
+    async def act(running: Service) -> None:
+        assert running.live.views.snapshot is not None
+        shown = look(running.live.views.snapshot, view)
+        answer = made(running, Aspect(view, name, "identity"))
+        bodies = {
+            "json": encode_view(shown, view.fields),
+            "ndjson": encode_lines(shown, view.fields),
+            "text": table(shown, view.fields).encode(),
+        }
+        assert answer.body == bodies[name]
+        assert field(answer, b"content-type") == FORMATS[name].content_type.encode()
+
+    with_service(act)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_compressed_body_is_the_plain_one_to_others_decoders(name: str) -> None:
+    async def act(running: Service) -> None:
+        plain = made(running, Aspect(View(), name, "identity"))
+        zipped = made(running, Aspect(View(), name, "gzip"))
+        standard = made(running, Aspect(View(), name, "zstd"))
+        assert gzip.decompress(zipped.body) == plain.body
+        assert zstandard.ZstdDecompressor().decompress(standard.body) == plain.body
+        assert max(len(zipped.body), len(standard.body)) < len(plain.body)
+        assert field(zipped, b"content-encoding") == b"gzip"
+        assert field(standard, b"content-encoding") == b"zstd"
+        assert field(plain, b"content-encoding") is None
+        for answer in (plain, zipped, standard):
+            assert field(answer, b"content-length") == b"%d" % len(answer.body)
+            assert field(answer, b"vary") == b"accept, accept-encoding"
+
+    with_service(act)
+
+
+def test_a_small_body_stays_as_it_is() -> None:
+    async def act(running: Service) -> None:
+        answer = made(running, Aspect(View(Query(top=1), fields=("pid",)), "text", "gzip"))
+        assert len(answer.body) < SMALLEST_COMPRESSED_BYTES
+        assert answer.body.decode().splitlines()[-1].strip() == "10"
+        assert field(answer, b"content-encoding") is None
+
+    with_service(act, processes=1)
+
+
+def test_the_tag_differs_by_view_format_coding_and_tick_and_by_nothing_else() -> None:
+    aspects = [
+        ALL,
+        Aspect(BUSIEST, "json", "identity"),
+        Aspect(View(Query(top=2)), "json", "identity"),
+        Aspect(View(fields=("pid",)), "json", "identity"),
+        Aspect(View(group_by="name"), "json", "identity"),
+        Aspect(View(), "ndjson", "identity"),
+        Aspect(View(), "text", "identity"),
+        Aspect(View(), "json", "gzip"),
+        Aspect(View(), "json", "zstd"),
+    ]
+
+    async def act(running: Service) -> None:
+        tags: list[bytes | None] = []
+        for _ in range(3):
+            tags += [made(running, aspect).etag for aspect in aspects]
+            assert [made(running, aspect).etag for aspect in aspects] == tags[-len(aspects) :]
+            await running.tick()
+        assert None not in tags
+        assert len(set(tags)) == 3 * len(aspects)
+        # Another run counts from 1 again.
+        async with service(processes=40) as other:
+            assert made(other, ALL).etag not in tags
+
+    with_service(act)
+
+
+def test_a_flood_of_views_is_kept_in_a_bounded_place_and_made_ahead_in_a_smaller_one(encoded: Counter[int]) -> None:
+    async def act(running: Service) -> None:
+        flood = [Aspect(View(Query(top=number)), "json", "identity") for number in range(1, 500)]
+        for aspect in flood:
+            assert len(json.loads(made(running, aspect).body)["processes"]) == min(aspect.view.query.top or 0, 40)
+        views = running.live.views
+        assert len(views._answers) == 64
+        assert len(views._wanted) == 16
+        await running.tick()
+        assert encoded[2] == 16
+
+    with_service(act)
+
+
+def test_what_cannot_be_made_ahead_is_logged_and_the_tick_is_shown_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(shown: object, fields: object) -> bytes:
+        del shown, fields
+        raise RuntimeError("out of ink")
+
+    async def act(running: Service) -> None:
+        made(running, ALL)
+        monkeypatch.setitem(FORMATS, "json", replace(FORMATS["json"], encode=failing))
+        assert await running.tick() == 2
+        with pytest.raises(RuntimeError, match="out of ink"):
+            made(running, ALL)
+        assert made(running, Aspect(View(), "text", "identity")).status == 200
+
+    with caplog.at_level(logging.ERROR):
+        with_service(act)
+    assert "the answers of tick 2 could not be made ahead" in caplog.text
