@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,6 +88,16 @@ def started(program: str) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+def open_paths() -> list[str]:
+    """What this process has open."""
+    paths = []
+    for link in Path("/proc/self/fd").iterdir():
+        # The list itself was made with one that is closed now.
+        with suppress(FileNotFoundError):
+            paths.append(str(link.readlink()))
+    return paths
 
 
 def _clock(answer: str) -> Clock:

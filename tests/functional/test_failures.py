@@ -13,6 +13,7 @@ from namespaces import run_script, unshared
 
 pytestmark = pytest.mark.timeout(60)
 
+TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 NOBODY = 65_534
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start processes of two users")
@@ -50,6 +51,22 @@ def test_lack_of_file_descriptors_is_told_and_over_when_there_are_some_again(bac
         assert after["keys"][seen[who]] == seen["before"]["keys"][seen[who]]
     for who in ("idle", "active", "newcomer"):
         assert seen["percent"][seen[who]] is not None
+
+
+@pytest.mark.parametrize("backend", ["procfs/clock", "procfs/stat"])
+def test_at_most_a_quarter_of_the_file_descriptors_is_held_and_all_are_read_all_the_same(backend: str) -> None:
+    seen = json.loads(run_script([], "few_descriptors.py", backend, "64"))
+    assert seen["backend"] == backend
+    tick_ns = 0 if backend == "procfs/clock" else 2 * TICK_NS
+    for reading in seen["readings"]:
+        assert len(reading["held"]) == len(set(reading["held"])) <= 16
+        assert reading["missing"] == []
+        assert reading["unreadable"] == {}
+        for shown_ns, true_ns in zip(reading["cpu_ns"], reading["true_ns"], strict=True):
+            assert true_ns - tick_ns <= shown_ns <= true_ns
+    # So many ran that there was no room for all.
+    assert len(seen["readings"][-1]["held"]) == 16
+    assert seen["held_after_closing"] == []
 
 
 @needs_root

@@ -6,12 +6,14 @@ import json
 import os
 import pwd
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from live_processes import Child, puppet, started
+from live_processes import Child, open_paths, puppet, started
 from namespaces import run_script, unshared
 
 from cpuwatch import OpenSampler, open_sampler, usage
@@ -147,6 +149,42 @@ def test_a_process_shows_how_many_threads_it_has_now(sampler: OpenSampler) -> No
         assert sampler.read().processes[child.pid].threads == 1
         child.burn(0.1, 3)
         assert sampler.read().processes[child.pid].threads == 4
+
+
+def test_a_process_whose_pid_was_chosen_is_found() -> None:
+    seen = json.loads(run_script(unshared("--pid", "--fork", "--mount-proc", "--kill-child"), "chosen_pids.py"))
+    assert seen["backend"] == "procfs/clock"
+    # The counters of the kernel show that not every PID was given in turn.
+    assert seen["found"]["jumped"] == [1] * 5
+    assert seen["found"]["set_tid"] == [1] * 5
+    # As many PIDs went by as there were forks, as if another fork had failed.
+    assert all(reading is not None and reading <= 16 for reading in seen["found"]["hidden"])
+
+
+def test_the_thread_that_reads_is_no_process_of_its_own(sampler: OpenSampler) -> None:
+    # Where a process's clock is asked for under the number of the very thread that asks, the kernel answers.
+    sampler.read()
+    for _ in range(5):
+        with ThreadPoolExecutor(1) as reader:
+            found = reader.submit(sampler.read).result().processes
+            thread_id = reader.submit(threading.get_native_id).result()
+        assert thread_id != os.getpid()
+        assert thread_id not in found
+        assert os.getpid() in found
+
+
+@needs_root
+def test_a_process_that_becomes_another_user_shows_it_while_its_file_is_held_open() -> None:
+    with open_sampler("procfs") as sampler, puppet() as child:
+        stat = f"/proc/{child.pid}/stat"
+        for _ in range(3):
+            child.spend(1)
+            assert sampler.read().processes[child.pid].user == "root"
+        assert stat in open_paths()
+        child.become(NOBODY)
+        assert sampler.read().processes[child.pid].user == pwd.getpwuid(NOBODY).pw_name
+        assert stat in open_paths()
+        assert os.stat(stat).st_uid == 0, "the file is root's, as the process is not dumpable now"
 
 
 @needs_root
