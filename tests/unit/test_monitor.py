@@ -466,3 +466,20 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 6, done.stderr
+
+
+def test_a_follower_that_raises_costs_a_failed_tick_and_no_snapshot() -> None:
+    def follower(_: Snapshot) -> None:
+        raise OSError("cannot follow")
+
+    gate = Gate()
+    gate.let(3)
+    monitor = Monitor(TICK, sampler=gate.sampler)
+    monitor.follow(follower)
+    with monitor:
+        assert monitor.wait(after=1, timeout=PATIENCE)
+        # As many as it takes until the monitor is closed.
+        gate.let(100_000)
+        assert monitor.wait(after=2, timeout=PATIENCE)
+    assert [snapshot.sequence for snapshot in monitor.history][:3] == [1, 2, 3]
+    assert monitor.health.failed_ticks == len(monitor.history)
