@@ -265,21 +265,22 @@ class App {
     if (this.tableView.held && this.order.length > 0) rows = heldOrder(this.order, rows);
     this.order = rows.map((row) => row.id);
     const scale = state.scale === "machine" ? 1 / table.head.host.logical_cpus : 1;
-    this.tableView.show(rows, { ...state, scale, sequence: table.sequence });
+    const oldest = this.timeline.oldest?.sequence ?? table.sequence;
+    this.tableView.show(rows, { ...state, scale, sequence: table.sequence, oldest });
     this.overview.show(table.head, table.rows.size);
     this.overview.showPast(this.timeline, this.wanted ?? table.sequence, this.frozen === null);
-    this.showDetail(scale);
+    this.showDetail(scale, oldest);
     this.showSum(rows, tree);
     this.showControls();
     this.showStatus();
   }
 
-  showDetail(scale) {
+  showDetail(scale, oldest) {
     const { open } = this.state;
     const row = open && (this.table.rows.get(open) ?? this.table.ended.get(open) ?? (this.lastOpen?.id === open ? this.lastOpen : null));
     if (row) {
       this.lastOpen = row;
-      this.detail.show(row, this.table, scale);
+      this.detail.show(row, this.table, scale, oldest);
     } else if (this.detail.isOpen) this.detail.hide();
   }
 

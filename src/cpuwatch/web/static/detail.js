@@ -3,7 +3,7 @@
 import { chart } from "./chart.js";
 import { byId, element, setText } from "./dom.js";
 import { SERIES_TICKS, valuesOf } from "./series.js";
-import { clock, duration, percent, startedAt, UNKNOWN, visible } from "./text.js";
+import { clock, duration, percent, shownName, startedAt, UNKNOWN, visible } from "./text.js";
 
 const MOST_CHILDREN = 30;
 
@@ -30,12 +30,13 @@ export class Detail {
     this.shown = "";
   }
 
-  show(row, table, scale) {
+  show(row, table, scale, oldest) {
     this.panel.hidden = false;
     const ended = row.kind !== "process";
-    setText(this.title, `${row.name === null ? "(not known)" : visible(row.name)} · ${row.pid}${ended ? " · ended" : ""}`);
+    setText(this.title, `${shownName(row)} · ${row.pid}${ended ? " · ended" : ""}`);
     this.panel.setAttribute("aria-label", `Process ${row.pid}`);
-    const values = valuesOf(row, table.sequence, Math.min(SERIES_TICKS, 240)).map((value) => value * scale);
+    const count = Math.max(2, Math.min(SERIES_TICKS, table.sequence - oldest + 1));
+    const values = valuesOf(row, table.sequence, count, oldest).map((value) => value * scale || 0);
     const interval = table.head.interval_seconds * 1000;
     this.plot.replaceChildren(
       chart(values, Date.parse(table.head.time), interval, `CPU use of ${row.pid} over the last minutes, now ${percent(row.cpu_percent)} per cent`),
@@ -66,7 +67,7 @@ export class Detail {
     for (let at = table.byPid.get(row.ppid); at && parents.length < 20 && !parents.includes(at); at = table.byPid.get(at.ppid)) parents.push(at);
     const children = [...table.rows.values()].filter((other) => other.ppid === row.pid && other !== row);
     children.sort((a, b) => (b.cpu_percent ?? 0) - (a.cpu_percent ?? 0) || a.pid - b.pid);
-    const named = (other) => `${other.pid} ${visible(other.name)} ${percent(other.cpu_percent === null ? null : other.cpu_percent * scale)}`;
+    const named = (other) => `${other.pid} ${shownName(other)} ${percent(other.cpu_percent === null ? null : other.cpu_percent * scale)}`;
     const signature = JSON.stringify([row.id, parents.map(named), children.slice(0, MOST_CHILDREN).map(named), children.length]);
     if (signature === this.shown) return;
     this.shown = signature;

@@ -5,7 +5,7 @@ import { clock, percent, UNKNOWN } from "./text.js";
 
 const PARTS = [
   ["processes_percent", "live", "living processes"],
-  ["exited_percent", "ended", "ended within the interval"],
+  ["exited_percent", "ended", "ended meanwhile"],
   ["unattributed_percent", "unattributed", "not attributed"],
 ];
 const MOST_CPU_BARS = 64;

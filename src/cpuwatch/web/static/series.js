@@ -23,8 +23,11 @@ export class Series {
   }
 }
 
-/** The values of a row, or the sums over its members, for the `count` ticks up to `sequence`. */
-export function valuesOf(row, sequence, count) {
+/**
+ * The values of a row, or the sums over its members, for the `count` ticks up to `sequence`; NaN before `oldest`, the
+ * first tick of which anything is known.
+ */
+export function valuesOf(row, sequence, count, oldest = 0) {
   const sums = new Float32Array(count);
   const waiting = [row];
   while (waiting.length > 0) {
@@ -34,5 +37,6 @@ export function valuesOf(row, sequence, count) {
       for (let index = 0; index < count; index += 1) sums[index] += series.at(sequence - count + 1 + index);
     }
   }
-  return sums;
+  const unknown = oldest - (sequence - count + 1);
+  return unknown > 0 ? sums.fill(NaN, 0, unknown) : sums;
 }

@@ -8,9 +8,12 @@ export function sparkPath(values, least = 20) {
   let highest = least;
   for (const value of values) if (value > highest) highest = value;
   let path = "";
+  let letter = "M";
   for (let x = 0; x < values.length; x += 1) {
+    if (Number.isNaN(values[x])) continue;
     const y = SPARK_HEIGHT - 1 - Math.round((values[x] / highest) * (SPARK_HEIGHT - 2));
-    path += `${x === 0 ? "M" : "L"}${x},${y}`;
+    path += `${letter}${x},${y}`;
+    letter = "L";
   }
   return path;
 }

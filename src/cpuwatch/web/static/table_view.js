@@ -4,7 +4,7 @@ import { COLUMNS } from "./columns.js";
 import { byId, element, setAttribute, setText, svgElement } from "./dom.js";
 import { valuesOf } from "./series.js";
 import { SPARK_HEIGHT, SPARK_TICKS, sparkPath } from "./sparkline.js";
-import { UNKNOWN, visible } from "./text.js";
+import { shownName, UNKNOWN, visible } from "./text.js";
 import { windowOf } from "./virtual_list.js";
 
 export class TableView {
@@ -27,6 +27,7 @@ export class TableView {
     this.scroller.addEventListener("scroll", () => this.paint(), { passive: true });
     new ResizeObserver(() => this.paint()).observe(this.scroller);
     this.body.addEventListener("click", (event) => this.clicked(event));
+    this.body.addEventListener("focusin", (event) => this.focusedOn(event.target));
     this.body.addEventListener("keydown", (event) => this.key(event));
     // A finger leaves no pointer behind that could rest on a row.
     this.body.addEventListener("pointerenter", (event) => (this.pointed = event.pointerType === "mouse"));
@@ -91,26 +92,25 @@ export class TableView {
   }
 
   fill(parts, row, index) {
-    const { scale, sequence, open } = this.options;
+    const { scale, open } = this.options;
     parts.id = row.id;
     setAttribute(parts.row, "aria-rowindex", String(index + 2));
     const fading = row.kind === "ended" || row.kind === "gone";
-    setAttribute(parts.row, "class", `${row.kind}${fading ? ` fade${Math.min(5, row.age)}` : ""}${row.id === open ? " open" : ""}`);
+    setAttribute(parts.row, "class", `${row.kind}${fading ? ` fade${Math.min(5, row.age)}` : ""}${row.id === open ? " open" : ""}${row.cpu_percent >= 50 ? " hot" : ""}`);
     COLUMNS.forEach((column, at) => {
       const cell = parts.cells[at];
       if (column.key === "name") this.fillName(parts, row);
-      else if (column.key === "past") fillPast(parts, row, sequence);
+      else if (column.key === "past") fillPast(parts, row, this.options);
       else {
         const text = column.text(row, scale);
         if (column.kind === "number") setText(cell, text);
         else setText(cell.firstChild, text === null ? UNKNOWN : visible(text));
       }
     });
-    parts.cells[0].parentNode.classList.toggle("hot", row.cpu_percent >= 50);
   }
 
   fillName(parts, row) {
-    setText(parts.name, row.name === null ? "(not known)" : visible(row.name) || "(no name)");
+    setText(parts.name, shownName(row));
     const many = row.kind === "group" ? ` ×${row.count}` : row.kind === "ended" && row.count !== null ? ` ×${row.count}` : "";
     setText(parts.count, many);
     setAttribute(parts.button, "tabindex", row.id === this.current ? "0" : "-1");
@@ -118,7 +118,7 @@ export class TableView {
     else parts.button.removeAttribute("aria-expanded");
     setText(parts.twist, row.branch === "open" ? "▾" : row.branch === "closed" ? "▸" : "");
     const indent = `${Math.min(row.depth, 24) * 0.9}rem`;
-    if (parts.cells[1].style.paddingInlineStart !== indent) parts.indent.style.width = indent;
+    if (parts.indent.style.width !== indent) parts.indent.style.width = indent;
   }
 
   clicked(event) {
@@ -128,6 +128,13 @@ export class TableView {
     this.current = row.id;
     if (event.target === parts.twist && row.branch) this.on.branch(row, row.branch !== "open");
     else this.on.open(row);
+  }
+
+  focusedOn(target) {
+    const parts = this.pool.find(({ button }) => button === target);
+    if (!parts || parts.id === this.current) return;
+    this.current = parts.id;
+    for (const { button, id } of this.pool) setAttribute(button, "tabindex", id === this.current ? "0" : "-1");
   }
 
   key(event) {
@@ -188,14 +195,13 @@ function newRow() {
   return parts;
 }
 
-function fillPast(parts, row, sequence) {
-  const never = row.series === null && row.members === null;
-  const path = never ? "" : sparkPath(valuesOf(row, sequence, SPARK_TICKS));
+function fillPast(parts, row, { sequence, oldest }) {
+  const path = sparkPath(valuesOf(row, sequence, SPARK_TICKS, oldest));
   setAttribute(parts.path, "d", path);
 }
 
 function spacer() {
-  return element("tr", { class: "spacer", "aria-hidden": "true" }, element("td", { colspan: COLUMNS.length }));
+  return element("tr", { class: "spacer", "aria-hidden": "true" }, element("td"));
 }
 
 function setHeight(row, pixels) {

@@ -18,6 +18,10 @@ function escaped(character) {
   return `\\U${code.toString(16).padStart(8, "0")}`;
 }
 
+export function shownName({ name }) {
+  return name === null ? "(not known)" : visible(name) || "(no name)";
+}
+
 export function percent(value) {
   if (value === null || value === undefined) return UNKNOWN;
   return value.toFixed(1);

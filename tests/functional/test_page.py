@@ -1,0 +1,351 @@
+"""The live page in a real browser, before a real server and real processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from browser import PATIENCE_MS, chromium, keep_screenshot, needs_chromium, violations, window
+from live_processes import Puppet, puppet
+from live_server import CPUWATCH_SERVE, Server, running_server
+from playwright.sync_api import Browser, Locator, Page, expect
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("burner", "idler"), needs_chromium]
+
+INTERVAL = "0.3"
+STORM = "while :; do /bin/true; done"
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running_server(CPUWATCH_SERVE, CPUWATCH_INTERVAL=INTERVAL) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def burner() -> Iterator[Puppet]:
+    """A process that burns half a CPU, under a name of its own."""
+    with puppet() as child:
+        child.rename(b"page-burner")
+        child.burn(0.5)
+        yield child
+
+
+@pytest.fixture(scope="module")
+def idler() -> Iterator[Puppet]:
+    with puppet() as child:
+        child.rename(b"page-idler")
+        yield child
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[Page]:
+    with window(browser, f"{server.url}/") as opened:
+        expect(opened.locator("#status")).to_have_text(re.compile("Live"))
+        yield opened
+
+
+def names(page: Page) -> list[str]:
+    return page.locator("button.name bdi").all_inner_texts()
+
+
+def column(page: Page, key: str) -> list[str]:
+    return page.locator(f"tr:not(.spacer) td.c-{key}").all_inner_texts()
+
+
+def row_of(page: Page, name: str) -> Locator:
+    return page.locator("tr:not(.spacer)", has=page.locator(f'bdi:text-is("{name}")'))
+
+
+def test_the_server_draws_the_table_for_those_without_scripts(browser: Browser, server: Server) -> None:
+    with window(browser, f"{server.url}/", java_script_enabled=False) as page:
+        assert page.locator("tbody tr").count() >= 10
+        while "page-burner" not in page.locator("tbody").inner_text():  # its first percentage takes two ticks
+            page.reload()
+        assert not page.locator("#overview").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_opens_without_a_fault_and_axe_finds_nothing(browser: Browser, server: Server, scheme: str) -> None:
+    with window(browser, f"{server.url}/", color_scheme=scheme) as page:
+        expect(row_of(page, "page-burner")).to_be_visible()
+        assert violations(page) == []
+        page.keyboard.press("?")
+        assert violations(page) == []
+        page.keyboard.press("Escape")
+        row_of(page, "page-burner").click()
+        expect(page.locator("#detail")).to_be_visible()
+        assert violations(page) == []
+
+
+def test_a_burning_process_stands_at_the_top_with_its_figures(page: Page, burner: Puppet) -> None:
+    expect(row_of(page, "page-burner")).to_be_visible()
+    expect(row_of(page, "page-burner").locator("td.c-pid")).to_have_text(str(burner.pid))
+    page.wait_for_function(
+        """() => [...document.querySelectorAll("tr.process")].some((row) =>
+        row.textContent.includes("page-burner") && parseFloat(row.querySelector(".c-cpu_percent").textContent) > 20)"""
+    )
+    assert row_of(page, "page-burner").locator("path").get_attribute("d")
+
+
+def test_the_figures_of_all_rows_add_up_to_the_machine(page: Page) -> None:
+    text = page.locator("#sum").inner_text()
+    numbers = re.match(
+        r"\d+ rows: ([\d.]+) % of the machine \+ not attributed ([\d.]+)(?: . counted .* ([\d.]+))? = ([\d.]+) % busy",
+        text,
+    )
+    assert numbers, text
+    rows, unattributed, excess, busy = (float(part or 0) for part in numbers.groups())
+    assert rows + unattributed - excess == pytest.approx(busy, abs=0.21)
+
+
+@pytest.mark.parametrize("by", ["mouse", "key"])
+def test_it_sorts_by_a_column_in_both_directions(page: Page, by: str) -> None:
+    def sort() -> None:
+        if by == "mouse":
+            page.get_by_role("button", name="PID", exact=True).click()
+            page.mouse.move(5, 5)
+        else:
+            page.keyboard.press("p")
+
+    heading = page.locator("th.c-pid")
+    sort()
+    expect(heading).to_have_attribute("aria-sort", "ascending")
+    pids = [int(text) for text in column(page, "pid") if text.isdigit()]
+    assert pids == sorted(pids)
+    sort()
+    expect(heading).to_have_attribute("aria-sort", "descending")
+    assert "sort=-pid" in page.url
+
+
+@pytest.mark.parametrize(("key", "name"), [("c", "cpu_percent"), ("n", "name"), ("u", "user")])
+def test_keys_sort(page: Page, key: str, name: str) -> None:
+    page.keyboard.press("p")
+    page.keyboard.press(key)
+    expect(page.locator(f"th.c-{name}")).to_have_attribute("aria-sort", re.compile("ending"))
+
+
+def test_it_filters_by_text_and_by_regular_expression(page: Page, burner: Puppet) -> None:
+    page.keyboard.press("/")
+    page.keyboard.type("page-")
+    expect(page.locator("tr.process")).to_have_count(2)
+    assert sorted(names(page)) == ["page-burner", "page-idler"]
+    page.locator("#filter").fill("/^page-b.*r$/")
+    expect(page.locator("tr.process")).to_have_count(1)
+    page.locator("#filter").fill(str(burner.pid))
+    expect(row_of(page, "page-burner")).to_be_visible()
+    page.locator("#filter").fill("/(page/")
+    expect(page.locator("#filter-note")).to_contain_text("No regular expression")
+    page.keyboard.press("Escape")
+    expect(page.locator("#filter")).to_have_value("")
+
+
+def test_a_regular_expression_that_never_ends_does_not_stop_the_page(browser: Browser, server: Server) -> None:
+    with puppet() as child:
+        child.rename(b"aaaaaaaaaaaaaaa")
+        with window(browser, f"{server.url}/") as page:
+            page.locator("#filter").fill("/^((((a+)+)+)+)+$|^(((((.+)+)+)+)+)+!$/")
+            expect(page.locator("#filter-note")).to_contain_text("takes too long")
+            page.locator("#filter").fill("aaaaaaaaaaaaaaa")
+            expect(page.locator("tr.process")).to_have_count(1)
+
+
+def test_it_groups_by_name_user_and_unit(page: Page) -> None:
+    page.keyboard.press("g")
+    expect(row_of(page, "page-burner").locator(".many")).to_have_text("\N{MULTIPLICATION SIGN}1")
+    page.keyboard.press("g")
+    expect(page.locator("#view")).to_have_value("user")
+    expect(row_of(page, "root").first).to_be_visible()
+    page.locator("#view").select_option("unit")
+    expect(page.locator("tr.group").first).to_be_visible()
+    page.locator("#view").select_option("name")
+    row_of(page, "page-burner").click()
+    expect(page.locator("#filter")).to_have_value("name=page-burner")
+    expect(page.locator("tr.process")).to_have_count(1)
+
+
+def test_the_tree_sums_up_branches_which_open_and_close(page: Page) -> None:
+    page.locator("#filter").fill("page-burner")
+    page.locator("#filter").blur()
+    page.keyboard.press("t")
+    own = page.locator("tr.process").last
+    expect(own).to_contain_text("page-burner")
+    # Among the shown rows the test itself is the parent.
+    parent = page.locator(f'tr.process:has(td.c-pid:text-is("{os.getpid()}"))')
+    expect(parent.locator("button.name")).to_have_attribute("aria-expanded", "true")
+    parent.locator("button.name").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(row_of(page, "page-burner")).to_have_count(0)
+    keep_screenshot(page, "tree-closed")
+    page.keyboard.press("ArrowRight")
+    expect(row_of(page, "page-burner")).to_have_count(1)
+
+
+@pytest.mark.parametrize("by", ["mouse", "key"])
+def test_a_row_opens_with_its_past_its_parents_and_children(page: Page, burner: Puppet, by: str) -> None:
+    page.locator("#filter").fill("page-burner")
+    expect(page.locator("tr.process")).to_have_count(1)
+    if by == "mouse":
+        row_of(page, "page-burner").click()
+    else:
+        page.locator("button.name[tabindex='0']").focus()
+        page.keyboard.press("Enter")
+    detail = page.locator("#detail")
+    expect(detail.locator("h2")).to_contain_text(f"page-burner · {burner.pid}")
+    expect(detail.locator("svg.chart polyline")).to_have_count(1)
+    parent = detail.get_by_role("button", name=re.compile(f"^{os.getpid()} "))
+    parent.click()
+    expect(detail.locator("h2")).to_contain_text(str(os.getpid()))
+    expect(detail.get_by_role("button", name=re.compile("page-burner"))).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(detail).to_be_hidden()
+
+
+def test_rows_keep_their_order_while_the_focus_is_in_them_and_figures_go_on(page: Page) -> None:
+    page.keyboard.press("c")
+    page.keyboard.press("c")
+    page.keyboard.press("c")
+    page.locator("button.name").first.focus()
+    before = page.evaluate("document.querySelector('#sum').textContent")
+    order = column(page, "pid")[:8]
+    page.wait_for_function("(before) => document.querySelector('#sum').textContent !== before", arg=before)
+    assert column(page, "pid")[:8] == order
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.closest('tr').rowIndex") >= 2
+
+
+def test_it_pauses_goes_back_and_a_link_shows_the_same_moment(browser: Browser, server: Server, page: Page) -> None:
+    page.wait_for_function("() => document.querySelector('#scrub').max - document.querySelector('#scrub').min > 6")
+    page.keyboard.press("Space")
+    expect(page.locator("#status")).to_contain_text("Paused")
+    for _ in range(3):
+        page.keyboard.press("[")
+    page.wait_for_timeout(500)
+    expect(page).to_have_url(re.compile("at="))
+    shown, moment = page.locator("#sum").inner_text(), page.locator("#moment").inner_text()
+    keep_screenshot(page, "paused")
+    with window(browser, page.url) as other:
+        expect(other.locator("#moment")).to_have_text(moment)
+        expect(other.locator("#sum")).to_have_text(re.compile(re.escape(shown.split(" = ")[1])))
+    page.get_by_role("button", name="Back to now").click()
+    expect(page.locator("#status")).to_contain_text("Live")
+    assert "at=" not in page.url
+
+
+def test_keys_can_be_switched_off(page: Page) -> None:
+    page.keyboard.press("?")
+    page.get_by_role("checkbox", name="Single keys").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("t")
+    page.reload()
+    page.keyboard.press("t")
+    expect(page.locator("#view")).to_have_value("")
+
+
+def test_one_key_shows_all_cpus_as_one(page: Page) -> None:
+    expect(page.locator("#cpus li")).to_have_count(os.cpu_count() or 1)
+    page.keyboard.press("1")
+    expect(page.locator("#cpus li")).to_have_count(1)
+
+
+def test_a_fork_storm_shows_in_the_attribution(page: Page) -> None:
+    with subprocess.Popen(["sh", "-c", STORM]) as storm:
+        try:
+            page.wait_for_function(
+                """() => parseFloat(document.querySelectorAll("#attribution b")[1].textContent) > 10"""
+            )
+            expect(page.locator("tr.ended").first).to_be_visible()
+        finally:
+            storm.kill()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"<img src=x on>", "<img src=x on>"),
+        (b"<svg onload=a>", "<svg onload=a>"),
+        (b'"quo\'ted"&amp;', '"quo\'ted"&amp;'),
+        (b"new\nline", "new\\nline"),
+        ("a\u202ecod.exe".encode(), "a\\u202ecod.exe"),
+        (b"", "(no name)"),
+    ],
+)
+def test_whatever_a_process_calls_itself_is_shown_as_text(
+    browser: Browser, server: Server, name: bytes, shown: str
+) -> None:
+    with puppet() as child:
+        child.rename(name)
+        with window(browser, f"{server.url}/#filter=pid%3D{child.pid}") as page:
+            expect(page.locator("button.name bdi")).to_have_text(shown)
+            page.locator("button.name").click()
+            expect(page.locator("#detail h2")).to_contain_text(shown)
+            assert page.locator("#table img, #detail img, #table button svg").count() == 0
+
+
+def test_the_page_recovers_when_the_server_comes_back(browser: Browser) -> None:
+    first = Server(CPUWATCH_SERVE, CPUWATCH_INTERVAL=INTERVAL)
+    with httpx.Client(base_url=first.url) as client:
+        first.wait_until_ready(client)
+    address = first.url.removeprefix("http://")
+    again = (*CPUWATCH_SERVE[:-1], address)
+    with window(browser, f"{first.url}/", allowed="ERR_") as page:
+        try:
+            expect(page.locator("#status")).to_contain_text("Live")
+        finally:
+            first.stop()
+        expect(page.locator("#status")).to_contain_text("Stale since")
+        keep_screenshot(page, "stale")
+        with running_server(again, CPUWATCH_INTERVAL=INTERVAL):
+            expect(page.locator("#status")).to_contain_text("Live")
+            expect(page.locator("tr.process").first).to_be_visible()
+
+
+def test_it_asks_for_the_token_once_and_keeps_it_for_the_tab(browser: Browser) -> None:
+    token = "a-token-for-the-page"  # noqa: S105
+    with (
+        running_server(CPUWATCH_SERVE, CPUWATCH_TOKEN=token) as server,
+        window(browser, f"{server.url}/", allowed="401") as page,
+    ):
+        assert httpx.get(f"{server.url}/").text.count("<tr>") == 1
+        field = page.get_by_label("This server needs a token")
+        field.fill("a-wrong-token-of-mine")
+        field.press("Enter")
+        expect(page.locator("#token-note")).to_contain_text("not accepted")
+        field.fill(token)
+        field.press("Enter")
+        expect(page.locator("#status")).to_contain_text("Live")
+        page.reload()
+        expect(page.locator("#status")).to_contain_text("Live")
+
+
+def test_it_works_below_a_prefix(browser: Browser) -> None:
+    with (
+        running_server((*CPUWATCH_SERVE, "--root-path", "/cpu")) as server,
+        window(browser, f"{server.url}/cpu/") as page,
+    ):
+        expect(page.locator("#status")).to_contain_text("Live")
+
+
+def test_tabs_share_one_connection_and_a_hidden_one_needs_none(browser: Browser) -> None:
+    with running_server((*CPUWATCH_SERVE, "--access-log"), CPUWATCH_INTERVAL=INTERVAL) as server:
+        context = browser.new_context()
+        pages = [context.new_page() for _ in range(3)]
+        for page in pages:
+            page.goto(f"{server.url}/")
+            expect(page.locator("#status")).to_contain_text("Live")
+        context.close()
+        server.stop()
+        streams = re.findall(r"target=\S*/cpu_usage/stream[\s\"]", server.output)
+        assert len(streams) == 1, server.output
