@@ -16,9 +16,10 @@ from cpuwatch.query import Query, SortKey
 from cpuwatch.settings import parse_whole_number
 from cpuwatch.view import FIELDS, Grouping, View
 
-__all__ = ["FORMAT", "HISTORY", "METRICS", "VIEW", "Parameter", "exposed_processes", "view_from"]
+__all__ = ["FORMAT", "HISTORY", "METRICS", "PID", "VIEW", "Parameter", "exposed_processes", "view_from"]
 
 _HIGHEST_PID = 2**31 - 1
+"""Of any system; Linux stops at 2**22 (PID_MAX_LIMIT in include/linux/threads.h)."""
 _MOST_VALUES = 100
 _HIGHEST_PERCENT = 1e6
 _HIGHEST_SEQUENCE = 2**63 - 1
@@ -72,6 +73,13 @@ def _query(values: Mapping[str, Any]) -> Query:
 def _whole(low: int, high: int, unit: str) -> tuple[dict[str, Any], Callable[[str], int]]:
     schema = {"type": "integer", "minimum": low, "maximum": high}
     return schema, lambda text: parse_whole_number(text, low, high, unit)
+
+
+def _one_pid(text: str) -> int:
+    try:
+        return parse_whole_number(text, 1, _HIGHEST_PID, "the kind of PIDs")
+    except ValueError:
+        raise ValueError(f"{text[:32]!r} is no PID: that is a whole number from 1 to {_HIGHEST_PID}") from None
 
 
 def _number(low: float, high: float) -> tuple[dict[str, Any], Callable[[str], float]]:
@@ -173,6 +181,8 @@ VIEW = _table(
     ("fields", "Only these fields of each process.", _several(_choice(*FIELDS))),
     ("group_by", "Sums of groups in place of processes.", _choice(*get_args(Grouping))),
 )
+
+PID = _table(("pid", "The PID of the process.", (_whole(1, _HIGHEST_PID, "the kind of PIDs")[0], _one_pid)))
 
 HISTORY = _table(
     ("seconds", "So much of the past, back from the newest snapshot.", _number(0, _LONGEST_PAST_SECONDS)),

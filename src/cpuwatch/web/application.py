@@ -21,16 +21,18 @@ from cpuwatch.monitor import Monitor
 from cpuwatch.settings import Settings
 from cpuwatch.web import cpu_usage, health
 from cpuwatch.web.guard import Guard
-from cpuwatch.web.history import History
-from cpuwatch.web.metrics import metrics
-from cpuwatch.web.page import Page
+from cpuwatch.web.history import PAST, History
+from cpuwatch.web.metrics import EXPOSED, metrics
+from cpuwatch.web.openapi import DESCRIPTION, Description
+from cpuwatch.web.operation import Operation
+from cpuwatch.web.page import PAGE, Page
 from cpuwatch.web.problem import problem
 from cpuwatch.web.resource import Resource
 from cpuwatch.web.rules import Rules
 from cpuwatch.web.security_headers import with_security_headers
 from cpuwatch.web.state import Live, State
-from cpuwatch.web.static_files import StaticFiles
-from cpuwatch.web.stream import Stream
+from cpuwatch.web.static_files import STATIC, StaticFiles
+from cpuwatch.web.stream import STREAM, Stream
 
 __all__ = ["create_app"]
 
@@ -48,7 +50,9 @@ class _Service(Starlette):
     """
 
     def __init__(self, rules: Rules, main_job: ASGIApp, routes: Sequence[BaseRoute], **options: Any) -> None:
-        super().__init__(routes=[Route("/cpu_usage", main_job), *routes], **options)
+        super().__init__(routes=routes, **options)
+        # Starlette would answer a slash at the end with the whole URL, which behind a proxy is not the client's.
+        self.router.redirect_slashes = False
         self._main_job = main_job
         self._guard = Guard(self._answer, rules)
 
@@ -89,20 +93,25 @@ def create_app(settings: Settings | None = None) -> Starlette:
             async with _running(live.views.follow()), _running(live.broadcast.follow()):
                 yield {"cpuwatch": live, "cpuwatch_rules": rules}
 
+    main_job = Resource(cpu_usage.AllProcesses())
+    endpoints: list[tuple[Operation, ASGIApp]] = [
+        (cpu_usage.ALL_PROCESSES, main_job),
+        (STREAM, Stream()),
+        (PAST, History()),
+        (cpu_usage.ONE_PROCESS, Resource(cpu_usage.one_process)),
+        (cpu_usage.REDIRECT, Resource(cpu_usage.redirect)),
+        (EXPOSED, Resource(metrics)),
+        (PAGE, Resource(Page())),
+        (STATIC, Resource(StaticFiles())),
+        (health.ALIVE, Resource(health.alive)),
+        (health.READY, Resource(health.ready)),
+    ]
+    described = [operation for operation, _ in endpoints]
+    endpoints.append((DESCRIPTION, Resource(Description([*described, DESCRIPTION]))))
     return _Service(
         Rules(settings or Settings()),
-        Resource(cpu_usage.AllProcesses()),
-        [
-            Route("/cpu_usage/stream", Stream()),
-            Route("/cpu_usage/history", History()),
-            Route("/cpu_usage/{pid}", Resource(cpu_usage.one_process)),
-            Route("/cpu usage", Resource(cpu_usage.redirect)),
-            Route("/metrics", Resource(metrics)),
-            Route("/", Resource(Page())),
-            Route("/static/{name}", Resource(StaticFiles())),
-            Route("/livez", Resource(health.alive)),
-            Route("/readyz", Resource(health.ready)),
-        ],
+        main_job,
+        [Route(operation.path, endpoint) for operation, endpoint in endpoints],
         exception_handlers={404: _on_unknown_path},
         lifespan=lifespan,
     )

@@ -7,21 +7,22 @@ from datetime import datetime
 from msgspec import Struct
 from starlette.types import Scope
 
+from cpuwatch.encoding.formats import FORMATS
 from cpuwatch.encoding.json import encode
 from cpuwatch.errors import NotAcceptableError, QueryError
 from cpuwatch.model import ProcessUsage
+from cpuwatch.parameters import FORMAT, PID, VIEW
 from cpuwatch.web.answer import Answer
+from cpuwatch.web.operation import SHOWN, TEXT, Operation, Result
 from cpuwatch.web.prefer import wait_seconds
 from cpuwatch.web.problem import nothing_yet, problem
 from cpuwatch.web.requested import header, requested_aspect
 from cpuwatch.web.state import live
 from cpuwatch.web.views import Aspect
 
-__all__ = ["AllProcesses", "one_process", "redirect"]
+__all__ = ["ALL_PROCESSES", "ONE_PROCESS", "REDIRECT", "AllProcesses", "one_process", "redirect"]
 
 _MOST_UNDERSTOOD = 256
-_HIGHEST_PID = 2**31 - 1
-"""Of any system; Linux stops at 2**22 (PID_MAX_LIMIT in include/linux/threads.h)."""
 
 
 class OneProcess(Struct, frozen=True, gc=False):
@@ -31,6 +32,51 @@ class OneProcess(Struct, frozen=True, gc=False):
     time: datetime
     interval_seconds: float
     process: ProcessUsage
+
+
+_OF_A_TICK = ("Cache-Control", "ETag", "Server-Timing", "Vary")
+
+ALL_PROCESSES = Operation(
+    path="/cpu_usage",
+    name="cpu_usage",
+    summary="The newest snapshot: the machine, where its time went, every process, and what ended.",
+    results={
+        200: Result(
+            "What the view shows of the newest snapshot.",
+            {chosen.media_type: SHOWN if chosen.name == "json" else TEXT for chosen in FORMATS.values()},
+            headers=("Content-Length", *_OF_A_TICK),
+            sometimes=("Content-Encoding", "Preference-Applied"),
+        ),
+        304: Result("The client has the newest already.", headers=_OF_A_TICK, sometimes=("Preference-Applied",)),
+    },
+    problems={
+        400: "A parameter that there is not, is out of its range, or does not go with another.",
+        406: "None of the formats is wanted.",
+        503: "There is no snapshot yet.",
+    },
+    query={**VIEW, **FORMAT},
+    request_headers=("If-None-Match", "Accept-Encoding", "Prefer"),
+)
+ONE_PROCESS = Operation(
+    path="/cpu_usage/{pid}",
+    name="one_process",
+    summary="One process in the newest snapshot.",
+    results={
+        200: Result("The process.", {"application/json": OneProcess}, headers=("Content-Length", "Cache-Control"))
+    },
+    problems={
+        400: "That is no PID.",
+        404: "There was no such process.",
+        503: "There is no snapshot yet.",
+    },
+    in_path=PID,
+)
+REDIRECT = Operation(
+    path="/cpu usage",
+    name="redirect",
+    summary="The path as a person may type it.",
+    results={308: Result("It is spelt /cpu_usage.", headers=("Content-Length", "Cache-Control", "Location"))},
+)
 
 
 class AllProcesses:
@@ -86,10 +132,10 @@ async def _newer(scope: Scope, aspect: Aspect, answer: Answer, seconds: int) -> 
 
 async def one_process(scope: Scope) -> Answer:
     """The row of one process in the newest snapshot."""
-    text = scope["path_params"]["pid"]
-    pid = _parse_pid(text)
-    if pid is None:
-        return problem(400, f"{text[:32]!r} is no PID: that is a whole number from 1 to {_HIGHEST_PID}")
+    try:
+        pid = PID["pid"].parse(scope["path_params"]["pid"])
+    except ValueError as error:
+        return problem(400, str(error))
     snapshot = live(scope).views.snapshot
     if snapshot is None:
         return nothing_yet()
@@ -98,13 +144,6 @@ async def one_process(scope: Scope) -> Answer:
         return problem(404, f"there was no process {pid} at {snapshot.time.isoformat()}")
     body = OneProcess(snapshot.sequence, snapshot.time, snapshot.interval_seconds, row)
     return Answer.of(encode(body), "application/json")
-
-
-def _parse_pid(text: str) -> int | None:
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(_HIGHEST_PID))):
-        return None
-    pid = int(text)
-    return pid if 0 < pid <= _HIGHEST_PID else None
 
 
 async def redirect(scope: Scope) -> Answer:

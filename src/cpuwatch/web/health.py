@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+from msgspec import Struct
 from starlette.types import Scope
 
 from cpuwatch.web.answer import Answer
+from cpuwatch.web.operation import Operation, Result
 from cpuwatch.web.problem import problem
 from cpuwatch.web.state import live
 
-__all__ = ["alive", "ready"]
+__all__ = ["ALIVE", "READY", "alive", "ready"]
 
 _STALE_AFTER_INTERVALS = 3
 
 
+class Alive(Struct, frozen=True):
+    """The body of ``/livez``."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(Struct, frozen=True):
+    """The body of ``/readyz``: the age of the newest snapshot."""
+
+    age_seconds: float
+    status: Literal["ready"] = "ready"
+
+
+ALIVE = Operation(
+    path="/livez",
+    name="alive",
+    summary="Whether the process answers.",
+    results={200: Result("It does.", {"application/json": Alive}, headers=("Content-Length", "Cache-Control"))},
+    is_open=True,
+)
+READY = Operation(
+    path="/readyz",
+    name="ready",
+    summary="Whether what it answers is fresh.",
+    results={200: Result("It is.", {"application/json": Ready}, headers=("Content-Length", "Cache-Control"))},
+    problems={503: "There is no snapshot, or it is older than three intervals."},
+    is_open=True,
+)
+
+
 async def alive(_: Scope) -> Answer:
     """Always 200."""
-    return Answer.of(b'{"status":"alive"}', "application/json")
+    return Answer.of(msgspec.json.encode(Alive()), "application/json")
 
 
 async def ready(scope: Scope) -> Answer:
@@ -24,7 +58,7 @@ async def ready(scope: Scope) -> Answer:
     monitor = live(scope).monitor
     age_seconds, health = monitor.age_seconds, monitor.health
     if age_seconds is not None and age_seconds <= _STALE_AFTER_INTERVALS * monitor.interval_seconds:
-        return Answer.of(msgspec.json.encode({"status": "ready", "age_seconds": age_seconds}), "application/json")
+        return Answer.of(msgspec.json.encode(Ready(age_seconds)), "application/json")
     reason = (
         "there is no snapshot yet"
         if age_seconds is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -17,6 +17,7 @@ from cpuwatch.view import View, look
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.compression import CODINGS, SMALLEST_COMPRESSED_BYTES
 from cpuwatch.web.negotiation import choose_coding
+from cpuwatch.web.operation import SHOWN, Operation, Result
 from cpuwatch.web.parameters import HISTORY, VIEW, parse_query_string, view_from
 from cpuwatch.web.pieces import send_pieces
 from cpuwatch.web.problem import nothing_yet, problem
@@ -24,7 +25,7 @@ from cpuwatch.web.requested import header
 from cpuwatch.web.resource import Resource
 from cpuwatch.web.state import live
 
-__all__ = ["HISTORY_PARAMETERS", "History", "HistoryPage"]
+__all__ = ["HISTORY_PARAMETERS", "PAST", "History", "HistoryPage"]
 
 HISTORY_PARAMETERS = {**HISTORY, **VIEW}
 
@@ -44,7 +45,31 @@ class HistoryPage(msgspec.Struct, frozen=True):
     newest_sequence: int
     most_bytes: int
     next_since: int | None
-    snapshots: Sequence[msgspec.Raw]
+    snapshots: Sequence[Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema=SHOWN)]]
+
+
+_OF_A_TICK = ("Cache-Control", "ETag", "Vary")
+
+PAST = Operation(
+    path="/cpu_usage/history",
+    name="history",
+    summary="A view of each of the last snapshots; one of seconds and since is needed.",
+    results={
+        200: Result(
+            "The snapshots, oldest first.",
+            {"application/json": HistoryPage},
+            headers=("Content-Length", *_OF_A_TICK),
+            sometimes=("Content-Encoding",),
+        ),
+        304: Result("The client has these already.", headers=_OF_A_TICK),
+    },
+    problems={
+        400: "A parameter that there is not, is out of its range, or does not go with another.",
+        503: "There is no snapshot yet, or too many ask for history at once.",
+    },
+    query=HISTORY_PARAMETERS,
+    request_headers=("If-None-Match", "Accept-Encoding"),
+)
 
 
 class History:

@@ -10,12 +10,34 @@ from cpuwatch.parameters import METRICS, exposed_processes
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.expositions import Exposed
 from cpuwatch.web.negotiation import choose_coding, choose_media_type
+from cpuwatch.web.operation import TEXT, Operation, Result
 from cpuwatch.web.parameters import parse_query_string
 from cpuwatch.web.problem import problem
 from cpuwatch.web.requested import header
 from cpuwatch.web.state import live
 
-__all__ = ["metrics"]
+__all__ = ["EXPOSED", "metrics"]
+
+EXPOSED = Operation(
+    path="/metrics",
+    name="metrics",
+    summary="The machine, totals by name, and the sampling itself, for Prometheus and what speaks like it.",
+    results={
+        200: Result(
+            "The metrics; sort, order, top and what chooses among processes need per_process=true.",
+            dict.fromkeys(EXPOSITIONS, TEXT),
+            headers=("Content-Length", "Cache-Control", "Vary"),
+            sometimes=("Content-Encoding",),
+        )
+    },
+    problems={
+        400: "A parameter that there is not, is out of its range, or does not go with another.",
+        406: "None of the formats is wanted.",
+        503: "There is no snapshot yet.",
+    },
+    query=METRICS,
+    request_headers=("Accept-Encoding",),
+)
 
 
 async def metrics(scope: Scope) -> Answer:

@@ -15,12 +15,13 @@ from cpuwatch.encoding.table import printable
 from cpuwatch.model import ProcessUsage, Snapshot
 from cpuwatch.query import Query, select
 from cpuwatch.web.answer import Answer
+from cpuwatch.web.operation import TEXT, Operation, Result
 from cpuwatch.web.problem import problem
 from cpuwatch.web.requested import header
 from cpuwatch.web.rules import Rules
 from cpuwatch.web.state import live
 
-__all__ = ["Page"]
+__all__ = ["PAGE", "Page"]
 
 _ROWS = 50
 _UNKNOWN = "\N{EN DASH}"
@@ -36,6 +37,15 @@ _HEADINGS = (
     ("Ended %", "number"),
     ("CPU time", "number"),
     ("Unit", "text"),
+)
+
+
+PAGE = Operation(
+    path="/",
+    name="page",
+    summary="A page for the browser.",
+    results={200: Result("The page.", {"text/html": TEXT}, headers=("Content-Length", "Cache-Control"))},
+    is_open=True,
 )
 
 

@@ -6,15 +6,34 @@ from collections.abc import Iterable
 from http import HTTPStatus
 
 import msgspec
+from msgspec import UNSET, Struct, UnsetType
 
 from cpuwatch.web.answer import Answer
 
-__all__ = ["nothing_yet", "problem"]
+__all__ = ["Problem", "nothing_yet", "problem"]
 
 
-def problem(status: int, detail: str, headers: Iterable[tuple[str, str]] = (), **more: str) -> Answer:
-    """The answer for an error; ``detail`` says what was wrong and what would be right, ``more`` are further members."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+class Problem(Struct, frozen=True):
+    """The body of every error (RFC 9457).
+
+    ``detail`` says what was wrong and what would be right. With an ``id`` the log says more.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    id: str | UnsetType = UNSET
+
+
+def problem(
+    status: int,
+    detail: str,
+    headers: Iterable[tuple[str, str]] = (),
+    id: str | UnsetType = UNSET,  # noqa: A002  its name
+) -> Answer:
+    """The answer for an error."""
+    body = Problem("about:blank", HTTPStatus(status).phrase, status, detail, id)
     return Answer.of(msgspec.json.encode(body), "application/problem+json", status, headers)
 
 

@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 from functools import cached_property
-from hashlib import blake2b
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from starlette.types import Scope
 
+from cpuwatch.parameters import Parameter
 from cpuwatch.web.answer import Answer
-from cpuwatch.web.compression import CODINGS, SMALLEST_COMPRESSED_BYTES
-from cpuwatch.web.negotiation import choose_coding
+from cpuwatch.web.fixed import answer_in_coding, in_each_coding
+from cpuwatch.web.operation import TEXT, Operation, Result
 from cpuwatch.web.problem import problem
-from cpuwatch.web.requested import header
 
-__all__ = ["StaticFiles"]
+__all__ = ["STATIC", "StaticFiles"]
 
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+
+
+STATIC = Operation(
+    path="/static/{name}",
+    name="static",
+    summary="The scripts and styles of the page.",
+    results={
+        200: Result(
+            "The file.",
+            {content_type.partition(";")[0]: TEXT for content_type in _MEDIA_TYPES.values()},
+            headers=("Content-Length", "Cache-Control", "ETag", "Vary"),
+            sometimes=("Content-Encoding",),
+        ),
+        304: Result("The client has it already.", headers=("Cache-Control", "ETag", "Vary")),
+    },
+    problems={404: "There is no such file."},
+    in_path={"name": Parameter("name", "The name of the file.", {"type": "string", "minLength": 1}, str)},
+    request_headers=("If-None-Match", "Accept-Encoding"),
+    is_open=True,
+)
 
 
 class StaticFiles:
@@ -32,36 +51,20 @@ class StaticFiles:
 
     async def __call__(self, scope: Scope) -> Answer:
         """The answer to one request."""
-        codings = self._answers.get(scope["path_params"]["name"])
-        if codings is None:
+        answers = self._answers.get(scope["path_params"]["name"])
+        if answers is None:
             return problem(404, f"there is nothing at {scope['path']}")
-        accepted = (header(scope, b"accept-encoding") or b"").decode("latin-1")
-        answer = codings[choose_coding(accepted, list(CODINGS))]
-        return answer.unless_known(header(scope, b"if-none-match"))
+        return answer_in_coding(answers, scope)
 
     @cached_property
     def _answers(self) -> dict[str, dict[str, Answer]]:
         folder = files("cpuwatch.web") / "static"
-        return {file.name: _in_each_coding(file) for file in folder.iterdir() if _suffix(file) in _MEDIA_TYPES}
+        return {
+            file.name: in_each_coding(file.read_bytes(), _MEDIA_TYPES[_suffix(file)])
+            for file in folder.iterdir()
+            if _suffix(file) in _MEDIA_TYPES
+        }
 
 
 def _suffix(file: Traversable) -> str:
     return file.name[file.name.rfind(".") :]
-
-
-def _in_each_coding(file: Traversable) -> dict[str, Answer]:
-    content = file.read_bytes()
-    name = blake2b(content, digest_size=8).hexdigest()
-    plain = Answer.of(content, _MEDIA_TYPES[_suffix(file)], headers=[_VARY], etag=f'"{name}"')
-    answers = {"identity": plain}
-    for coding, compress in CODINGS.items():
-        headers = [_VARY, ("content-encoding", coding)]
-        answers[coding] = (
-            Answer.of(compress(content), _MEDIA_TYPES[_suffix(file)], headers=headers, etag=f'"{name}-{coding}"')
-            if len(content) >= SMALLEST_COMPRESSED_BYTES
-            else plain
-        )
-    return answers
-
-
-_VARY = ("vary", "accept-encoding")

@@ -16,6 +16,7 @@ from cpuwatch.view import View
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.broadcast import Subscription
 from cpuwatch.web.negotiation import choose_media_type
+from cpuwatch.web.operation import TEXT, Operation, Result
 from cpuwatch.web.parameters import VIEW, parse_query_string, view_from
 from cpuwatch.web.pieces import send_pieces
 from cpuwatch.web.problem import problem
@@ -23,12 +24,33 @@ from cpuwatch.web.requested import header
 from cpuwatch.web.resource import Resource
 from cpuwatch.web.state import Live, live
 
-__all__ = ["Stream"]
+__all__ = ["STREAM", "Stream"]
 
 _MEDIA_TYPE = "text/event-stream"
 _RETRY_MS = 2000
 _REFUSED_RETRY_SECONDS = 5
 _HIGHEST_SEQUENCE = 2**63 - 1
+
+
+STREAM = Operation(
+    path="/cpu_usage/stream",
+    name="stream",
+    summary="Each tick as a Server-Sent Event, without end: JSON as of /cpu_usage, with the sequence as its id.",
+    results={
+        200: Result(
+            "The newest tick, then each as it comes; before that, with Last-Event-ID, those since.",
+            {_MEDIA_TYPE: TEXT},
+            headers=("Cache-Control", "X-Accel-Buffering"),
+        )
+    },
+    problems={
+        400: "A parameter that there is not, is out of its range, or does not go with another.",
+        406: "The client takes no events.",
+        503: "As many streams as there may be are open already.",
+    },
+    query=VIEW,
+    request_headers=("Last-Event-ID",),
+)
 
 
 class Stream:

@@ -1,0 +1,38 @@
+"""Content that stays the same as long as the service runs: an answer for each content coding, made once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+from starlette.types import Scope
+
+from cpuwatch.web.answer import Answer
+from cpuwatch.web.compression import CODINGS, SMALLEST_COMPRESSED_BYTES
+from cpuwatch.web.negotiation import choose_coding
+from cpuwatch.web.requested import header
+
+__all__ = ["answer_in_coding", "in_each_coding"]
+
+_VARY = ("vary", "accept-encoding")
+
+
+def in_each_coding(content: bytes, content_type: str) -> dict[str, Answer]:
+    """The answers by content coding; each has a tag."""
+    name = blake2b(content, digest_size=8).hexdigest()
+    plain = Answer.of(content, content_type, headers=[_VARY], etag=f'"{name}"')
+    answers = {"identity": plain}
+    for coding, compress in CODINGS.items():
+        headers = [_VARY, ("content-encoding", coding)]
+        answers[coding] = (
+            Answer.of(compress(content), content_type, headers=headers, etag=f'"{name}-{coding}"')
+            if len(content) >= SMALLEST_COMPRESSED_BYTES
+            else plain
+        )
+    return answers
+
+
+def answer_in_coding(answers: Mapping[str, Answer], scope: Scope) -> Answer:
+    """The one of these that the client likes best, or 304 if it has it."""
+    accepted = (header(scope, b"accept-encoding") or b"").decode("latin-1")
+    return answers[choose_coding(accepted, list(CODINGS))].unless_known(header(scope, b"if-none-match"))
