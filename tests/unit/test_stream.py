@@ -103,6 +103,25 @@ def test_a_slow_reader_gets_the_newest_and_not_all_that_it_missed() -> None:
     asyncio.run(act())
 
 
+def test_a_tick_that_comes_while_the_stream_begins_comes_once() -> None:
+    async def act() -> None:
+        async with service() as running:
+            client = Client(Stream(), running.live, last_event_id="1")
+            client.reads.clear()
+            await client.until(lambda: client.blocked)
+            with running.live.broadcast.subscription(View()) as witness:
+                await running.tick()
+                while (event := await witness.take(PATIENCE)) is None or event.sequence < 2:
+                    assert event is not None
+            client.reads.set()
+            assert await client.ids(1) == [2]
+            await running.tick()
+            assert await client.ids(1) == [3]
+            await client.leave()
+
+    asyncio.run(act())
+
+
 def test_an_event_is_made_once_for_all_who_listen_to_a_view() -> None:
     async def act() -> None:
         async with service() as running:

@@ -1,0 +1,216 @@
+"""Streams, history and waiting on the real server, over real sockets."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
+
+import h11
+import httpx
+import psutil
+import pytest
+from event_stream import Event, EventStream
+from live_server import CPUWATCH_SERVE, HYPERCORN, Server, running_server
+
+from cpuwatch import decode
+
+pytestmark = pytest.mark.timeout(90)
+
+COMMANDS = pytest.mark.parametrize("command", [HYPERCORN, CPUWATCH_SERVE], ids=["hypercorn", "cpuwatch-serve"])
+STOP_SECONDS = 3
+MOST_STREAMS = 200
+MOST_GROWTH_BYTES = 64 << 20
+
+
+class Connection:
+    """One request over a socket of its own, and its answer by h11 and by the tests' own parser of events."""
+
+    def __init__(self, server: Server, target: str, **headers: str) -> None:
+        address = urlsplit(server.url)
+        self._socket = socket.socket()
+        # Small, so that what the client does not read stays with the server.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._socket.settimeout(30)
+        self._socket.connect((address.hostname, address.port))
+        self._http = h11.Connection(h11.CLIENT)
+        fields = [("Host", "localhost"), *((name.replace("_", "-"), value) for name, value in headers.items())]
+        request = h11.Request(method="GET", target=target, headers=fields)
+        self._socket.sendall(self._http.send(request) + self._http.send(h11.EndOfMessage()))
+        self.stream = EventStream()
+        self.status = 0
+        self.body = b""
+        self.whole = False
+
+    def read(self) -> list[Event]:
+        """The events in what comes next of the answer, maybe none; ``whole`` if that was its end."""
+        found: list[Event] = []
+        received = False
+        while True:
+            part = self._http.next_event()
+            if part is h11.NEED_DATA:
+                if found or received:
+                    return found
+                received = True
+                self._http.receive_data(self._socket.recv(65_536))
+            elif isinstance(part, h11.Response):
+                self.status = part.status_code
+            elif isinstance(part, h11.Data):
+                self.body += part.data
+                found += self.stream.feed(bytes(part.data))
+            else:
+                # Anything else than this, such as a connection that ends too early, is an error of h11's.
+                self.whole = isinstance(part, h11.EndOfMessage)
+                return found
+
+    def ids(self, count: int) -> list[int]:
+        found: list[int] = []
+        while len(found) < count:
+            events = self.read()
+            assert not self.whole, f"the stream ended after {found}"
+            found += [int(event.id) for event in events]
+        return found
+
+    def read_to_end(self) -> list[Event]:
+        found: list[Event] = []
+        while not self.whole:
+            found += self.read()
+        return found
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@contextmanager
+def connections(server: Server, count: int, target: str, **headers: str) -> Iterator[list[Connection]]:
+    with ExitStack() as stack:
+        opened = []
+        for _ in range(count):
+            opened.append(Connection(server, target, **headers))
+            stack.callback(opened[-1].close)
+        yield opened
+
+
+def sequence(server: Server) -> int:
+    return decode(httpx.get(f"{server.url}/cpu_usage").content).sequence
+
+
+def wait_for(server: Server, wanted: int) -> None:
+    deadline = time.monotonic() + 60
+    while sequence(server) < wanted:
+        assert time.monotonic() < deadline, f"sequence {wanted} does not come"
+        time.sleep(0.02)
+
+
+@COMMANDS
+def test_each_tick_is_an_event_and_who_comes_back_misses_none(command: tuple[str, ...]) -> None:
+    with running_server(command, CPUWATCH_INTERVAL="0.1") as server:
+        with connections(server, 1, "/cpu_usage/stream?top=3") as (client,):
+            ids = client.ids(5)
+            assert ids == sorted(set(ids))
+        wait_for(server, ids[-1] + 4)
+        with connections(server, 1, "/cpu_usage/stream?top=3", Last_Event_ID=str(ids[-1])) as (client,):
+            assert client.ids(4) == list(range(ids[-1] + 1, ids[-1] + 5))
+        with httpx.stream("GET", f"{server.url}/cpu_usage/stream") as answer:
+            assert answer.status_code == 200
+            assert answer.headers["content-type"] == "text/event-stream"
+            stream = EventStream()
+            event = next(event for part in answer.iter_bytes() for event in stream.feed(part))
+            assert decode(event.data).sequence == int(event.id) > ids[-1]
+
+
+def test_a_reader_that_falls_behind_goes_on_with_the_newest() -> None:
+    with (
+        running_server(CPUWATCH_SERVE, CPUWATCH_INTERVAL="0.05") as server,
+        connections(server, 1, "/cpu_usage/stream") as (client,),
+    ):
+        first = client.ids(1)[0]
+        # So much that neither the kernel's buffers (tcp_wmem) nor the server's hold it.
+        size = len(httpx.get(f"{server.url}/cpu_usage").content)
+        wait_for(server, first + max(60, 8_000_000 // size))
+        now = sequence(server)
+        ids = [first]
+        while ids[-1] < now:
+            ids += client.ids(1)
+        assert ids == sorted(set(ids))
+        assert len(ids) < now - first
+
+
+def test_streams_that_are_never_read_are_bounded_in_number_and_in_memory_and_hold_up_nobody() -> None:
+    with running_server(CPUWATCH_SERVE, CPUWATCH_INTERVAL="0.2") as server, ExitStack() as stack:
+        before = psutil.Process(server.pid).memory_info().rss
+        clients = stack.enter_context(connections(server, MOST_STREAMS, "/cpu_usage/stream"))
+        refused = Connection(server, "/cpu_usage/stream")
+        stack.callback(refused.close)
+        refused.read_to_end()
+        assert refused.status == 503
+        wait_for(server, sequence(server) + 30)
+        assert psutil.Process(server.pid).memory_info().rss - before < MOST_GROWTH_BYTES
+        # Who leaves makes room, though nothing of what it was sent had been read.
+        for client in clients[:50]:
+            client.close()
+        deadline = time.monotonic() + 20
+        while True:
+            late = Connection(server, "/cpu_usage/stream?top=1")
+            stack.callback(late.close)
+            late.read()
+            if late.status == 200:
+                break
+            assert time.monotonic() < deadline, "nobody made room"
+        assert server.stop(within=STOP_SECONDS) == 0
+    assert "Traceback" not in server.output
+
+
+@COMMANDS
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_hundred_streams_after_a_whole_event(command: tuple[str, ...], number: signal.Signals) -> None:
+    with (
+        running_server(command, CPUWATCH_INTERVAL="0.1") as server,
+        connections(server, 100, "/cpu_usage/stream?top=5") as clients,
+    ):
+        for client in clients:
+            client.ids(2)
+        assert server.stop(number, within=STOP_SECONDS) == 0
+        for client in clients:
+            for event in client.read_to_end():
+                decode(event.data)
+            assert client.stream.unfinished == b""
+    assert "Traceback" not in server.output
+
+
+@COMMANDS
+def test_who_waits_for_the_next_tick_is_answered_when_the_server_ends(command: tuple[str, ...]) -> None:
+    with running_server(command, CPUWATCH_INTERVAL="3600") as server:
+        tag = httpx.get(f"{server.url}/cpu_usage", headers={"accept-encoding": "identity"}).headers["etag"]
+        with connections(server, 20, "/cpu_usage", If_None_Match=tag, Prefer="wait=30") as clients:
+            # Once a later one has been answered, so many are being held.
+            assert sequence(server) == 1
+            assert server.stop(within=STOP_SECONDS) == 0
+            for client in clients:
+                client.read_to_end()
+                assert client.status == 304
+    assert "Traceback" not in server.output
+
+
+def test_a_stream_without_events_is_kept_alive() -> None:
+    with (
+        running_server(CPUWATCH_SERVE, CPUWATCH_INTERVAL="3600") as server,
+        connections(server, 1, "/cpu_usage/stream?top=1") as (client,),
+    ):
+        assert client.ids(1) == [1]
+        while not client.stream.comments:
+            assert client.read() == []
+
+
+@COMMANDS
+def test_history_is_what_was_shown(command: tuple[str, ...]) -> None:
+    with running_server(command, CPUWATCH_INTERVAL="0.1") as server:
+        wait_for(server, 8)
+        body = httpx.get(f"{server.url}/cpu_usage/history?since=2").json()
+        assert [shown["sequence"] for shown in body["snapshots"]] == list(range(3, body["newest_sequence"] + 1))
+        last = httpx.get(f"{server.url}/cpu_usage/history?seconds=0.35&fields=pid").json()
+        assert 2 <= len(last["snapshots"]) <= 5
+        assert all(row.keys() == {"pid"} for shown in last["snapshots"] for row in shown["processes"])
