@@ -17,6 +17,9 @@ from live_processes import CHILDREN
 from loads import BUILD, PIPELINE_LOOP, TRUE_LOOP
 from namespaces import run_script
 
+from cpuwatch.errors import SamplerUnavailableError
+from cpuwatch.samplers._exit_listener import ExitListener
+
 pytestmark = [
     pytest.mark.timeout(90),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a cgroup and then watch as somebody else"),
@@ -56,6 +59,17 @@ def watched(
 
 def total(ticks: list[dict[str, Any]], field: str) -> float:
     return sum(float(tick[field]) for tick in ticks)
+
+
+def test_a_listener_can_be_opened_anew_while_processes_end(group: AccountingGroup) -> None:
+    try:
+        ExitListener().close()
+    except SamplerUnavailableError as error:
+        pytest.skip(str(error))
+    # The port of the one that was closed is free at once, and messages for that one still come there.
+    with group.running(TRUE_LOOP):
+        for _ in range(2_000):
+            ExitListener().close()
 
 
 @pytest.mark.parametrize("load", LOADS.values(), ids=LOADS)

@@ -16,6 +16,7 @@ from cpuwatch.samplers._taskstats_message import (
     family_request,
     listen_request,
     parse_task,
+    port,
     task_request,
 )
 
@@ -55,6 +56,13 @@ def message(*attributes: bytes) -> bytes:
 
 def aggregate(kind: int, data: bytes) -> bytes:
     return attribute(kind, attribute(TYPE_PID, struct.pack("=I", 42)) + attribute(TYPE_STATS, data))
+
+
+def test_the_port_tells_an_answer_from_what_was_not_asked_for() -> None:
+    assert port(message()) == 0
+    # Of a second socket of a process the port is "negative".
+    for number in (1, 42, 2**32 - 4097):
+        assert port(struct.pack("=IHHII", 16, 31, 0, 7, number)) == number
 
 
 def test_a_process_with_one_thread_ends() -> None:

@@ -61,13 +61,15 @@ class ExitListener:
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
         cpus = Path("/sys/devices/system/cpu/possible").read_text("ascii").strip()
         self._socket.send(message.listen_request(family, cpus))
-        # The first processes may end before the kernel's acknowledgement is here.
-        while message.error_number(self._answer()) is None:
-            pass
+        self._answer()
         self._socket.setblocking(False)
 
     def _answer(self) -> bytes:
-        answer = self._socket.recv(_MESSAGE_BYTES)
+        # Processes may end before an answer is here; and before we have asked, if a socket that listened had our port
+        # just now: the kernel notices that it is closed when it next has something to say to it.
+        own_port: int = self._socket.getsockname()[0]
+        while message.port(answer := self._socket.recv(_MESSAGE_BYTES)) != own_port:
+            pass
         number = message.error_number(answer)
         if number:
             raise OSError(number, os.strerror(number))

@@ -22,6 +22,7 @@ __all__ = [
     "family_request",
     "listen_request",
     "parse_task",
+    "port",
     "task_request",
 ]
 
@@ -102,6 +103,12 @@ def listen_request(family: int, cpus: str) -> bytes:
 def task_request(family: int, pid: int) -> bytes:
     """Asks for the figures of one living task."""
     return _request(family, _CMD_GET, _attribute(_ATTR_PID, struct.pack("=I", pid)), _NLM_F_REQUEST)
+
+
+def port(message: bytes) -> int:
+    """The port whose request this answers; 0 where the kernel was not asked."""
+    number: int = struct.unpack_from("=12xI", message)[0]
+    return number
 
 
 def error_number(answer: bytes) -> int | None:
