@@ -226,7 +226,7 @@ def test_rows_keep_their_order_while_the_focus_is_in_them_and_figures_go_on(page
     assert page.evaluate("document.activeElement.closest('tr').rowIndex") >= 2
 
 
-def test_it_pauses_goes_back_and_a_link_shows_the_same_moment(browser: Browser, server: Server, page: Page) -> None:
+def test_it_pauses_goes_back_and_a_link_shows_the_same_moment(browser: Browser, page: Page) -> None:
     page.wait_for_function("() => document.querySelector('#scrub').max - document.querySelector('#scrub').min > 6")
     page.keyboard.press("Space")
     expect(page.locator("#status")).to_contain_text("Paused")

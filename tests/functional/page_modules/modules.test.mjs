@@ -1,0 +1,236 @@
+// The page's pure modules; run by test_page_modules.py, which names their folder.
+import assert from "node:assert/strict";
+import test from "node:test";
+import { pathToFileURL } from "node:url";
+
+const load = (name) => import(pathToFileURL(`${process.env.PAGE_MODULES}/${name}`));
+const { eventParser } = await load("event_stream.js");
+const { differences } = await load("deltas.js");
+const { comparison, heldOrder } = await load("sort.js");
+const { parseFilter, rowTest } = await load("filter.js");
+const { grouped } = await load("group.js");
+const { treeOrder, withAncestors } = await load("tree.js");
+const { windowOf, MOST_ROWS } = await load("virtual_list.js");
+const { fromFragment, toFragment, START } = await load("url_state.js");
+const { Series, SERIES_TICKS, valuesOf } = await load("series.js");
+const { sparkPath } = await load("sparkline.js");
+const { roundTop } = await load("chart.js");
+const { ProcessTable, makeRow } = await load("process_table.js");
+const { Timeline } = await load("timeline.js");
+const { statusOf } = await load("status_line.js");
+const { duration, visible } = await load("text.js");
+const { unitName } = await load("unit_name.js");
+
+let seed = 1;
+const random = (below) => (seed = (seed * 48271) % 2147483647) % below;
+
+function row(pid, more = {}) {
+  return Object.assign(makeRow("process", `k${pid}`), { pid, name: `p${pid}`, cpu_percent: 0, cpu_seconds: 0 }, more);
+}
+
+function parsed(text, sizes) {
+  const events = [];
+  const feed = eventParser((event) => events.push(event));
+  for (let at = 0; at < text.length; ) {
+    const size = sizes();
+    feed(text.slice(at, at + size));
+    at += size;
+  }
+  return events;
+}
+
+test("events come out the same however the stream is cut", () => {
+  for (const end of ["\n", "\r\n", "\r"]) {
+    const text = ["retry: 20", "", ": comment", "", "id: 7", "data: a", "data:  b:c", "", "id:8", "data", "", "data: cut off"].join(end);
+    const whole = parsed(`${text}`, () => 1000);
+    assert.deepEqual(whole, [{ id: "7", data: "a\n b:c" }, { id: "8", data: "" }]);
+    for (let round = 0; round < 200; round += 1) assert.deepEqual(parsed(text, () => 1 + random(5)), whole);
+  }
+});
+
+test("differences, applied to what was known, give what is", () => {
+  let known = new Map();
+  const copy = new Map();
+  for (let round = 0; round < 100; round += 1) {
+    const processes = [];
+    for (let pid = 1; pid < 20; pid += 1) if (random(4)) processes.push({ key: `k${pid}`, cpu_percent: random(3) });
+    const { changed, gone, next } = differences(known, processes);
+    for (const key of gone) copy.delete(key);
+    for (const process of changed) copy.set(process.key, process);
+    known = next;
+    assert.deepEqual([...copy.values()].sort((a, b) => (a.key < b.key ? -1 : 1)), [...processes].sort((a, b) => (a.key < b.key ? -1 : 1)));
+  }
+});
+
+test("what did not change is not told", () => {
+  const { next } = differences(new Map(), [{ key: "a", cpu_percent: 0 }]);
+  assert.deepEqual(differences(next, [{ key: "a", cpu_percent: 0 }]).changed, []);
+});
+
+test("sorting goes both ways, and what is not known comes last in both", () => {
+  const rows = [row(1, { cpu_percent: 5 }), row(2, { cpu_percent: null }), row(3, { cpu_percent: 9 })];
+  assert.deepEqual([...rows].sort(comparison("cpu_percent", true)).map(({ pid }) => pid), [3, 1, 2]);
+  assert.deepEqual([...rows].sort(comparison("cpu_percent", false)).map(({ pid }) => pid), [1, 3, 2]);
+});
+
+test("equal rows have one order, whatever it was before", () => {
+  const rows = [3, 1, 2].map((pid) => row(pid));
+  for (const descending of [true, false]) {
+    assert.deepEqual([...rows].sort(comparison("cpu_percent", descending)).map(({ pid }) => pid), [1, 2, 3]);
+  }
+});
+
+test("a held order keeps places, drops what is gone, puts new rows behind", () => {
+  const rows = [row(4), row(1), row(3)];
+  assert.deepEqual(heldOrder(["k1", "k2", "k3"], rows).map(({ pid }) => pid), [1, 3, 4]);
+});
+
+test("a filter is words, an exact value or a regular expression", () => {
+  const bash = row(77, { name: "Bash", user: "root", unit: "ssh.service" });
+  const holds = (text) => rowTest(parseFilter(text))(bash);
+  assert.ok(holds("bas") && holds("ROOT ssh") && holds("77") && holds("name=Bash") && holds("  "));
+  assert.ok(!holds("bash nobody") && !holds("name=bash") && !holds("user=ro"));
+  assert.deepEqual(parseFilter("/a|b/"), { kind: "regex", source: "a|b" });
+  assert.equal(parseFilter("/(/").kind, "bad");
+  assert.equal(parseFilter("/").kind, "all");
+  assert.equal(parseFilter("a".repeat(9999)).words[0].length, 200);
+});
+
+test("groups and trees add up to the rows", () => {
+  const rows = [];
+  for (let pid = 1; pid <= 60; pid += 1) rows.push(row(pid, { ppid: random(pid), name: `n${random(5)}`, cpu_percent: random(7) }));
+  const sum = rows.reduce((all, one) => all + one.cpu_percent, 0);
+  assert.equal(grouped(rows, "name").reduce((all, one) => all + one.cpu_percent, 0), sum);
+  const tree = treeOrder(rows, comparison("cpu_percent", true), new Set());
+  assert.equal(tree.length, rows.length);
+  assert.equal(tree.filter(({ depth }) => depth === 0).reduce((all, one) => all + one.cpu_percent, 0), sum);
+  const places = new Map(tree.map(({ pid }, index) => [pid, index]));
+  for (const { pid, ppid } of tree) if (places.has(ppid)) assert.ok(places.get(ppid) < places.get(pid));
+});
+
+test("a closed branch hides what is below it and keeps its sum", () => {
+  const rows = [row(1, { cpu_percent: 1 }), row(2, { ppid: 1, cpu_percent: 2 }), row(3, { ppid: 2, cpu_percent: 4 })];
+  const [only] = treeOrder(rows, comparison("pid", false), new Set(["k1"]));
+  assert.equal(only.branch, "closed");
+  assert.equal(only.cpu_percent, 7);
+});
+
+test("parents that go round in a circle are all shown, once", () => {
+  const rows = [row(1, { ppid: 2 }), row(2, { ppid: 1 }), row(3, { ppid: 3 }), row(4, { ppid: 1 })];
+  const tree = treeOrder(rows, comparison("pid", false), new Set());
+  assert.deepEqual(tree.map(({ pid }) => pid).sort(), [1, 2, 3, 4]);
+});
+
+test("a filtered tree keeps the ancestors of what matches", () => {
+  const rows = [row(1), row(2, { ppid: 1 }), row(3, { ppid: 2 }), row(4, { ppid: 1 })];
+  const byPid = new Map(rows.map((one) => [one.pid, one]));
+  assert.deepEqual(withAncestors(rows, ({ pid }) => pid === 3, byPid).map(({ pid }) => pid), [1, 2, 3]);
+});
+
+test("the window covers what can be seen, and is never longer than the most", () => {
+  for (let round = 0; round < 2000; round += 1) {
+    const count = random(6000);
+    const height = 20 + random(30);
+    const view = random(1000);
+    const scroll = random(Math.max(1, count * height));
+    const { first, last, above, below } = windowOf(count, height, scroll, view);
+    assert.ok(0 <= first && first <= last && last <= count && last - first <= MOST_ROWS);
+    assert.equal(above + below + (last - first) * height, count * height);
+    const bottom = Math.min(count, Math.ceil((scroll + view) / height));
+    if (view < 45 * height && bottom > 0) assert.ok(first * height <= scroll && (last >= bottom || last === count));
+  }
+});
+
+test("an address gives the state back", () => {
+  for (const sort of ["cpu_percent", "name"]) {
+    for (const descending of [true, false]) {
+      for (const view of ["", "tree", "user"]) {
+        const state = { sort, descending, view, filter: "a&b=c #/(é)/", scale: "machine", at: "2026-11-24T04:00:00.123456Z", open: "12:99" };
+        assert.deepEqual(fromFragment(toFragment(state)), state);
+      }
+    }
+  }
+  assert.equal(toFragment(START), "");
+});
+
+test("an address of nonsense gives the start", () => {
+  assert.deepEqual(fromFragment("#sort=-__proto__&view=x&of=y&at=never&filter=&open="), START);
+});
+
+test("a series remembers its last ticks, and counts silence as nothing", () => {
+  const series = new Series(5);
+  const truth = new Map();
+  for (let at = 5; at < 1500; at += 1 + random(9)) {
+    series.set(at, at);
+    truth.set(at, at);
+    for (let back = 0; back < 40; back += 1) assert.equal(series.at(at - back), truth.get(at - back) ?? 0);
+  }
+  series.set(20_000, 1);
+  assert.equal(series.at(20_000 - SERIES_TICKS + 1), 0);
+});
+
+test("values are summed over members, and not known before the first tick", () => {
+  const one = row(1, { series: new Series(8) });
+  one.series.set(9, 3);
+  const both = row(2, { members: [one, row(3, { members: [one] })] });
+  assert.deepEqual([...valuesOf(both, 10, 4, 8)], [NaN, 0, 6, 0]);
+  assert.equal(sparkPath(Float32Array.of(NaN, 0, 100)), "M1,19L2,1");
+});
+
+test("the top of a chart is round and not below the highest value", () => {
+  assert.deepEqual([1, 10, 11, 87, 150, 400].map(roundTop), [1, 10, 20, 100, 200, 500]);
+});
+
+const processOf = (key, pid, percent) => ({ key, pid, ppid: 1, name: key, user: "u", state: "S", threads: 1, cpu_percent: percent,
+  user_percent: 0, system_percent: 0, children_percent: 0, cpu_seconds: 1, start_time: "2026-01-01T00:00:00Z", first_seen: "2026-01-01T00:00:00Z" });
+
+test("rows that end fade for some ticks and then are gone", () => {
+  const table = new ProcessTable();
+  table.apply({ sequence: 1, exited: [], changed: [processOf("a", 10, 5)], gone: [] });
+  const storm = { name: "true", user: "root", parent_pid: 1, count: 900, cpu_percent: 80 };
+  table.apply({ sequence: 2, exited: [storm], changed: [], gone: ["a"] });
+  assert.deepEqual([...table.ended.values()].map(({ kind, cpu_percent: percent }) => [kind, percent]), [["gone", null], ["ended", 80]]);
+  for (let sequence = 3; sequence < 10; sequence += 1) table.apply({ sequence, exited: [], changed: [], gone: [] });
+  assert.equal(table.ended.size + table.rows.size, 0);
+});
+
+test("a PID that is given out again belongs to the new process", () => {
+  const table = new ProcessTable();
+  table.apply({ sequence: 1, exited: [], changed: [processOf("old", 10, 5)], gone: [] });
+  table.apply({ sequence: 2, exited: [], changed: [processOf("new", 10, 6)], gone: ["old"] });
+  assert.equal(table.byPid.get(10).id, "new");
+});
+
+test("the past is put before what came meanwhile", () => {
+  const table = new ProcessTable();
+  table.apply({ sequence: 9, exited: [], changed: [processOf("a", 10, 5)], gone: [] });
+  table.fillPast([{ sequence: 7, processes: [{ key: "a", cpu_percent: 2 }, { key: "dead", cpu_percent: 1 }] }]);
+  assert.deepEqual([...valuesOf(table.rows.get("a"), 9, 4)], [0, 2, 0, 5]);
+  const timeline = new Timeline(3);
+  const tick = (sequence) => ({ sequence, time: new Date(sequence * 1000).toISOString(), machine: { cpu_percent: 1 } });
+  timeline.add(tick(5));
+  timeline.prepend([tick(3), tick(4), tick(5)]);
+  timeline.add(tick(6));
+  assert.deepEqual(timeline.ticks.map(({ sequence }) => sequence), [4, 5, 6]);
+  assert.equal(timeline.nearest(new Date(5400).toISOString()).sequence, 5);
+  assert.equal(timeline.nearest(new Date(99_000).toISOString()), null);
+});
+
+test("staleness is said in words", () => {
+  assert.equal(statusOf({ state: "live" }, 0.2, 1, null).kind, "live");
+  assert.equal(statusOf({ state: "live" }, 9.7, 1, null).text, "Stale since 9 s: nothing comes");
+  assert.match(statusOf({ state: "broken", why: "no connection" }, 3, 1, null).text, /^Stale since 3 s: no connection/);
+});
+
+test("text that would hide or turn round is written out", () => {
+  assert.equal(visible("a\u202eb\n\x1b\u200f\u{e0041} c"), "a\\u202eb\\n\\x1b\\u200f\\U000e0041 c");
+  assert.equal(visible("schön 🔥 <b>"), "schön 🔥 <b>");
+});
+
+test("durations read like those of top", () => {
+  assert.deepEqual([0, 7.259, 599.999, 725, 11_520, 370_800].map(duration), ["0:00.00", "0:07.25", "9:59.99", "12:05", "3 h 12 m", "4 d 7 h"]);
+});
+
+test("units are named as the library names them", () => {
+  for (const [path, name] of JSON.parse(process.env.UNIT_NAMES)) assert.equal(unitName(path), name);
+});

@@ -1,0 +1,149 @@
+"""What the server does for the page: the table without scripts, and the files."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from functools import cache
+from html.parser import HTMLParser
+from importlib.resources import files
+
+import httpx
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+from readings import HOSTILE_NAMES, SECOND, process, reading
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cpuwatch import Monitor, ScriptedSampler
+from cpuwatch.encoding.table import printable
+from cpuwatch.settings import Settings
+from cpuwatch.token import parse_token
+from cpuwatch.web import create_app
+from cpuwatch.web.rules import Rules
+from cpuwatch.web.state import Live
+
+FILES = sorted(file.name for file in (files("cpuwatch.web") / "static").iterdir())
+TOKEN = "a-token-of-the-tests"  # noqa: S105
+
+
+@cache
+def app(settings: Settings) -> ASGIApp:
+    return create_app(settings)
+
+
+def get(path: str, settings: Settings | None = None, *names: str, **headers: str) -> httpx.Response:
+    """What the page's server answers while processes of these names run."""
+    chosen = settings or Settings()
+    earlier = [process(10 + index, name=name) for index, name in enumerate(names)]
+    later = [process(10 + index, name=name, cpu_ns=SECOND // 10) for index, name in enumerate(names)]
+    script = [reading(*earlier), reading(*later, at_ns=101 * SECOND)]
+    with Monitor(0.001, sampler=ScriptedSampler(script)) as monitor:
+        assert monitor.wait(after=0, timeout=30)
+
+    async def running(scope: Scope, receive: Receive, send: Send) -> None:
+        state = {"cpuwatch": Live(monitor), "cpuwatch_rules": Rules(chosen)}
+        await app(chosen)({**scope, "state": state}, receive, send)
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(running)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            sent = {"accept-encoding": "identity"} | {name.replace("_", "-"): value for name, value in headers.items()}
+            return await client.get(path, headers=sent)
+
+    return asyncio.run(send())
+
+
+class Cells(HTMLParser):
+    """The texts of the cells, by row, and every tag that there is."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self._rows: list[list[str]] = []
+        self._in_cell = False
+        self.tags: set[str] = set()
+        self.feed(page)
+
+    @property
+    def names(self) -> list[str]:
+        return [row[1] for row in self._rows if row]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(f"{tag} {[name for name, _ in attrs]}")
+        if tag == "tr":
+            self._rows.append([])
+        elif tag == "td":
+            self._rows[-1].append("")
+            self._in_cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_cell = self._in_cell and tag != "td"
+
+    def handle_data(self, data: str) -> None:
+        if self._in_cell:
+            self._rows[-1][-1] += data
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=15), min_size=1, max_size=5))
+def test_names_of_any_kind_stand_in_the_page_as_text(names: list[str]) -> None:
+    plain, named = Cells(get("/", None, "plain").text), Cells(get("/", None, *names).text)
+    assert sorted(named.names) == sorted(map(printable, names))
+    assert named.tags == plain.tags
+
+
+def test_hostile_names_make_no_markup() -> None:
+    names = [name.decode("utf-8", "backslashreplace") for name in HOSTILE_NAMES]
+    page = Cells(get("/", None, *names).text)
+    assert sorted(page.names) == sorted(map(printable, names))
+
+
+def test_at_most_fifty_rows_are_drawn() -> None:
+    assert len(Cells(get("/", None, *map(str, range(80))).text).names) == 50
+
+
+def test_who_shows_no_token_gets_the_page_without_data() -> None:
+    closed = Settings(token=parse_token(TOKEN))
+    assert Cells(get("/", closed, "secret").text).names == []
+    assert Cells(get("/", closed, "secret", authorization=f"Bearer {TOKEN}").text).names == ["secret"]
+    assert get("/static/app.js", closed).status_code == 200
+
+
+def test_the_page_can_be_switched_off() -> None:
+    response = get("/", Settings(page=False))
+    assert response.status_code == 404
+    assert "CPUWATCH_PAGE" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_file_is_served_with_its_type_in_each_coding(name: str) -> None:
+    content = (files("cpuwatch.web") / "static" / name).read_bytes()
+    plain = get(f"/static/{name}")
+    kinds = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+    assert plain.headers["content-type"].split(";")[0] == kinds[name.rpartition(".")[2]]
+    assert plain.content == content
+    for coding in ("gzip", "zstd"):
+        coded = get(f"/static/{name}", accept_encoding=coding)
+        assert coded.content == content
+        assert get(f"/static/{name}", accept_encoding=coding, if_none_match=coded.headers["etag"]).status_code == 304
+    assert len({coded.headers["etag"], plain.headers["etag"]}) == (1 if len(content) < 1024 else 2)
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/", "/static/no.js", "/static/../page.py", "/static/..%2fpage.py", "/static/%2e%2e/page.html"]
+)
+def test_nothing_else_is_served(path: str) -> None:
+    assert get(path).status_code == 404
+
+
+def test_all_files_together_are_small() -> None:
+    folder = files("cpuwatch.web") / "static"
+    assert sum(len(gzip.compress((folder / name).read_bytes())) for name in FILES) < 60_000
+    assert sum(len(zstandard.compress((folder / name).read_bytes())) for name in FILES) < 60_000
+
+
+def test_the_page_holds_no_script_or_style_of_its_own() -> None:
+    page = get("/").text
+    assert page.count("<script") == page.count('<script type="module" src=') == 1
+    assert "<style" not in page
+    assert " style=" not in page
