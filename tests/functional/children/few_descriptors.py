@@ -47,16 +47,23 @@ def held() -> list[str]:
     return sorted(str(link) for link in links if link.match("/proc/[0-9]*/stat"))
 
 
+def clocks_ns(pids: list[int]) -> list[int]:
+    return [time.clock_gettime_ns((~pid << 3) | 2) for pid in pids]
+
+
 def reading(sampler: OpenSampler, children: list[int]) -> dict[str, Any]:
     for pid in children:
         work(pid)
+    before_ns = clocks_ns(children)
     seen = sampler.read()
+    after_ns = clocks_ns(children)
     return {
         "held": held(),
         "missing": sorted(set(children) - seen.processes.keys()),
         "unreadable": seen.unreadable,
+        "before_ns": before_ns,
         "cpu_ns": [seen.processes[pid].cpu_ns for pid in children],
-        "true_ns": [time.clock_gettime_ns((~pid << 3) | 2) for pid in children],
+        "after_ns": after_ns,
     }
 
 
