@@ -114,10 +114,12 @@ export class TableView {
     const many = row.kind === "group" ? ` ×${row.count}` : row.kind === "ended" && row.count !== null ? ` ×${row.count}` : "";
     setText(parts.count, many);
     setAttribute(parts.button, "tabindex", row.id === this.current ? "0" : "-1");
-    if (row.branch) setAttribute(parts.button, "aria-expanded", String(row.branch === "open"));
+    // Depth and branch mean something in a tree only.
+    const branch = this.options.view === "tree" ? row.branch : "";
+    if (branch) setAttribute(parts.button, "aria-expanded", String(branch === "open"));
     else parts.button.removeAttribute("aria-expanded");
-    setText(parts.twist, row.branch === "open" ? "▾" : row.branch === "closed" ? "▸" : "");
-    const indent = `${Math.min(row.depth, 24) * 0.9}rem`;
+    setText(parts.twist, branch === "open" ? "▾" : branch === "closed" ? "▸" : "");
+    const indent = this.options.view === "tree" ? `${Math.min(row.depth, 24) * 0.9}rem` : "0rem";
     if (parts.indent.style.width !== indent) parts.indent.style.width = indent;
   }
 
@@ -126,7 +128,7 @@ export class TableView {
     const row = parts && this.rows.find(({ id }) => id === parts.id);
     if (!row) return;
     this.current = row.id;
-    if (event.target === parts.twist && row.branch) this.on.branch(row, row.branch !== "open");
+    if (event.target === parts.twist && this.options.view === "tree" && row.branch) this.on.branch(row, row.branch !== "open");
     else this.on.open(row);
   }
 
@@ -141,13 +143,13 @@ export class TableView {
     const at = this.rows.findIndex(({ id }) => id === this.current);
     const page = Math.max(1, Math.floor(this.scroller.clientHeight / this.rowHeight()) - 2);
     const steps = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: this.rows.length - 1 };
-    const row = this.rows[at];
+    const branch = this.options.view === "tree" ? this.rows[at]?.branch : "";
     if (event.key in steps) {
       this.moveTo(steps[event.key]);
-    } else if (event.key === "ArrowRight" && row?.branch === "closed") {
-      this.on.branch(row, true);
-    } else if (event.key === "ArrowLeft" && row?.branch === "open") {
-      this.on.branch(row, false);
+    } else if (event.key === "ArrowRight" && branch === "closed") {
+      this.on.branch(this.rows[at], true);
+    } else if (event.key === "ArrowLeft" && branch === "open") {
+      this.on.branch(this.rows[at], false);
     } else return;
     event.preventDefault();
   }

@@ -3,65 +3,81 @@
 import { addTo } from "./group.js";
 
 /**
- * The rows in the order of the tree, copies with `depth`, `branch` ("open", "closed" or "" for a leaf) and sums.
- * Children are ordered by `compare`; those below an id in `closed` are left out.
+ * The rows in the order of the tree, with `depth` and `branch` ("open", "closed" or "" for a leaf) written to them;
+ * those with something below are copies that hold the sums. Children are ordered by `compare`; those below an id in
+ * `closed` are left out.
  */
 export function treeOrder(rows, compare, closed) {
-  const byPid = new Map();
-  for (const row of rows) if (row.kind === "process") byPid.set(row.pid, row);
-  const children = new Map();
-  const roots = [];
-  for (const row of rows) {
-    const parent = byPid.get(row.ppid);
-    if (parent === undefined || goesRound(row, byPid)) roots.push(row);
-    else if (children.has(parent)) children.get(parent).push(row);
-    else children.set(parent, [row]);
-  }
+  const { roots, children } = kinship(rows);
+  const sums = roots.map((root) => summedBranch(root, children));
   const ordered = [];
-  const sums = new Map();
-  for (const root of roots) sumOf(root, children, sums);
-  const bySum = (a, b) => compare(sums.get(a), sums.get(b));
-  const stack = roots.sort(bySum).reverse().map((row) => [row, 0]);
+  const stack = [];
+  const push = (nodes, depth) => {
+    nodes.sort((a, b) => compare(a.sum, b.sum));
+    for (let index = nodes.length - 1; index >= 0; index -= 1) {
+      nodes[index].sum.depth = depth;
+      stack.push(nodes[index]);
+    }
+  };
+  push(sums, 0);
   while (stack.length > 0) {
-    const [row, depth] = stack.pop();
-    const below = children.get(row);
-    const shown = sums.get(row);
-    shown.depth = depth;
-    shown.branch = below === undefined ? "" : closed.has(row.id) ? "closed" : "open";
-    ordered.push(shown);
-    if (shown.branch !== "open") continue;
-    below.sort(bySum);
-    for (let index = below.length - 1; index >= 0; index -= 1) stack.push([below[index], depth + 1]);
+    const { sum, below } = stack.pop();
+    sum.branch = below === null ? "" : closed.has(sum.id) ? "closed" : "open";
+    ordered.push(sum);
+    if (sum.branch === "open") push(below, sum.depth + 1);
   }
   return ordered;
 }
 
-/** Rows from anywhere may name each other as parents. */
-function goesRound(row, byPid) {
-  const seen = new Set();
-  for (let above = row; above !== undefined; above = byPid.get(above.ppid)) {
-    if (seen.has(above)) return true;
-    seen.add(above);
-    if (seen.size > 10_000) return true;
+/** Who is below whom. Rows from anywhere may name each other as parents; such a circle is cut open. */
+function kinship(rows) {
+  const byPid = new Map();
+  for (const row of rows) if (row.kind === "process") byPid.set(row.pid, row);
+  const children = new Map();
+  const roots = [];
+  const sound = new Set();
+  for (const row of rows) {
+    const parent = byPid.get(row.ppid);
+    if (parent === undefined || closesCircle(row, byPid, sound)) roots.push(row);
+    else if (children.has(parent)) children.get(parent).push(row);
+    else children.set(parent, [row]);
   }
+  return { roots, children };
+}
+
+function closesCircle(row, byPid, sound) {
+  const line = [];
+  let at = row;
+  while (at !== undefined && !sound.has(at) && !(line.length > 0 && at === row)) {
+    if (line.includes(at)) break;
+    line.push(at);
+    at = byPid.get(at.ppid);
+  }
+  if (at === row) return line.length > 0;
+  // What leads to a root leads there from every place of the line; what leads into a circle is asked again.
+  if (at === undefined || sound.has(at)) for (const passed of line) sound.add(passed);
   return false;
 }
 
-function sumOf(root, children, sums) {
-  const order = [root];
-  for (const row of order) for (const child of children.get(row) ?? []) order.push(child);
-  for (let index = order.length - 1; index >= 0; index -= 1) {
-    const row = order[index];
-    const below = children.get(row);
-    const sum = { ...row, members: [row] };
-    if (below !== undefined) {
-      for (const child of below) {
-        addTo(sum, sums.get(child));
-        sum.members.push(sums.get(child));
-      }
-    }
-    sums.set(row, sum);
+function summedBranch(root, children) {
+  const top = { row: root, sum: root, below: null };
+  const order = [top];
+  for (const node of order) {
+    const rows = children.get(node.row);
+    if (rows === undefined) continue;
+    node.below = rows.map((row) => ({ row, sum: row, below: null }));
+    for (const child of node.below) order.push(child);
   }
+  for (let index = order.length - 1; index >= 0; index -= 1) {
+    const node = order[index];
+    if (node.below === null) continue;
+    node.sum = { ...node.row, members: [node.row] };
+    for (const child of node.below) {
+      addTo(node.sum, child.sum);
+      node.sum.members.push(child.sum);
+    }
+  }
+  return top;
 }
 
 /** Those that match, with all their ancestors, so that a filtered tree still hangs together. */
