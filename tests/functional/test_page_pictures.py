@@ -51,8 +51,8 @@ PHONE = {"width": 390, "height": 844}
         ("detail", WIDE, "light", "#filter=postgres", "open"),
         ("detail-phone", PHONE, "light", "#filter=postgres", "open"),
         # For the README; last, when there is a past to be seen.
-        ("page-light", {"width": 1280, "height": 600}, "light", "", ""),
-        ("page-dark", {"width": 1280, "height": 600}, "dark", "", ""),
+        ("page-light", {"width": 1200, "height": 500}, "light", "", ""),
+        ("page-dark", {"width": 1200, "height": 500}, "dark", "", ""),
     ],
 )
 def test_pictures(
