@@ -166,7 +166,7 @@ VIEW = _table(
         ({"type": "string", "minLength": 1, "maxLength": 256}, _pattern),
     ),
     ("pid", "Only these PIDs, with commas between them.", _several(_whole(1, _HIGHEST_PID, "the kind of PIDs"))),
-    ("user", "Only processes of these users.", _several(({"type": "string", "minLength": 1}, _word))),
+    ("user", "Only processes of these users.", _several(({"type": "string", "pattern": "^[^,]+$"}, _word))),
     (
         "state",
         "Only processes in these states (letters of proc_pid_stat(5)).",

@@ -141,12 +141,12 @@ def _path_item(operation: Operation, components: _Components, *, needs_token: bo
     own = {status: _problem(status, text) for status, text in operation.problems.items()}
     results = {**operation.results, **of_all, **own}
     parameters = [
+        *(_parameter(parameter, "path", components) for parameter in operation.in_path.values()),
         *(_parameter(parameter, "query", components) for parameter in operation.query.values()),
         *(_request_header(name, components) for name in operation.request_headers),
     ]
     return {
         "summary": operation.summary,
-        "parameters": [_parameter(parameter, "path", components) for parameter in operation.in_path.values()],
         "get": {
             "operationId": operation.name,
             "summary": operation.summary,
@@ -165,6 +165,10 @@ def _path_item(operation: Operation, components: _Components, *, needs_token: bo
             "operationId": f"{operation.name}_options",
             "summary": "The methods that are allowed here.",
             "security": security,
+            "parameters": [
+                _parameter(replace(parameter, schema=_ANY_TEXT), "path", components)
+                for parameter in operation.in_path.values()
+            ],
             "responses": _responses({204: _METHODS, **of_all}, components),
         },
     }
@@ -179,6 +183,9 @@ _METHODS = Result(
         "Access-Control-Max-Age",
     ),
 )
+
+
+_ANY_TEXT = {"type": "string", "minLength": 1}
 
 
 def _without_bodies(results: Mapping[int, Result]) -> dict[int, Result]:

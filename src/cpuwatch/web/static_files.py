@@ -37,7 +37,11 @@ STATIC = Operation(
         304: Result("The client has it already.", headers=("Cache-Control", "ETag", "Vary")),
     },
     problems={404: "There is no such file."},
-    in_path={"name": Parameter("name", "The name of the file.", {"type": "string", "minLength": 1}, str)},
+    in_path={
+        "name": Parameter(
+            "name", "The name of the file.", {"type": "string", "minLength": 1, "examples": ["page.css"]}, str
+        )
+    },
     request_headers=("If-None-Match", "Accept-Encoding"),
     is_open=True,
 )

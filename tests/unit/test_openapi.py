@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+from asgi_client import Service, service
+from hypothesis import given
+from hypothesis import strategies as st
+from openapi_spec_validator import OpenAPIV31SpecValidator, validate
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+from starlette.routing import Route
+from strategies import broken_texts, snapshots
+
+from cpuwatch import Query, Snapshot, View, encode_view, look
+from cpuwatch.parameters import FORMAT, HISTORY, METRICS, VIEW
+from cpuwatch.settings import Settings
+from cpuwatch.token import parse_token
+from cpuwatch.view import FIELDS, Grouping
+from cpuwatch.web import create_app
+from cpuwatch.web.rules import Rules
+
+TOKEN = "a-token-for-the-tests-0123456789"  # noqa: S105
+METHODS = {"get", "head", "options"}
+
+
+def ask(path: str = "/openapi.json", *, token: str | None = None, **headers: str) -> httpx.Response:
+    settings = Settings(token=None if token is None else parse_token(token))
+    app = create_app(settings)
+    shown = {} if token is None else {"authorization": f"Bearer {token}"}
+
+    async def act(running: Service) -> httpx.Response:
+        async def call(scope: Any, receive: Any, send: Any) -> None:
+            state = {"cpuwatch": running.live, "cpuwatch_rules": Rules(settings)}
+            await app({**scope, "state": state}, receive, send)
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(call), base_url="http://localhost") as client:
+            return await client.get(
+                path, headers={name.replace("_", "-"): text for name, text in headers.items()} | shown
+            )
+
+    async def run() -> httpx.Response:
+        async with service(processes=5) as running:
+            return await act(running)
+
+    return asyncio.run(run())
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    found: dict[str, Any] = ask().json()
+    return found
+
+
+def resolved(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in value:
+        found: Any = document
+        for part in value["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        value = found
+    return value
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            yield path, method, item[method]
+
+
+def responses(document: dict[str, Any], path: str, method: str = "get") -> dict[str, dict[str, Any]]:
+    found = document["paths"][path][method]["responses"]
+    return {status: resolved(document, response) for status, response in found.items()}
+
+
+def validator(document: dict[str, Any], name: str) -> jsonschema.Draft202012Validator:
+    registry: Registry[Any] = Registry().with_resource("urn:cpuwatch", DRAFT202012.create_resource(document))
+    schema = {"$ref": f"urn:cpuwatch#/components/schemas/{name}"}
+    return jsonschema.Draft202012Validator(schema, registry=registry)
+
+
+@pytest.mark.parametrize("token", [None, TOKEN])
+def test_it_is_openapi_3_1(token: str | None) -> None:
+    answer = ask(token=token)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["openapi"].startswith("3.1.")
+    validate(answer.json(), cls=OpenAPIV31SpecValidator)
+
+
+def test_every_route_is_described_and_nothing_else(document: dict[str, Any]) -> None:
+    routed = {route.path for route in create_app(Settings()).routes if isinstance(route, Route)}
+    assert {path.replace("%20", " ") for path in document["paths"]} == routed
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(names) == len(set(names)) == len(METHODS) * len(routed)
+
+
+def test_the_parameters_are_those_that_are_parsed(document: dict[str, Any]) -> None:
+    known = {
+        "/cpu_usage": {**VIEW, **FORMAT},
+        "/cpu_usage/stream": VIEW,
+        "/cpu_usage/history": {**HISTORY, **VIEW},
+        "/metrics": METRICS,
+    }
+    for path, method, operation in operations(document):
+        described = [resolved(document, parameter) for parameter in operation.get("parameters", [])]
+        of_query = {parameter["name"]: parameter for parameter in described if parameter["in"] == "query"}
+        expected = {} if method == "options" else known.get(path, {})
+        assert {name: parameter["schema"] for name, parameter in of_query.items()} == {
+            name: parameter.schema for name, parameter in expected.items()
+        }
+        # Values of a list stand behind each other with commas.
+        assert all(not of_query[name]["explode"] for name in of_query.keys() & {"pid", "user", "state", "fields"})
+
+
+def test_what_any_path_may_answer_stands_at_each(document: dict[str, Any]) -> None:
+    for path, method, _ in operations(document):
+        described = responses(document, path, method)
+        assert described.keys() >= {"400", "405", "408", "413", "414", "421", "500"}
+        for response in described.values():
+            assert response["headers"].keys() >= {"X-Content-Type-Options", "Content-Security-Policy"}
+            assert resolved(document, response["headers"]["X-Frame-Options"])["required"]
+    assert "Allow" in responses(document, "/cpu_usage")["405"]["headers"]
+
+
+@pytest.mark.parametrize(
+    ("path", "statuses"),
+    [
+        ("/cpu_usage", {"200", "304", "406", "503"}),
+        ("/cpu_usage/{pid}", {"200", "404", "503"}),
+        ("/cpu_usage/stream", {"200", "406", "503"}),
+        ("/cpu_usage/history", {"200", "304", "503"}),
+        ("/cpu%20usage", {"308"}),
+        ("/metrics", {"200", "406", "503"}),
+        ("/livez", {"200"}),
+        ("/readyz", {"200", "503"}),
+        ("/openapi.json", {"200", "304"}),
+    ],
+)
+def test_what_a_path_answers_of_its_own_stands_at_it(document: dict[str, Any], path: str, statuses: set[str]) -> None:
+    described = responses(document, path)
+    assert described.keys() - {"400", "405", "408", "413", "414", "421", "500"} == statuses
+    assert all("content" not in response for response in responses(document, path, "head").values())
+    if "503" in statuses:
+        assert "Retry-After" in described["503"]["headers"]
+
+
+def test_a_token_is_asked_for_where_one_is_needed(document: dict[str, Any]) -> None:
+    assert all(not operation["security"] for _, _, operation in operations(document))
+    assert all("401" not in responses(document, path, method) for path, method, _ in operations(document))
+    secured = ask(token=TOKEN).json()
+    assert secured["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
+    for path, method, operation in operations(secured):
+        is_open = path in {"/", "/livez", "/readyz", "/static/{name}"}
+        assert operation["security"] == ([] if is_open else [{"token": []}])
+        assert ("401" in responses(secured, path, method)) is not is_open
+    assert "WWW-Authenticate" in responses(secured, "/cpu_usage")["401"]["headers"]
+
+
+groupings = st.none() | st.sampled_from(["name", "user", "cgroup", "tree"])
+chosen_fields = st.none() | st.lists(st.sampled_from(FIELDS), min_size=1, unique=True).map(tuple)
+
+
+@given(snapshots(broken_texts), groupings, chosen_fields)
+def test_what_is_shown_is_of_its_schema(
+    document: dict[str, Any], snapshot: Snapshot, grouping: Grouping | None, fields: tuple[str, ...] | None
+) -> None:
+    view = View(Query(), fields=None if grouping else fields, group_by=grouping)
+    validator(document, "Shown").validate(json.loads(encode_view(look(snapshot, view), view.fields)))
+
+
+@given(snapshots(), st.sampled_from(["host", "machine", "sequence", "exited", "sampling"]))
+def test_what_misses_a_part_is_not_of_the_schema(document: dict[str, Any], snapshot: Snapshot, part: str) -> None:
+    body = json.loads(encode_view(snapshot))
+    del body[part]
+    assert not validator(document, "Shown").is_valid(body)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "schema"),
+    [
+        ("/cpu_usage/10", 200, "OneProcess"),
+        ("/cpu_usage/99", 404, "Problem"),
+        ("/cpu_usage?top=0", 400, "Problem"),
+        ("/cpu_usage/history?seconds=60", 200, "HistoryPage"),
+        ("/livez", 200, "Alive"),
+    ],
+)
+def test_bodies_are_of_their_schemas(document: dict[str, Any], path: str, status: int, schema: str) -> None:
+    answer = ask(path)
+    assert answer.status_code == status
+    validator(document, schema).validate(answer.json())
+
+
+def test_the_tag_stands_for_the_document_and_the_coding() -> None:
+    plain, zipped = ask(accept_encoding="identity"), ask(accept_encoding="gzip")
+    assert zipped.headers["content-encoding"] == "gzip"
+    assert zipped.content == plain.content
+    assert len(gzip.compress(plain.content)) < len(plain.content) / 5
+    assert ask(accept_encoding="identity").headers["etag"] == plain.headers["etag"]
+    tags = {plain.headers["etag"], zipped.headers["etag"], ask(token=TOKEN).headers["etag"]}
+    assert len(tags) == 3
+    assert ask(accept_encoding="identity", if_none_match=plain.headers["etag"]).status_code == 304
+    assert ask(accept_encoding="gzip", if_none_match=plain.headers["etag"]).status_code == 200
