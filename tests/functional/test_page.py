@@ -338,7 +338,33 @@ def test_it_works_below_a_prefix(browser: Browser) -> None:
         expect(page.locator("#status")).to_contain_text("Live")
 
 
-def test_tabs_share_one_connection_and_a_hidden_one_needs_none(browser: Browser) -> None:
+def test_a_hidden_tab_ends_the_stream_and_catches_up_when_it_is_shown(browser: Browser) -> None:
+    show = """(state) => {
+        Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    with (
+        running_server((*CPUWATCH_SERVE, "--access-log"), CPUWATCH_INTERVAL=INTERVAL) as server,
+        window(browser, f"{server.url}/") as page,
+    ):
+        expect(page.locator("#status")).to_contain_text("Live")
+        page.evaluate(show, "hidden")
+        # A request is logged when it has ended.
+        expect(page.locator("#status")).to_contain_text("Stale")
+        assert "/cpu_usage/stream " in server.output.replace('"', " ").replace("\n", " ")
+        before = page.locator("#sum").inner_text()
+        page.evaluate(show, "visible")
+        expect(page.locator("#status")).to_contain_text("Live")
+        expect(page.locator("#sum")).not_to_have_text(before)
+
+
+def test_a_link_to_a_moment_that_is_gone_says_so_and_shows_now(browser: Browser, server: Server) -> None:
+    with window(browser, f"{server.url}/#at=2020-01-01T00:00:00Z") as page:
+        expect(page.locator("#filter-note")).to_contain_text("not kept any more")
+        expect(page.locator("#status")).to_contain_text("Live")
+
+
+def test_tabs_share_one_connection(browser: Browser) -> None:
     with running_server((*CPUWATCH_SERVE, "--access-log"), CPUWATCH_INTERVAL=INTERVAL) as server:
         context = browser.new_context()
         pages = [context.new_page() for _ in range(3)]

@@ -34,7 +34,6 @@ class App {
     this.arrived = -Infinity;
     this.matcher = null;
     this.painting = 0;
-    this.pastKnown = false;
     this.overview = new Overview();
     this.tableView = new TableView({
       sort: (key) => this.sortBy(key),
@@ -68,9 +67,7 @@ class App {
   on_begin(message) {
     this.live.clear();
     this.timeline.clear();
-    this.pastKnown = false;
     this.on_tick(message);
-    if (this.state.at && !this.frozen) this.pastKnown = message.sequence < 3 && this.lookUpMoment();
   }
 
   on_tick(message) {
@@ -244,7 +241,6 @@ class App {
       this.change({ at: null });
       this.note("The moment in the address is not kept any more: this is now.");
     }
-    return true;
   }
 
   // What is seen.

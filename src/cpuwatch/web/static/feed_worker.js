@@ -95,7 +95,6 @@ class Feed {
   async tellPast(port, newest) {
     const ticks = [];
     const oldest = Math.max(0, newest - PAST_TICKS);
-    if (newest - oldest < 2) return;
     try {
       await readEvents(`${STREAM}?${PAST_FIELDS}`, {
         token: this.token,
