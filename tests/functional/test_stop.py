@@ -213,11 +213,17 @@ def test_a_reader_that_has_seen_enough_is_no_error(form: list[str]) -> None:
 
 
 def wait_until_it_samples(pid: int) -> None:
-    """Until it has opened files of /proc, which it keeps open between its readings."""
+    """Until it has opened files of /proc, which it keeps open between its readings, and rests between two of these.
+
+    An interrupt that comes while Python imports a module can be lost there, in a callback that can raise nothing.
+    """
     deadline = time.monotonic() + 20
-    while "/proc/stat" not in {file.path for file in psutil.Process(pid).open_files()}:
+    process = psutil.Process(pid)
+    before = None
+    while "/proc/stat" not in {file.path for file in process.open_files()} or process.cpu_times() != before:
         assert time.monotonic() < deadline, "it does not sample"
-        time.sleep(0.01)
+        before = process.cpu_times()
+        time.sleep(0.1)
 
 
 def test_control_c_ends_a_sample_at_once() -> None:
