@@ -214,16 +214,27 @@ def test_a_row_opens_with_its_past_its_parents_and_children(page: Page, burner: 
 
 
 def test_rows_keep_their_order_while_the_focus_is_in_them_and_figures_go_on(page: Page) -> None:
-    page.keyboard.press("c")
-    page.keyboard.press("c")
-    page.keyboard.press("c")
-    page.locator("button.name").first.focus()
-    before = page.evaluate("document.querySelector('#sum').textContent")
-    order = column(page, "pid")[:8]
-    page.wait_for_function("(before) => document.querySelector('#sum').textContent !== before", arg=before)
-    assert column(page, "pid")[:8] == order
-    page.keyboard.press("ArrowDown")
-    assert page.evaluate("document.activeElement.closest('tr').rowIndex") >= 2
+    overtaken = """() => {
+        const [first, second] = document.querySelectorAll("tr.process td.c-cpu_percent");
+        return parseFloat(second.textContent) > parseFloat(first.textContent);
+    }"""
+    with puppet() as early, puppet() as late:
+        early.rename(b"held-early")
+        early.burn(0.1)
+        late.rename(b"held-late")
+        page.locator("#filter").fill("held-")
+        page.wait_for_function(
+            "() => document.querySelectorAll('tr.process').length === 2"
+            " && parseFloat(document.querySelector('tr.process td.c-cpu_percent').textContent) > 2"
+        )
+        page.locator("button.name").first.focus()
+        late.burn(0.8)
+        page.wait_for_function(overtaken)
+        assert names(page) == ["held-early", "held-late"]
+        page.keyboard.press("ArrowDown")
+        expect(row_of(page, "held-late").locator("button")).to_be_focused()
+        page.locator("#filter").focus()
+        expect(page.locator("button.name bdi").first).to_have_text("held-late")
 
 
 def test_it_pauses_goes_back_and_a_link_shows_the_same_moment(browser: Browser, page: Page) -> None:
