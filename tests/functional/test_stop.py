@@ -187,7 +187,7 @@ def test_a_sample_shows_only_as_many_processes_as_were_asked_for() -> None:
 def test_a_sample_is_a_table_for_people() -> None:
     done = run("sample", "--interval", "0.1", "--top", "2")
     assert (done.returncode, done.stderr) == (0, "")
-    heading, *rows = done.stdout.split("\n\n", 1)[1].splitlines()
+    heading, *rows = done.stdout.split("\n\n")[1].splitlines()
     assert heading.split()[0] == "PID"
     assert len(rows) == 2
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,7 +10,7 @@ import zstandard
 
 from cpuwatch.web.compression import CODINGS
 
-DECODERS = {"zstd": zstandard.decompress, "gzip": gzip.decompress}
+DECODERS: dict[str, Callable[[bytes], bytes]] = {"zstd": zstandard.decompress, "gzip": gzip.decompress}
 
 
 @pytest.mark.parametrize("coding", CODINGS)
