@@ -29,6 +29,19 @@ def test_every_public_name_is_there() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
+def test_the_query_layer_is_public_and_needs_no_web_packages() -> None:
+    done = run(
+        "import sys; sys.modules['starlette'] = None\n"
+        "from cpuwatch import GroupedSnapshot, Query, View, encode_lines, encode_view, look, sample, select, table\n"
+        "snapshot = sample(0.05)\n"
+        "chosen = select(snapshot, Query(name='*', top=1))\n"
+        "groups = look(snapshot, View(group_by='user'))\n"
+        "print(len(chosen.processes), isinstance(groups, GroupedSnapshot), encode_view(chosen, ['pid'])[:1],\n"
+        "      encode_lines(groups)[:1], table(groups) != '')"
+    )
+    assert done.stdout.strip() == "1 True b'{' b'{' True", done.stderr
+
+
 def test_the_web_part_without_starlette_says_in_one_line_what_to_install() -> None:
     done = run(
         "import sys; sys.modules['starlette'] = None\n"

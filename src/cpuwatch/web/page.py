@@ -45,6 +45,7 @@ PAGE = Operation(
     name="page",
     summary="A page for the browser.",
     results={200: Result("The page.", {"text/html": TEXT}, headers=("Content-Length", "Cache-Control"))},
+    problems={404: "It is switched off."},
     is_open=True,
 )
 
