@@ -19,8 +19,8 @@ REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
     "If-None-Match": ("The ETags that the client has; if one of them still holds, the answer is 304.", _TEXT),
     "Prefer": ("wait=SECONDS: with If-None-Match, hold the answer back until the next tick (RFC 7240).", _TEXT),
     "Last-Event-ID": (
-        "The sequence after which to go on; what the history still has comes first.",
-        {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
+        "The sequence after which to go on, or nothing; what the history still has comes first.",
+        {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 2**63 - 1}, {"type": "string", "maxLength": 0}]},
     ),
 }
 
