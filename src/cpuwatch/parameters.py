@@ -16,13 +16,23 @@ from cpuwatch.query import Query, SortKey
 from cpuwatch.settings import parse_whole_number
 from cpuwatch.view import FIELDS, Grouping, View
 
-__all__ = ["FORMAT", "HISTORY", "METRICS", "PID", "VIEW", "Parameter", "exposed_processes", "view_from"]
+__all__ = [
+    "FORMAT",
+    "HIGHEST_SEQUENCE",
+    "HISTORY",
+    "METRICS",
+    "PID",
+    "VIEW",
+    "Parameter",
+    "exposed_processes",
+    "view_from",
+]
 
 _HIGHEST_PID = 2**31 - 1
 """Of any system; Linux stops at 2**22 (PID_MAX_LIMIT in include/linux/threads.h)."""
 _MOST_VALUES = 100
 _HIGHEST_PERCENT = 1e6
-_HIGHEST_SEQUENCE = 2**63 - 1
+HIGHEST_SEQUENCE = 2**63 - 1
 _LONGEST_PAST_SECONDS = 1e9
 _MOST_EXPOSED = 1000
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
@@ -141,7 +151,7 @@ def _pattern(text: str) -> str:
 
 def _since(text: str) -> int | datetime:
     if text.isascii() and text.isdigit():
-        return parse_whole_number(text, 0, _HIGHEST_SEQUENCE, "the kind of sequences")
+        return parse_whole_number(text, 0, HIGHEST_SEQUENCE, "the kind of sequences")
     message = f"{text[:40]!r} is neither a sequence nor a time such as 2026-01-31T12:00:00Z"
     try:
         instant = datetime.fromisoformat(text)

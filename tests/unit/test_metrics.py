@@ -202,7 +202,7 @@ def test_while_sampling_fails_the_failures_are_counted_on() -> None:
 
 def test_an_answer_is_made_once_a_tick_however_many_ask_at_once() -> None:
     live = watched(second(0), second(1))
-    exposed = Exposed(None, "text/plain", compressed=False)
+    exposed = Exposed(None, "text/plain", coding="identity")
 
     async def ask() -> list[Answer | None]:
         return await asyncio.gather(*(live.expositions.answer(exposed) for _ in range(5)))

@@ -13,6 +13,7 @@ from cpuwatch.encoding.sse import encode_view_event
 from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Monitor
 from cpuwatch.view import View, look
+from cpuwatch.web.bounded import keep
 from cpuwatch.web.views import Views
 
 __all__ = ["Broadcast", "Event", "Subscription"]
@@ -158,9 +159,7 @@ class Broadcast:
         event = self._made.get(key)
         if event is None:
             event = await asyncio.to_thread(_encode, snapshot, view)
-            while len(self._made) >= _MOST_KEPT:
-                del self._made[next(iter(self._made))]
-            self._made[key] = event
+            keep(self._made, key, event, _MOST_KEPT)
         return event
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import zstandard
 
-__all__ = ["CODINGS", "SMALLEST_COMPRESSED_BYTES"]
+__all__ = ["CODINGS", "SMALLEST_COMPRESSED_BYTES", "coded"]
 
 SMALLEST_COMPRESSED_BYTES = 1024
 """What fits into one packet anyway gains nothing."""
@@ -19,3 +19,10 @@ CODINGS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda body: gzip.compress(body, compresslevel=4, mtime=0),
 }
 """In order of preference."""
+
+
+def coded(body: bytes, coding: str) -> tuple[bytes, list[tuple[str, str]]]:
+    """The body in this coding, with the header that says so; as it is and without one for ``identity``, or if small."""
+    if coding not in CODINGS or len(body) < SMALLEST_COMPRESSED_BYTES:
+        return body, []
+    return CODINGS[coding](body), [("content-encoding", coding)]

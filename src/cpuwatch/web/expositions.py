@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,7 +14,8 @@ from cpuwatch.monitor import Health, Monitor
 from cpuwatch.query import Query, select
 from cpuwatch.totals import RunningTotals
 from cpuwatch.web.answer import Answer
-from cpuwatch.web.compression import SMALLEST_COMPRESSED_BYTES
+from cpuwatch.web.bounded import keep
+from cpuwatch.web.compression import coded
 
 __all__ = ["Exposed", "Expositions"]
 
@@ -23,11 +23,11 @@ _MOST_KEPT = 16
 
 
 class Exposed(Struct, frozen=True):
-    """What is asked for: which processes get series of their own, the media type, and whether it is compressed."""
+    """What is asked for: which processes get series of their own, the media type, and the content coding."""
 
     processes: Query | None
     media_type: str
-    compressed: bool
+    coding: str
 
 
 class Expositions:
@@ -56,9 +56,7 @@ class Expositions:
             answer = self._answers.get(exposed)
             if answer is None:
                 answer = await asyncio.to_thread(self._make, snapshot, health, exposed)
-                if len(self._answers) >= _MOST_KEPT:
-                    del self._answers[next(iter(self._answers))]
-                self._answers[exposed] = answer
+                keep(self._answers, exposed, answer, _MOST_KEPT)
             return answer
 
     def _make(self, snapshot: Snapshot, health: Health, exposed: Exposed) -> Answer:
@@ -68,9 +66,6 @@ class Expositions:
         if exposed.processes is not None:
             families += process_families(select(snapshot, exposed.processes).processes)
         exposition = EXPOSITIONS[exposed.media_type]
-        body = exposition.encode(families)
-        headers = [("vary", "accept, accept-encoding")]
-        if exposed.compressed and len(body) >= SMALLEST_COMPRESSED_BYTES:
-            body = gzip.compress(body, compresslevel=4, mtime=0)
-            headers.append(("content-encoding", "gzip"))
+        body, coding = coded(exposition.encode(families), exposed.coding)
+        headers = [("vary", "accept, accept-encoding"), *coding]
         return Answer.of(body, exposition.content_type, headers=headers)

@@ -8,9 +8,9 @@ from hashlib import blake2b
 from starlette.types import Scope
 
 from cpuwatch.web.answer import Answer
-from cpuwatch.web.compression import CODINGS, SMALLEST_COMPRESSED_BYTES
+from cpuwatch.web.compression import CODINGS, coded
 from cpuwatch.web.negotiation import choose_coding
-from cpuwatch.web.requested import header
+from cpuwatch.web.requested import header, header_text
 
 __all__ = ["answer_in_coding", "in_each_coding"]
 
@@ -22,17 +22,15 @@ def in_each_coding(content: bytes, content_type: str) -> dict[str, Answer]:
     name = blake2b(content, digest_size=8).hexdigest()
     plain = Answer.of(content, content_type, headers=[_VARY], etag=f'"{name}"')
     answers = {"identity": plain}
-    for coding, compress in CODINGS.items():
-        headers = [_VARY, ("content-encoding", coding)]
+    for coding in CODINGS:
+        body, said = coded(content, coding)
         answers[coding] = (
-            Answer.of(compress(content), content_type, headers=headers, etag=f'"{name}-{coding}"')
-            if len(content) >= SMALLEST_COMPRESSED_BYTES
-            else plain
+            Answer.of(body, content_type, headers=[_VARY, *said], etag=f'"{name}-{coding}"') if said else plain
         )
     return answers
 
 
 def answer_in_coding(answers: Mapping[str, Answer], scope: Scope) -> Answer:
     """The one of these that the client likes best, or 304 if it has it."""
-    accepted = (header(scope, b"accept-encoding") or b"").decode("latin-1")
-    return answers[choose_coding(accepted, list(CODINGS))].unless_known(header(scope, b"if-none-match"))
+    coding = choose_coding(header_text(scope, b"accept-encoding"), list(CODINGS))
+    return answers[coding].unless_known(header(scope, b"if-none-match"))

@@ -13,15 +13,16 @@ from starlette.types import Receive, Scope, Send
 from cpuwatch.encoding.json import encode, encode_view
 from cpuwatch.errors import QueryError
 from cpuwatch.model import Snapshot
+from cpuwatch.parameters import HISTORY, VIEW, view_from
 from cpuwatch.view import View, look
 from cpuwatch.web.answer import Answer
-from cpuwatch.web.compression import CODINGS, SMALLEST_COMPRESSED_BYTES
+from cpuwatch.web.compression import CODINGS, coded
 from cpuwatch.web.negotiation import choose_coding
 from cpuwatch.web.operation import SHOWN, Operation, Result
-from cpuwatch.web.parameters import HISTORY, VIEW, parse_query_string, view_from
+from cpuwatch.web.parameters import parse_query_string
 from cpuwatch.web.pieces import send_pieces
 from cpuwatch.web.problem import nothing_yet, problem
-from cpuwatch.web.requested import header
+from cpuwatch.web.requested import header, header_text
 from cpuwatch.web.resource import Resource
 from cpuwatch.web.state import live
 
@@ -114,19 +115,18 @@ class History:
         kept = state.monitor.history
         # One more may have come that is not shown yet; of a very short history nothing else is left then.
         shown = [snapshot for snapshot in kept if snapshot.sequence <= newest.sequence] or [newest]
-        coding = choose_coding((header(scope, b"accept-encoding") or b"").decode("latin-1"), list(CODINGS))
-        headers = [("vary", "accept-encoding")]
+        coding = choose_coding(header_text(scope, b"accept-encoding"), list(CODINGS))
+        vary = ("vary", "accept-encoding")
         # Of what is kept the newest decides about the oldest, so that its tag stands for all.
-        tag = Answer.of(b"", "application/json", headers=headers, etag=state.views.etag(newest, (asked, coding)))
-        known = tag.unless_known(header(scope, b"if-none-match"))
+        etag = state.views.etag(newest, (asked, coding))
+        tagged = Answer.of(b"", "application/json", headers=[vary], etag=etag)
+        known = tagged.unless_known(header(scope, b"if-none-match"))
         if known.status == 304:
             return known
         async with state.reading_history:
             body = await asyncio.to_thread(_encode, shown, _chosen(shown, asked), view, state.monitor.interval_seconds)
-            if coding in CODINGS and len(body) >= SMALLEST_COMPRESSED_BYTES:
-                body = await asyncio.to_thread(CODINGS[coding], body)
-                headers.append(("content-encoding", coding))
-        return Answer.of(body, "application/json", headers=headers, etag=state.views.etag(newest, (asked, coding)))
+            body, said = await asyncio.to_thread(coded, body, coding)
+        return Answer.of(body, "application/json", headers=[vary, *said], etag=etag)
 
 
 def _chosen(shown: Sequence[Snapshot], asked: Mapping[str, Any]) -> list[Snapshot]:

@@ -12,8 +12,8 @@ from cpuwatch.web.expositions import Exposed
 from cpuwatch.web.negotiation import choose_coding, choose_media_type
 from cpuwatch.web.operation import TEXT, Operation, Result
 from cpuwatch.web.parameters import parse_query_string
-from cpuwatch.web.problem import problem
-from cpuwatch.web.requested import header
+from cpuwatch.web.problem import nothing_yet, problem
+from cpuwatch.web.requested import header_text
 from cpuwatch.web.state import live
 
 __all__ = ["EXPOSED", "metrics"]
@@ -49,20 +49,15 @@ async def metrics(scope: Scope) -> Answer:
     except NotAcceptableError as error:
         return problem(406, str(error))
     if answer is None:
-        return problem(503, "there is no snapshot yet; the first comes within a second", [("retry-after", "1")])
+        return nothing_yet()
     return answer
 
 
 def _asked(scope: Scope) -> Exposed:
     values = parse_query_string(scope["query_string"], METRICS)
-    media_type = choose_media_type(_text(scope, b"accept"), list(EXPOSITIONS))
+    media_type = choose_media_type(header_text(scope, b"accept"), list(EXPOSITIONS))
     if media_type is None:
         raise NotAcceptableError(f"there are {', '.join(EXPOSITIONS)}")
     # What scrapes takes gzip; more codings would be code that nothing asks for.
-    compressed = choose_coding(_text(scope, b"accept-encoding"), ["gzip"]) == "gzip"
-    return Exposed(exposed_processes(values), media_type, compressed)
-
-
-def _text(scope: Scope, name: bytes) -> str | None:
-    value = header(scope, name)
-    return None if value is None else value.decode("latin-1")
+    coding = choose_coding(header_text(scope, b"accept-encoding"), ["gzip"])
+    return Exposed(exposed_processes(values), media_type, coding)

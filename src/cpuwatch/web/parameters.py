@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from cpuwatch.errors import QueryError
-from cpuwatch.parameters import FORMAT, HISTORY, VIEW, Parameter, view_from
+from cpuwatch.parameters import Parameter
 
-__all__ = ["FORMAT", "HISTORY", "VIEW", "Parameter", "parse_query_string", "view_from"]
+__all__ = ["parse_query_string"]
 
 _LONGEST_QUERY_STRING = 4096
 

@@ -6,12 +6,13 @@ from starlette.types import Scope
 
 from cpuwatch.encoding.formats import FORMATS
 from cpuwatch.errors import NotAcceptableError
+from cpuwatch.parameters import FORMAT, VIEW, view_from
 from cpuwatch.web.compression import CODINGS
 from cpuwatch.web.negotiation import choose_coding, choose_media_type
-from cpuwatch.web.parameters import FORMAT, VIEW, parse_query_string, view_from
+from cpuwatch.web.parameters import parse_query_string
 from cpuwatch.web.views import Aspect
 
-__all__ = ["header", "requested_aspect"]
+__all__ = ["header", "header_text", "requested_aspect"]
 
 _PARAMETERS = {**VIEW, **FORMAT}
 _MEDIA_TYPES = {chosen.media_type: chosen.name for chosen in FORMATS.values()}
@@ -37,6 +38,11 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     """The value of a header, those of several lines joined (RFC 9110, 5.3)."""
     values = [value for key, value in scope["headers"] if key == name]
     return b", ".join(values) if values else None
+
+
+def header_text(scope: Scope, name: bytes) -> str | None:
+    """The same as text."""
+    return _text(header(scope, name))
 
 
 def _text(value: bytes | None) -> str | None:

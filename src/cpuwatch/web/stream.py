@@ -11,16 +11,17 @@ from starlette.types import Receive, Scope, Send
 
 from cpuwatch.encoding.sse import KEEP_ALIVE, encode_retry
 from cpuwatch.errors import QueryError
+from cpuwatch.parameters import HIGHEST_SEQUENCE, VIEW, view_from
 from cpuwatch.settings import parse_whole_number
 from cpuwatch.view import View
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.broadcast import Subscription
 from cpuwatch.web.negotiation import choose_media_type
 from cpuwatch.web.operation import TEXT, Operation, Result
-from cpuwatch.web.parameters import VIEW, parse_query_string, view_from
+from cpuwatch.web.parameters import parse_query_string
 from cpuwatch.web.pieces import send_pieces
 from cpuwatch.web.problem import problem
-from cpuwatch.web.requested import header
+from cpuwatch.web.requested import header_text
 from cpuwatch.web.resource import Resource
 from cpuwatch.web.state import Live, live
 
@@ -29,7 +30,6 @@ __all__ = ["STREAM", "Stream"]
 _MEDIA_TYPE = "text/event-stream"
 _RETRY_MS = 2000
 _REFUSED_RETRY_SECONDS = 5
-_HIGHEST_SEQUENCE = 2**63 - 1
 
 
 STREAM = Operation(
@@ -125,8 +125,7 @@ async def _opening(scope: Scope) -> Answer:
         _last_event_id(scope)
     except QueryError as error:
         return problem(400, str(error))
-    accept = (header(scope, b"accept") or b"").decode("latin-1")
-    if choose_media_type(accept, [_MEDIA_TYPE]) is None:
+    if choose_media_type(header_text(scope, b"accept"), [_MEDIA_TYPE]) is None:
         return problem(406, f"there is {_MEDIA_TYPE} only")
     refusal = live(scope).broadcast.refusal(view)
     if refusal is not None:
@@ -139,11 +138,11 @@ def _view(scope: Scope) -> View:
 
 
 def _last_event_id(scope: Scope) -> int | None:
-    value = header(scope, b"last-event-id")
+    value = header_text(scope, b"last-event-id")
     if not value:
         return None
     try:
-        return parse_whole_number(value.decode("latin-1"), 0, _HIGHEST_SEQUENCE, "a sequence")
+        return parse_whole_number(value, 0, HIGHEST_SEQUENCE, "a sequence")
     except ValueError as error:
         raise QueryError(f"Last-Event-ID: {error}") from None
 

@@ -16,7 +16,8 @@ from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Monitor
 from cpuwatch.view import View, look
 from cpuwatch.web.answer import Answer
-from cpuwatch.web.compression import CODINGS, SMALLEST_COMPRESSED_BYTES
+from cpuwatch.web.bounded import keep
+from cpuwatch.web.compression import coded
 
 __all__ = ["Aspect", "Views"]
 
@@ -80,9 +81,7 @@ class Views:
         answer = self._answers.get(aspect)
         if answer is None:
             answer = self._make(snapshot, aspect)
-            if len(self._answers) >= _MOST_KEPT:
-                del self._answers[next(iter(self._answers))]
-            self._answers[aspect] = answer
+            keep(self._answers, aspect, answer, _MOST_KEPT)
         if len(self._wanted) < _MOST_PREPARED:
             self._wanted[aspect] = None
         return answer
@@ -138,9 +137,6 @@ class Views:
 
     def _make(self, snapshot: Snapshot, aspect: Aspect) -> Answer:
         chosen = FORMATS[aspect.format]
-        body = chosen.encode(look(snapshot, aspect.view), aspect.view.fields)
-        headers = [("vary", "accept, accept-encoding")]
-        if aspect.coding in CODINGS and len(body) >= SMALLEST_COMPRESSED_BYTES:
-            body = CODINGS[aspect.coding](body)
-            headers.append(("content-encoding", aspect.coding))
+        body, coding = coded(chosen.encode(look(snapshot, aspect.view), aspect.view.fields), aspect.coding)
+        headers = [("vary", "accept, accept-encoding"), *coding]
         return Answer.of(body, chosen.content_type, headers=headers, etag=self.etag(snapshot, aspect))
