@@ -131,17 +131,23 @@ def sampler(results: Results) -> list[Element | None]:
 
 
 def _tick_conclusion(results: Results) -> Element | None:
-    at_tick = next((part.p99_ms for part in results.tick_positions if part.slice == 0), None)
-    others = [part.p99_ms for part in results.tick_positions if part.slice != 0 and part.p99_ms is not None]
-    if at_tick is None or not others:
+    """The requests next to a tick: those sent just after it, and those on their way when it came, sent just before."""
+    p99_ms = {part.slice: part.p99_ms for part in results.tick_positions}
+    before, after = p99_ms.pop(_SLICES - 1, None), p99_ms.pop(0, None)
+    others = [value for value in p99_ms.values() if value is not None]
+    if before is None or after is None or not others:
         return None
     return paragraph(
-        f"Of the requests that were sent in the {_SLICE_MS} ms from a tick on, p99 is ",
-        element("b", figures.milliseconds(at_tick, " ms")),
+        f"Of the requests that were sent in the last {_SLICE_MS} ms before a tick, and so may have been on their way "
+        "when it came, p99 is ",
+        element("b", figures.milliseconds(before, " ms")),
+        f"; of those in the {_SLICE_MS} ms after it, ",
+        element("b", figures.milliseconds(after, " ms")),
         "; in the other slices of the second it is ",
         element("b", figures.milliseconds(median(others), " ms")),
         f" (median; {figures.milliseconds(min(others))} to {figures.milliseconds(max(others))}). "
-        f"The tick's own slice differs from that median by {figures.change(at_tick, median(others))}.",
+        f"So the tick's two slices differ from that median by {figures.change(before, median(others))} and "
+        f"{figures.change(after, median(others))}.",
     )
 
 
