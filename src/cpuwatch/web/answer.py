@@ -60,7 +60,10 @@ class Answer(msgspec.Struct, frozen=True):
         """The same with one more header."""
         return Answer(self.status, (*self.headers, (name, value)), self.body, self.etag)
 
-    async def send(self, send: Send, *, with_body: bool = True) -> None:
-        """Hand it to the server; without the body for HEAD, whose headers are those of GET (RFC 9110, 9.3.2)."""
-        await send({"type": "http.response.start", "status": self.status, "headers": list(self.headers)})
+    async def send(self, send: Send, *more: tuple[bytes, bytes], with_body: bool = True) -> None:
+        """Hand it to the server, with ``more`` headers.
+
+        Without the body for HEAD, whose headers are those of GET (RFC 9110, 9.3.2).
+        """
+        await send({"type": "http.response.start", "status": self.status, "headers": [*self.headers, *more]})
         await send({"type": "http.response.body", "body": self.body if with_body else b""})

@@ -82,8 +82,9 @@ REDIRECT = Operation(
 class AllProcesses:
     """``GET /cpu_usage``: a view of the newest snapshot.
 
-    What one client asks for, in bytes, is understood once and remembered: the next request of the same kind costs a
-    lookup.
+    What is asked for is understood once and remembered by the bytes that say it: the next request that says the same
+    costs a lookup, and one of the same tick that is the same in all its bytes does not come here
+    (:mod:`cpuwatch.web.recurring`).
 
     Who has it already, and says ``Prefer: wait``, is answered when there is something newer (RFC 7240, 4.3).
     """
@@ -105,11 +106,13 @@ class AllProcesses:
         if answer is None:
             return nothing_yet()
         known = header(scope, b"if-none-match")
-        if known is not None:
+        if known is None:
+            views.recurring.remember(scope, answer)
+        else:
             answer = answer.unless_known(known)
             if answer.status == 304 and (seconds := wait_seconds(header(scope, b"prefer"))) is not None:
                 answer = await _newer(scope, aspect, answer, seconds)
-        return answer.with_header(b"server-timing", b"age;dur=%d" % views.age_ms)
+        return answer.with_header(*views.age_header)
 
     def _aspect(self, query_string: bytes, accept: bytes | None, accept_encoding: bytes | None) -> Aspect:
         asked = (query_string, accept, accept_encoding)

@@ -18,6 +18,7 @@ from cpuwatch.view import View, look
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.bounded import keep
 from cpuwatch.web.compression import coded
+from cpuwatch.web.recurring import Recurring
 
 __all__ = ["Aspect", "Views"]
 
@@ -45,6 +46,7 @@ class Views:
     """
 
     def __init__(self, monitor: Monitor) -> None:
+        self.recurring = Recurring()
         self._monitor = monitor
         self._snapshot: Snapshot | None = None
         self._taken_ns = 0
@@ -69,9 +71,9 @@ class Views:
         return 0 if snapshot is None else snapshot.sequence
 
     @property
-    def age_ms(self) -> int:
-        """How old that is."""
-        return (time.monotonic_ns() - self._taken_ns) // 1_000_000
+    def age_header(self) -> tuple[bytes, bytes]:
+        """How old that is now, in milliseconds (``Server-Timing``, w3.org/TR/server-timing)."""
+        return b"server-timing", b"age;dur=%d" % ((time.monotonic_ns() - self._taken_ns) // 1_000_000)
 
     def answer(self, aspect: Aspect) -> Answer | None:
         """The answer; None while there is no snapshot. Raises what :func:`~cpuwatch.view.look` raises."""
@@ -124,6 +126,7 @@ class Views:
     def _show(self, snapshot: Snapshot, answers: dict[Aspect, Answer]) -> None:
         self._taken_ns = time.monotonic_ns() - round((self._monitor.age_seconds or 0) * 1e9)
         self._answers = answers
+        self.recurring.forget()
         self._snapshot = snapshot
         self._shown.set()
         self._shown = asyncio.Event()
