@@ -10,7 +10,7 @@ import httpx
 import pytest
 from live_server import CPUWATCH_SERVE, HYPERCORN, SCRIPTS, environment, running_server
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = [pytest.mark.timeout(150), pytest.mark.any_python]
 
 HERE = Path(__file__).parent
 TOKEN = "a-token-for-the-tests-0123456789"  # noqa: S105

@@ -20,6 +20,7 @@ from live_processes import puppet
 from live_server import CPUWATCH_SERVE, Server, running_server
 
 pytestmark = [
+    pytest.mark.any_python,
     pytest.mark.timeout(120),
     pytest.mark.skipif(
         shutil.which("prometheus") is None or shutil.which("promtool") is None,

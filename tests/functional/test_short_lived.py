@@ -21,6 +21,7 @@ from cpuwatch.errors import SamplerUnavailableError
 from cpuwatch.samplers._exit_listener import ExitListener
 
 pytestmark = [
+    pytest.mark.any_python,
     pytest.mark.timeout(90),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a cgroup and then watch as somebody else"),
 ]
