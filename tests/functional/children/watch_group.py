@@ -1,6 +1,9 @@
 """Watches the processes of one cgroup with cpuwatch, beside the kernel's own counter; writes what it saw as JSON.
 
 watch_group.py CGROUP COUNTER SECONDS USER_ID
+
+A reading is of an instant that lies between the two looks at the counter around it. On a busy machine these are far
+apart, so all that is certain is between which bounds the counter moved.
 """
 
 from __future__ import annotations
@@ -36,10 +39,11 @@ with open_sampler("procfs") as sampler:
     # The first reading takes up to a second among thousands of processes, and the counter is read only after it: what
     # the group burns meanwhile would show as too much (108 % was seen).
     sampler.read()
-    earlier, used_before = sampler.read(), used_ns()
+    first, earlier, used_before = used_ns(), sampler.read(), used_ns()
+    start = used_before
     for _ in range(int(seconds)):
         time.sleep(1)
-        later, used = sampler.read(), used_ns()
+        last, later, used = used_ns(), sampler.read(), used_ns()
         snapshot, carry = account(earlier, later, carry)
         to_ns = snapshot.interval_seconds * 1e7
         members = [row for row in snapshot.processes if row.cgroup == cgroup]
@@ -63,4 +67,4 @@ with open_sampler("procfs") as sampler:
             }
         )
         earlier, used_before = later, used
-json.dump(ticks, sys.stdout)
+json.dump({"least_used_ns": last - start, "most_used_ns": used - first, "ticks": ticks}, sys.stdout)
