@@ -36,10 +36,11 @@ def sockets(server: Server, number: int) -> Iterator[list[socket.socket]]:
         yield [stack.enter_context(connected(server)) for _ in range(number)]
 
 
-def exchange(server: Server, requests: list[bytes]) -> list[bytes]:
+def exchange(server: Server, requests: list[bytes], least_answers: int = 0) -> list[bytes]:
     """What comes back for each, over a connection of its own, until nothing has come for a moment.
 
-    There is no telling how much is to come for what is malformed; a reset is an end like another.
+    There is no telling how much is to come for what is malformed, so that is all there is to go by; a reset is an end
+    like another. Where it is known that there are ``least_answers`` to each, nothing is over before.
     """
     answers = dict.fromkeys(range(len(requests)), b"")
     with sockets(server, len(requests)) as connections:
@@ -49,7 +50,10 @@ def exchange(server: Server, requests: list[bytes]) -> list[bytes]:
             with suppress(ConnectionError):
                 connection.sendall(request)
             poll.register(connection, select.POLLIN)
-        while ready := poll.poll(_QUIET_MS):
+        ends = time.monotonic() + _PATIENCE_SECONDS
+        while (ready := poll.poll(_QUIET_MS)) or (
+            time.monotonic() < ends and any(len(statuses(answer)) < least_answers for answer in answers.values())
+        ):
             for number, _ in ready:
                 part = b""
                 with suppress(ConnectionError):
