@@ -7,6 +7,8 @@ tick.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from starlette.types import Scope
 
 from cpuwatch.web.answer import Answer
@@ -27,12 +29,17 @@ class Recurring:
 
     def get(self, scope: Scope) -> Answer | None:
         """The answer that a request of the same bytes got in this tick; None if there was none."""
-        return self._answers.get(_bytes_of(scope))
+        try:
+            return self._answers.get(_bytes_of(scope))
+        except TypeError:
+            # A server may hand headers over as lists (asgi.readthedocs.io/en/latest/specs/www.html), without a hash.
+            return None
 
     def remember(self, scope: Scope, answer: Answer) -> None:
         """Note the answer to a request that was let in."""
         if scope["method"] == "GET" and not announces_body(scope, dict(scope["headers"])):
-            keep(self._answers, _bytes_of(scope), answer, _MOST_REMEMBERED)
+            with suppress(TypeError):
+                keep(self._answers, _bytes_of(scope), answer, _MOST_REMEMBERED)
 
     def forget(self) -> None:
         """Begin a tick."""
@@ -40,5 +47,4 @@ class Recurring:
 
 
 def _bytes_of(scope: Scope) -> tuple[object, ...]:
-    # A server may hand over the pairs as lists (asgi.readthedocs.io/en/latest/specs/www.html), which have no hash.
-    return (scope["method"], scope["path"], scope["query_string"], *map(tuple, scope["headers"]))
+    return (scope["method"], scope["path"], scope["query_string"], *scope["headers"])
