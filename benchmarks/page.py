@@ -1,33 +1,62 @@
-"""What the live page costs the browser: ``python benchmarks/page.py`` prints its script time for each tick.
+"""What the live page costs the browser: ``python benchmarks/page.py`` prints it for each view.
 
-Real processes, the real server, Debian's Chromium without a screen. Script time is all JavaScript of the page's own
-thread, from the message with a tick to the end of drawing; task time holds style, layout and painting too, from
-Chromium's own counters (Performance.getMetrics of the DevTools protocol). Needs ``playwright`` and ``chromium``.
+Real processes, the real server, Debian's Chromium without a screen. Needs ``playwright`` and ``chromium``.
+
+- *tick to paint*: all script of the page's own thread for one tick, from the message with it to the end of drawing.
+- *script*, *style and layout*: Chromium's own counters (Performance.getMetrics of the DevTools protocol), each second.
+- *longest task* of that thread, as the clock on the wall saw it and, in brackets, the CPU time in it; they differ by as
+  much as the machine kept the thread waiting. From Chromium's trace, apart for the start (until all rows and their past
+  are there) and the ticks after it.
+- *heap* after garbage collection: of the page, and of the worker that reads the stream.
+
+``--heap-minutes 10`` then watches the heap for so long, under a load that comes and goes, and prints how it grew.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import statistics
+import subprocess
+import tempfile
 import time
-from contextlib import ExitStack
-from typing import Any
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from playwright.sync_api import CDPSession, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 from processes import count_processes, forked
 from servers import free_port, serving
 
-_SETTLING_SECONDS = 5
+_STARTING_SECONDS = 6
+_HISTORY_SECONDS = 15
+_LONG_MS = 50
+_BEGUN, _STARTED = "cpuwatch begun", "cpuwatch started"
+_HEADING = (
+    "| view | tick to paint, median ms | worst ms | script per second, ms | style and layout, ms "
+    "| longest task at start, ms | > 50 ms | longest task after, ms | > 50 ms | DOM rows | heap, MB |\n"
+    "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+)
 _WATCH = """
-    window.drawn = [];
-    window.longTasks = 0;
-    new PerformanceObserver((list) => { longTasks += list.getEntries().length; }).observe({ type: "longtask" });
+    performance.mark("cpuwatch begun");
+    window.ticks = [];
+    let spent = 0;
+    const { set } = Object.getOwnPropertyDescriptor(MessagePort.prototype, "onmessage");
+    Object.defineProperty(MessagePort.prototype, "onmessage", { set(handler) {
+        set.call(this, (event) => {
+            const begin = performance.now();
+            handler(event);
+            spent += performance.now() - begin;
+        });
+    } });
     const request = requestAnimationFrame.bind(window);
     window.requestAnimationFrame = (draw) => request((at) => {
         const begin = performance.now();
         draw(at);
-        drawn.push(performance.now() - begin);
+        if (spent > 0) ticks.push(spent + performance.now() - begin);
+        spent = 0;
     });
 """
 _VIEWS = {
@@ -38,17 +67,160 @@ _VIEWS = {
 }
 
 
+class Task(NamedTuple):
+    """A task of the page's thread, in milliseconds: on the wall, and of CPU."""
+
+    wall: float
+    cpu: float
+
+
 def metrics(session: CDPSession) -> dict[str, float]:
     """Chromium's counters of this page; times in seconds."""
     found: dict[str, Any] = session.send("Performance.getMetrics")
     return {metric["name"]: metric["value"] for metric in found["metrics"]}
 
 
+def heap_mb(session: CDPSession) -> float:
+    """The heap of the page's thread that garbage collection leaves."""
+    session.send("HeapProfiler.collectGarbage")
+    used: float = session.send("Runtime.getHeapUsage")["usedSize"]
+    return used / 1e6
+
+
+class SharedWorkers:
+    """The shared workers of a browser, asked by messages, as Playwright does not show them."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._session = browser.new_browser_cdp_session()
+        self._answers: dict[int, dict[str, Any]] = {}
+        self._asked = 0
+        self._session.on("Target.receivedMessageFromTarget", self._heard)
+
+    def heap_mb(self, page: Page) -> float:
+        """The heap that garbage collection leaves, of all of them."""
+        targets = self._session.send("Target.getTargets")["targetInfos"]
+        return sum(self._heap_mb(page, one["targetId"]) for one in targets if one["type"] == "shared_worker")
+
+    def _heap_mb(self, page: Page, target: str) -> float:
+        attached = self._session.send("Target.attachToTarget", {"targetId": target, "flatten": False})["sessionId"]
+        self._ask(page, attached, "HeapProfiler.collectGarbage")
+        used: float = self._ask(page, attached, "Runtime.getHeapUsage")["usedSize"]
+        self._session.send("Target.detachFromTarget", {"sessionId": attached})
+        return used / 1e6
+
+    def _ask(self, page: Page, session: str, method: str) -> dict[str, Any]:
+        self._asked += 1
+        message = json.dumps({"id": self._asked, "method": method})
+        self._session.send("Target.sendMessageToTarget", {"sessionId": session, "message": message})
+        deadline = time.monotonic() + 10
+        while self._asked not in self._answers:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the worker did not answer {method}")
+            page.wait_for_timeout(20)
+        return self._answers.pop(self._asked)
+
+    def _heard(self, event: dict[str, Any]) -> None:
+        message = json.loads(event["message"])
+        if "id" in message:
+            self._answers[message["id"]] = message.get("result", {})
+
+
+def long_and_longest(trace: Path) -> tuple[list[Task], list[Task]]:
+    """Tasks of the page's thread: those of the start, and those after."""
+    events = json.loads(trace.read_text("utf-8"))["traceEvents"]
+    marks = {event["name"]: event for event in events if event["name"] in {_BEGUN, _STARTED}}
+    thread = (marks[_STARTED]["pid"], marks[_STARTED]["tid"])
+    started = marks[_STARTED]["ts"]
+    tasks = [
+        (event["ts"], Task(event["dur"] / 1000, event.get("tdur", 0) / 1000))
+        for event in events
+        if event["ph"] == "X"
+        and event["name"] == "ThreadControllerImpl::RunTask"
+        and (event["pid"], event["tid"]) == thread
+        and event["ts"] >= marks[_BEGUN]["ts"]
+    ]
+    return [task for at, task in tasks if at < started], [task for at, task in tasks if at >= started]
+
+
+def told(tasks: list[Task]) -> str:
+    """The longest of them, and how many are long."""
+    longest = max(tasks, default=Task(0, 0))
+    return f"{longest.wall:.0f} ({longest.cpu:.0f}) | {sum(task.wall > _LONG_MS for task in tasks)}"
+
+
+@contextmanager
+def opened(browser: Browser, url: str) -> Iterator[tuple[Page, CDPSession]]:
+    """The page, in a window of its own."""
+    context = browser.new_context(viewport={"width": 1600, "height": 900})
+    page = context.new_page()
+    page.add_init_script(_WATCH)
+    page.goto(url)
+    page.wait_for_selector("tr:not(.spacer) .c-cpu_percent")
+    session = context.new_cdp_session(page)
+    session.send("Performance.enable")
+    yield page, session
+    context.close()
+
+
+def measure_view(browser: Browser, workers: SharedWorkers, url: str, name: str, seconds: float) -> None:
+    """Print the line of one view."""
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace.json"
+        browser.start_tracing(path=trace, categories=["toplevel", "blink.user_timing"])
+        with opened(browser, url) as (page, session):
+            page.wait_for_timeout(_STARTING_SECONDS * 1000)
+            page.evaluate(f"performance.mark('{_STARTED}'); ticks.length = 0")
+            before = metrics(session)
+            page.wait_for_timeout(seconds * 1000)
+            after = metrics(session)
+            browser.stop_tracing()
+            spent = {key: 1000 * (after[key] - before[key]) / seconds for key in after if key.endswith("Duration")}
+            ticks: list[float] = page.evaluate("ticks")
+            start, rest = long_and_longest(trace)
+            print(
+                f"| {name} | {statistics.median(ticks):.1f} | {max(ticks):.1f} | {spent['ScriptDuration']:.1f} "
+                f"| {spent['RecalcStyleDuration'] + spent['LayoutDuration']:.1f} | {told(start)} | {told(rest)} "
+                f"| {page.locator('tbody tr').count()} | {heap_mb(session):.1f} + {workers.heap_mb(page):.1f} |",
+                flush=True,
+            )
+
+
+def watch_heap(browser: Browser, workers: SharedWorkers, url: str, minutes: float) -> None:
+    """Print the heap every half minute, and by how much it grew in the second half of the time."""
+    print(f"\nheap over {minutes:g} minutes, with a shell that starts processes all the time, MB after collection\n")
+    print("| minute | page | worker | DOM nodes | listeners |\n| ---: | ---: | ---: | ---: | ---: |")
+    seen: list[tuple[float, float, float]] = []
+    with (
+        opened(browser, url) as (page, session),
+        subprocess.Popen(["sh", "-c", "while :; do /bin/true; sleep 0.02; done"]) as storm,
+    ):
+        try:
+            begin = time.monotonic()
+            while not seen or seen[-1][0] < minutes:
+                page.wait_for_timeout(min(30.0, 60 * minutes / 8) * 1000)
+                minute, of_page, of_worker = (time.monotonic() - begin) / 60, heap_mb(session), workers.heap_mb(page)
+                counted = metrics(session)
+                seen.append((minute, of_page, of_worker))
+                print(
+                    f"| {minute:.1f} | {of_page:.2f} | {of_worker:.2f} | {counted['Nodes']:.0f} "
+                    f"| {counted['JSEventListeners']:.0f} |",
+                    flush=True,
+                )
+        finally:
+            storm.kill()
+    later = seen[len(seen) // 2 :]
+    if len(later) > 1:
+        at = [minute for minute, _, _ in later]
+        growth = [statistics.linear_regression(at, [row[which] for row in later]).slope for which in (1, 2)]
+        print(f"\nsecond half: page {growth[0]:+.3f} MB a minute, worker {growth[1]:+.3f}")
+
+
 def main() -> None:
     """See the docstring of the module."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=5000, help="make the machine have so many, if it has fewer")
-    parser.add_argument("--seconds", type=float, default=15.0, help="for each view")
+    parser.add_argument("--seconds", type=float, default=15.0, help="for each view; 0 leaves them out")
+    parser.add_argument("--heap-minutes", type=float, default=0.5, help="for the heap; 0 leaves it out")
     options = parser.parse_args()
 
     with ExitStack() as stack:
@@ -58,32 +230,17 @@ def main() -> None:
         playwright = stack.enter_context(sync_playwright())
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         stack.callback(browser.close)
+        workers = SharedWorkers(browser)
         print(f"{count_processes()} processes, a tick a second, {options.seconds:g} s for each view\n")
-        print(
-            "| view | script per tick, ms | drawing, median ms | worst ms | tasks > 50 ms | task per tick, ms "
-            "| DOM rows | heap, MB |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
-        )
-        for name, fragment in _VIEWS.items():
-            context = browser.new_context(viewport={"width": 1600, "height": 900})
-            page = context.new_page()
-            page.add_init_script(_WATCH)
-            page.goto(f"http://127.0.0.1:{port}/{fragment}")
-            page.wait_for_selector("tr:not(.spacer) .c-cpu_percent")
-            time.sleep(_SETTLING_SECONDS)
-            session = context.new_cdp_session(page)
-            session.send("Performance.enable")
-            page.evaluate("drawn.length = 0; longTasks = 0")
-            before = metrics(session)
-            page.wait_for_timeout(options.seconds * 1000)
-            after = metrics(session)
-            drawn: list[float] = page.evaluate("drawn")
-            spent = {key: 1000 * (after[key] - before[key]) / len(drawn) for key in ("ScriptDuration", "TaskDuration")}
-            print(
-                f"| {name} | {spent['ScriptDuration']:.1f} | {statistics.median(drawn):.1f} | {max(drawn):.1f} "
-                f"| {page.evaluate('longTasks')} | {spent['TaskDuration']:.1f} "
-                f"| {page.locator('tbody tr').count()} | {after['JSHeapUsedSize'] / 1e6:.1f} |"
-            )
-            context.close()
+        # The page has a past to fetch, as it has on a machine that has run for a while.
+        time.sleep(_HISTORY_SECONDS)
+        url = f"http://127.0.0.1:{port}/"
+        if options.seconds:
+            print(_HEADING)
+            for name, fragment in _VIEWS.items():
+                measure_view(browser, workers, url + fragment, name, options.seconds)
+        if options.heap_minutes:
+            watch_heap(browser, workers, url, options.heap_minutes)
 
 
 if __name__ == "__main__":

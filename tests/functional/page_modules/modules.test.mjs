@@ -6,10 +6,12 @@ import { pathToFileURL } from "node:url";
 const load = (name) => import(pathToFileURL(`${process.env.PAGE_MODULES}/${name}`));
 const { eventParser } = await load("event_stream.js");
 const { differences } = await load("deltas.js");
-const { comparison, heldOrder } = await load("sort.js");
+const { comparison, heldOrder, merged, SortedRows } = await load("sort.js");
 const { parseFilter, rowTest } = await load("filter.js");
 const { grouped } = await load("group.js");
+const { Arrangement } = await load("arrange.js");
 const { treeOrder, withAncestors } = await load("tree.js");
+const { Past } = await load("past.js");
 const { windowOf, MOST_ROWS } = await load("virtual_list.js");
 const { fromFragment, toFragment, START } = await load("url_state.js");
 const { Series, SERIES_TICKS, valuesOf } = await load("series.js");
@@ -101,7 +103,12 @@ test("groups and trees add up to the rows", () => {
   for (let pid = 1; pid <= 60; pid += 1) rows.push(row(pid, { ppid: random(pid), name: `n${random(5)}`, cpu_percent: random(7) }));
   const sum = rows.reduce((all, one) => all + one.cpu_percent, 0);
   assert.equal(grouped(rows, "name").reduce((all, one) => all + one.cpu_percent, 0), sum);
-  const tree = treeOrder(rows, comparison("cpu_percent", true), new Set());
+  const compare = comparison("cpu_percent", true);
+  const tree = treeOrder([...rows].sort(compare), compare, new Set());
+  for (let at = 1; at < tree.length; at += 1) {
+    const older = tree.slice(0, at).findLast(({ ppid }) => ppid === tree[at].ppid);
+    if (older && older.depth === tree[at].depth) assert.ok(compare(older, tree[at]) <= 0);
+  }
   assert.equal(tree.length, rows.length);
   assert.equal(tree.filter(({ depth }) => depth === 0).reduce((all, one) => all + one.cpu_percent, 0), sum);
   const places = new Map(tree.map(({ pid }, index) => [pid, index]));
@@ -119,6 +126,37 @@ test("parents that go round in a circle are all shown, once", () => {
   const rows = [row(1, { ppid: 2 }), row(2, { ppid: 1 }), row(3, { ppid: 3 }), row(4, { ppid: 1 })];
   const tree = treeOrder(rows, comparison("pid", false), new Set());
   assert.deepEqual(tree.map(({ pid }) => pid).sort(), [1, 2, 3, 4]);
+});
+
+test("what changes is placed anew, and the order is the same as if all had been sorted", () => {
+  for (const view of ["", "tree"]) {
+    const table = new ProcessTable();
+    const arrangement = new Arrangement();
+    const state = { sort: "cpu_percent", descending: true, filter: "n", view };
+    const test = ({ name }) => name !== null && !name.startsWith("n3");
+    const closed = new Set(["k4"]);
+    for (let sequence = 1; sequence < 60; sequence += 1) {
+      const changed = [];
+      const gone = [...table.rows.keys()].filter(() => random(9) === 0);
+      for (let pid = 1; pid < 40; pid += 1) if (random(3) === 0) changed.push({ ...processOf(`k${pid}`, pid, random(5)), ppid: random(pid), name: `n${random(8)}` });
+      const exited = random(2) ? [{ name: `n${random(4)}`, user: "u", parent_pid: random(40), count: 3, cpu_percent: random(9) }] : [];
+      table.apply({ sequence, exited, changed, gone: gone.filter((key) => !changed.some((one) => one.key === key)) });
+      const shown = arrangement.rows(table, state, test, closed).map(({ id, cpu_percent: percent }) => [id, percent]);
+      assert.deepEqual(shown, new Arrangement().rows(table, state, test, closed).map(({ id, cpu_percent: percent }) => [id, percent]));
+      if (view === "") {
+        const all = [...table.rows.values(), ...table.ended.values()].filter(test).sort(comparison("cpu_percent", true));
+        assert.deepEqual(shown.map(([id]) => id), all.map(({ id }) => id));
+      }
+    }
+  }
+});
+
+test("two sorted lists are merged into one", () => {
+  const compare = (a, b) => a - b;
+  for (let round = 0; round < 300; round += 1) {
+    const lists = [random(30), random(30)].map((length) => Array.from({ length }, () => random(40)).sort(compare));
+    assert.deepEqual(merged(...lists, compare), lists.flat().sort(compare));
+  }
 });
 
 test("a filtered tree keeps the ancestors of what matches", () => {
@@ -204,7 +242,13 @@ test("a PID that is given out again belongs to the new process", () => {
 test("the past is put before what came meanwhile", () => {
   const table = new ProcessTable();
   table.apply({ sequence: 9, exited: [], changed: [processOf("a", 10, 5)], gone: [] });
-  table.fillPast([{ sequence: 7, processes: [{ key: "a", cpu_percent: 2 }, { key: "dead", cpu_percent: 1 }] }]);
+  const past = new Past(new Set(["a"]));
+  const kept = (sequence, processes) => ({ sequence, time: "", machine: { cpu_percent: 1 }, processes });
+  past.add(kept(5, []));
+  past.add(kept(7, [{ key: "a", cpu_percent: 2 }, { key: "dead", cpu_percent: 1 }]));
+  const [{ first, ticks, pasts }, ...more] = past.pieces(10);
+  assert.deepEqual([first, ticks.map(({ sequence }) => sequence), pasts, more], [5, [5, 7], [["a", Float32Array.of(0, 0, 2)]], []]);
+  table.fillPast(first, [...pasts, ["dead", Float32Array.of(1)]]);
   assert.deepEqual([...valuesOf(table.rows.get("a"), 9, 4)], [0, 2, 0, 5]);
   const timeline = new Timeline(3);
   const tick = (sequence) => ({ sequence, time: new Date(sequence * 1000).toISOString(), machine: { cpu_percent: 1 } });

@@ -1,9 +1,9 @@
 /** The page: what comes in is kept, what is asked for is shown. */
 
-import { arrange, total } from "./arrange.js";
+import { Arrangement, total } from "./arrange.js";
 import { columnOf, SORTABLE } from "./columns.js";
 import { Detail } from "./detail.js";
-import { byId, element, setText } from "./dom.js";
+import { byId, element, setAttribute, setText } from "./dom.js";
 import { Feed } from "./feed.js";
 import { parseFilter, rowTest } from "./filter.js";
 import { Keys } from "./keys.js";
@@ -29,10 +29,12 @@ class App {
     this.frozen = null;
     this.timeline = new Timeline();
     this.closed = new Set();
+    this.arrangement = new Arrangement();
     this.order = [];
     this.link = { state: "connecting" };
     this.arrived = -Infinity;
     this.matcher = null;
+    this.filling = null;
     this.painting = 0;
     this.overview = new Overview();
     this.tableView = new TableView({
@@ -65,33 +67,59 @@ class App {
   }
 
   on_begin(message) {
-    this.live.clear();
-    this.timeline.clear();
+    this.live = new ProcessTable();
+    this.timeline = new Timeline();
     this.on_tick(message);
   }
 
-  on_tick(message) {
-    this.live.apply(message);
-    this.timeline.add(message);
-    this.arrived = performance.now();
-    this.paintSoon();
+  on_tick({ type, changed, gone, last, ...head }) {
+    this.live.begin(head, gone);
+    this.fill(this.live, { changed, last }, () => {
+      this.timeline.add(head);
+      this.arrived = performance.now();
+      this.paintSoon();
+    });
   }
 
-  on_past({ ticks }) {
-    this.live.fillPast(ticks);
+  on_moment({ type, wanted, changed, gone, last, ...head }) {
+    const table = new ProcessTable();
+    table.begin(head, gone);
+    this.fill(table, { changed, last }, () => {
+      if (wanted !== this.wanted) return;
+      table.rememberAs(this.live);
+      this.frozen = table;
+      this.change({ at: head.time });
+    });
+  }
+
+  on_no_moment({ wanted }) {
+    if (wanted === this.wanted) this.note("That moment is not kept any more.");
+  }
+
+  /** Rows that had no room in the message before. */
+  on_more(piece) {
+    this.fill(this.filling, piece, this.filled);
+  }
+
+  fill(table, { changed, last }, filled) {
+    this.filling = last ? null : table;
+    this.filled = filled;
+    table.add(changed);
+    if (last) {
+      table.settle();
+      filled();
+    } else if (table === this.table) {
+      // Sorted now, piece by piece, so that it is not all to be done when the last one comes.
+      this.arrange();
+    }
+  }
+
+  on_past({ first, ticks, pasts, last }) {
+    this.live.fillPast(first, pasts);
     this.timeline.prepend(ticks);
+    if (!last) return;
     if (this.state.at && !this.frozen) this.lookUpMoment();
     this.paintSoon();
-  }
-
-  on_moment({ sequence, snapshot }) {
-    if (sequence !== this.wanted) return;
-    if (snapshot === null) {
-      this.note("That moment is not kept any more.");
-      return;
-    }
-    this.frozen = ProcessTable.of(snapshot, this.live);
-    this.change({ at: snapshot.time });
   }
 
   // What the user does.
@@ -160,13 +188,20 @@ class App {
     const filter = parseFilter(text);
     this.note(filter.kind === "bad" ? `No regular expression: ${filter.why}` : "");
     if (filter.kind === "regex") {
-      this.matcher = new RegexMatcher(filter.source, () => this.paintSoon(), () => this.note("This regular expression takes too long."));
-      this.test = (row) => this.matcher.test(row);
+      const matcher = new RegexMatcher(filter.source, () => this.testBy(matcher), () => this.note("This regular expression takes too long."));
+      this.matcher = matcher;
+      this.testBy(matcher);
     } else {
       this.test = rowTest(filter);
     }
     if (byId("filter").value !== text) byId("filter").value = text;
     this.change({ filter: text });
+  }
+
+  /** Another test each time that it has learnt something: what did not pass is to be asked again. */
+  testBy(matcher) {
+    this.test = (row) => matcher.test(row);
+    this.paintSoon();
   }
 
   openRow(row) {
@@ -252,11 +287,16 @@ class App {
     });
   }
 
+  arrange() {
+    return this.arrangement.rows(this.table, this.state, this.test, this.closed);
+  }
+
   paint() {
     const { table, state } = this;
-    if (!table.head) return;
+    // Half a tick adds up to nothing; the other half is on its way.
+    if (!table.head || table === this.filling) return;
     const tree = state.view === "tree";
-    let rows = arrange(table, state, this.test, this.closed);
+    let rows = this.arrange();
     this.matcher?.ask();
     if (this.tableView.held && this.order.length > 0) rows = heldOrder(this.order, rows);
     this.order = rows.map((row) => row.id);
@@ -311,9 +351,11 @@ class App {
     const age = (performance.now() - this.arrived) / 1000;
     const pausedAt = this.frozen ? clock(Date.parse(this.table.head.time)) : null;
     const { kind, text } = statusOf(this.link, age, head?.interval_seconds ?? 1, pausedAt);
-    byId("status").className = `status ${kind}`;
+    setAttribute(byId("status"), "class", `status ${kind}`);
     setText(byId("status"), text);
-    if (head) document.title = `${percent(head.machine.cpu_percent)} % · ${head.host.name} · cpuwatch`;
+    if (!head) return;
+    const title = `${percent(head.machine.cpu_percent)} % · ${head.host.name} · cpuwatch`;
+    if (document.title !== title) document.title = title;
   }
 }
 

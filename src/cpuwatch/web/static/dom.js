@@ -30,3 +30,34 @@ export function setText(node, text) {
 export function setAttribute(node, name, value) {
   if (node.getAttribute(name) !== value) node.setAttribute(name, value);
 }
+
+/** A place in the document that is written to only when what it shows changes. */
+class Slot {
+  constructor(write) {
+    this.write = write;
+    this.value = undefined;
+  }
+
+  set(value) {
+    if (value === this.value) return;
+    this.value = value;
+    this.write(value);
+  }
+}
+
+/** The text at the end of an element; a node that stays costs less than a new one. */
+export function textSlot(parent) {
+  const node = document.createTextNode("");
+  parent.append(node);
+  return new Slot((text) => {
+    node.data = text;
+  });
+}
+
+/** An attribute; null takes it away. */
+export function attributeSlot(owner, name) {
+  return new Slot((value) => {
+    if (value === null) owner.removeAttribute(name);
+    else owner.setAttribute(name, value);
+  });
+}

@@ -6,10 +6,13 @@
 
 import { differences } from "./deltas.js";
 import { readEvents } from "./event_stream.js";
+import { Past } from "./past.js";
 
 const PAST_TICKS = 300;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 8000;
+// A task of a tab's thread takes one piece, however many processes there are: it is to be done within a few milliseconds.
+const PIECE_ROWS = 400;
 // Less than this is no line in a sparkline.
 const PAST_FIELDS = "fields=key,cpu_percent&min_percent=0.2";
 
@@ -83,18 +86,18 @@ class Feed {
     if (anew) {
       for (const port of this.ports) this.introduce(port);
     } else {
-      this.tell({ type: "tick", ...head(snapshot), changed, gone });
+      for (const port of this.ports) tellSnapshot(port, { type: "tick", ...head(snapshot), gone }, changed);
     }
   }
 
   introduce(port) {
-    port.postMessage({ type: "begin", ...head(this.last), changed: this.last.processes, gone: [] });
+    tellSnapshot(port, { type: "begin", ...head(this.last), gone: [] }, this.last.processes);
     this.tellPast(port, this.last.sequence);
   }
 
   async tellPast(port, newest) {
-    const ticks = [];
     const oldest = Math.max(0, newest - PAST_TICKS);
+    const past = new Past(new Set(this.known.keys()));
     try {
       await readEvents(`${STREAM}?${PAST_FIELDS}`, {
         token: this.token,
@@ -103,14 +106,15 @@ class Feed {
         onEvent: (event) => {
           const snapshot = JSON.parse(event.data);
           if (snapshot.sequence > newest) return true;
-          ticks.push({ ...head(snapshot), processes: snapshot.processes });
+          past.add(snapshot);
           return snapshot.sequence === newest;
         },
       });
     } catch {
       // The past fills up as time goes by.
     }
-    port.postMessage({ type: "past", ticks });
+    const pieces = past.pieces(PIECE_ROWS);
+    pieces.forEach((piece, index) => port.postMessage({ type: "past", ...piece, last: index === pieces.length - 1 }));
   }
 
   /** The whole snapshot with this sequence, or the next one that the server still has. */
@@ -129,7 +133,8 @@ class Feed {
     } catch {
       // Told as null.
     }
-    port.postMessage({ type: "moment", sequence, snapshot: found });
+    if (found === null) port.postMessage({ type: "no_moment", wanted: sequence });
+    else tellSnapshot(port, { type: "moment", wanted: sequence, ...head(found), gone: [] }, found.processes);
   }
 
   say(state) {
@@ -139,6 +144,15 @@ class Feed {
 
   tell(message) {
     for (const port of this.ports) port.postMessage(message);
+  }
+}
+
+/** A message with its rows; those for which there is no room in it follow in others, with nothing between them. */
+function tellSnapshot(port, message, processes) {
+  const pieces = Math.max(1, Math.ceil(processes.length / PIECE_ROWS));
+  for (let index = 0; index < pieces; index += 1) {
+    const changed = processes.slice(index * PIECE_ROWS, (index + 1) * PIECE_ROWS);
+    port.postMessage({ ...(index === 0 ? message : { type: "more" }), changed, last: index === pieces - 1 });
   }
 }
 

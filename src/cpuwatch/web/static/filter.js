@@ -2,6 +2,8 @@
 
 const EXACT = /^(name|user|unit|pid)=([^]*)$/;
 export const LONGEST_FILTER = 200;
+// PIDs are texts as well, and of those there are ever more.
+const MOST_SEEN = 20_000;
 
 /**
  * `{kind: "all"}`, `{kind: "exact", field, value}`, `{kind: "words", words}`, `{kind: "regex", source}`, or
@@ -43,7 +45,10 @@ export function rowTest(filter) {
       return (text) => {
         if (text === null) return false;
         let found = seen.get(text);
-        if (found === undefined) seen.set(text, (found = text.toLowerCase().includes(word)));
+        if (found === undefined) {
+          if (seen.size >= MOST_SEEN) seen.clear();
+          seen.set(text, (found = text.toLowerCase().includes(word)));
+        }
         return found;
       };
     });

@@ -32,15 +32,16 @@ export function makeRow(kind, id) {
     branch: "",
     series: null,
     members: null,
+    below: null,
+    sum: null,
+    // Of the table when it was last written, so that others can tell what is new.
+    version: 0,
   };
 }
 
 export class ProcessTable {
   constructor() {
-    this.clear();
-  }
-
-  clear() {
+    this.version = 0;
     this.head = null;
     this.rows = new Map();
     this.ended = new Map();
@@ -53,10 +54,27 @@ export class ProcessTable {
 
   /** Take over a tick: the head of a snapshot, with the rows that changed and the keys of those that are gone. */
   apply({ changed, gone, ...head }) {
+    this.begin(head, gone);
+    this.add(changed);
+    this.settle();
+  }
+
+  // The same in pieces.
+
+  begin(head, gone) {
     this.head = head;
+    this.version += 1;
     for (const key of gone) this.end(key);
-    for (const process of changed) this.write(process, head.sequence);
-    this.fade(head.exited);
+  }
+
+  add(changed) {
+    this.version += 1;
+    for (const process of changed) this.write(process, this.head.sequence);
+  }
+
+  settle() {
+    this.version += 1;
+    this.fade(this.head.exited);
   }
 
   write(process, sequence) {
@@ -66,9 +84,12 @@ export class ProcessTable {
       row.pid = process.pid;
       row.started = Date.parse(process.start_time);
       row.firstSeen = process.first_seen;
+      // It was only out of sight.
+      this.forget(process.key);
       this.rows.set(process.key, row);
       this.byPid.set(process.pid, row);
     }
+    row.version = this.version;
     row.ppid = process.ppid;
     row.name = process.name;
     row.user = process.user;
@@ -88,6 +109,7 @@ export class ProcessTable {
     const row = this.rows.get(key);
     if (row === undefined) return;
     this.rows.delete(key);
+    row.version = this.version;
     if (this.byPid.get(row.pid) === row) this.byPid.delete(row.pid);
     if (this.ended.size >= MOST_GONE) return;
     Object.assign(row, { kind: "gone", state: "ended", age: 0, threads: null });
@@ -95,11 +117,19 @@ export class ProcessTable {
     this.ended.set(key, row);
   }
 
+  forget(id) {
+    const row = this.ended.get(id);
+    if (row === undefined) return;
+    row.version = this.version;
+    this.ended.delete(id);
+  }
+
   fade(exited) {
     for (const [id, row] of this.ended) {
       row.age += 1;
       row.cpu_percent = null;
-      if (row.age > FADING_TICKS) this.ended.delete(id);
+      row.version = this.version;
+      if (row.age > FADING_TICKS) this.forget(id);
     }
     for (const group of exited) {
       const id = `ended ${group.parent_pid} ${group.user} ${group.name}`;
@@ -113,6 +143,7 @@ export class ProcessTable {
         row.unit = this.byPid.get(group.parent_pid)?.unit ?? null;
         this.ended.set(id, row);
       }
+      row.version = this.version;
       row.age = 0;
       row.count = group.count;
       row.cpu_percent = group.cpu_percent;
@@ -120,20 +151,13 @@ export class ProcessTable {
     }
   }
 
-  /** Give the rows that are here the past that the server has kept; `ticks` from the oldest. */
-  fillPast(ticks) {
-    if (ticks.length === 0) return;
-    const older = new Map();
-    for (const { sequence, processes } of ticks) {
-      for (const { key, cpu_percent: percent } of processes) {
-        if (!this.rows.has(key)) continue;
-        let series = older.get(key);
-        if (series === undefined) older.set(key, (series = new Series(sequence)));
-        series.set(sequence, percent);
-      }
-    }
-    for (const [key, series] of older) {
+  /** Give the rows that are here the past that the server has kept: by key, the values from the tick `first` on. */
+  fillPast(first, pasts) {
+    for (const [key, values] of pasts) {
       const row = this.rows.get(key);
+      if (row === undefined) continue;
+      const series = new Series(first);
+      values.forEach((value, index) => series.set(first + index, value));
       const newer = row.series;
       for (let at = series.last + 1; newer !== null && at <= newer.last; at += 1) series.set(at, newer.at(at));
       row.series = series;
@@ -144,17 +168,15 @@ export class ProcessTable {
   copy() {
     const copy = new ProcessTable();
     copy.head = this.head;
+    copy.version = this.version;
     for (const [key, row] of this.rows) copy.rows.set(key, { ...row });
     for (const [id, row] of this.ended) copy.ended.set(id, { ...row });
     for (const row of copy.rows.values()) copy.byPid.set(row.pid, row);
     return copy;
   }
 
-  /** The table of a whole snapshot; series are those of `live`, which knows the past. */
-  static of({ processes, ...head }, live) {
-    const table = new ProcessTable();
-    table.apply({ ...head, changed: processes, gone: [] });
-    for (const [key, row] of table.rows) row.series = live.rows.get(key)?.series ?? row.series;
-    return table;
+  /** Take over the series of a table that knows the past. */
+  rememberAs(live) {
+    for (const [key, row] of this.rows) row.series = live.rows.get(key)?.series ?? row.series;
   }
 }

@@ -4,6 +4,8 @@ import { textsOf } from "./filter.js";
 
 const WORKER = new URL("./regex_worker.js", import.meta.url);
 const PATIENCE_MS = 1000;
+// PIDs are texts as well, and of those there are ever more.
+const MOST_KNOWN = 50_000;
 
 export class RegexMatcher {
   /** `onNews` is called when there are answers that were not there before, `onTooSlow` when the regex was given up. */
@@ -42,6 +44,7 @@ export class RegexMatcher {
     this.worker.onmessage = ({ data }) => {
       clearTimeout(timer);
       this.busy = false;
+      if (this.known.size >= MOST_KNOWN) this.known.clear();
       texts.forEach((text, index) => this.known.set(text, data[index]));
       this.onNews();
     };

@@ -21,6 +21,16 @@ export class Series {
     if (sequence < this.first || sequence > this.last || sequence <= this.last - SERIES_TICKS) return 0;
     return this.values[sequence % SERIES_TICKS];
   }
+
+  /** Add the values of the ticks from `start` on to `sums`. */
+  addTo(sums, start) {
+    const from = Math.max(this.first, start, this.last - SERIES_TICKS + 1);
+    const to = Math.min(this.last, start + sums.length - 1);
+    for (let at = from, place = from % SERIES_TICKS; at <= to; at += 1) {
+      sums[at - start] += this.values[place];
+      place = place === SERIES_TICKS - 1 ? 0 : place + 1;
+    }
+  }
 }
 
 /**
@@ -29,14 +39,13 @@ export class Series {
  */
 export function valuesOf(row, sequence, count, oldest = 0) {
   const sums = new Float32Array(count);
+  const start = sequence - count + 1;
   const waiting = [row];
   while (waiting.length > 0) {
     const { members, series } = waiting.pop();
-    if (members !== null) waiting.push(...members);
-    else if (series !== null && series.last > sequence - count) {
-      for (let index = 0; index < count; index += 1) sums[index] += series.at(sequence - count + 1 + index);
-    }
+    if (members !== null) for (const member of members) waiting.push(member);
+    else if (series !== null && series.last >= start) series.addTo(sums, start);
   }
-  const unknown = oldest - (sequence - count + 1);
+  const unknown = oldest - start;
   return unknown > 0 ? sums.fill(NaN, 0, unknown) : sums;
 }

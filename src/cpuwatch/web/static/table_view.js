@@ -1,11 +1,12 @@
 /** The table in the document: only the rows that can be seen, changed in place. */
 
 import { COLUMNS } from "./columns.js";
-import { byId, element, setAttribute, setText, svgElement } from "./dom.js";
-import { valuesOf } from "./series.js";
-import { SPARK_HEIGHT, SPARK_TICKS, sparkPath } from "./sparkline.js";
-import { shownName, UNKNOWN, visible } from "./text.js";
+import { byId, element, setAttribute } from "./dom.js";
+import { RowView } from "./row_view.js";
 import { windowOf } from "./virtual_list.js";
+
+// In one frame: each costs as much as drawing some ten that are there already.
+const MOST_NEW_ROWS = 16;
 
 export class TableView {
   /** `on`: sort(key), open(row), branch(row, isOpen) and release(), which is called when rows may move again. */
@@ -75,56 +76,29 @@ export class TableView {
     );
     const focused = this.body.contains(document.activeElement);
     const count = last - first;
-    while (this.pool.length < count) {
-      const made = newRow();
-      this.pool.push(made);
-      this.below.before(made.row);
+    for (let made = 0; this.pool.length < count && made < MOST_NEW_ROWS; made += 1) {
+      const shown = new RowView();
+      this.pool.push(shown);
+      this.below.before(shown.element);
     }
-    while (this.pool.length > count) this.pool.pop().row.remove();
+    while (this.pool.length > count) this.pool.pop().element.remove();
     setHeight(this.above, above);
     setHeight(this.below, below);
-    for (let index = first; index < last; index += 1) this.fill(this.pool[index - first], this.rows[index], index);
+    for (let index = first; index < Math.min(last, first + this.pool.length); index += 1) {
+      const shown = this.pool[index - first];
+      shown.show(this.rows[index], index, this.options);
+      shown.stop.set(shown.id === this.current ? "0" : "-1");
+    }
     if (focused) this.focusCurrent(false);
+    if (this.pool.length < count) requestAnimationFrame(() => this.paint());
   }
 
   rowHeight() {
-    return this.pool.length > 0 ? this.pool[0].row.offsetHeight || 28 : 28;
-  }
-
-  fill(parts, row, index) {
-    const { scale, open } = this.options;
-    parts.id = row.id;
-    setAttribute(parts.row, "aria-rowindex", String(index + 2));
-    const fading = row.kind === "ended" || row.kind === "gone";
-    setAttribute(parts.row, "class", `${row.kind}${fading ? ` fade${Math.min(5, row.age)}` : ""}${row.id === open ? " open" : ""}${row.cpu_percent >= 50 ? " hot" : ""}`);
-    COLUMNS.forEach((column, at) => {
-      const cell = parts.cells[at];
-      if (column.key === "name") this.fillName(parts, row);
-      else if (column.key === "past") fillPast(parts, row, this.options);
-      else {
-        const text = column.text(row, scale);
-        if (column.kind === "number") setText(cell, text);
-        else setText(cell.firstChild, text === null ? UNKNOWN : visible(text));
-      }
-    });
-  }
-
-  fillName(parts, row) {
-    setText(parts.name, shownName(row));
-    const many = row.kind === "group" ? ` ×${row.count}` : row.kind === "ended" && row.count !== null ? ` ×${row.count}` : "";
-    setText(parts.count, many);
-    setAttribute(parts.button, "tabindex", row.id === this.current ? "0" : "-1");
-    // Depth and branch mean something in a tree only.
-    const branch = this.options.view === "tree" ? row.branch : "";
-    if (branch) setAttribute(parts.button, "aria-expanded", String(branch === "open"));
-    else parts.button.removeAttribute("aria-expanded");
-    setText(parts.twist, branch === "open" ? "▾" : branch === "closed" ? "▸" : "");
-    const indent = this.options.view === "tree" ? `${Math.min(row.depth, 24) * 0.9}rem` : "0rem";
-    if (parts.indent.style.width !== indent) parts.indent.style.width = indent;
+    return this.pool.length > 0 ? this.pool[0].element.offsetHeight || 28 : 28;
   }
 
   clicked(event) {
-    const parts = this.pool.find(({ row }) => row.contains(event.target));
+    const parts = this.pool.find(({ element: shown }) => shown.contains(event.target));
     const row = parts && this.rows.find(({ id }) => id === parts.id);
     if (!row) return;
     this.current = row.id;
@@ -136,7 +110,7 @@ export class TableView {
     const parts = this.pool.find(({ button }) => button === target);
     if (!parts || parts.id === this.current) return;
     this.current = parts.id;
-    for (const { button, id } of this.pool) setAttribute(button, "tabindex", id === this.current ? "0" : "-1");
+    for (const { stop, id } of this.pool) stop.set(id === this.current ? "0" : "-1");
   }
 
   key(event) {
@@ -172,34 +146,6 @@ export class TableView {
     const parts = this.pool.find(({ id }) => id === this.current);
     if (parts && (always || document.activeElement !== parts.button)) parts.button.focus({ preventScroll: true });
   }
-}
-
-function newRow() {
-  const parts = { row: element("tr"), cells: [], id: null };
-  for (const column of COLUMNS) {
-    const cell = element("td", { class: `${column.kind} p${column.priority} c-${column.key}` });
-    if (column.key === "name") {
-      parts.indent = element("span", { class: "indent" });
-      parts.twist = element("span", { class: "twist", "aria-hidden": "true" });
-      parts.name = element("bdi");
-      parts.count = element("span", { class: "many" });
-      parts.button = element("button", { type: "button", class: "name" }, parts.name, parts.count);
-      cell.append(element("div", { class: "named" }, parts.indent, parts.twist, parts.button));
-    } else if (column.kind === "past") {
-      parts.path = svgElement("path");
-      cell.append(
-        svgElement("svg", { viewBox: `0 0 ${SPARK_TICKS} ${SPARK_HEIGHT}`, preserveAspectRatio: "none", class: "spark", "aria-hidden": "true" }, parts.path),
-      );
-    } else if (column.kind === "text") cell.append(element("bdi"));
-    parts.cells.push(cell);
-  }
-  parts.row.append(...parts.cells);
-  return parts;
-}
-
-function fillPast(parts, row, { sequence, oldest }) {
-  const path = sparkPath(valuesOf(row, sequence, SPARK_TICKS, oldest));
-  setAttribute(parts.path, "d", path);
 }
 
 function spacer() {

@@ -6,12 +6,8 @@ export class Timeline {
     this.ticks = [];
   }
 
-  clear() {
-    this.ticks = [];
-  }
-
-  add({ sequence, time, machine, attribution }) {
-    const tick = { sequence, time, milliseconds: Date.parse(time), busy: machine.cpu_percent, attribution };
+  add({ sequence, time, machine }) {
+    const tick = { sequence, milliseconds: Date.parse(time), busy: machine.cpu_percent };
     const last = this.ticks.at(-1);
     if (last && last.sequence >= sequence) return;
     this.ticks.push(tick);

@@ -1,83 +1,101 @@
 /** Processes under their parents, each with the sum of its branch. Pure. */
 
 import { addTo } from "./group.js";
+import { merged } from "./sort.js";
 
 /**
  * The rows in the order of the tree, with `depth` and `branch` ("open", "closed" or "" for a leaf) written to them;
- * those with something below are copies that hold the sums. Children are ordered by `compare`; those below an id in
- * `closed` are left out.
+ * those with something below are copies that hold the sums. `rows` are sorted by `compare`, and so are children; those
+ * below an id in `closed` are left out.
  */
 export function treeOrder(rows, compare, closed) {
-  const { roots, children } = kinship(rows);
-  const sums = roots.map((root) => summedBranch(root, children));
+  const roots = hang(rows);
+  sumUp(parentsFirst(roots));
   const ordered = [];
   const stack = [];
-  const push = (nodes, depth) => {
-    nodes.sort((a, b) => compare(a.sum, b.sum));
-    for (let index = nodes.length - 1; index >= 0; index -= 1) {
-      nodes[index].sum.depth = depth;
-      stack.push(nodes[index]);
+  const push = (siblings, depth) => {
+    const sorted = inOrder(siblings, compare);
+    for (let index = sorted.length - 1; index >= 0; index -= 1) {
+      sorted[index].depth = depth;
+      stack.push(sorted[index]);
     }
   };
-  push(sums, 0);
+  push(roots, 0);
   while (stack.length > 0) {
-    const { sum, below } = stack.pop();
-    sum.branch = below === null ? "" : closed.has(sum.id) ? "closed" : "open";
-    ordered.push(sum);
-    if (sum.branch === "open") push(below, sum.depth + 1);
+    const row = stack.pop();
+    ordered.push(row);
+    row.branch = row.below === null ? "" : closed.has(row.id) ? "closed" : "open";
+    if (row.branch === "open") push(row.below, row.depth + 1);
   }
   return ordered;
 }
 
-/** Who is below whom. Rows from anywhere may name each other as parents; such a circle is cut open. */
-function kinship(rows) {
+/** Write to each row those `below` it, in the order of `rows`; gives those that are below none. */
+function hang(rows) {
   const byPid = new Map();
-  for (const row of rows) if (row.kind === "process") byPid.set(row.pid, row);
-  const children = new Map();
+  for (const row of rows) {
+    row.below = null;
+    row.sum = null;
+    if (row.kind === "process") byPid.set(row.pid, row);
+  }
   const roots = [];
-  const sound = new Set();
   for (const row of rows) {
     const parent = byPid.get(row.ppid);
-    if (parent === undefined || closesCircle(row, byPid, sound)) roots.push(row);
-    else if (children.has(parent)) children.get(parent).push(row);
-    else children.set(parent, [row]);
+    if (parent === undefined) roots.push(row);
+    else if (parent.below === null) parent.below = [row];
+    else parent.below.push(row);
   }
-  return { roots, children };
+  cutCircles(rows, roots, byPid);
+  return roots;
 }
 
-function closesCircle(row, byPid, sound) {
-  const line = [];
-  let at = row;
-  while (at !== undefined && !sound.has(at) && !(line.length > 0 && at === row)) {
-    if (line.includes(at)) break;
-    line.push(at);
-    at = byPid.get(at.ppid);
+/** Rows from anywhere may name each other as parents: such a circle is cut open above its first row. */
+function cutCircles(rows, roots, byPid) {
+  let count = roots.length;
+  for (const { below } of parentsFirst(roots)) count += below.length;
+  if (count === rows.length) return;
+  const reached = new Set();
+  const reach = (row) => {
+    reached.add(row);
+    for (const parent of parentsFirst([row])) for (const child of parent.below) reached.add(child);
+  };
+  roots.forEach(reach);
+  for (const row of rows) {
+    if (reached.has(row)) continue;
+    const parent = byPid.get(row.ppid);
+    parent.below = parent.below.length > 1 ? parent.below.filter((child) => child !== row) : null;
+    roots.push(row);
+    reach(row);
   }
-  if (at === row) return line.length > 0;
-  // What leads to a root leads there from every place of the line; what leads into a circle is asked again.
-  if (at === undefined || sound.has(at)) for (const passed of line) sound.add(passed);
-  return false;
 }
 
-function summedBranch(root, children) {
-  const top = { row: root, sum: root, below: null };
-  const order = [top];
-  for (const node of order) {
-    const rows = children.get(node.row);
-    if (rows === undefined) continue;
-    node.below = rows.map((row) => ({ row, sum: row, below: null }));
-    for (const child of node.below) order.push(child);
-  }
-  for (let index = order.length - 1; index >= 0; index -= 1) {
-    const node = order[index];
-    if (node.below === null) continue;
-    node.sum = { ...node.row, members: [node.row] };
-    for (const child of node.below) {
-      addTo(node.sum, child.sum);
-      node.sum.members.push(child.sum);
+/** Of these rows and all below them, those that have something below. */
+function parentsFirst(roots) {
+  const parents = roots.filter(({ below }) => below !== null);
+  for (const { below } of parents) for (const row of below) if (row.below !== null) parents.push(row);
+  return parents;
+}
+
+/** Write a copy with the `sum` of its branch to each row that has something below. */
+function sumUp(parents) {
+  for (let index = parents.length - 1; index >= 0; index -= 1) {
+    const row = parents[index];
+    const sum = { ...row, members: [row] };
+    for (const child of row.below) {
+      const part = child.sum ?? child;
+      addTo(sum, part);
+      sum.members.push(part);
     }
+    row.sum = sum;
   }
-  return top;
+}
+
+/** Leaves stand in their order already, as `rows` did; sums have to find their places among them. */
+function inOrder(siblings, compare) {
+  const leaves = siblings.filter(({ below }) => below === null);
+  if (leaves.length === siblings.length) return leaves;
+  const sums = siblings.filter(({ below }) => below !== null).map(({ sum }) => sum);
+  return merged(leaves, sums.sort(compare), compare);
 }
 
 /** Those that match, with all their ancestors, so that a filtered tree still hangs together. */
