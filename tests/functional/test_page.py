@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("burner", "idler"), needs_chromium]
 
-INTERVAL = "0.3"
+INTERVAL = "0.2"
 STORM = "while :; do /bin/true; done"
 
 expect.set_options(timeout=PATIENCE_MS)
@@ -130,11 +130,35 @@ def test_it_sorts_by_a_column_in_both_directions(page: Page, by: str) -> None:
     assert "sort=-pid" in page.url
 
 
-@pytest.mark.parametrize(("key", "name"), [("c", "cpu_percent"), ("n", "name"), ("u", "user")])
-def test_keys_sort(page: Page, key: str, name: str) -> None:
-    page.keyboard.press("p")
-    page.keyboard.press(key)
-    expect(page.locator(f"th.c-{name}")).to_have_attribute("aria-sort", re.compile("ending"))
+def test_keys_sort(page: Page) -> None:
+    for key, name in [("p", "pid"), ("c", "cpu_percent"), ("n", "name"), ("u", "user")]:
+        page.keyboard.press(key)
+        expect(page.locator("th[aria-sort]")).to_have_class(re.compile(f"c-{name}"))
+
+
+def test_every_column_sorts_in_both_directions(browser: Browser, server: Server) -> None:
+    with window(browser, f"{server.url}/", viewport={"width": 1700, "height": 900}) as page:
+        expect(row_of(page, "page-burner")).to_be_visible()
+        page.keyboard.press("Space")
+        headings = page.locator("th button")
+        assert headings.count() == page.locator("#sort option").count() == 12
+        for at in range(headings.count()):
+            headings.nth(at).click()
+            sorted_by = page.locator("th[aria-sort]")
+            expect(sorted_by).to_have_count(1)
+            first = sorted_by.get_attribute("aria-sort")
+            key = re.search(r"c-(\w+)", sorted_by.get_attribute("class") or "")
+            assert key
+            once = column(page, key[1])
+            page.locator("#direction").click()
+            expect(sorted_by).not_to_have_attribute("aria-sort", first or "")
+            again = column(page, key[1])
+            if key[1] not in {"cpu_seconds", "started"}:  # whose texts do not sort as the values do
+                for texts, descending in ((once, first == "descending"), (again, first == "ascending")):
+                    known = [text for text in texts if text != "\N{EN DASH}"]
+                    number = key[1] not in {"name", "user", "state", "unit"}
+                    values = [float(text) for text in known] if number else known
+                    assert values == sorted(values, reverse=descending), key[1]
 
 
 def test_it_filters_by_text_and_by_regular_expression(page: Page, burner: Puppet) -> None:
@@ -232,7 +256,7 @@ def test_rows_keep_their_order_while_the_focus_is_in_them_and_figures_go_on(page
         page.wait_for_function(overtaken)
         assert names(page) == ["held-early", "held-late"]
         page.keyboard.press("ArrowDown")
-        expect(row_of(page, "held-late").locator("button")).to_be_focused()
+        expect(row_of(page, "held-late").locator("button.name")).to_be_focused()
         page.locator("#filter").focus()
         expect(page.locator("button.name bdi").first).to_have_text("held-late")
 
@@ -241,9 +265,10 @@ def test_it_pauses_goes_back_and_a_link_shows_the_same_moment(browser: Browser, 
     page.wait_for_function("() => document.querySelector('#scrub').max - document.querySelector('#scrub').min > 6")
     page.keyboard.press("Space")
     expect(page.locator("#status")).to_contain_text("Paused")
-    for _ in range(3):
+    at_pause = page.locator("#moment").inner_text()
+    for _ in range(6):  # more than a second
         page.keyboard.press("[")
-    page.wait_for_timeout(500)
+    expect(page.locator("#moment")).not_to_have_text(at_pause)
     expect(page).to_have_url(re.compile("at="))
     shown, moment = page.locator("#sum").inner_text(), page.locator("#moment").inner_text()
     keep_screenshot(page, "paused")
@@ -280,29 +305,6 @@ def test_a_fork_storm_shows_in_the_attribution(page: Page) -> None:
             expect(page.locator("tr.ended").first).to_be_visible()
         finally:
             storm.kill()
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        (b"<img src=x on>", "<img src=x on>"),
-        (b"<svg onload=a>", "<svg onload=a>"),
-        (b'"quo\'ted"&amp;', '"quo\'ted"&amp;'),
-        (b"new\nline", "new\\nline"),
-        ("a\u202ecod.exe".encode(), "a\\u202ecod.exe"),
-        (b"", "(no name)"),
-    ],
-)
-def test_whatever_a_process_calls_itself_is_shown_as_text(
-    browser: Browser, server: Server, name: bytes, shown: str
-) -> None:
-    with puppet() as child:
-        child.rename(name)
-        with window(browser, f"{server.url}/#filter=pid%3D{child.pid}") as page:
-            expect(page.locator("button.name bdi")).to_have_text(shown)
-            page.locator("button.name").click()
-            expect(page.locator("#detail h2")).to_contain_text(shown)
-            assert page.locator("#table img, #detail img, #table button svg").count() == 0
 
 
 def test_the_page_recovers_when_the_server_comes_back(browser: Browser) -> None:

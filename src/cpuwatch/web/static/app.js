@@ -1,7 +1,7 @@
 /** The page: what comes in is kept, what is asked for is shown. */
 
 import { Arrangement, total } from "./arrange.js";
-import { columnOf, SORTABLE } from "./columns.js";
+import { columnOf, COLUMNS, SORTABLE } from "./columns.js";
 import { Detail } from "./detail.js";
 import { byId, element, setAttribute, setText } from "./dom.js";
 import { Feed } from "./feed.js";
@@ -149,6 +149,8 @@ class App {
     byId("scale").addEventListener("change", (event) => this.change({ scale: event.target.value }));
     byId("sort").append(...SORTABLE.map(({ key, label }) => element("option", { value: key, text: label })));
     byId("sort").addEventListener("change", ({ target }) => this.change({ sort: target.value, descending: columnOf(target.value).descends }));
+    byId("direction").addEventListener("click", () => this.sortBy(this.state.sort));
+    byId("columns").append(...COLUMNS.map(({ label, title }) => element("div", {}, element("dt", { text: label }), element("dd", { text: title }))));
     byId("pause").addEventListener("click", () => this.togglePause());
     byId("live").addEventListener("click", () => this.goLive());
     byId("scrub").addEventListener("input", (event) => this.goTo(Number(event.target.value)));
@@ -335,6 +337,9 @@ class App {
     byId("view").value = state.view;
     byId("scale").value = state.scale;
     byId("sort").value = state.sort;
+    setText(byId("direction"), state.descending ? "▼" : "▲");
+    setAttribute(byId("direction"), "aria-label", state.descending ? "Highest first; turn round" : "Lowest first; turn round");
+    setText(byId("held"), this.tableView.held ? "Order held while you are in the table" : "");
     byId("pause").setAttribute("aria-pressed", String(this.frozen !== null));
     setText(byId("pause-label"), this.frozen ? "Go on" : "Pause");
     byId("live").hidden = this.frozen === null;
@@ -354,6 +359,7 @@ class App {
     setAttribute(byId("status"), "class", `status ${kind}`);
     setText(byId("status"), text);
     if (!head) return;
+    setText(byId("age"), `${Math.max(0, age).toFixed(1)} s`);
     const title = `${percent(head.machine.cpu_percent)} % · ${head.host.name} · cpuwatch`;
     if (document.title !== title) document.title = title;
   }

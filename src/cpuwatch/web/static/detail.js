@@ -48,7 +48,8 @@ export class Detail {
   showFacts(row, scale) {
     const scaled = (value) => (value === null ? UNKNOWN : `${percent(value * scale)} %`);
     const facts = [
-      ["CPU", `${scaled(row.cpu_percent)} · user ${scaled(row.user_percent)} · system ${scaled(row.system_percent)}`],
+      ["CPU", scaled(row.cpu_percent)],
+      ["User, system", `${scaled(row.user_percent)}, ${scaled(row.system_percent)}`],
       ["Ended children", scaled(row.children_percent)],
       ["CPU time", duration(row.cpu_seconds)],
       ["User", row.user === null ? UNKNOWN : visible(row.user)],

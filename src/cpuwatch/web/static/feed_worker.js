@@ -8,7 +8,8 @@ import { differences } from "./deltas.js";
 import { readEvents } from "./event_stream.js";
 import { Past } from "./past.js";
 
-const PAST_TICKS = 300;
+// As many as a server keeps unless it is told otherwise.
+const PAST_TICKS = 600;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 8000;
 // A task of a tab's thread takes one piece, however many processes there are: it is to be done within a few milliseconds.

@@ -8,7 +8,9 @@ const PARTS = [
   ["exited_percent", "ended", "ended meanwhile"],
   ["unattributed_percent", "unattributed", "not attributed"],
 ];
-const MOST_CPU_BARS = 64;
+// Beyond the first there is no room for figures beside the bars; beyond the second, bars stand upright.
+const FIGURES = 8;
+const LYING = 24;
 
 export class Overview {
   constructor() {
@@ -58,7 +60,7 @@ export class Overview {
   }
 
   showCpus({ machine }) {
-    const single = !this.each || machine.per_cpu_percent.length > MOST_CPU_BARS;
+    const single = !this.each;
     const values = single ? [machine.cpu_percent] : machine.per_cpu_percent;
     const list = byId("cpus");
     while (this.cpus.length < values.length) {
@@ -68,11 +70,12 @@ export class Overview {
       this.cpus.push(made);
     }
     while (this.cpus.length > values.length) this.cpus.pop().item.remove();
-    list.classList.toggle("many", values.length > 8);
+    list.classList.toggle("many", values.length > FIGURES && values.length <= LYING);
+    list.classList.toggle("crowd", values.length > LYING);
     values.forEach((value, index) => {
       setText(this.cpus[index].name, single ? "all" : String(index));
       setText(this.cpus[index].figure, value === null ? UNKNOWN : `${Math.round(value)} %`);
-      this.cpus[index].fill.style.width = `${value ?? 0}%`;
+      this.cpus[index].fill.style.setProperty("--share", `${value ?? 0}%`);
     });
   }
 

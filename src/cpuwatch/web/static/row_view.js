@@ -29,7 +29,8 @@ export class RowView {
     const name = element("bdi");
     const many = element("span", { class: "many" });
     const indent = element("span", { class: "indent" });
-    this.twist = element("span", { class: "twist", "aria-hidden": "true" });
+    // A button, as a finger that comes near is taken to mean the nearest one; keys have the arrows for it.
+    this.twist = element("button", { type: "button", class: "twist", tabindex: "-1", "aria-hidden": "true" });
     this.button = element("button", { type: "button", class: "name" }, name, many);
     cell.append(element("div", { class: "named" }, indent, this.twist, this.button));
     this.name = textSlot(name);

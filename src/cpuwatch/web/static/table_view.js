@@ -6,7 +6,8 @@ import { RowView } from "./row_view.js";
 import { windowOf } from "./virtual_list.js";
 
 // In one frame: each costs as much as drawing some ten that are there already.
-const MOST_NEW_ROWS = 16;
+const MOST_NEW_ROWS = 8;
+const CLICK_FOLLOWS_MS = 300;
 
 export class TableView {
   /** `on`: sort(key), open(row), branch(row, isOpen) and release(), which is called when rows may move again. */
@@ -30,7 +31,14 @@ export class TableView {
     this.body.addEventListener("click", (event) => this.clicked(event));
     this.body.addEventListener("focusin", (event) => this.focusedOn(event.target));
     this.body.addEventListener("keydown", (event) => this.key(event));
-    // A finger leaves no pointer behind that could rest on a row.
+    // A finger leaves no pointer behind that could rest on a row, and the focus that it leaves nobody moves away.
+    this.touched = false;
+    document.addEventListener("pointerdown", (event) => (this.touched = event.pointerType === "touch"));
+    document.addEventListener("keydown", () => (this.touched = false));
+    // From where a finger comes down until the click that follows, what is below it stays.
+    this.pressed = false;
+    this.body.addEventListener("pointerdown", () => (this.pressed = true));
+    for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => this.letGo());
     this.body.addEventListener("pointerenter", (event) => (this.pointed = event.pointerType === "mouse"));
     this.body.addEventListener("pointerleave", () => {
       this.pointed = false;
@@ -41,7 +49,15 @@ export class TableView {
 
   /** Whether somebody is about to take hold of a row. */
   get held() {
-    return this.pointed || this.body.contains(document.activeElement);
+    return this.pointed || this.pressed || (!this.touched && this.body.contains(document.activeElement));
+  }
+
+  letGo() {
+    if (!this.pressed) return;
+    setTimeout(() => {
+      this.pressed = false;
+      if (!this.held) this.on.release();
+    }, CLICK_FOLLOWS_MS);
   }
 
   heading(column) {

@@ -1,0 +1,78 @@
+"""A machine of many CPUs whose processes are called what a page must not take for markup.
+
+The kernel cuts a name off after 15 bytes, a backend of a third party does not. This folder is laid out as pip lays out
+an installed package: whoever has it in PYTHONPATH has the backend "hostile".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from cpuwatch import CpuTimes, Host, MachineTimes, ProcessExit, ProcessTimes, Reading, ScriptedSampler
+
+CPUS = 96
+SHOWN = {
+    "<img src=x onerror=alert(1)>": "<img src=x onerror=alert(1)>",
+    "<script>alert(2)</script>": "<script>alert(2)</script>",
+    "\"><svg onload='alert(3)'>": "\"><svg onload='alert(3)'>",
+    "</td></table><h1 style=color:red>&lt;&amp;": "</td></table><h1 style=color:red>&lt;&amp;",
+    "javascript:alert(4)//${alert(5)}{{6*7}}": "javascript:alert(4)//${alert(5)}{{6*7}}",
+    "two\nlines\r\nand\ttabs": "two\\nlines\\r\\nand\\ttabs",
+    "\u202egpj.exe\u202c \u2066\u200fx\u2069": "\\u202egpj.exe\\u202c \\u2066\\u200fx\\u2069",
+    "\u05e9\u05dc\u05d5\u05dd (\u05e2\u05d5\u05dc\u05dd) 12": "\u05e9\u05dc\u05d5\u05dd (\u05e2\u05d5\u05dc\u05dd) 12",
+    "\x1b[31m\x00\x7f": "\\x1b[31m\\x00\\x7f",
+    "x" * 5000: "x" * 5000,
+}
+"""Each name, and the text that stands for it."""
+
+_FIRST_PID = 1000
+_SECOND = 1_000_000_000
+
+
+def hostile_sampler() -> ScriptedSampler:
+    """Never ends; each process burns a tenth of a CPU, and as much in children that end."""
+    return ScriptedSampler(_readings())
+
+
+def _readings() -> Iterator[Reading]:
+    begun, begun_ns = datetime.now(UTC), time.monotonic_ns()
+    while True:
+        now_ns = time.monotonic_ns()
+        age_ns = now_ns - begun_ns
+        machine_ns = CpuTimes(user_ns=age_ns // 5, system_ns=age_ns // 10, idle_ns=age_ns - age_ns // 5 - age_ns // 10)
+        yield Reading(
+            time=datetime.now(UTC),
+            monotonic_ns=now_ns,
+            uptime_ns=now_ns,
+            sweep_ns=1000,
+            host=Host("<b>host</b>", "no-boot", CPUS, "hostile", 1e-9),
+            machine=MachineTimes(
+                CpuTimes(CPUS * machine_ns.user_ns, CPUS * machine_ns.system_ns, CPUS * machine_ns.idle_ns),
+                dict.fromkeys(range(CPUS), machine_ns),
+                (1.0, 2.0, 3.0),
+            ),
+            processes={
+                pid: ProcessTimes(
+                    pid=pid,
+                    key=f"{pid}-{name[:40]}",
+                    start_ns=begun_ns,
+                    start_time=begun,
+                    first_seen=begun,
+                    ppid=_FIRST_PID if pid > _FIRST_PID else 0,
+                    name=name,
+                    user=name[:100],
+                    state="S",
+                    threads=1,
+                    cpu_ns=age_ns // 10,
+                    user_ns=age_ns // 10,
+                    system_ns=0,
+                    children_ns=age_ns // 10,
+                    cgroup=f"/{name[:100]}",
+                )
+                for pid, name in enumerate(SHOWN, _FIRST_PID)
+            },
+            exits=[ProcessExit(9, _FIRST_PID, name, "root", _SECOND // 100) for name in list(SHOWN)[:3]],
+            exited_names="hostile",
+        )

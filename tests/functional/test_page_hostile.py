@@ -1,0 +1,134 @@
+"""Whatever a process, its user, its cgroup or the machine is called, the page shows it as text."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from browser import PATIENCE_MS, chromium, keep_screenshot, needs_chromium, violations, window
+from hostile_backend.cpuwatch_hostile import CPUS, SHOWN
+from live_processes import puppet
+from live_server import CPUWATCH_SERVE, Server, running_server
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = [pytest.mark.timeout(120), needs_chromium]
+
+IMAGE = "<img src=x onerror=alert(1)>"
+INSTALLED = Path(__file__).parent / "hostile_backend"
+KERNEL_NAMES = {
+    b"<img src=x on>": "<img src=x on>",
+    b"<svg onload=a>": "<svg onload=a>",
+    b'"quo\'ted"&amp;': '"quo\'ted"&amp;',
+    b"new\nline": "new\\nline",
+    "a\u202ecod.exe".encode(): "a\\u202ecod.exe",
+    b"": "(no name)",
+}
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    path = os.pathsep.join(filter(None, [str(INSTALLED), os.environ.get("PYTHONPATH")]))
+    with running_server((*CPUWATCH_SERVE, "--backend", "hostile"), CPUWATCH_INTERVAL="0.2", PYTHONPATH=path) as started:
+        yield started
+
+
+def names(page: Page) -> set[str]:
+    return set(page.locator("tr.process button.name bdi").all_inner_texts())
+
+
+def made_of_names(page: Page) -> int:
+    """How many elements there are that only markup in a name could have made."""
+    return page.locator(
+        "img, iframe, object, embed, body script, h1 ~ h1, svg[onload], a, [onerror], [style*=red], table ~ table"
+    ).count()
+
+
+def test_the_server_writes_them_as_text(browser: Browser, server: Server) -> None:
+    with window(browser, f"{server.url}/", java_script_enabled=False) as page:
+        assert page.locator("tbody tr").count() == len(SHOWN)
+        assert {IMAGE, "<script>alert(2)</script>"} <= set(page.locator("tbody td:nth-child(2)").all_inner_texts())
+        assert page.locator("#host").inner_text() == "<b>host</b>"
+        assert made_of_names(page) == 0
+
+
+@pytest.mark.parametrize("view", ["", "tree", "name", "user", "unit"])
+def test_every_view_shows_them_as_text(browser: Browser, server: Server, view: str) -> None:
+    with window(browser, f"{server.url}/#view={view}") as page:
+        rows = page.locator("tr.process, tr.group")
+        expect(rows.nth(len(SHOWN) - 1)).to_be_visible()
+        shown = set(page.locator("button.name bdi").all_inner_texts())
+        if view in {"", "tree", "name"}:
+            assert set(SHOWN.values()) <= shown
+        elif view == "user":
+            assert {text[:100] for text in SHOWN.values()} & shown >= {IMAGE}
+        else:
+            assert f"/{IMAGE}" in shown
+        expect(page).to_have_title(re.compile("<b>host</b>"))
+        assert made_of_names(page) == 0
+
+
+def test_what_is_opened_filtered_and_linked_to_is_text(browser: Browser, server: Server) -> None:
+    with window(browser, f"{server.url}/#filter={quote(IMAGE)}&open={quote(IMAGE)}") as page:
+        expect(page.locator("#filter")).to_have_value(IMAGE)
+        expect(page.locator("tr.process button.name bdi")).to_have_text(IMAGE)
+        page.locator("tr.process button.name").click()
+        detail = page.locator("#detail")
+        expect(detail.locator("h2")).to_have_text(f"{IMAGE} · 1000")
+        for text in (IMAGE, f"/{IMAGE}"):
+            expect(detail.locator("dd bdi", has_text=re.compile(f"^{re.escape(text)}$"))).to_have_count(1)
+        children = detail.locator(".kin button").all_inner_texts()
+        assert all(any(text in child for child in children) for text in SHOWN.values() if text != IMAGE)
+        keep_screenshot(page, "hostile")
+        page.keyboard.press("Escape")
+        page.locator("#filter").fill(f"/({IMAGE}/")
+        expect(page.locator("#filter-note")).to_contain_text(IMAGE)
+        assert made_of_names(page) == 0
+
+
+def test_a_group_of_that_name_is_chosen_by_it(browser: Browser, server: Server) -> None:
+    with window(browser, f"{server.url}/#view=name") as page:
+        page.locator("tr.group", has_text=IMAGE).click()
+        expect(page.locator("#filter")).to_have_value(f"name={IMAGE}")
+        expect(page.locator("tr.process")).to_have_count(1)
+        assert names(page) == {IMAGE}
+
+
+def test_ended_processes_of_that_name_are_text(browser: Browser, server: Server) -> None:
+    with window(browser, f"{server.url}/") as page:
+        expect(page.locator("tr.ended", has_text="alert(3)").first).to_be_visible()
+        assert made_of_names(page) == 0
+
+
+def test_ninety_six_cpus_have_a_bar_each(browser: Browser, server: Server) -> None:
+    with window(browser, f"{server.url}/") as page:
+        bars = page.locator("#cpus li .track")
+        expect(bars).to_have_count(CPUS)
+        for at in (0, CPUS - 1):
+            expect(bars.nth(at)).to_be_in_viewport(ratio=0.9)
+        keep_screenshot(page, "many-cpus")
+        assert violations(page) == []
+
+
+def test_names_from_the_kernel_are_text(browser: Browser) -> None:
+    with running_server(CPUWATCH_SERVE, CPUWATCH_INTERVAL="0.2") as server, puppet() as child:
+        child.rename(next(iter(KERNEL_NAMES)))
+        with window(browser, f"{server.url}/#filter=pid%3D{child.pid}") as page:
+            for name, shown in KERNEL_NAMES.items():
+                child.rename(name)
+                expect(page.locator("button.name bdi")).to_have_text(shown)
+                page.locator("button.name").click()
+                expect(page.locator("#detail h2")).to_contain_text(shown)
+                page.keyboard.press("Escape")
+            assert made_of_names(page) == 0
