@@ -1,7 +1,7 @@
 /** One process: what is known of it, its last minutes, its parents and its children. */
 
 import { chart } from "./chart.js";
-import { byId, element, setText } from "./dom.js";
+import { byId, element, textSlot } from "./dom.js";
 import { SERIES_TICKS, valuesOf } from "./series.js";
 import { clock, duration, percent, shownName, startedAt, UNKNOWN, visible } from "./text.js";
 
@@ -12,7 +12,10 @@ export class Detail {
   constructor(onOpen, onClose) {
     this.onOpen = onOpen;
     this.panel = byId("detail");
-    this.title = element("h2", { id: "detail-title" });
+    const name = element("bdi");
+    this.title = element("h2", { id: "detail-title" }, name);
+    this.name = textSlot(name);
+    this.which = textSlot(this.title);
     this.close = element("button", { type: "button", class: "close", onclick: onClose }, "Close ", element("kbd", { text: "Esc" }));
     this.facts = element("dl", { class: "facts" });
     this.plot = element("div");
@@ -33,7 +36,8 @@ export class Detail {
   show(row, table, scale, oldest) {
     this.panel.hidden = false;
     const ended = row.kind !== "process";
-    setText(this.title, `${shownName(row)} · ${row.pid}${ended ? " · ended" : ""}`);
+    this.name.set(shownName(row));
+    this.which.set(` · ${row.pid}${ended ? " · ended" : ""}`);
     this.panel.setAttribute("aria-label", `Process ${row.pid}`);
     const count = Math.max(2, Math.min(SERIES_TICKS, table.sequence - oldest + 1));
     const values = valuesOf(row, table.sequence, count, oldest).map((value) => value * scale || 0);
@@ -68,14 +72,15 @@ export class Detail {
     for (let at = table.byPid.get(row.ppid); at && parents.length < 20 && !parents.includes(at); at = table.byPid.get(at.ppid)) parents.push(at);
     const children = [...table.rows.values()].filter((other) => other.ppid === row.pid && other !== row);
     children.sort((a, b) => (b.cpu_percent ?? 0) - (a.cpu_percent ?? 0) || a.pid - b.pid);
-    const named = (other) => `${other.pid} ${shownName(other)} ${percent(other.cpu_percent === null ? null : other.cpu_percent * scale)}`;
+    const use = (other) => `${percent(other.cpu_percent === null ? null : other.cpu_percent * scale)} %`;
+    const named = (other) => [other.id, shownName(other), use(other)];
     const signature = JSON.stringify([row.id, parents.map(named), children.slice(0, MOST_CHILDREN).map(named), children.length]);
     if (signature === this.shown) return;
     this.shown = signature;
     const focused = this.kin.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     const list = (title, rows, note) => [
       element("h3", { text: title }),
-      rows.length > 0 ? element("ul", {}, ...rows.map((other) => element("li", {}, this.link(other, named(other))))) : element("p", { class: "note", text: note }),
+      rows.length > 0 ? element("ul", {}, ...rows.map((other) => element("li", {}, this.link(other, use(other))))) : element("p", { class: "note", text: note }),
     ];
     const more = children.length > MOST_CHILDREN ? [element("p", { class: "note", text: `and ${children.length - MOST_CHILDREN} more` })] : [];
     this.kin.replaceChildren(
@@ -86,7 +91,8 @@ export class Detail {
     if (focused) [...this.kin.querySelectorAll("button")].find((button) => button.dataset.key === focused)?.focus();
   }
 
-  link(row, text) {
-    return element("button", { type: "button", class: "link", "data-key": row.id, onclick: () => this.onOpen(row.id) }, element("bdi", { text: `${text} %` }));
+  link(row, use) {
+    const name = element("bdi", { text: shownName(row) });
+    return element("button", { type: "button", class: "link", "data-key": row.id, onclick: () => this.onOpen(row.id) }, `${row.pid} `, name, ` ${use}`);
   }
 }

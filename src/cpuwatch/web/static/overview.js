@@ -47,8 +47,9 @@ export class Overview {
       + (machine.iowait_percent > 0.05 ? ` · waiting for disk ${percent(machine.iowait_percent)}` : ""));
     setText(byId("load"), machine.load_average?.map((load) => load.toFixed(2)).join("  ") ?? UNKNOWN);
     setText(byId("count"), String(count));
-    setText(byId("ended"), `${head.exited.reduce((sum, row) => sum + (row.count ?? 0), 0)} in this interval`);
-    setText(byId("interval"), `${interval.toFixed(2)} s · ${host.backend}`);
+    setText(byId("ended"), String(head.exited.reduce((sum, row) => sum + (row.count ?? 0), 0)));
+    setText(byId("interval"), `${interval.toFixed(2)} s`);
+    setText(byId("backend"), host.backend);
     this.showCpus(head);
     PARTS.forEach(([field], index) => {
       const share = attribution[field] ?? 0;
