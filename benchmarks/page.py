@@ -4,9 +4,9 @@ Real processes, the real server, Debian's Chromium without a screen. Needs ``pla
 
 - *tick to paint*: all script of the page's own thread for one tick, from the message with it to the end of drawing.
 - *script*, *style and layout*: Chromium's own counters (Performance.getMetrics of the DevTools protocol), each second.
-- *longest task* of that thread, as the clock on the wall saw it and, in brackets, the CPU time in it; they differ by as
-  much as the machine kept the thread waiting. From Chromium's trace, apart for the start (until all rows and their past
-  are there) and the ticks after it.
+- *longest task* of that thread, and how many took longer than 50 ms: by the clock on the wall / in CPU time. Where they
+  differ, the thread was kept waiting, for here the browser shares the machine with all those processes. From Chromium's
+  trace, apart for the start (until all rows and their past are there) and the ticks after it.
 - *heap* after garbage collection: of the page, and of the worker that reads the stream.
 
 ``--heap-minutes 10`` then watches the heap for so long, under a load that comes and goes, and prints how it grew.
@@ -143,9 +143,10 @@ def long_and_longest(trace: Path) -> tuple[list[Task], list[Task]]:
 
 
 def told(tasks: list[Task]) -> str:
-    """The longest of them, and how many are long."""
-    longest = max(tasks, default=Task(0, 0))
-    return f"{longest.wall:.0f} ({longest.cpu:.0f}) | {sum(task.wall > _LONG_MS for task in tasks)}"
+    """The longest of them, and how many are long: on the wall, and of CPU."""
+    figures = list(zip(*tasks, strict=True))
+    longest = " / ".join(f"{max(figure):.0f}" for figure in figures)
+    return f"{longest} | {' / '.join(str(sum(one > _LONG_MS for one in figure)) for figure in figures)}"
 
 
 @contextmanager

@@ -12,12 +12,12 @@ const HOT_PERCENT = 50;
 export class RowView {
   constructor() {
     this.id = null;
-    this.element = element("tr");
+    this.element = element("tr", { role: "row" });
     this.place = attributeSlot(this.element, "aria-rowindex");
     this.look = attributeSlot(this.element, "class");
     this.texts = [];
     for (const column of COLUMNS) {
-      const cell = element("td", { class: `${column.kind} p${column.priority} c-${column.key}` });
+      const cell = element("td", { role: "cell", class: `${column.kind} p${column.priority} c-${column.key}` });
       if (column.key === "name") this.makeName(cell);
       else if (column.kind === "past") this.makePast(cell);
       else this.texts.push({ column, slot: textSlot(cell) });

@@ -15,8 +15,12 @@ export class TableView {
     this.on = on;
     this.scroller = byId("rows");
     this.table = byId("table");
+    // The styles lay out each row by itself, which costs a third less than a table; roles say that it still is one.
+    this.table.classList.add("rowwise");
+    this.table.setAttribute("role", "table");
+    for (const group of [this.table.tHead, this.table.tBodies[0]]) group.setAttribute("role", "rowgroup");
     this.headings = COLUMNS.map((column) => this.heading(column));
-    this.table.tHead.replaceChildren(element("tr", { "aria-rowindex": 1 }, ...this.headings));
+    this.table.tHead.replaceChildren(element("tr", { role: "row", "aria-rowindex": 1 }, ...this.headings));
     this.above = spacer();
     this.below = spacer();
     this.body = this.table.tBodies[0];
@@ -61,7 +65,7 @@ export class TableView {
   }
 
   heading(column) {
-    const cell = element("th", { scope: "col", class: `${column.kind} p${column.priority} c-${column.key}`, title: column.title });
+    const cell = element("th", { role: "columnheader", class: `${column.kind} p${column.priority} c-${column.key}`, title: column.title });
     if (column.kind === "past") cell.textContent = column.label;
     else {
       cell.append(element("button", { type: "button", onclick: () => this.on.sort(column.key) }, element("span", { text: column.label })));
