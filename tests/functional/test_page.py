@@ -62,6 +62,8 @@ def names(page: Page) -> list[str]:
 
 
 def column(page: Page, key: str) -> list[str]:
+    if key == "name":
+        return names(page)
     return page.locator(f"tr:not(.spacer) td.c-{key}").all_inner_texts()
 
 
