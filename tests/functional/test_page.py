@@ -7,7 +7,6 @@ import re
 import subprocess
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from browser import PATIENCE_MS, chromium, keep_screenshot, needs_chromium, violations, window
 from live_processes import Puppet, puppet
@@ -239,7 +238,8 @@ def test_a_row_opens_with_its_past_its_parents_and_children(page: Page, burner: 
     expect(detail).to_be_hidden()
 
 
-def test_rows_keep_their_order_while_the_focus_is_in_them_and_figures_go_on(page: Page) -> None:
+@pytest.mark.parametrize("by", ["focus", "pointer"])
+def test_rows_keep_their_order_while_somebody_is_in_them_and_figures_go_on(page: Page, by: str) -> None:
     overtaken = """() => {
         const [first, second] = document.querySelectorAll("tr.process td.c-cpu_percent");
         return parseFloat(second.textContent) > parseFloat(first.textContent);
@@ -253,13 +253,20 @@ def test_rows_keep_their_order_while_the_focus_is_in_them_and_figures_go_on(page
             "() => document.querySelectorAll('tr.process').length === 2"
             " && parseFloat(document.querySelector('tr.process td.c-cpu_percent').textContent) > 2"
         )
-        page.locator("button.name").first.focus()
+        if by == "focus":
+            page.locator("button.name").first.focus()
+        else:
+            page.locator("tr.process td.c-pid").first.hover()
         late.burn(0.8)
         page.wait_for_function(overtaken)
         assert names(page) == ["held-early", "held-late"]
-        page.keyboard.press("ArrowDown")
-        expect(row_of(page, "held-late").locator("button.name")).to_be_focused()
-        page.locator("#filter").focus()
+        expect(page.locator("#held")).to_contain_text("Order held")
+        if by == "focus":
+            page.keyboard.press("ArrowDown")
+            expect(row_of(page, "held-late").locator("button.name")).to_be_focused()
+            page.locator("#filter").focus()
+        else:
+            page.mouse.move(5, 5)
         expect(page.locator("button.name bdi").first).to_have_text("held-late")
 
 
@@ -280,6 +287,39 @@ def test_it_pauses_goes_back_and_a_link_shows_the_same_moment(browser: Browser, 
     page.get_by_role("button", name="Back to now").click()
     expect(page.locator("#status")).to_contain_text("Live")
     assert "at=" not in page.url
+
+
+def test_a_link_shows_the_same_sort_filter_grouping_and_scale(browser: Browser, page: Page) -> None:
+    page.locator("#filter").fill("page-")
+    page.locator("#view").select_option("name")
+    page.locator("#scale").select_option("machine")
+    page.locator("#filter").blur()
+    page.keyboard.press("n")
+    page.keyboard.press("n")
+    expect(page.locator("tr.group")).to_have_count(2)
+    with window(browser, page.url) as other:
+        expect(other.locator("tr.group")).to_have_count(2)
+        assert names(other) == names(page) == ["page-idler", "page-burner"]
+        for control in ("#filter", "#view", "#scale", "#sort"):
+            expect(other.locator(control)).to_have_value(page.locator(control).input_value())
+
+
+def test_the_tab_key_reaches_every_control(page: Page) -> None:
+    page.keyboard.press("Space")
+    row_of(page, "page-burner").click()
+    expect(page.locator("#detail")).to_be_visible()
+    mark = """() => {
+        const all = [...document.querySelectorAll("button, input, select, #rows")];
+        window.waiting = new Set(all.filter((one) => one.checkVisibility() && one.tabIndex >= 0));
+        return waiting.size;
+    }"""
+    controls = page.evaluate(mark)
+    assert controls > 25
+    page.locator("h1").click()
+    for _ in range(controls + 5):
+        page.keyboard.press("Tab")
+        page.evaluate("waiting.delete(document.activeElement)")
+    assert page.evaluate("[...waiting].map((one) => one.outerHTML.slice(0, 80))") == []
 
 
 def test_keys_can_be_switched_off(page: Page) -> None:
@@ -307,86 +347,3 @@ def test_a_fork_storm_shows_in_the_attribution(page: Page) -> None:
             expect(page.locator("tr.ended").first).to_be_visible()
         finally:
             storm.kill()
-
-
-def test_the_page_recovers_when_the_server_comes_back(browser: Browser) -> None:
-    first = Server(CPUWATCH_SERVE, CPUWATCH_INTERVAL=INTERVAL)
-    with httpx.Client(base_url=first.url) as client:
-        first.wait_until_ready(client)
-    address = first.url.removeprefix("http://")
-    again = (*CPUWATCH_SERVE[:-1], address)
-    with window(browser, f"{first.url}/", allowed="ERR_") as page:
-        try:
-            expect(page.locator("#status")).to_contain_text("Live")
-        finally:
-            first.stop()
-        expect(page.locator("#status")).to_contain_text("Stale since")
-        keep_screenshot(page, "stale")
-        with running_server(again, CPUWATCH_INTERVAL=INTERVAL):
-            expect(page.locator("#status")).to_contain_text("Live")
-            expect(page.locator("tr.process").first).to_be_visible()
-
-
-def test_it_asks_for_the_token_once_and_keeps_it_for_the_tab(browser: Browser) -> None:
-    token = "a-token-for-the-page"  # noqa: S105
-    with (
-        running_server(CPUWATCH_SERVE, CPUWATCH_TOKEN=token) as server,
-        window(browser, f"{server.url}/", allowed="401") as page,
-    ):
-        assert httpx.get(f"{server.url}/").text.count("<tr>") == 1
-        field = page.get_by_label("This server needs a token")
-        field.fill("a-wrong-token-of-mine")
-        field.press("Enter")
-        expect(page.locator("#token-note")).to_contain_text("not accepted")
-        field.fill(token)
-        field.press("Enter")
-        expect(page.locator("#status")).to_contain_text("Live")
-        page.reload()
-        expect(page.locator("#status")).to_contain_text("Live")
-
-
-def test_it_works_below_a_prefix(browser: Browser) -> None:
-    with (
-        running_server((*CPUWATCH_SERVE, "--root-path", "/cpu")) as server,
-        window(browser, f"{server.url}/cpu/") as page,
-    ):
-        expect(page.locator("#status")).to_contain_text("Live")
-
-
-def test_a_hidden_tab_ends_the_stream_and_catches_up_when_it_is_shown(browser: Browser) -> None:
-    show = """(state) => {
-        Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
-        document.dispatchEvent(new Event("visibilitychange"));
-    }"""
-    with (
-        running_server((*CPUWATCH_SERVE, "--access-log"), CPUWATCH_INTERVAL=INTERVAL) as server,
-        window(browser, f"{server.url}/") as page,
-    ):
-        expect(page.locator("#status")).to_contain_text("Live")
-        page.evaluate(show, "hidden")
-        # A request is logged when it has ended.
-        expect(page.locator("#status")).to_contain_text("Stale")
-        assert "/cpu_usage/stream " in server.output.replace('"', " ").replace("\n", " ")
-        before = page.locator("#sum").inner_text()
-        page.evaluate(show, "visible")
-        expect(page.locator("#status")).to_contain_text("Live")
-        expect(page.locator("#sum")).not_to_have_text(before)
-
-
-def test_a_link_to_a_moment_that_is_gone_says_so_and_shows_now(browser: Browser, server: Server) -> None:
-    with window(browser, f"{server.url}/#at=2020-01-01T00:00:00Z") as page:
-        expect(page.locator("#filter-note")).to_contain_text("not kept any more")
-        expect(page.locator("#status")).to_contain_text("Live")
-
-
-def test_tabs_share_one_connection(browser: Browser) -> None:
-    with running_server((*CPUWATCH_SERVE, "--access-log"), CPUWATCH_INTERVAL=INTERVAL) as server:
-        context = browser.new_context()
-        pages = [context.new_page() for _ in range(3)]
-        for page in pages:
-            page.goto(f"{server.url}/")
-            expect(page.locator("#status")).to_contain_text("Live")
-        context.close()
-        server.stop()
-        streams = re.findall(r"target=\S*/cpu_usage/stream[\s\"]", server.output)
-        assert len(streams) == 1, server.output
