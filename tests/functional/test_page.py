@@ -13,7 +13,12 @@ from live_processes import Puppet, puppet
 from live_server import CPUWATCH_SERVE, Server, running_server
 from playwright.sync_api import Browser, Locator, Page, expect
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("burner", "idler"), needs_chromium]
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.usefixtures("burner", "idler"),
+    needs_chromium,
+    pytest.mark.any_python,
+]
 
 INTERVAL = "0.2"
 STORM = "while :; do /bin/true; done"

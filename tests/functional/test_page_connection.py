@@ -11,7 +11,7 @@ from browser import PATIENCE_MS, chromium, keep_screenshot, needs_chromium, wind
 from live_server import CPUWATCH_SERVE, Server, running_server
 from playwright.sync_api import Browser, expect
 
-pytestmark = [pytest.mark.timeout(120), needs_chromium]
+pytestmark = [pytest.mark.timeout(120), needs_chromium, pytest.mark.any_python]
 
 INTERVAL = "0.2"
 

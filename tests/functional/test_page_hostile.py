@@ -15,7 +15,7 @@ from live_processes import puppet
 from live_server import CPUWATCH_SERVE, Server, running_server
 from playwright.sync_api import Browser, Page, expect
 
-pytestmark = [pytest.mark.timeout(120), needs_chromium]
+pytestmark = [pytest.mark.timeout(120), needs_chromium, pytest.mark.any_python]
 
 IMAGE = "<img src=x onerror=alert(1)>"
 INSTALLED = Path(__file__).parent / "hostile_backend"

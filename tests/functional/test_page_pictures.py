@@ -11,7 +11,7 @@ from live_processes import puppet
 from live_server import CPUWATCH_SERVE, Server, running_server
 from playwright.sync_api import Browser, expect
 
-pytestmark = [pytest.mark.timeout(120), needs_chromium]
+pytestmark = [pytest.mark.timeout(120), needs_chromium, pytest.mark.any_python]
 
 LOADS = {b"postgres": 0.35, b"node": 0.2, b"nginx": 0.05, b"python3": 0.1}
 

@@ -14,7 +14,7 @@ from live_processes import Puppet, puppet
 from live_server import CPUWATCH_SERVE, Server, running_server
 from playwright.sync_api import Browser, Page, expect
 
-pytestmark = [pytest.mark.timeout(120), needs_chromium]
+pytestmark = [pytest.mark.timeout(120), needs_chromium, pytest.mark.any_python]
 
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 TARGET_PIXELS = 24  # WCAG 2.2, 2.5.8

@@ -212,7 +212,8 @@ test("values are summed over members, and not known before the first tick", () =
   one.series.set(9, 3);
   const both = row(2, { members: [one, row(3, { members: [one] })] });
   assert.deepEqual([...valuesOf(both, 10, 4, 8)], [NaN, 0, 6, 0]);
-  assert.equal(sparkPath(Float32Array.of(NaN, 0, 100)), "M1,19L2,1");
+  assert.equal(sparkPath(Float32Array.of(NaN, NaN)), "");
+  assert.equal(sparkPath(Float32Array.of(NaN, 0, 0, 100, 100, 0)), "M1,19H2L3,1H4L5,19");
 });
 
 test("the top of a chart is round and not below the highest value", () => {

@@ -9,11 +9,18 @@ export function sparkPath(values, least = 20) {
   for (const value of values) if (value > highest) highest = value;
   let path = "";
   let letter = "M";
+  let level = null;
+  let since = 0;
   for (let x = 0; x < values.length; x += 1) {
     if (Number.isNaN(values[x])) continue;
     const y = SPARK_HEIGHT - 1 - Math.round((values[x] / highest) * (SPARK_HEIGHT - 2));
+    // Of a stretch on one level only the ends are points, for most processes do nothing most of the time.
+    if (y === level) continue;
+    if (level !== null && since < x - 1) path += `H${x - 1}`;
     path += `${letter}${x},${y}`;
     letter = "L";
+    level = y;
+    since = x;
   }
-  return path;
+  return level === null || since === values.length - 1 ? path : `${path}H${values.length - 1}`;
 }
