@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from typing import Protocol
 
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder
@@ -11,7 +12,7 @@ from msgspec.json import Decoder
 from .books import Books, Kind
 from .outcome import Tick
 
-__all__ = ["BadAnswerError", "BodyCheck"]
+__all__ = ["AnyBody", "BadAnswerError", "BodyCheck", "Check"]
 
 
 class _Row(Struct, frozen=True):
@@ -43,6 +44,23 @@ class BadAnswerError(Exception):
     def __init__(self, kind: Kind, detail: str) -> None:
         super().__init__(detail)
         self.kind = kind
+
+
+class Check(Protocol):
+    """Looks at every body on one connection."""
+
+    def check(self, buffer: bytearray, start: int, end: int, now_ns: int) -> int | None:
+        """The age in ns of the data in the body, which stands between these offsets; None if it does not tell.
+
+        Raises ``BadAnswerError``.
+        """
+
+
+class AnyBody:
+    """Takes every body that came whole: for servers that are not cpuwatch."""
+
+    def check(self, _buffer: bytearray, _start: int, _end: int, _now_ns: int) -> None:
+        """Nothing to be found."""
 
 
 class BodyCheck:

@@ -37,7 +37,7 @@ class Books:
         self._failures: dict[Kind, tuple[int, list[str]]] = {}
         self._ticks: dict[datetime, Tick] = {}
 
-    def succeed(self, due_ns: int, sent_ns: int, done_ns: int, age_ns: int, length: int) -> None:
+    def succeed(self, due_ns: int, sent_ns: int, done_ns: int, age_ns: int | None, length: int) -> None:
         """An answer in which all was right."""
         if due_ns < self.starts_ns:
             return
@@ -45,7 +45,8 @@ class Books:
         samples.sent_ns.append(sent_ns - self.starts_ns)
         samples.late_ns.append(sent_ns - due_ns)
         samples.latency_ns.append(done_ns - sent_ns)
-        samples.age_ns.append(age_ns)
+        if age_ns is not None:
+            samples.age_ns.append(age_ns)
         self.last_answer_ns = done_ns
         self.longest_body = max(length, self.longest_body)
         self.shortest_body = min(length, self.shortest_body or length)

@@ -1,8 +1,8 @@
 """A load client that costs the machine little: N keep-alive connections, every answer checked.
 
 Run as ``python -m perf.client`` in a process of its own: a client that shares its interpreter with anything else
-measures that too. It speaks just enough HTTP/1.1 for answers with a content length, because a general client library
-tops out below what the server can do, and would measure itself.
+measures that too. It speaks just enough HTTP/1.1 for answers with a content length or in chunks, because a general
+client library tops out below what the server can do, and would measure itself.
 
 Each connection sends its next request when it has the answer to the last (a closed loop), or with ``--rate`` whenever
 the next one of a fixed schedule is due. It prints the messages of :mod:`perf.outcome` as lines of JSON; the times of
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 
+from .body_check import AnyBody, BodyCheck, Check
 from .books import Books
 from .load import Load
 from .outcome import Message
@@ -46,8 +47,21 @@ async def _run(options: argparse.Namespace) -> None:
     pace: Pace = ClosedLoop(ends_ns)
     if options.rate is not None:
         pace = FixedRate(now_ns, ends_ns, options.rate, round(options.timeout * 1e9))
+
+    def new_check() -> Check:
+        return AnyBody() if options.any_body else BodyCheck(books)
+
     load = Load(
-        options.host, options.port, options.path, options.connections, options.timeout, books, pace, tell=_print
+        options.host,
+        options.port,
+        options.path,
+        options.accept,
+        options.connections,
+        options.timeout,
+        books,
+        new_check,
+        pace,
+        tell=_print,
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, load.stop)
     outcome = await load.run()
@@ -62,6 +76,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--path", default="/cpu_usage")
+    parser.add_argument("--accept", default="application/json", metavar="TYPE", help="the media type to ask for")
     parser.add_argument("--connections", type=int, default=5)
     parser.add_argument("--warm-up", type=float, default=1.0, metavar="SECONDS")
     parser.add_argument("--seconds", type=float, required=True)
@@ -73,6 +88,9 @@ def main() -> None:
         default=3.0,
         metavar="INTERVALS",
         help="data older than that is a failure; inf: of any age, for a server whose answer never changes",
+    )
+    parser.add_argument(
+        "--any-body", action="store_true", help="status and length only: for a server that is not cpuwatch"
     )
     parser.add_argument("--rate", type=float, metavar="PER_SECOND", help="not in a closed loop but at this rate")
     parser.add_argument("--samples", type=Path, metavar="FILE")

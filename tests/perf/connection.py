@@ -1,20 +1,23 @@
-"""One connection of the client: just enough HTTP/1.1 for answers with a content length, at little cost."""
+"""One connection of the client: just enough HTTP/1.1 for answers with a content length or in chunks, at little cost."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import time
+from collections.abc import Callable
 from typing import Protocol
 
-from .body_check import BadAnswerError, BodyCheck
+from .body_check import BadAnswerError, Check
 from .books import Books, Kind
+from .chunks import BadChunkError, Chunks
 
 __all__ = ["Connection", "Work"]
 
 _ROOM = 65_536
 _LONGEST_HEAD = 65_536
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n", re.IGNORECASE)
 _CLOSE = re.compile(rb"\r\nconnection:[ \t]*close[ \t]*\r\n", re.IGNORECASE)
 
 
@@ -23,6 +26,7 @@ class Work(Protocol):
 
     request: bytes
     books: Books
+    new_check: Callable[[], Check]
 
     def free(self, connection: Connection) -> None:
         """This connection waits for no answer: it wants ``send`` or ``close``, now or later."""
@@ -41,12 +45,13 @@ class Connection(asyncio.BufferedProtocol):
         self.ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._work = work
         self._books = work.books
-        self._check = BodyCheck(work.books)
+        self._check = work.new_check()
         self._in_good_order = True
         self._buffer = bytearray(_ROOM)
         self._filled = 0
         self._body_at = 0  # 0: the head is not whole yet
-        self._end_at = 0
+        self._end_at: int | None = 0  # None: not known yet
+        self._chunks: Chunks | None = None
         self._due_ns = 0
         self._sent_ns = 0  # 0: no answer is awaited
 
@@ -83,8 +88,10 @@ class Connection(asyncio.BufferedProtocol):
             return
         if not self._body_at:
             self._take_head()
-        if self._body_at and self._filled >= self._end_at:
-            self._finish()
+        if self._body_at and self._chunks:
+            self._follow(self._chunks)
+        if self._body_at and self._end_at is not None and self._filled >= self._end_at:
+            self._finish(self._end_at)
 
     def _take_head(self) -> None:
         end = self._buffer.find(b"\r\n\r\n", 0, self._filled)
@@ -93,40 +100,60 @@ class Connection(asyncio.BufferedProtocol):
                 self._give_up("length", f"a head without end: {bytes(self._buffer[:100])!r}")
             return
         found = _LENGTH.search(self._buffer, 0, end + 2)
-        if found is None:
-            self._give_up("length", f"no content length: {bytes(self._buffer[:end])!r}")
+        if found is not None:
+            self._chunks = None
+            self._end_at = end + 4 + int(found[1])
+            # With room for a byte too many to be seen.
+            self._make_room(self._end_at + 1)
+        elif _CHUNKED.search(self._buffer, 0, end + 2):
+            self._chunks = Chunks(end + 4)
+            self._end_at = None
+        else:
+            self._give_up("length", f"neither a content length nor chunks: {bytes(self._buffer[:end])!r}")
             return
         self._body_at = end + 4
-        self._end_at = self._body_at + int(found[1])
-        if self._end_at >= len(self._buffer):
-            # A new one, because asyncio still holds a view of the old, with room for a byte too many to be seen.
-            self._buffer = self._buffer[: self._filled] + bytearray(self._end_at + 1 - self._filled)
 
-    def _finish(self) -> None:
+    def _follow(self, chunks: Chunks) -> None:
+        try:
+            self._end_at = chunks.end(self._buffer, self._filled)
+        except BadChunkError as error:
+            self._give_up("length", str(error))
+            return
+        if self._filled == len(self._buffer):
+            self._make_room(2 * self._filled)
+
+    def _make_room(self, size: int) -> None:
+        if size > len(self._buffer):
+            # A new one, because asyncio still holds a view of the old.
+            self._buffer = self._buffer[: self._filled] + bytearray(size - self._filled)
+
+    def _finish(self, end_at: int) -> None:
         now_ns = time.perf_counter_ns()
         sent_ns, self._sent_ns = self._sent_ns, 0
-        if self._filled > self._end_at:
-            self._give_up(
-                "length", f"more bytes than the {self._end_at - self._body_at} of its content length", sent_ns
-            )
+        if self._filled > end_at:
+            self._give_up("length", f"{self._filled - end_at} bytes after the end of the body", sent_ns)
             return
         closes = _CLOSE.search(self._buffer, 0, self._body_at) is not None
         try:
-            age_ns = self._age_ns(now_ns)
+            length, age_ns = self._look(end_at, now_ns)
         except BadAnswerError as error:
             self._books.fail(error.kind, str(error), sent_ns, now_ns)
         else:
-            self._books.succeed(self._due_ns, sent_ns, now_ns, age_ns, self._end_at - self._body_at)
+            self._books.succeed(self._due_ns, sent_ns, now_ns, age_ns, length)
         if closes:
             self._books.reconnects += 1
             self._transport.close()
         else:
             self._work.free(self)
 
-    def _age_ns(self, now_ns: int) -> int:
+    def _look(self, end_at: int, now_ns: int) -> tuple[int, int | None]:
+        """The length of the body and the age of its data."""
         if self._buffer[9:12] != b"200":
             raise BadAnswerError("status", self._buffer[: self._body_at].decode("latin-1"))
-        return self._check.check(self._buffer, self._body_at, self._end_at, now_ns)
+        if self._chunks:
+            body = self._chunks.body(self._buffer)
+            return len(body), self._check.check(body, 0, len(body), now_ns)
+        return end_at - self._body_at, self._check.check(self._buffer, self._body_at, end_at, now_ns)
 
     def _give_up(self, kind: Kind, detail: str, sent_ns: int = 0) -> None:
         now_ns = time.perf_counter_ns()

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from .body_check import Check
 from .books import Books
 from .connection import Connection
 from .outcome import Message, Outcome, Progress, Started
@@ -27,17 +28,20 @@ class Load:
         host: str,
         port: int,
         path: str,
+        accept: str,
         connections: int,
         timeout_seconds: float,
         books: Books,
+        new_check: Callable[[], Check],
         pace: Pace,
         tell: Callable[[Message], None],
     ) -> None:
         self._host, self._port = host, port
         literal = f"[{host}]" if ":" in host else host
-        head = f"GET {path} HTTP/1.1\r\nHost: {literal}:{port}\r\nAccept: application/json\r\n\r\n"
+        head = f"GET {path} HTTP/1.1\r\nHost: {literal}:{port}\r\nAccept: {accept}\r\n\r\n"
         self.request = head.encode("ascii")
         self.books = books
+        self.new_check = new_check
         self._timeout_seconds = timeout_seconds
         self._pace = pace
         self._tell = tell

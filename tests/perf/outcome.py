@@ -76,8 +76,8 @@ class Samples:
     """The times of each request in ns, packed.
 
     Of those that succeeded: when it was sent (since the start of the measurement), by how much later than it was due
-    (0 in a closed loop), from sending to the last byte of the answer, and the age of the data in it. Of those that
-    failed: when it was sent, and how long it took to fail.
+    (0 in a closed loop), from sending to the last byte of the answer, and the age of the data in it (nothing where
+    bodies were not looked at). Of those that failed: when it was sent, and how long it took to fail.
     """
 
     sent_ns: array[int] = field(default_factory=_integers)

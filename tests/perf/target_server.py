@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 
 import psutil
-from servers import free_port, serving
+from servers import find_program, free_port, serving
 
 from .driver import Target
 from .placement import running_on
@@ -54,11 +52,9 @@ def running_server(plan: Plan, cpus: Collection[int] | None) -> Iterator[Running
         return
     number = plan.port or free_port()
     words = [word.replace("{port}", str(number)) for word in shlex.split(plan.server_command)]
-    # The commands of this interpreter, whether or not its environment is activated.
-    beside = Path(sys.executable).parent
-    program = shutil.which(words[0], path=beside) or shutil.which(words[0])
+    program = find_program(words[0])
     if program is None:
-        raise NoServerError(f"there is no command {words[0]!r}, neither in {beside} nor on the PATH")
+        raise NoServerError(f"there is no command {words[0]!r}, neither beside {sys.executable} nor on the PATH")
     if plan.port is not None and _listeners(plan.port):
         raise NoServerError(f"port {plan.port} is taken: something listens on it already")
     with ExitStack() as stack:
