@@ -1,7 +1,9 @@
-"""What a tick of sampling costs: cpuwatch beside top and psutil, on the same processes, in the same seconds.
+"""What a tick of sampling costs: cpuwatch beside others, on the same processes, in the same seconds.
 
-``python benchmarks/cost.py`` prints two Markdown tables: CPU time a tick, and what each idle process adds to it.
-The CPU time is user and system time of each sampler's own process, from its CPU clock, in nanoseconds.
+``python benchmarks/cost.py`` prints Markdown tables: CPU time of a tick, for each number of processes, and what each
+idle process adds to it. The CPU time is user and system time of each sampler's own process, from its CPU clock, in
+nanoseconds. The others are psutil and what is installed of top, htop, atop and pidstat (Debian: ``procps``, ``htop``,
+``atop``, ``sysstat``); :mod:`console_tools` says how they run.
 """
 
 from __future__ import annotations
@@ -14,18 +16,19 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import contender
+from console_tools import COMMANDS, POLL_SECONDS, ConsoleTool, running_tool
 from processes import count_processes, forked
+from spread import Spread
+from tables import Row, Table, markdown_table
 
-_POLL_SECONDS = 0.05
-_QUIET_POLLS = 4
-"""So many polls without CPU are taken for top's sleep: 0.2 of the second that it sleeps."""
 _FORK_EVERY_POLLS = 7
 _TRIES_FOR_QUIET_SECONDS = 3
-_TOP_ARGUMENTS = ("-b", "-d", "1")
+_PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,71 +46,43 @@ class Run:
     processes: int
     ticks: dict[str, list[Tick]]
 
-    def median_ms(self, name: str) -> float | None:
-        """The median CPU time of a tick; None if that sampler was not there."""
-        ticks = self.ticks.get(name)
-        return statistics.median(tick.cpu_ns for tick in ticks) / 1e6 if ticks else None
+    def spread_ms(self, name: str) -> Spread:
+        """The CPU time of a tick."""
+        return Spread.of(tick.cpu_ns / 1e6 for tick in self.ticks[name])
 
 
-class Top:
-    """``top -b -d 1``, watched from outside: it sleeps for a second between its ticks, so they stand apart."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(["top", *_TOP_ARGUMENTS], stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
-        self._clock = (~self._process.pid << 3) | 2
-        self._at_last_tick = self._at_last_poll = 0
-        self._quiet = 0
-        self._bursts: list[int] = []
-
-    def poll(self) -> None:
-        """Look at its clock; to be called every ``_POLL_SECONDS``."""
-        if self._process.poll() is not None:
-            raise RuntimeError(f"top ended by itself with exit code {self._process.returncode}")
-        now = time.clock_gettime_ns(self._clock)
-        self._quiet = self._quiet + 1 if now == self._at_last_poll else 0
-        self._at_last_poll = now
-        if self._quiet == _QUIET_POLLS and now > self._at_last_tick:
-            self._bursts.append(now - self._at_last_tick)
-            self._at_last_tick = now
-
-    @property
-    def ticks(self) -> list[Tick]:
-        """All but the first ones, which hold its start."""
-        return [Tick(burst, forked=True) for burst in self._bursts[contender.WARM_UP_TICKS :]]
-
-    def stop(self) -> None:
-        """End it."""
-        self._process.terminate()
-        self._process.wait()
-
-
-def measure(names: Iterable[str], ticks: int, *, fork_each_second: bool = False) -> Run:
+def measure(names: Sequence[str], ticks: int, *, fork_each_second: bool = False) -> Run:
     """Run these samplers side by side for so many ticks."""
-    wanted = set(names)
     scripts: dict[str, subprocess.Popen[bytes]] = {}
-    top: Top | None = None
-    try:
-        top = Top() if "top" in wanted else None
-        for name in sorted(wanted - {"top"}):
+    tools: dict[str, ConsoleTool] = {}
+    deadline = time.monotonic() + 3 * ticks + _PATIENCE_SECONDS
+    with ExitStack() as stack:
+        for name in names:
+            if name in COMMANDS:
+                tools[name] = stack.enter_context(running_tool(name))
+                continue
             arguments = [sys.executable, contender.__file__, name, str(ticks)]
-            scripts[name] = subprocess.Popen(arguments, stdout=subprocess.PIPE)
+            scripts[name] = stack.enter_context(subprocess.Popen(arguments, stdout=subprocess.PIPE))
+            stack.callback(scripts[name].kill)
         polls = 0
-        while any(script.poll() is None for script in scripts.values()) or (top and len(top.ticks) < ticks):
-            time.sleep(_POLL_SECONDS)
+        wanted = contender.WARM_UP_TICKS + ticks
+        while any(script.poll() is None for script in scripts.values()) or any(
+            len(tool.ticks_ns) < wanted for tool in tools.values()
+        ):
+            if time.monotonic() > deadline:
+                seen = {name: len(tool.ticks_ns) for name, tool in tools.items()}
+                raise RuntimeError(f"{wanted} ticks of each sampler were waited for in vain; seen from outside: {seen}")
+            time.sleep(POLL_SECONDS)
             polls += 1
-            if top:
-                top.poll()
+            for tool in tools.values():
+                tool.poll()
             if fork_each_second and polls % _FORK_EVERY_POLLS == 0:
                 subprocess.run(["true"], check=True)
         processes = count_processes()
         costs = {name: _costs(name, script) for name, script in scripts.items()}
-        return Run(processes, costs | ({"top": top.ticks} if top else {}))
-    finally:
-        for script in scripts.values():
-            script.kill()
-            script.wait()
-        if top:
-            top.stop()
+        for name, tool in tools.items():
+            costs[name] = [Tick(cpu_ns, forked=True) for cpu_ns in tool.ticks_ns[contender.WARM_UP_TICKS : wanted]]
+        return Run(processes, {name: costs[name] for name in names})
 
 
 def _costs(name: str, script: subprocess.Popen[bytes]) -> list[Tick]:
@@ -163,40 +138,26 @@ def _slope_us(few: tuple[int, float | None], many: tuple[int, float | None]) -> 
     return (many[1] - few[1]) / (many[0] - few[0]) / 1000
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table, numbers to the right."""
-    lines = [headings, ["---:"] * len(headings), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def cost_table(runs: Sequence[Run], names: Sequence[str]) -> str:
-    rivals = [name for name in names if not name.startswith("cpuwatch")]
-    headings = ["processes", *(f"{name}, ms" for name in names), *(f"{name}, µs each" for name in names)]
-    headings += [f"{rival} / cpuwatch" for rival in rivals]
-    return table(headings, (_cost_row(run, names, rivals) for run in runs))
-
-
-def _cost_row(run: Run, names: Sequence[str], rivals: Sequence[str]) -> list[str]:
-    ms = {name: run.median_ms(name) for name in names}
-    row = [f"{run.processes:,}"]
-    row += [_number(ms[name], "{:.2f}") for name in names]
-    row += [_number(ms[name], "{:.2f}", 1000 / run.processes) for name in names]
-    ours = ms["cpuwatch"]
-    return row + [_number(ms[rival], "{:.1f}", 1 / ours if ours else 0.0) for rival in rivals]
+def cost_table(run: Run) -> Table:
+    """A row for each sampler, the first of them ours."""
+    headings = ["sampler", "CPU of a tick, ms", "µs a process", "times cpuwatch"]
+    ours = run.spread_ms("cpuwatch").median
+    rows = []
+    for name in run.ticks:
+        spread = run.spread_ms(name)
+        cells = [name, spread.text("{:.2f}"), f"{1000 * spread.median / run.processes:.2f}"]
+        rows.append(Row([*cells, f"{spread.median / ours:.1f}"], spread.median))
+    return Table(f"{run.processes:,} processes", headings, rows, "CPU of a tick")
 
 
 def _number(value: float | None, form: str, factor: float = 1.0) -> str:
     return "-" if value is None else form.format(value * factor)
 
 
-def _contenders() -> list[str]:
-    names = ["cpuwatch", "cpuwatch + JSON"]
-    for name, there in {"top": shutil.which("top") is not None, "psutil": True}.items():
-        if there:
-            names.append(name)
-        else:
-            _say(f"{name} is not installed: left out")
-    return names
+def samplers() -> tuple[list[str], list[str]]:
+    """Those that can run here, ours first, and those that are not installed."""
+    missing = [name for name in COMMANDS if shutil.which(name) is None]
+    return [*contender.CONTENDERS, *(name for name in COMMANDS if name not in missing)], missing
 
 
 def _say(text: str) -> None:
@@ -225,18 +186,23 @@ def main() -> None:
     )
     options = parser.parse_args()
 
-    names = _contenders()
+    names, missing = samplers()
+    for name in missing:
+        _say(f"{name} is not installed: left out")
     others = count_processes()
     runs = compare(options.processes, names, options.ticks, options.active, together=not options.one_at_a_time)
     idle = idle_cost(options.idle, options.ticks)
 
     machine = f"{os.cpu_count()} CPUs, Linux {os.uname().release}, Python {sys.version.split()[0]}"
-    print(f"CPU time of one tick at 1 Hz, median of {options.ticks}; {options.active:.0%} of the processes active,")
-    print(f"and {others} others on the machine. {machine}. Load average {os.getloadavg()[0]:.1f}.")
-    print(f"\n{cost_table(runs, names)}\n")
+    print(f"CPU time of one tick at 1 Hz, median and range of {options.ticks}. {machine}.")
+    print(f"{options.active:.0%} of the processes are active, and {others} others are on the machine.")
+    print(f"Load average {os.getloadavg()[0]:.1f}.")
+    for run in runs:
+        costs = cost_table(run)
+        print(f"\n{costs.title}:\n\n{markdown_table(costs.headings, (row.cells for row in costs.rows))}\n")
     few, many = min(options.idle), max(options.idle)
     print(f"What each idle process adds to a tick of cpuwatch (between {few:,} and {many:,} of them):\n")
-    print(table(["second", "µs each"], ([kind, _number(us, "{:.2f}")] for kind, us in idle.items())))
+    print(markdown_table(["second", "µs each"], ([kind, _number(us, "{:.2f}")] for kind, us in idle.items())))
     for kind, us in idle.items():
         if us is None:
             print(f"\nToo few seconds were of the kind '{kind}': something else on this machine decides that.")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,10 +17,15 @@ from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryFile
 
-__all__ = ["Member", "cpu_ns", "free_port", "members", "serving"]
+__all__ = ["Member", "cpu_ns", "find_program", "free_port", "members", "serving"]
 
 _START_SECONDS = 20
 _STOP_SECONDS = 20
+
+
+def find_program(name: str) -> str | None:
+    """The command of this interpreter, whether or not its environment is activated; else the one on the PATH."""
+    return shutil.which(name, path=Path(sys.executable).parent) or shutil.which(name)
 
 
 def free_port() -> int:

@@ -1,35 +1,107 @@
-"""What cpuwatch adds to a request: ``/cpu_usage`` against a bare ASGI app with the same bytes, on the same Hypercorn.
+"""What cpuwatch adds to a request: ``/cpu_usage`` against a bare ASGI app with the same bytes, on the same server.
 
-``python benchmarks/serving.py`` runs the client of the performance suite against one and the other in turn and
-prints requests per second of both, as medians and ranges, and the ratio. Beside it stands the CPU time that the
-server takes for a request: where others use the machine too, their share disturbs the rate more than that.
+``python benchmarks/serving.py`` starts both on each server, Hypercorn unless told otherwise, runs the client of the
+performance suite against one after the other in turn, and prints a Markdown table with medians and ranges over the
+rounds: requests a second, the ratio of each round, and the CPU time that the server takes for a request. Where others
+use the machine too, their share disturbs the rate more than that.
+
+One worker each, on one core; the client on another. No access log, which of these only uvicorn has by default. uvicorn
+takes uvloop and httptools and granian uvloop if they are installed, as ``uvicorn[standard]`` does; Hypercorn uses
+asyncio's loop and h11. What all do beside, such as cpuwatch's sampling, is in the CPU time.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import statistics
-import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from servers import cpu_ns, free_port, members, serving
+from asking import ANY_AGE, CLIENT_CPU, SERVER_CPU, Asked, ask
+from servers import find_program, free_port, serving
+from spread import Spread
+from tables import Row, Table, markdown_table
 
-_TESTS = Path(__file__).parent.parent / "tests"
-_CONNECTIONS = 5
+from perf.placement import running_on
+
+__all__ = ["CONNECTIONS", "SERVERS", "Pair", "compare", "missing_servers", "serving_table"]
+
+SERVERS: Mapping[str, Sequence[str]] = {
+    "hypercorn": ("hypercorn", "{app}", "--bind", "127.0.0.1:{port}"),
+    "uvicorn": ("uvicorn", "{app}", "--port", "{port}", "--no-access-log"),
+    "granian": ("granian", "{app}", "--port", "{port}", "--interface", "asgi"),
+}
+CONNECTIONS = 5
+_OURS, _BARE = "cpuwatch.web:app", "bare:app"
 _PATH = "/cpu_usage"
 _WARM_UP_SECONDS = 1.0
 _HEADERS_OF_THE_SERVER = {"date", "server", "connection"}
 
 
-def keep_answer(port: int, file: Path) -> int:
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """All rounds of one server, and the length of the body that both apps give."""
+
+    server: str
+    body_length: int
+    cpuwatch: Sequence[Asked]
+    bare: Sequence[Asked]
+
+    @property
+    def of_equal_length(self) -> bool:
+        """Processes that come and go change what cpuwatch answers; by more than 5 %, and there is no comparison."""
+        return all(abs(asked.longest_body / self.body_length - 1) < 0.05 for asked in self.cpuwatch)
+
+
+def missing_servers() -> list[str]:
+    """Those that are not installed."""
+    return [name for name, command in SERVERS.items() if find_program(command[0]) is None]
+
+
+def compare(servers: Sequence[str], rounds: int, seconds: float) -> list[Pair]:
+    """Both apps on each of these servers, all asked in turn."""
+    lengths: dict[str, int] = {}
+    asked: dict[tuple[str, str], list[Asked]] = {}
+    where: dict[tuple[str, str], tuple[int, int]] = {}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        for server in servers:
+            where[server, _OURS] = ours = _start(stack, server, _OURS)
+            answer = folder / server
+            lengths[server] = _keep_answer(ours[0], answer)
+            where[server, _BARE] = _start(stack, server, _BARE, {"BARE_ANSWER": str(answer)})
+        for key, (port, leader) in where.items():
+            _round(port, leader, _WARM_UP_SECONDS)
+            asked[key] = []
+        for number in range(rounds):
+            # Each begins every other round, so that what gets slower with time is no one's disadvantage.
+            for key in sorted(where, reverse=number % 2 == 1):
+                done = _round(*where[key], seconds)
+                asked[key].append(done)
+                _say(f"round {number + 1}: {' '.join(key)} {done.rate:,.0f}/s, {done.cpu_us:.1f} µs")
+    return [Pair(server, lengths[server], asked[server, _OURS], asked[server, _BARE]) for server in servers]
+
+
+def _start(stack: ExitStack, server: str, app: str, environment: Mapping[str, str] | None = None) -> tuple[int, int]:
+    port = free_port()
+    name, *arguments = (word.format(app=app, port=port) for word in SERVERS[server])
+    program = find_program(name)
+    if program is None:
+        raise RuntimeError(f"there is no command {name!r}")
+    with running_on(SERVER_CPU):
+        return port, stack.enter_context(serving([program, *arguments], port, _PATH, environment))
+
+
+def _round(port: int, leader: int, seconds: float) -> Asked:
+    return ask(port, _PATH, leader, seconds=seconds, connections=CONNECTIONS, checks=ANY_AGE)
+
+
+def _keep_answer(port: int, file: Path) -> int:
     """Write one answer of cpuwatch down as the bare app wants it; returns the length of its body."""
     connection = HTTPConnection("127.0.0.1", port)
     try:
@@ -43,86 +115,51 @@ def keep_answer(port: int, file: Path) -> int:
     return len(body)
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """Requests in a second, and the microseconds of CPU that all processes of the server took for each."""
-
-    rate: float
-    cpu_us: float
-
-
-def measure(port: int, leader: int, seconds: float) -> Round:
-    """One round. Raises ``RuntimeError`` if any request fails: a rate with failures in it is none."""
-    command = [sys.executable, "-m", "perf.client", "--port", str(port), "--path", _PATH]
-    command += ["--connections", str(_CONNECTIONS), "--warm-up", "0", "--seconds", str(seconds)]
-    # The bare app's answer never changes.
-    command += ["--stale-after", "inf"]
-    pids = [member.pid for member in members(leader)]
-    cpu_before = sum(map(cpu_ns, pids))
-    output = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=_TESTS).stdout
-    cpu = sum(map(cpu_ns, pids)) - cpu_before
-    outcome = json.loads(output.splitlines()[-1])
-    if outcome["failures"]:
-        raise RuntimeError(f"requests failed: {outcome['failures']}")
-    requests = outcome["requests"]
-    return Round(requests * 1e9 / outcome["elapsed_ns"], cpu / requests / 1000)
+def serving_table(pairs: Sequence[Pair]) -> Table:
+    """A row for each app on each server, and one for the ratio of each round."""
+    headings = ["", "requests a second", "server's CPU for one, µs", "client's CPU, % of its core"]
+    rows = []
+    for pair in pairs:
+        for app, asked in (("bare app", pair.bare), ("cpuwatch", pair.cpuwatch)):
+            rate, cpu, client = (
+                Spread.of(getattr(one, field) for one in asked) for field in ("rate", "cpu_us", "client_percent")
+            )
+            cells = [f"{pair.server}: {app}", rate.text("{:,.0f}"), cpu.text("{:.1f}"), f"{client.median:.0f}"]
+            rows.append(Row(cells, rate.median))
+        both = list(zip(pair.cpuwatch, pair.bare, strict=True))
+        rates = Spread.of(100 * ours.rate / bare.rate for ours, bare in both)
+        costs = Spread.of(100 * bare.cpu_us / ours.cpu_us for ours, bare in both)
+        rows.append(
+            Row([f"{pair.server}: cpuwatch in % of bare, by round", rates.text("{:.1f}"), costs.text("{:.1f}"), ""])
+        )
+    return Table("", headings, rows, "requests a second")
 
 
-def pin(cpu: int) -> None:
-    """Bind this process, and those that it starts from now on, to the CPU of this index, if the system lets us."""
-    if hasattr(os, "sched_setaffinity") and len(_CPUS) > 1:
-        os.sched_setaffinity(0, {_CPUS[cpu]})
-
-
-_CPUS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def main() -> None:
     """See the docstring of the module."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--servers", nargs="+", choices=list(SERVERS), default=["hypercorn"])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=4.0, help="of one round")
     options = parser.parse_args()
 
-    rounds: dict[str, list[Round]] = {"bare app": [], "cpuwatch": []}
-    with ExitStack() as stack:
-        answer = Path(stack.enter_context(TemporaryDirectory())) / "answer"
-        ports = {name: free_port() for name in rounds}
-        leaders: dict[str, int] = {}
-        pin(0)
-        leaders["cpuwatch"] = _start(stack, "cpuwatch.web:app", ports["cpuwatch"])
-        length = keep_answer(ports["cpuwatch"], answer)
-        leaders["bare app"] = _start(stack, "bare:app", ports["bare app"], {"BARE_ANSWER": str(answer)})
-        pin(1)
-        for name in rounds:
-            measure(ports[name], leaders[name], _WARM_UP_SECONDS)
-        for number in range(options.rounds):
-            # Each begins every other round, so that what gets slower with time is no one's disadvantage.
-            for name in sorted(rounds, reverse=number % 2 == 1):
-                done = measure(ports[name], leaders[name], options.seconds)
-                rounds[name].append(done)
-                print(f"round {number + 1}: {name} {done.rate:,.0f}/s, {done.cpu_us:.1f} µs", file=sys.stderr)
-
-    placed = "server on one core, client on another" if len(_CPUS) > 1 else "not pinned"
-    print(f"{_CONNECTIONS} connections, {length:,} bytes, {options.rounds} rounds of {options.seconds:g} s, {placed}\n")
-    print("| app on Hypercorn | requests a second, median | range | server's CPU for one, µs, median | range |")
-    print("| --- | ---: | ---: | ---: | ---: |")
-    for name, done_rounds in rounds.items():
-        rates, costs = [done.rate for done in done_rounds], [done.cpu_us for done in done_rounds]
-        print(f"| {name} | {_spread(rates, '{:,.0f}')} | {_spread(costs, '{:.1f}')} |")
-    pairs = list(zip(rounds["cpuwatch"], rounds["bare app"], strict=True))
-    rates = [100 * ours.rate / bare.rate for ours, bare in pairs]
-    costs = [100 * bare.cpu_us / ours.cpu_us for ours, bare in pairs]
-    print(f"| cpuwatch in % of bare, by round | {_spread(rates, '{:.1f}')} | {_spread(costs, '{:.1f}')} |")
-
-
-def _start(stack: ExitStack, app: str, port: int, environment: dict[str, str] | None = None) -> int:
-    return stack.enter_context(serving(["hypercorn", app, "-b", f"127.0.0.1:{port}"], port, _PATH, environment))
-
-
-def _spread(values: Sequence[float], form: str) -> str:
-    low, high = form.format(min(values)), form.format(max(values))
-    return f"{form.format(statistics.median(values))} | {low} to {high}"
+    missing = missing_servers()
+    for name in missing:
+        if name in options.servers:
+            _say(f"{name} is not installed: left out")
+    pairs = compare([name for name in options.servers if name not in missing], options.rounds, options.seconds)
+    placed = "server on one core, client on another" if CLIENT_CPU else "not pinned"
+    lengths = ", ".join(f"{pair.body_length:,}" for pair in pairs)
+    print(f"{CONNECTIONS} connections, {lengths} bytes, {options.rounds} rounds of {options.seconds:g} s, {placed}\n")
+    for pair in pairs:
+        if not pair.of_equal_length:
+            print(f"{pair.server}: NO COMPARISON, the machine's processes changed by more than 5 % meanwhile\n")
+    table = serving_table(pairs)
+    print(markdown_table(table.headings, (row.cells for row in table.rows)))
 
 
 if __name__ == "__main__":

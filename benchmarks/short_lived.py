@@ -24,8 +24,8 @@ import contender
 import forker
 import watcher
 from accounting_group import AccountingGroup, NoGroupError, accounting_group
-from cost import table
 from loads import BUILD, PIPELINE_LOOP, TRUE_LOOP
+from tables import markdown_table
 
 from cpuwatch import open_sampler
 
@@ -104,7 +104,7 @@ def _outputs(scripts: Mapping[str, Sequence[str]]) -> dict[str, Any]:
 
 def share_table(shares: Mapping[str, Mapping[str, float]], tools: Sequence[str]) -> str:
     rows = ([load, *(f"{100 * share[tool]:.1f} %" for tool in tools)] for load, share in shares.items())
-    return table(["load", *tools], rows)
+    return markdown_table(["load", *tools], rows)
 
 
 def cost_table(costs: Sequence[Cost], watchers: Iterable[str]) -> str:
@@ -112,7 +112,7 @@ def cost_table(costs: Sequence[Cost], watchers: Iterable[str]) -> str:
     rows = (
         [cost.load, f"{cost.forks_a_second:,.0f}", *(f"{cost.percent[name]:.2f} %" for name in names)] for cost in costs
     )
-    return table(["load", "forks a second", *(f"cpuwatch {name}" for name in names)], rows)
+    return markdown_table(["load", "forks a second", *(f"cpuwatch {name}" for name in names)], rows)
 
 
 def _tools() -> list[str]:

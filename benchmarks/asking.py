@@ -1,0 +1,109 @@
+"""Puts a server under the load of the performance suite's client, and keeps the server's books meanwhile."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from performance_suite import FOLDER
+from servers import cpu_ns, members
+
+from perf.outcome import Outcome, Samples, parse_line
+from perf.placement import running_on
+
+__all__ = ["ANY_AGE", "ANY_BODY", "CLIENT_CPU", "SERVER_CPU", "Asked", "ask", "session_cpu_ns"]
+
+ANY_AGE = ("--stale-after", "inf")
+"""For answers like those of cpuwatch, which never change."""
+ANY_BODY = ("--any-body", "--accept", "*/*")
+"""For answers of others."""
+
+_TIMEOUT_SECONDS = 60
+
+_cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+SERVER_CPU, CLIENT_CPU = ({_cpus[0]}, {_cpus[-1]}) if len(_cpus) > 1 else (None, None)
+"""One for each; None where there is only one, or the system does not let us choose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the client saw, and the CPU that all processes of the server used meanwhile."""
+
+    requests: int
+    seconds: float
+    latencies_ms: Sequence[float]
+    longest_body: int
+    server_cpu_ns: int
+    client_cpu_ns: int
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return self.requests / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        """The server's CPU for one answer, and for all that it does beside."""
+        return self.server_cpu_ns / self.requests / 1e3
+
+    @property
+    def server_percent(self) -> float:
+        """The server's CPU, of one core."""
+        return self.server_cpu_ns / self.seconds / 1e7
+
+    @property
+    def client_percent(self) -> float:
+        """The client's CPU, of one core."""
+        return self.client_cpu_ns / self.seconds / 1e7
+
+
+def ask(
+    port: int,
+    path: str,
+    leader: int,
+    *,
+    seconds: float,
+    connections: int,
+    checks: Sequence[str],
+    rate: float | None = None,
+) -> Asked:
+    """In a closed loop, or at this rate. Raises ``RuntimeError`` if any request fails, or none is answered."""
+    with TemporaryDirectory() as folder:
+        samples = Path(folder) / "samples"
+        command = [sys.executable, "-m", "perf.client", "--port", str(port), "--path", path]
+        command += ["--connections", str(connections), "--warm-up", "0", "--seconds", str(seconds)]
+        command += ["--timeout", str(_TIMEOUT_SECONDS), "--samples", str(samples), *checks]
+        command += [] if rate is None else ["--rate", str(rate)]
+        with running_on(CLIENT_CPU):
+            client = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=FOLDER)
+        with client:
+            assert client.stdout is not None
+            # Its first line says that it begins now.
+            client.stdout.readline()
+            before = session_cpu_ns(leader)
+            *_, last = client.stdout.readlines() or [b""]
+            used = session_cpu_ns(leader) - before
+        if client.returncode:
+            raise RuntimeError("the client failed; its error stands above")
+        outcome = parse_line(last)
+        assert isinstance(outcome, Outcome)
+        if outcome.failures or not outcome.requests:
+            raise RuntimeError(f"of the requests for {path} failed: {outcome.failures or 'all'}")
+        return Asked(
+            requests=outcome.requests,
+            seconds=outcome.elapsed_ns / 1e9,
+            latencies_ms=[latency_ns / 1e6 for latency_ns in Samples.read(samples).latency_ns],
+            longest_body=outcome.longest_body,
+            server_cpu_ns=used,
+            client_cpu_ns=outcome.client_cpu_ns,
+        )
+
+
+def session_cpu_ns(leader: int) -> int:
+    """CPU time so far of all processes of this session that live."""
+    return sum(cpu_ns(member.pid) for member in members(leader))
