@@ -12,19 +12,17 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
-import shutil
 import struct
 import subprocess
 import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bursts import Bursts
 
-__all__ = ["COMMANDS", "POLL_SECONDS", "ConsoleTool", "running_tool", "tool_version"]
+__all__ = ["COMMANDS", "POLL_SECONDS", "ConsoleTool", "running_tool"]
 
 COMMANDS = {
     "top": ("top", "-b", "-d", "1"),
@@ -84,11 +82,3 @@ def running_tool(name: str) -> Iterator[ConsoleTool]:
             process.wait()
             os.close(ours)
             os.close(its)
-
-
-def tool_version(name: str) -> str:
-    """What it says of itself."""
-    program = shutil.which(name)
-    assert program is not None
-    said = subprocess.run([program, "-V"], check=False, capture_output=True, text=True)
-    return next(iter((said.stdout or said.stderr).strip().splitlines()), Path(program).name)

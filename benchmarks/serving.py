@@ -129,9 +129,7 @@ def serving_table(pairs: Sequence[Pair]) -> Table:
         both = list(zip(pair.cpuwatch, pair.bare, strict=True))
         rates = Spread.of(100 * ours.rate / bare.rate for ours, bare in both)
         costs = Spread.of(100 * bare.cpu_us / ours.cpu_us for ours, bare in both)
-        rows.append(
-            Row([f"{pair.server}: cpuwatch in % of bare, by round", rates.text("{:.1f}"), costs.text("{:.1f}"), ""])
-        )
+        rows.append(Row([f"{pair.server}: cpuwatch in % of bare", rates.text("{:.1f}"), costs.text("{:.1f}"), ""]))
     return Table("", headings, rows, "requests a second")
 
 
@@ -153,7 +151,7 @@ def main() -> None:
             _say(f"{name} is not installed: left out")
     pairs = compare([name for name in options.servers if name not in missing], options.rounds, options.seconds)
     placed = "server on one core, client on another" if CLIENT_CPU else "not pinned"
-    lengths = ", ".join(f"{pair.body_length:,}" for pair in pairs)
+    lengths = " and ".join(f"{length:,}" for length in sorted({pair.body_length for pair in pairs}))
     print(f"{CONNECTIONS} connections, {lengths} bytes, {options.rounds} rounds of {options.seconds:g} s, {placed}\n")
     for pair in pairs:
         if not pair.of_equal_length:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from asking import ANY_BODY, ask
 
 from perf.driver import Driven, Target, drive, serving_null
 from perf.outcome import Progress
@@ -90,6 +91,12 @@ def driven(answer: Answer, *, closing: bool = False, rate: float | None = None, 
         return drive(target, connections=2, seconds=SECONDS, warm_up=0, rate=rate, timeout=timeout)
 
 
+def chunked(body: bytes, *, size: int = 1_000) -> bytes:
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    framed = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in [*parts, b""])
+    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + framed
+
+
 @pytest.mark.parametrize(
     ("kind", "misbehaviour"),
     [
@@ -98,7 +105,10 @@ def driven(answer: Answer, *, closing: bool = False, rate: float | None = None, 
         ("length", lambda _: answer(snapshot(1), length=100)),
         ("length", lambda _: b"HTTP/1.1 200 OK\r\n\r\n" + snapshot(1)),
         ("length", lambda _: b"x" * 70_000),
+        ("length", lambda _: chunked(snapshot(1)) + b"x"),
+        ("length", lambda _: chunked(snapshot(1)).replace(b"\r\n0\r\n", b"\r\nnone\r\n")),
         ("JSON", lambda _: answer(b"{}")),
+        ("JSON", lambda _: chunked(b"{}")),
         ("JSON", lambda _: answer(snapshot(1)[:-1])),
         ("JSON", lambda _: answer(b'"\xff"')),
         ("JSON", lambda _: answer(b"")),
@@ -115,6 +125,32 @@ def test_a_wrong_answer_is_a_failure_of_its_kind_and_no_other(kind: str, misbeha
     assert 1 <= len(failures[kind].examples) <= 5
     # Only the sequence goes wrong late: the first answer on a connection has none before it.
     assert (found.outcome.requests > 0) == (kind == "sequence")
+
+
+@pytest.mark.parametrize("padding", [0, 2_000, 300_000])
+def test_an_answer_in_chunks_is_as_good_as_one_with_a_length(padding: int) -> None:
+    body = snapshot(1) + b" " * padding
+    found = driven(lambda _: chunked(body))
+    assert found.outcome.failures == []
+    assert found.outcome.requests == len(found.samples.age_ns) > 10
+    assert found.outcome.longest_body == found.outcome.shortest_body == len(body)
+
+
+@pytest.mark.parametrize("form", [answer, chunked])
+def test_a_body_of_any_kind_is_taken_from_a_server_that_is_not_cpuwatch(form: Callable[[bytes], bytes]) -> None:
+    with serving(lambda _: form(b"no JSON")) as target:
+        asked = ask(target.port, "/", os.getsid(0), seconds=SECONDS, connections=2, checks=ANY_BODY)
+    assert asked.requests == len(asked.latencies_ms) > 10
+    assert asked.longest_body == len(b"no JSON")
+    assert asked.server_cpu_ns > 0
+
+
+def test_a_rate_with_failures_in_it_is_none() -> None:
+    with (
+        serving(lambda number: answer(b"", status="200 OK" if number % 2 else "503 Not now")) as target,
+        pytest.raises(RuntimeError, match="503 Not now"),
+    ):
+        ask(target.port, "/", os.getsid(0), seconds=SECONDS, connections=2, checks=ANY_BODY)
 
 
 def test_an_end_before_the_whole_body_is_an_early_end() -> None:
