@@ -224,26 +224,40 @@ def _keep_idle_books(running: Sequence[_Running], findings: Mapping[str, Finding
 
 
 def exporter_tables(comparisons: Sequence[Comparison]) -> list[Table]:
-    """One for each number of processes."""
-    headings = [
-        "",
-        "time of an answer, ms",
-        "answers a second",
-        "CPU of an answer, ms",
-        "bytes",
-        "CPU while nobody asks, % of a core",
-        f"CPU, asked every {ASKED_EVERY_SECONDS} s",
-        "RSS, MB",
-    ]
-    return [
-        Table(
-            _title(comparison),
-            headings,
-            [_row(name, findings) for name, findings in comparison.findings.items()],
-            "time of an answer",
-        )
-        for comparison in comparisons
-    ]
+    """Two for each number of processes: of an answer, and of what the service takes for good."""
+    return [table for comparison in comparisons for table in (_answers(comparison), _costs(comparison))]
+
+
+def _answers(comparison: Comparison) -> Table:
+    rows = []
+    for name, found in comparison.findings.items():
+        latency = Spread.of(latency for asked in found.now_and_then for latency in asked.latencies_ms)
+        cells = [
+            name,
+            latency.text("{:,.1f}"),
+            Spread.of(asked.rate for asked in found.closed_loop).text("{:,.1f}"),
+            Spread.of(asked.cpu_us / 1000 for asked in found.closed_loop).text("{:,.2f}"),
+            f"{max(asked.longest_body for asked in found.closed_loop):,}",
+        ]
+        rows.append(Row(cells, latency.median))
+    headings = ["answer", "time, ms", "answers a second", "CPU of one, ms", "bytes"]
+    return Table(_title(comparison), headings, rows, "time")
+
+
+def _costs(comparison: Comparison) -> Table:
+    rows = []
+    for name, found in comparison.findings.items():
+        asked_percent = Spread.of(asked.server_percent for asked in found.now_and_then)
+        cells = [
+            name,
+            Spread.of(found.idle_percent).text("{:.2f}"),
+            asked_percent.text("{:.2f}"),
+            f"{Spread.of(found.resident_mb).median:.1f}",
+        ]
+        rows.append(Row(cells, asked_percent.median))
+    asked = f"asked every {ASKED_EVERY_SECONDS} s"
+    headings = ["service", "CPU while nobody asks, % of a core", f"{asked}, % of a core", "RSS, MB"]
+    return Table("", headings, rows, f"CPU, {asked}")
 
 
 def _title(comparison: Comparison) -> str:
@@ -251,21 +265,6 @@ def _title(comparison: Comparison) -> str:
     if abs(after / before - 1) < _ALIKE:
         return f"{after:,} processes"
     return f"NO COMPARISON: {before:,} processes at the start, {after:,} at the end"
-
-
-def _row(name: str, findings: Findings) -> Row:
-    latency = Spread.of(latency for asked in findings.now_and_then for latency in asked.latencies_ms)
-    cells = [
-        name,
-        latency.text("{:,.1f}"),
-        Spread.of(asked.rate for asked in findings.closed_loop).text("{:,.1f}"),
-        Spread.of(asked.cpu_us / 1000 for asked in findings.closed_loop).text("{:,.2f}"),
-        f"{max(asked.longest_body for asked in findings.closed_loop):,}",
-        Spread.of(findings.idle_percent).text("{:.2f}"),
-        Spread.of(asked.server_percent for asked in findings.now_and_then).text("{:.1f}"),
-        f"{Spread.of(findings.resident_mb).median:.1f}",
-    ]
-    return Row(cells, latency.median)
 
 
 def _say(text: str) -> None:

@@ -95,7 +95,7 @@ def exporters_section(plan: Plan) -> Section:
     return Section(
         "An answer: cpuwatch beside Glances and the Prometheus process-exporter",
         [
-            f"All watch the same processes, {_ACTIVE:.0%} of them active; {plan.exporter_rounds} rounds, in turn; "
+            f"All watch the same processes, {_ACTIVE:.0%} of them active; rounds: {plan.exporter_rounds}, in turn; "
             f"median (lowest to highest). Time: asked every {exporters.ASKED_EVERY_SECONDS} s over one connection for "
             f"{durations.now_and_then:g} s, over all answers. Answers a second, and the CPU of one: "
             f"{exporters.CONNECTIONS} connections that each ask again when they have their answer, for "
