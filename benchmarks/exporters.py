@@ -232,10 +232,11 @@ def _answers(comparison: Comparison) -> Table:
     rows = []
     for name, found in comparison.findings.items():
         latency = Spread.of(latency for asked in found.now_and_then for latency in asked.latencies_ms)
+        rate = Spread.of(asked.rate for asked in found.closed_loop)
         cells = [
             name,
             latency.text("{:,.1f}"),
-            Spread.of(asked.rate for asked in found.closed_loop).text("{:,.1f}"),
+            rate.text("{:,.0f}" if rate.median >= 100 else "{:,.1f}"),
             Spread.of(asked.cpu_us / 1000 for asked in found.closed_loop).text("{:,.2f}"),
             f"{max(asked.longest_body for asked in found.closed_loop):,}",
         ]

@@ -60,7 +60,7 @@ class Plan:
     ticks: int
 
 
-FULL = Plan((100, 1_000, 5_000), 5, 3.0, 3, exporters.Durations(4.0, 4.0, 2.0), 10)
+FULL = Plan((100, 1_000, 5_000), 5, 3.0, 3, exporters.Durations(3.0, 3.0, 2.0), 10)
 QUICK = Plan((100, 1_000), 2, 1.0, 1, exporters.Durations(2.0, 2.6, 1.0), 3)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 __all__ = ["Row", "Section", "Table", "markdown", "markdown_table"]
+
+_WIDTH = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Section:
 
 def markdown(section: Section) -> str:
     """A section with headings of the second and third degree."""
-    parts = [f"## {section.title}", *section.paragraphs]
+    parts = [f"## {section.title}", *(fill(text, _WIDTH, break_on_hyphens=False) for text in section.paragraphs)]
     for table in section.tables:
         parts += [f"### {table.title}"] if table.title else []
         parts.append(markdown_table(table.headings, (row.cells for row in table.rows)))
