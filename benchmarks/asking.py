@@ -83,11 +83,16 @@ def ask(
             client = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=FOLDER)
         with client:
             assert client.stdout is not None
-            # Its first line says that it begins now.
-            client.stdout.readline()
-            before = session_cpu_ns(leader)
-            *_, last = client.stdout.readlines() or [b""]
-            used = session_cpu_ns(leader) - before
+            try:
+                # Its first line says that it begins now.
+                client.stdout.readline()
+                before = session_cpu_ns(leader)
+                *_, last = client.stdout.readlines() or [b""]
+                used = session_cpu_ns(leader) - before
+            except BaseException:
+                # Nobody wants its outcome any more.
+                client.kill()
+                raise
         if client.returncode:
             raise RuntimeError("the client failed; its error stands above")
         outcome = parse_line(last)
