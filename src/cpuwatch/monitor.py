@@ -33,7 +33,11 @@ __all__ = ["Health", "Monitor", "next_deadline"]
 FIRST_INTERVAL_SECONDS = 0.25
 """The first snapshot is made after this time, not after a whole interval."""
 
-_CLOSING_SECONDS = 5.0
+_CLOSING_SECONDS = 1.0
+"""What a reading under way is given to end when the monitor is closed."""
+
+_LONG_BREAK_TICKS = 3
+"""So many ticks missed at once are told in the log."""
 
 _log = logging.getLogger("cpuwatch.monitor")
 
@@ -75,6 +79,7 @@ class Monitor:
         self._wanted = sampler
         self._history: deque[Snapshot] = deque(maxlen=history)
         self._taken_ns = 0
+        self._reading_since_ns = 0
         self._health = Health()
         self._changed = threading.Condition()
         self._listeners: set[Callable[[], None]] = set()
@@ -163,6 +168,13 @@ class Monitor:
         self._check_process()
         return (time.monotonic_ns() - self._taken_ns) / 1e9 if self._taken_ns else None
 
+    @property
+    def reading_seconds(self) -> float | None:
+        """For how long the reading that is under way has been going on; None between two readings."""
+        self._check_process()
+        since_ns = self._reading_since_ns
+        return (time.monotonic_ns() - since_ns) / 1e9 if since_ns else None
+
     # Waiting
 
     def wait(self, after: int | None = None, timeout: float | None = None) -> Snapshot | None:
@@ -242,7 +254,7 @@ class Monitor:
             while not self._stop.wait(max(0, deadline_ns - time.monotonic_ns()) / 1e9):
                 late_ns = time.monotonic_ns() - deadline_ns
                 try:
-                    earlier, reading = reading, sampler.read()
+                    earlier, reading = reading, self._read(sampler)
                     if earlier is not None:
                         snapshot, carry = account(earlier, reading, carry, sequence=self._sequence + 1)
                         self._publish(snapshot, reading, late_ns)
@@ -252,6 +264,13 @@ class Monitor:
                     self._note_success()
                 deadline_ns = self._after(deadline_ns, start_ns)
 
+    def _read(self, sampler: OpenSampler) -> Reading:
+        self._reading_since_ns = time.monotonic_ns()
+        try:
+            return sampler.read()
+        finally:
+            self._reading_since_ns = 0
+
     def _after(self, deadline_ns: int, start_ns: int) -> int:
         """The deadline to sleep for; those that went by meanwhile are counted as missed."""
         if deadline_ns == start_ns:
@@ -260,6 +279,9 @@ class Monitor:
         due_ns = next_deadline(start_ns, self._interval_ns, deadline_ns)
         next_ns = next_deadline(start_ns, self._interval_ns, time.monotonic_ns())
         missed = max(0, next_ns - due_ns) // self._interval_ns
+        if missed >= _LONG_BREAK_TICKS:
+            held_up_seconds = (time.monotonic_ns() - deadline_ns) / 1e9
+            _log.warning("a reading took %.1f s, and %d ticks were missed", held_up_seconds, missed)
         if missed:
             self._health = replace(self._health, missed_ticks=self._health.missed_ticks + missed)
         return next_ns

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import signal
+import threading
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, cast
 
@@ -96,8 +97,11 @@ def serve(settings: Settings, listening: Listening) -> None:
 
         def on_signal() -> None:
             stop.set()
-            # Hypercorn waits without a bound for a client that does not read its answer.
-            asyncio.get_running_loop().call_later(_STOP_SECONDS, os._exit, 0)
+            # Hypercorn waits without a bound for a client that does not read its answer. In a thread, for whatever
+            # keeps the event loop from ending may well keep it from running too.
+            end = threading.Timer(_STOP_SECONDS, os._exit, (0,))
+            end.daemon = True
+            end.start()
 
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, on_signal)

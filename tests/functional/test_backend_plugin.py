@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import httpx
 import pytest
 from live_processes import CHILDREN
 from live_server import CPUWATCH_SERVE, Server, environment, run
+from plugin_package import install_plugin, search_path
 
 from cpuwatch import decode
 
@@ -21,21 +19,8 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """PYTHONPATH with a folder into which pip has installed plugin/."""
-    source = shutil.copytree(Path(__file__).parent / "plugin", tmp_path_factory.mktemp("source") / "plugin")
-    folder = tmp_path_factory.mktemp("installed")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
-    if importlib.util.find_spec("hatchling") is not None:
-        # With the build backend at hand pip needs no network.
-        command.append("--no-build-isolation")
-    done = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False, timeout=100)
-    if done.returncode:
-        pytest.skip(f"pip cannot build the package here, hatchling is missing or out of reach: {done.stderr[-500:]}")
-    return os.pathsep.join([str(folder), *search_path()])
-
-
-def search_path() -> list[str]:
-    return [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    """PYTHONPATH with the backend in it."""
+    return install_plugin(tmp_path_factory.mktemp("plugin"))
 
 
 def sampled(backend: str, path: str) -> str:

@@ -22,6 +22,7 @@ from cpuwatch.settings import Settings
 from cpuwatch.web import cpu_usage, health
 from cpuwatch.web.guard import Guard
 from cpuwatch.web.history import PAST, History
+from cpuwatch.web.loop_errors import loop_errors_in_one_line
 from cpuwatch.web.metrics import EXPOSED, metrics
 from cpuwatch.web.openapi import DESCRIPTION, Description
 from cpuwatch.web.operation import Operation
@@ -94,7 +95,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         rules = Rules(chosen)
         rules.look_up_full_name()
         live = Live(Monitor(chosen.interval, chosen.history, chosen.backend))
-        with logging_to_stderr(chosen.log_format, "cpuwatch"), live.monitor as monitor:
+        with logging_to_stderr(chosen.log_format, "cpuwatch"), loop_errors_in_one_line(), live.monitor as monitor:
             # Where it listens is the server's matter here; who makes the app with settings of his own knows it.
             if settings is None and chosen.token is None:
                 _log.warning("no token is set (CPUWATCH_TOKEN_FILE): whoever reaches this port reads all processes")

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 from starlette.types import Scope
 
+from cpuwatch.monitor import Monitor
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.operation import Operation, Result
 from cpuwatch.web.problem import problem
@@ -56,7 +57,7 @@ async def alive(_: Scope) -> Answer:
 async def ready(scope: Scope) -> Answer:
     """200 while the newest snapshot is at most three intervals old, else 503 with the reason."""
     monitor = live(scope).monitor
-    age_seconds, health = monitor.age_seconds, monitor.health
+    age_seconds = monitor.age_seconds
     if age_seconds is not None and age_seconds <= _STALE_AFTER_INTERVALS * monitor.interval_seconds:
         return Answer.of(msgspec.json.encode(Ready(age_seconds)), "application/json")
     reason = (
@@ -67,5 +68,12 @@ async def ready(scope: Scope) -> Answer:
             f"more than {_STALE_AFTER_INTERVALS} intervals of {monitor.interval_seconds:g} s"
         )
     )
-    cause = f"; sampling fails: {health.failure}" if health.failure else ""
-    return problem(503, reason + cause, [("retry-after", "1")])
+    return problem(503, reason + _cause(monitor), [("retry-after", "1")])
+
+
+def _cause(monitor: Monitor) -> str:
+    """What keeps the next snapshot from coming, as far as that is known."""
+    failure, reading_seconds = monitor.health.failure, monitor.reading_seconds
+    if reading_seconds is not None and reading_seconds > monitor.interval_seconds:
+        return f"; a reading has been under way for {reading_seconds:.1f} s"
+    return f"; sampling fails: {failure}" if failure else ""

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 from cpuwatch import CpuTimes, Host, MachineTimes, ProcessTimes, Reading
 
@@ -55,3 +56,15 @@ class BrokenSampler(OwnProcessSampler):
 
     def read(self) -> Reading:
         raise RuntimeError("this backend is broken on purpose")
+
+
+class ObedientSampler(OwnProcessSampler):
+    """Does what the file says that is named in the environment: ``work``, ``fail``, or ``hang`` until that changes."""
+
+    def read(self) -> Reading:
+        orders = Path(os.environ["OWNPROCESS_ORDERS"])
+        while (order := orders.read_text("ascii")) == "hang":
+            time.sleep(0.01)
+        if order == "fail":
+            raise RuntimeError("this backend was told to fail")
+        return super().read()

@@ -1,0 +1,33 @@
+"""The package in plugin/, a backend of a third party, installed by pip as its users would."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+__all__ = ["install_plugin", "search_path"]
+
+
+def install_plugin(folder: Path) -> str:
+    """PYTHONPATH with a folder below this one, into which pip has installed it; skips the test where pip cannot."""
+    source = shutil.copytree(Path(__file__).parent / "plugin", folder / "plugin")
+    installed = folder / "installed"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(installed)]
+    if importlib.util.find_spec("hatchling") is not None:
+        # With the build backend at hand pip needs no network.
+        command.append("--no-build-isolation")
+    done = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False, timeout=100)
+    if done.returncode:
+        pytest.skip(f"pip cannot build the package here, hatchling is missing or out of reach: {done.stderr[-500:]}")
+    return os.pathsep.join([str(installed), *search_path()])
+
+
+def search_path() -> list[str]:
+    """The folders in PYTHONPATH."""
+    return [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
