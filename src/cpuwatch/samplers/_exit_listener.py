@@ -98,7 +98,7 @@ class ExitListener:
                 continue
             task = message.parse_task(data)
             if task.process_ended:
-                user = self._users[task.user_id]
+                user = self._users.name_or_number(task.user_id)
                 exits.append(ProcessExit(task.process_id, task.parent_pid, task.name, user, task.cpu_ns))
         return exits
 

@@ -19,6 +19,13 @@ class UserNames(dict[int, str]):
         name = self[uid] = _name(uid)
         return name
 
+    def name_or_number(self, uid: int) -> str:
+        """The number too where the user cannot be looked up now: for what cannot be asked for again later."""
+        try:
+            return self[uid]
+        except OSError:
+            return str(uid)
+
 
 def _name(uid: int) -> str:
     try:

@@ -1,0 +1,92 @@
+"""Without file descriptors the server goes on for the clients that it has, and takes new ones as soon as it can."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from http.client import HTTPResponse
+
+import httpx
+import pytest
+from live_server import CPUWATCH_SERVE, HYPERCORN, Server, running_server
+from rough_clients import connected
+
+pytestmark = pytest.mark.timeout(120)
+
+DESCRIPTORS = 64
+CLIENTS = 100
+PATIENCE_SECONDS = 20
+FIRST_UNKNOWN_USER = 100_000
+STOP_SECONDS = 3
+STREAM = b"GET /cpu_usage/stream?top=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def limited(command: tuple[str, ...]) -> tuple[str, ...]:
+    return ("sh", "-c", f'ulimit -n {DESCRIPTORS} && exec "$@"', "sh", *command)
+
+
+@pytest.fixture(params=[CPUWATCH_SERVE, HYPERCORN], ids=["cpuwatch", "hypercorn"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with running_server(limited(request.param), CPUWATCH_INTERVAL="0.2") as server:
+        yield server
+    assert "Traceback" not in server.output
+
+
+def wait_for(server: Server, message: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while message not in server.output:
+        assert time.monotonic() < deadline, server.output
+        time.sleep(0.02)
+
+
+def next_sequence(stream: HTTPResponse) -> int:
+    while not (line := stream.readline()).startswith(b"id: "):
+        assert line, "the stream ended"
+    return int(line[4:])
+
+
+def hold_all(server: Server, stack: ExitStack) -> HTTPResponse:
+    """Opens more streams than the server has file descriptors for; returns one that it took."""
+    first = stack.enter_context(connected(server))
+    first.sendall(STREAM)
+    stream = stack.enter_context(HTTPResponse(first))
+    stream.begin()
+    assert stream.status == 200
+    next_sequence(stream)
+    for _ in range(CLIENTS):
+        # The kernel takes them all (up to the backlog); those that the server has no file descriptor for wait there.
+        stack.enter_context(connected(server)).sendall(STREAM)
+    wait_for(server, "new connections have to wait")
+    return stream
+
+
+def test_sampling_and_streams_go_on_while_new_clients_wait_and_all_is_well_afterwards(server: Server) -> None:
+    with ExitStack() as stack:
+        stream = hold_all(server, stack)
+        began = next_sequence(stream)
+        # Longer than asyncio waits to try again, more than once.
+        while (sequence := next_sequence(stream)) < began + 15:
+            # Of users that the server has not looked up before, and cannot look up now.
+            for number in range(10 if os.geteuid() == 0 else 0):
+                subprocess.run(["true"], check=True, user=FIRST_UNKNOWN_USER + sequence * 10 + number)
+    wait_for(server, "new connections are taken again")
+    ready = httpx.get(f"{server.url}/readyz", timeout=PATIENCE_SECONDS)
+    assert ready.status_code == 200
+    snapshot = httpx.get(f"{server.url}/cpu_usage?top=1").json()
+    assert snapshot["sampling"]["failed_ticks"] == 0, server.output
+    assert snapshot["sampling"]["unreadable"] == {}
+    assert server.output.count("new connections have to wait") == 1
+    assert server.output.count("new connections are taken again") == 1
+    assert "asyncio" not in server.output
+
+
+@pytest.mark.parametrize("command", [CPUWATCH_SERVE, HYPERCORN], ids=["cpuwatch", "hypercorn"])
+def test_the_server_ends_in_time_although_it_has_no_file_descriptor_left(command: tuple[str, ...]) -> None:
+    with running_server(limited(command), CPUWATCH_INTERVAL="0.2") as server, ExitStack() as stack:
+        hold_all(server, stack)
+        assert server.stop(signal.SIGTERM, within=STOP_SECONDS) == 0
+    assert "Traceback" not in server.output
