@@ -81,6 +81,7 @@ class Monitor:
         self._taken_ns = 0
         self._reading_since_ns = 0
         self._health = Health()
+        self._failed_with: type[Exception] | None = None
         self._changed = threading.Condition()
         self._listeners: set[Callable[[], None]] = set()
         self._followers: tuple[Callable[[Snapshot], object], ...] = ()
@@ -288,8 +289,10 @@ class Monitor:
 
     def _note_failure(self, error: Exception) -> None:
         failure = f"{type(error).__name__}: {error}"
-        if failure != self._health.failure:
+        # By its kind: what it says may hold a number that is another each time, and this is one event.
+        if self._health.failure is None or type(error) is not self._failed_with:
             _log.error("a tick failed, sampling goes on: %s", failure, exc_info=error)
+        self._failed_with = type(error)
         self._health = replace(self._health, failed_ticks=self._health.failed_ticks + 1, failure=failure)
 
     def _note_success(self) -> None:

@@ -90,7 +90,8 @@ def serve(settings: Settings, listening: Listening) -> None:
     _prepare_tls(config, listening)
     config.bind = [listening.bind]
     sockets = config.create_sockets()
-    config.bind = [f"fd://{place.fileno()}" for place in (*sockets.secure_sockets, *sockets.insecure_sockets)]
+    # Detached, for Hypercorn makes sockets of its own of them: of two, each would close the number once.
+    config.bind = [f"fd://{place.detach()}" for place in (*sockets.secure_sockets, *sockets.insecure_sockets)]
 
     async def main() -> None:
         stop = asyncio.Event()

@@ -37,7 +37,8 @@ class _LoopErrors:
             self._note_refusal(loop, error)
         elif isinstance(error, Exception) and (place := _place_in_hypercorn(error)):
             self._note_broken_connection(error, place)
-        else:
+        # The server breaks off what is still under way at its end, which asyncio before Python 3.13 takes for an error.
+        elif not isinstance(error, asyncio.CancelledError):
             self._otherwise(context)
 
     def end(self) -> None:
