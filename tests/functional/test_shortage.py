@@ -1,18 +1,22 @@
-"""Without file descriptors the server goes on for the clients that it has, and takes new ones as soon as it can."""
+"""Without file descriptors, or rights in /proc, the server goes on with what it has, and recovers."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from http.client import HTTPResponse
+from pathlib import Path
 
 import httpx
 import pytest
+from live_processes import CHILDREN
 from live_server import CPUWATCH_SERVE, HYPERCORN, Server, running_server
+from namespaces import unshared
 from rough_clients import connected
 
 pytestmark = pytest.mark.timeout(120)
@@ -20,6 +24,7 @@ pytestmark = pytest.mark.timeout(120)
 DESCRIPTORS = 64
 CLIENTS = 100
 PATIENCE_SECONDS = 20
+NOBODY = 65_534
 FIRST_UNKNOWN_USER = 100_000
 STOP_SECONDS = 3
 STREAM = b"GET /cpu_usage/stream?top=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -90,3 +95,31 @@ def test_the_server_ends_in_time_although_it_has_no_file_descriptor_left(command
         hold_all(server, stack)
         assert server.stop(signal.SIGTERM, within=STOP_SECONDS) == 0
     assert "Traceback" not in server.output
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start processes of two users")
+def test_processes_that_cannot_be_read_are_counted_until_they_can(tmp_path: Path) -> None:
+    all_shown = tmp_path / "all shown"
+    prefix = unshared("--mount", "--pid", "--fork", "--kill-child")
+    script = [sys.executable, str(CHILDREN / "serve_hidden.py"), "hidepid=1", str(NOBODY), str(all_shown)]
+    server = Server((*prefix, *script))
+    try:
+        with httpx.Client(base_url=server.url) as client:
+            server.wait_until_ready(client)
+            partly = client.get("/cpu_usage").json()
+            assert partly["sampling"]["unreadable"] == {"EPERM": 1}
+            (own,) = (row["pid"] for row in partly["processes"])
+            assert own != 1
+            assert 'cpuwatch_unreadable_processes{reason="EPERM"} 1.0' in client.get("/metrics").text
+            assert client.get("/readyz").status_code == 200
+            all_shown.touch()
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while (whole := client.get("/cpu_usage").json())["sampling"]["unreadable"]:
+                assert time.monotonic() < deadline, whole
+                time.sleep(0.05)
+            assert {row["pid"] for row in whole["processes"]} == {1, own}
+            assert whole["sampling"]["failed_ticks"] == 0
+    finally:
+        server.clean_up()
+    # Known at each tick, and told in no line.
+    assert "EPERM" not in server.output

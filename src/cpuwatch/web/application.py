@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401  asyncio loads it late: there may be no file descriptor left by then
 import logging
 import os
 from collections.abc import AsyncIterator, Coroutine, Sequence
