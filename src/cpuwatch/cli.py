@@ -24,6 +24,7 @@ from cpuwatch.settings import (
     parse_history,
     parse_interval,
     parse_log_format,
+    parse_streams,
 )
 from cpuwatch.token import read_token_file
 from cpuwatch.view import View, look
@@ -90,6 +91,12 @@ def _add_serve(serving: argparse.ArgumentParser) -> None:
         type=_typed(parse_history),
         metavar="TICKS",
         help="snapshots to keep (default: CPUWATCH_HISTORY, or 600)",
+    )
+    serving.add_argument(
+        "--streams",
+        type=_typed(parse_streams),
+        metavar="NUMBER",
+        help="streams of events that may be open at once (default: CPUWATCH_STREAMS, or 200)",
     )
     access = serving.add_argument_group("who may ask")
     access.add_argument(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
+from cpuwatch.shortened import shortened
+
 __all__ = ["host_of", "is_address", "parse_host_name", "parse_origin"]
 
 _LONGEST = 255
@@ -41,7 +43,7 @@ def parse_host_name(text: str) -> str:
     has_port = ":" in text.rpartition("]")[2]
     host = None if has_port else host_of(text)
     if host is None:
-        raise ValueError(f"{text!r} is no name of a host, without port")
+        raise ValueError(f"{shortened(text)!r} is no name of a host, without port")
     return host
 
 
@@ -52,7 +54,7 @@ def parse_origin(text: str) -> str:
     """
     match = _ORIGIN.fullmatch(text.lower())
     if match is None or host_of(match["host"]) is None:
-        raise ValueError(f"{text!r} is no origin of pages, as https://example.org or http://10.0.0.1:3000")
+        raise ValueError(f"{shortened(text)!r} is no origin of pages, as https://example.org or http://10.0.0.1:3000")
     default_port = {"http": ":80", "https": ":443"}[match["scheme"]]
     return f"{match['scheme']}://{match['host'].removesuffix(default_port)}"
 

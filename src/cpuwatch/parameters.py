@@ -14,6 +14,7 @@ from cpuwatch.errors import QueryError
 from cpuwatch.name_pattern import compile_name_pattern
 from cpuwatch.query import Query, SortKey
 from cpuwatch.settings import parse_whole_number
+from cpuwatch.shortened import shortened
 from cpuwatch.view import FIELDS, Grouping, View
 
 __all__ = [
@@ -89,14 +90,14 @@ def _one_pid(text: str) -> int:
     try:
         return parse_whole_number(text, 1, _HIGHEST_PID, "the kind of PIDs")
     except ValueError:
-        raise ValueError(f"{text[:32]!r} is no PID: that is a whole number from 1 to {_HIGHEST_PID}") from None
+        raise ValueError(f"{shortened(text)!r} is no PID: that is a whole number from 1 to {_HIGHEST_PID}") from None
 
 
 def _number(low: float, high: float) -> tuple[dict[str, Any], Callable[[str], float]]:
     def parse(text: str) -> float:
         # float() takes blanks, underscores, other scripts' digits and infinity too.
         if not (_NUMBER.fullmatch(text) and low <= float(text) <= high):
-            raise ValueError(f"{text[:32]!r} is no number from {low:g} to {high:g}")
+            raise ValueError(f"{shortened(text)!r} is no number from {low:g} to {high:g}")
         return float(text)
 
     return {"type": "number", "minimum": low, "maximum": high}, parse
@@ -105,7 +106,7 @@ def _number(low: float, high: float) -> tuple[dict[str, Any], Callable[[str], fl
 def _choice(*allowed: str) -> tuple[dict[str, Any], Callable[[str], str]]:
     def parse(text: str) -> str:
         if text not in allowed:
-            raise ValueError(f"{text[:32]!r} is none of {', '.join(allowed)}")
+            raise ValueError(f"{shortened(text)!r} is none of {', '.join(allowed)}")
         return text
 
     return {"type": "string", "enum": list(allowed)}, parse
@@ -138,7 +139,7 @@ def _word(text: str) -> str:
 
 def _state(text: str) -> str:
     if not (len(text) == 1 and text.isascii() and text.isalpha()):
-        raise ValueError(f"{text[:32]!r} is no letter of a process state, as R, S, D or Z")
+        raise ValueError(f"{shortened(text)!r} is no letter of a process state, as R, S, D or Z")
     return text
 
 
@@ -152,7 +153,7 @@ def _pattern(text: str) -> str:
 def _since(text: str) -> int | datetime:
     if text.isascii() and text.isdigit():
         return parse_whole_number(text, 0, HIGHEST_SEQUENCE, "the kind of sequences")
-    message = f"{text[:40]!r} is neither a sequence nor a time such as 2026-01-31T12:00:00Z"
+    message = f"{shortened(text)!r} is neither a sequence nor a time such as 2026-01-31T12:00:00Z"
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:

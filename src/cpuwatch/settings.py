@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from cpuwatch.errors import SettingsError
 from cpuwatch.host import parse_host_name, parse_origin
+from cpuwatch.shortened import shortened
 from cpuwatch.token import Token, parse_token, read_token_file
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "parse_history",
     "parse_interval",
     "parse_log_format",
+    "parse_streams",
     "parse_whole_number",
 ]
 
@@ -28,12 +30,13 @@ _PREFIX = "CPUWATCH_"
 
 _INTERVAL_SECONDS = (0.05, 3600.0)
 _HISTORY_TICKS = (1, 86_400)
+_STREAMS = (0, 10_000)
 
 
 def parse_interval(text: str) -> float:
     """Seconds between two samples. Raises ``ValueError`` with what is allowed."""
     low, high = _INTERVAL_SECONDS
-    message = f"{text!r} is no number of seconds from {low:g} to {high:g}"
+    message = f"{shortened(text)!r} is no number of seconds from {low:g} to {high:g}"
     try:
         seconds = float(text)
     except ValueError:
@@ -49,12 +52,18 @@ def parse_history(text: str) -> int:
     return parse_whole_number(text, low, high, "snapshots")
 
 
+def parse_streams(text: str) -> int:
+    """Streams that may be open at once. Raises ``ValueError`` with what is allowed."""
+    low, high = _STREAMS
+    return parse_whole_number(text, low, high, "streams")
+
+
 def parse_whole_number(text: str, low: int, high: int, unit: str) -> int:
     """A number in digits. Raises ``ValueError`` with what is allowed."""
     # int() takes blanks, signs, underscores and other scripts' digits too, and refuses long ones with words of its own.
     if text.isascii() and text.isdigit() and len(text) <= len(str(high)) and low <= int(text) <= high:
         return int(text)
-    raise ValueError(f"{text!r} is no whole number of {unit} from {low} to {high}")
+    raise ValueError(f"{shortened(text)!r} is no whole number of {unit} from {low} to {high}")
 
 
 def _parse_backend(text: str) -> str:
@@ -78,7 +87,7 @@ def parse_log_format(text: str) -> LogFormat:
     for allowed in get_args(LogFormat):
         if text == allowed:
             return allowed  # type: ignore[no-any-return]  # get_args knows no types
-    raise ValueError(f"{text!r} is none of {', '.join(get_args(LogFormat))}")
+    raise ValueError(f"{shortened(text)!r} is none of {', '.join(get_args(LogFormat))}")
 
 
 def _parts(text: str) -> list[str]:
@@ -89,7 +98,7 @@ def _parse_switch(text: str) -> bool:
     try:
         return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
     except KeyError:
-        raise ValueError(f"{text!r} is none of true, false, 1, 0") from None
+        raise ValueError(f"{shortened(text)!r} is none of true, false, 1, 0") from None
 
 
 class Settings(Struct, frozen=True, gc=False):
@@ -97,7 +106,7 @@ class Settings(Struct, frozen=True, gc=False):
 
     Without a ``token`` all may ask. ``allowed_hosts`` are names by which clients call this machine and which it does
     not know itself; ``*`` lets any name pass. ``cors_origins`` are those of web pages elsewhere that may read the
-    answers. Without ``page`` there is nothing at ``/``.
+    answers. Without ``page`` there is nothing at ``/``. ``streams`` of events may be open at once.
     """
 
     interval: float = 1.0
@@ -109,6 +118,7 @@ class Settings(Struct, frozen=True, gc=False):
     log_format: LogFormat = "text"
     access_log: bool = False
     page: bool = True
+    streams: int = 200
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -146,5 +156,6 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "log_format": ("log_format", parse_log_format),
     "access_log": ("access_log", _parse_switch),
     "page": ("page", _parse_switch),
+    "streams": ("streams", parse_streams),
 }
 """The field that each stands for, and its parser."""

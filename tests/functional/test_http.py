@@ -249,6 +249,52 @@ def test_an_unknown_path_is_not_found(client: httpx.Client, path: str) -> None:
     assert_problem(client.get(path), 404, "nothing at")
 
 
+LONG = "9" * 3000
+LONG_PATTERN = "%F3%A0%84%80" * 300
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        f"/{LONG}",
+        f"/cpu_usage/{LONG}",
+        f"/cpu_usage?{LONG}=1",
+        *(
+            f"/cpu_usage?{name}={value}"
+            for name in ("top", "sort", "order", "name", "pid", "state", "min_percent", "kernel_threads", "fields")
+            for value in (LONG, LONG_PATTERN)
+        ),
+        f"/cpu_usage?name=re:({'(' * 200}",
+        f"/cpu_usage?format={LONG}",
+        f"/cpu_usage?group_by={LONG}",
+        f"/cpu_usage/history?seconds={LONG}",
+        f"/cpu_usage/history?since={LONG}",
+        f"/cpu_usage/history?since=T{LONG}",
+    ],
+)
+def test_of_what_was_wrong_only_the_beginning_comes_back(client: httpx.Client, target: str) -> None:
+    answer = client.get(target)
+    assert answer.status_code in {400, 404}
+    assert len(answer.content) < 1200
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("X" * 3000, {}, 405),
+        ("GET", {"host": "h" * 3000}, 421),
+        ("GET", {"last-event-id": LONG}, 400),
+    ],
+)
+def test_of_a_wrong_header_or_method_only_the_beginning_comes_back(
+    client: httpx.Client, method: str, headers: dict[str, str], status: int
+) -> None:
+    answer = client.request(method, "/cpu_usage/stream", headers=headers)
+    # The stream is an endpoint that knows no other methods either.
+    assert answer.status_code == status
+    assert len(answer.content) < 1200
+
+
 def test_it_says_that_it_lives_and_is_ready(client: httpx.Client) -> None:
     assert client.get("/livez").status_code == 200
     ready = client.get("/readyz")

@@ -196,6 +196,18 @@ def test_who_waits_for_the_next_tick_is_answered_when_the_server_ends(command: t
     assert "Traceback" not in server.output
 
 
+@pytest.mark.parametrize(("flags", "setting"), [(("--streams", "2"), "1"), ((), "2")])
+def test_how_many_streams_there_may_be_is_a_setting(flags: tuple[str, ...], setting: str) -> None:
+    with running_server((*CPUWATCH_SERVE, *flags), CPUWATCH_STREAMS=setting) as server, ExitStack() as stack:
+        for _ in range(2):
+            (taken,) = stack.enter_context(connections(server, 1, "/cpu_usage/stream"))
+            taken.ids(1)
+        (refused,) = stack.enter_context(connections(server, 1, "/cpu_usage/stream"))
+        refused.read_to_end()
+        assert refused.status == 503
+        assert b"2 streams" in refused.body
+
+
 def test_a_stream_without_events_is_kept_alive() -> None:
     with (
         running_server(CPUWATCH_SERVE, CPUWATCH_INTERVAL="3600") as server,

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from cpuwatch.log import logging_to_stderr
 from cpuwatch.monitor import Monitor
 from cpuwatch.settings import Settings
+from cpuwatch.shortened import shortened
 from cpuwatch.web import cpu_usage, health
 from cpuwatch.web.guard import Guard
 from cpuwatch.web.history import PAST, History
@@ -41,6 +42,7 @@ __all__ = ["create_app"]
 
 
 _FIRST_SNAPSHOT_SECONDS = 2.0
+_MOST_OF_PATH = 200
 
 _log = logging.getLogger("cpuwatch.web")
 
@@ -95,7 +97,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         chosen = Settings.from_environment(os.environ) if settings is None else settings
         rules = Rules(chosen)
         rules.look_up_full_name()
-        live = Live(Monitor(chosen.interval, chosen.history, chosen.backend))
+        live = Live(Monitor(chosen.interval, chosen.history, chosen.backend), chosen.streams)
         with logging_to_stderr(chosen.log_format, "cpuwatch"), loop_errors_in_one_line(), live.monitor as monitor:
             # Where it listens is the server's matter here; who makes the app with settings of his own knows it.
             if settings is None and chosen.token is None:
@@ -142,7 +144,7 @@ async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 
 async def _on_unknown_path(request: Request, _: Exception) -> Response:
-    return _response(request, 404, f"there is nothing at {request.url.path}")
+    return _response(request, 404, f"there is nothing at {shortened(request.url.path, _MOST_OF_PATH)}")
 
 
 def _response(request: Request, status: int, detail: str) -> Response:

@@ -70,7 +70,7 @@ class Broadcast:
         monitor: Monitor,
         views: Views,
         reading_history: asyncio.Lock,
-        most_listeners: int = 200,
+        most_listeners: int,
         most_views: int = 32,
     ) -> None:
         self._monitor = monitor

@@ -9,6 +9,7 @@ from functools import partial
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cpuwatch.shortened import shortened
 from cpuwatch.web.access_log import log_request, target
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.cors import preflight, with_cors
@@ -91,10 +92,10 @@ def _refusal(scope: Scope, fields: Mapping[bytes, bytes], rules: Rules) -> Answe
 
 
 def _misdirected(host: bytes | None) -> Answer:
-    shown = (host or b"").decode("latin-1")[:64]
+    shown = (host or b"").decode("latin-1")
     return problem(
         421,
-        f"this machine does not know itself as {shown!r}: ask by its address or name, "
+        f"this machine does not know itself as {shortened(shown)!r}: ask by its address or name, "
         "or let the operator allow that name (--allowed-hosts, CPUWATCH_ALLOWED_HOSTS)",
     )
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from cpuwatch.errors import QueryError
 from cpuwatch.parameters import Parameter
+from cpuwatch.shortened import shortened
 
 __all__ = ["parse_query_string"]
 
@@ -30,7 +31,7 @@ def parse_query_string(raw: bytes, known: Mapping[str, Parameter]) -> dict[str, 
     for name, text in pairs:
         parameter = known.get(name)
         if parameter is None:
-            raise QueryError(f"there is no parameter {name[:32]!r} here; there are {', '.join(known) or 'none'}")
+            raise QueryError(f"there is no parameter {shortened(name)!r} here; there are {', '.join(known) or 'none'}")
         if name in values:
             raise QueryError(f"{name} is given twice; several values go into one, with commas between them")
         try:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import Receive, Scope, Send
 
+from cpuwatch.shortened import shortened
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.problem import problem
 from cpuwatch.web.security_headers import SECURITY_HEADERS
@@ -37,6 +38,6 @@ class Resource:
             case method:
                 await problem(
                     405,
-                    f"{method} is not allowed here, only {_ALLOWED}",
+                    f"{shortened(method)} is not allowed here, only {_ALLOWED}",
                     headers=[("allow", _ALLOWED)],
                 ).send(send)

@@ -20,12 +20,12 @@ __all__ = ["Live", "State", "live"]
 class Live:
     """The running monitor with the finished answers made from it."""
 
-    def __init__(self, monitor: Monitor) -> None:
+    def __init__(self, monitor: Monitor, most_streams: int = 200) -> None:
         self.monitor = monitor
         self.views = Views(monitor)
         # Encoding much of the past takes one thread at most from the sampling.
         self.reading_history = asyncio.Lock()
-        self.broadcast = Broadcast(monitor, self.views, self.reading_history)
+        self.broadcast = Broadcast(monitor, self.views, self.reading_history, most_streams)
         self.expositions = Expositions(monitor)
         self._heeds_server_stop = False
 
