@@ -14,7 +14,7 @@ import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from live_server import CPUWATCH_SERVE, Server, running_server
-from rough_clients import Neighbour, exchange, sockets, statuses
+from rough_clients import Neighbour, connected, exchange, sockets, statuses
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -166,6 +166,16 @@ def test_malformed_http_2_is_refused_and_told_once(server: Server) -> None:
     told = [line.rpartition(" at ")[2] for line in server.output.splitlines() if "was broken off" in line]
     assert told
     assert len(told) == len(set(told))
+
+
+def test_clients_that_leave_before_they_have_their_answers_are_told_in_no_line(server: Server) -> None:
+    lines = server.output.count("\n")
+    for _ in range(50):
+        with connected(server) as client:
+            client.sendall(GET * PIPELINED)
+    # By now the server has seen that they are gone.
+    assert statuses(exchange(server, [GET], least_answers=1)[0]) == [200]
+    assert server.output.count("\n") == lines
 
 
 def test_pipelined_requests_are_answered_in_their_order(server: Server) -> None:

@@ -75,7 +75,8 @@ def loop_errors_in_one_line() -> Iterator[None]:
 
     It is for what clients can cause at will: that the file descriptors have run out, and what Hypercorn 0.18 stumbles
     over in HTTP/2 (settings that are no base64, a CONNECT without a path, a method that is not ASCII). Such a
-    connection ends, and the log has one line about it for each place in the code.
+    connection ends, and the log has one line about it for each place in the code. That a client left before it had its
+    answers, of which asyncio warns once for each, is told nowhere.
     """
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler()
@@ -83,9 +84,13 @@ def loop_errors_in_one_line() -> Iterator[None]:
         loop.default_exception_handler if before is None else lambda context: before(loop, context),
     )
     loop.set_exception_handler(handler)
+    asyncio_log = logging.getLogger("asyncio")
+    level = asyncio_log.level
+    asyncio_log.setLevel(max(level, logging.ERROR))
     try:
         yield
     finally:
+        asyncio_log.setLevel(level)
         handler.end()
         loop.set_exception_handler(before)
 

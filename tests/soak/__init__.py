@@ -1,0 +1,1 @@
+"""Twenty minutes of everything that comes and goes, and what is left of it in the server."""
