@@ -108,7 +108,7 @@ def test_parse_the_machine(benchmark: BenchmarkFixture) -> None:
 
 
 def test_read_a_process(benchmark: BenchmarkFixture) -> None:
-    reader = ProcessReader(Path("/proc"), TICK_NS)
+    reader = ProcessReader(Path("/proc"), TICK_NS, lambda _: None)
     pid = os.getpid()
     instant = Instant(datetime.now(UTC), time.monotonic_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME))
     known = reader.read(pid, 0, None, instant)

@@ -179,6 +179,12 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="auto, procfs, psutil or the name of an installed one (default: CPUWATCH_BACKEND, or auto)",
     )
+    parser.add_argument(
+        "--command-lines",
+        action="store_true",
+        default=None,
+        help="read command lines too, and show them with secrets masked (default: CPUWATCH_COMMAND_LINES, or not)",
+    )
 
 
 def _typed(parse: Callable[[str], object]) -> Callable[[str], object]:
@@ -217,7 +223,7 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _sample(options: argparse.Namespace) -> None:
     settings, view = _settings(options), _view(options)
-    shown = look(sample(settings.interval, settings.backend), view)
+    shown = look(sample(settings.interval, settings.backend, command_lines=settings.command_lines), view)
     output = FORMATS[options.format or "text"].encode(shown, view.fields).decode()
     sys.stdout.write(output if output.endswith("\n") else output + "\n")
     sys.stdout.flush()

@@ -98,6 +98,7 @@ class ProcessTimes(Struct, frozen=True, dict=True):
     system_ns: int
     children_ns: int | None = None
     cgroup: str | None = None
+    command_line: str | None = None
 
     @cached_property
     def at_rest(self) -> ProcessUsage:
@@ -123,6 +124,7 @@ class ProcessTimes(Struct, frozen=True, dict=True):
             cpu_seconds=self.cpu_ns / 1e9,
             first_seen=self.first_seen,
             cgroup=self.cgroup,
+            command_line=self.command_line,
         )
 
 
@@ -174,6 +176,7 @@ class ProcessUsage(Struct, frozen=True, gc=False):
     the CPU that descendants used in the interval and did not live to show. Percentages are ``None`` while the process
     has no baseline.
     ``cpu_seconds`` is its whole CPU time since it started. ``state`` is the letter of proc_pid_stat(5).
+    ``command_line`` is ``None`` unless the sampler was asked for it; secrets are masked.
     """
 
     pid: int
@@ -192,6 +195,7 @@ class ProcessUsage(Struct, frozen=True, gc=False):
     cpu_seconds: float
     first_seen: datetime
     cgroup: str | None = None
+    command_line: str | None = None
 
 
 class ExitedUsage(Struct, frozen=True, gc=False):

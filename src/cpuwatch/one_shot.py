@@ -11,12 +11,12 @@ from cpuwatch.usage import usage
 __all__ = ["sample"]
 
 
-def sample(interval: float = 1.0, sampler: str = "auto") -> Snapshot:
+def sample(interval: float = 1.0, sampler: str = "auto", *, command_lines: bool = False) -> Snapshot:
     """What the machine and each process do in the ``interval`` seconds from now.
 
     Blocks for that long. Raises what :func:`~cpuwatch.open_sampler` raises.
     """
-    with open_sampler(sampler) as opened:
+    with open_sampler(sampler, command_lines=command_lines) as opened:
         earlier = opened.read()
         time.sleep(interval)
         return usage(earlier, opened.read())

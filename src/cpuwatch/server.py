@@ -82,7 +82,7 @@ def serve(settings: Settings, listening: Listening) -> None:
         raise MissingExtraError(f"cpuwatch serve needs {error.name}: pip install 'cpuwatch[web]'") from None
 
     # What can be wrong is tried before the server starts: inside it, the error comes back under pages of traceback.
-    open_sampler(settings.backend).close()
+    open_sampler(settings.backend, command_lines=settings.command_lines).close()
     config = Config()
     config.root_path = listening.root_path
     config.errorlog = logging.getLogger("hypercorn.error")

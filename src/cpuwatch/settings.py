@@ -107,6 +107,7 @@ class Settings(Struct, frozen=True, gc=False):
     Without a ``token`` all may ask. ``allowed_hosts`` are names by which clients call this machine and which it does
     not know itself; ``*`` lets any name pass. ``cors_origins`` are those of web pages elsewhere that may read the
     answers. Without ``page`` there is nothing at ``/``. ``streams`` of events may be open at once.
+    ``command_lines`` are read and shown, with secrets masked, only if that is set.
     """
 
     interval: float = 1.0
@@ -119,6 +120,7 @@ class Settings(Struct, frozen=True, gc=False):
     access_log: bool = False
     page: bool = True
     streams: int = 200
+    command_lines: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -157,5 +159,6 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "access_log": ("access_log", _parse_switch),
     "page": ("page", _parse_switch),
     "streams": ("streams", parse_streams),
+    "command_lines": ("command_lines", _parse_switch),
 }
 """The field that each stands for, and its parser."""

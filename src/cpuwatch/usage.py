@@ -249,6 +249,7 @@ def _row(
         cpu_seconds=record.cpu_ns / 1e9,
         first_seen=record.first_seen,
         cgroup=record.cgroup,
+        command_line=record.command_line,
     )
 
 

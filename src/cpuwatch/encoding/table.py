@@ -13,7 +13,7 @@ __all__ = ["table"]
 _HEADINGS = ("PID", "USER", "S", "CPU%", "USER%", "SYS%", "ENDED%", "TIME", "NAME")
 _EXITED_HEADINGS = ("PARENT", "USER", "COUNT", "CPU%", "NAME")
 _GROUP_HEADINGS = ("CPU%", "ENDED%", "ALIVE", "ENDED", "GROUP")
-_LEFT_ALIGNED = {"USER", "S", "NAME", "GROUP", "KEY", "STATE", "START_TIME", "FIRST_SEEN", "CGROUP"}
+_LEFT_ALIGNED = {"USER", "S", "NAME", "GROUP", "KEY", "STATE", "START_TIME", "FIRST_SEEN", "CGROUP", "COMMAND_LINE"}
 
 
 def table(snapshot: Snapshot | GroupedSnapshot, fields: Sequence[str] | None = None) -> str:

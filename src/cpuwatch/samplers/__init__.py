@@ -65,28 +65,33 @@ class OpenSampler:
         self.close()
 
 
-def open_sampler(name: str = "auto") -> OpenSampler:
+def open_sampler(name: str = "auto", *, command_lines: bool = False) -> OpenSampler:
     """Open a backend: ``"auto"``, ``"procfs"``, ``"psutil"`` or the name of an entry point.
 
-    ``auto`` is procfs on Linux, psutil elsewhere and where there is no usable /proc.
-    Raises :class:`UnknownSamplerError`, or :class:`SamplerUnavailableError` if the backend cannot work here.
+    ``auto`` is procfs on Linux, psutil elsewhere and where there is no usable /proc. ``command_lines``, with secrets
+    masked, are read only if asked for, and by these two only.
+    Raises :class:`UnknownSamplerError`, or :class:`SamplerUnavailableError` if the backend cannot do that here.
     """
     if name == "auto":
-        return _open_best()
-    return OpenSampler(_factory(name)())
+        return _open_best(command_lines)
+    if not command_lines:
+        return OpenSampler(_factory(name)())
+    if name not in _BUILT_IN:
+        raise SamplerUnavailableError(f"{name!r} reads no command lines; {' and '.join(_BUILT_IN)} do")
+    return OpenSampler(_factory(name)(command_lines=True))
 
 
-def _open_best() -> OpenSampler:
+def _open_best(command_lines: bool) -> OpenSampler:
     if sys.platform == "linux":
         try:
-            return OpenSampler(_factory("procfs")())
+            return OpenSampler(_factory("procfs")(command_lines=command_lines))
         except SamplerUnavailableError:
             pass
-    return OpenSampler(_factory("psutil")())
+    return OpenSampler(_factory("psutil")(command_lines=command_lines))
 
 
-def _factory(name: str) -> Callable[[], Sampler]:
-    factory: Callable[[], Sampler]
+def _factory(name: str) -> Callable[..., Sampler]:
+    factory: Callable[..., Sampler]
     if name in _BUILT_IN:
         module, attribute = _BUILT_IN[name]
         factory = getattr(import_module(module), attribute)

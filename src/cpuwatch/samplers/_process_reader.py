@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -28,11 +29,15 @@ class Instant(Struct, frozen=True, gc=False):
 
 
 class ProcessReader:
-    """Makes :class:`~cpuwatch.ProcessTimes` of what /proc says about a PID."""
+    """Makes :class:`~cpuwatch.ProcessTimes` of what /proc says about a PID.
 
-    def __init__(self, root: Path, tick_ns: int) -> None:
+    ``command_lines`` gives the command line of the process that has this directory.
+    """
+
+    def __init__(self, root: Path, tick_ns: int, command_lines: Callable[[str], str | None]) -> None:
         self._root = str(root)
         self._tick_ns = tick_ns
+        self._command_line = command_lines
         self._users = UserNames()
         self._files = StatFiles(most_open_files())
 
@@ -81,6 +86,8 @@ class ProcessReader:
             start_time=known.start_time,
             first_seen=known.first_seen,
             cgroup=known.cgroup,
+            # Another name is another program (execve), mostly: to read it each time would cost as much as all the rest.
+            command_line=known.command_line if stat.name == known.name else self._command_line(directory),
         )
 
     def _read_new(self, pid: int, clock_ns: int | None, directory: str, instant: Instant) -> ProcessTimes:
@@ -103,6 +110,7 @@ class ProcessReader:
                 start_time=instant.time - timedelta(microseconds=age_ns // 1000),
                 first_seen=instant.time,
                 cgroup=_cgroup(directory),
+                command_line=self._command_line(directory),
             )
             os.pread(fd, 1, 0)
             return record
@@ -120,6 +128,7 @@ class ProcessReader:
         start_time: datetime,
         first_seen: datetime,
         cgroup: str | None,
+        command_line: str | None,
     ) -> ProcessTimes:
         tick_ns = self._tick_ns
         return ProcessTimes(
@@ -129,6 +138,7 @@ class ProcessReader:
             start_time=start_time,
             first_seen=first_seen,
             cgroup=cgroup,
+            command_line=command_line,
             ppid=stat.ppid,
             name=stat.name,
             user=self._users[user_id],

@@ -15,6 +15,7 @@ from cpuwatch.errors import SamplerUnavailableError
 from cpuwatch.model import Host, MachineTimes, ProcessExit, ProcessTimes, Reading
 from cpuwatch.samplers import _cpu_clock
 from cpuwatch.samplers._clock_sweep import ClockSweep
+from cpuwatch.samplers._command_lines import read_command_line
 from cpuwatch.samplers._exit_listener import ExitListener
 from cpuwatch.samplers._given_pids import GivenPids
 from cpuwatch.samplers._proc_text import KernelLoad, KernelStat, parse_kernel_load, parse_kernel_stat
@@ -40,13 +41,14 @@ class ProcfsSampler:
 
     Whether CPU clocks can be used is found out once, here (they speak of the caller's PID namespace, so not for a
     host's /proc that is mounted in a container); ``host.backend`` of a reading is ``procfs/clock`` or
-    ``procfs/stat`` accordingly. Raises :class:`SamplerUnavailableError` if ``root`` is no /proc.
+    ``procfs/stat`` accordingly.
+    ``command_lines`` are read only if asked for. Raises :class:`SamplerUnavailableError` if ``root`` is no /proc.
     """
 
-    def __init__(self, root: str | os.PathLike[str] = "/proc") -> None:
+    def __init__(self, root: str | os.PathLike[str] = "/proc", *, command_lines: bool = False) -> None:
         self._root = Path(root)
         self._tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-        self._reader = ProcessReader(self._root, self._tick_ns)
+        self._reader = ProcessReader(self._root, self._tick_ns, read_command_line if command_lines else _not_asked_for)
         self._stat_bytes = 16_384
         self._has_read = False
         self._files: list[int] = []
@@ -180,6 +182,10 @@ class ProcfsSampler:
 
     def _list_pids(self) -> list[int]:
         return [int(name) for name in os.listdir(self._root) if name.isdigit()]
+
+
+def _not_asked_for(_: str) -> None:
+    return None
 
 
 def _fork_once() -> int | None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from cpuwatch.command_line import masked_command_line
 from cpuwatch.model import CpuTimes, Host, MachineTimes, ProcessTimes, Reading
 from cpuwatch.samplers import _kernel_text
 
@@ -42,10 +43,11 @@ class PsutilSampler:
 
     Identity is ours: ``psutil.process_iter`` hands back a cached Process for a reused PID, so each one is compared
     with what runs under its PID *after* it was read (``is_running``, which compares start times on a clock that
-    does not jump).
+    does not jump). ``command_lines`` are read only if asked for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, command_lines: bool = False) -> None:
+        self._command_lines = command_lines
         self._known: dict[int, tuple[psutil.Process, ProcessTimes]] = {}
         self._resolution_seconds = _resolution_seconds()
         self._boot_id = _boot_id()
@@ -109,6 +111,7 @@ class PsutilSampler:
     ) -> ProcessTimes:
         with process.oneshot():
             created = process.create_time()
+            name = _kernel_text.from_surrogates(process.name())
             times: Any = process.cpu_times()
             children = getattr(times, "children_user", None)
             return ProcessTimes(
@@ -119,7 +122,7 @@ class PsutilSampler:
                 start_time=before.start_time if before else datetime.fromtimestamp(created, UTC),
                 first_seen=before.first_seen if before else now,
                 ppid=process.ppid(),
-                name=_kernel_text.from_surrogates(process.name()),
+                name=name,
                 user=self._user_of(process),
                 state=_STATE_LETTERS.get(process.status()),
                 threads=process.num_threads(),
@@ -127,7 +130,17 @@ class PsutilSampler:
                 user_ns=_ns(times.user),
                 system_ns=_ns(times.system),
                 children_ns=None if children is None else _ns(children) + _ns(times.children_system),
+                command_line=before.command_line if before and before.name == name else self._command_line(process),
             )
+
+    def _command_line(self, process: psutil.Process) -> str | None:
+        if not self._command_lines:
+            return None
+        try:
+            arguments = process.cmdline()
+        except psutil.AccessDenied:
+            return None
+        return masked_command_line([_kernel_text.from_surrogates(text) for text in arguments]) or None
 
 
 def _user_lookup() -> Callable[[psutil.Process], str | None]:

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cpuwatch.log import logging_to_stderr
 from cpuwatch.monitor import Monitor
+from cpuwatch.samplers import open_sampler
 from cpuwatch.settings import Settings
 from cpuwatch.shortened import shortened
 from cpuwatch.web import cpu_usage, health
@@ -97,7 +98,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
         chosen = Settings.from_environment(os.environ) if settings is None else settings
         rules = Rules(chosen)
         rules.look_up_full_name()
-        live = Live(Monitor(chosen.interval, chosen.history, chosen.backend), chosen.streams)
+        sampler = open_sampler(chosen.backend, command_lines=chosen.command_lines)
+        live = Live(Monitor(chosen.interval, chosen.history, sampler), chosen.streams)
         with logging_to_stderr(chosen.log_format, "cpuwatch"), loop_errors_in_one_line(), live.monitor as monitor:
             # Where it listens is the server's matter here; who makes the app with settings of his own knows it.
             if settings is None and chosen.token is None:
