@@ -58,6 +58,7 @@ def process_rows(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Proc
         cpu_seconds=st.floats(0, 1e12),
         first_seen=instants,
         cgroup=st.none() | text,
+        command_line=st.none() | text,
     )
 
 

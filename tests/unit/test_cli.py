@@ -36,7 +36,7 @@ def sampled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
     """The interval and backend of each sampling, which takes no time here."""
     calls: list[tuple[float, str]] = []
 
-    def sample(interval: float, backend: str) -> Snapshot:
+    def sample(interval: float, backend: str, **___: bool) -> Snapshot:
         calls.append((interval, backend))
         return snapshot(*((pid, pid * 1_000_000) for pid in range(1, 31)))
 
@@ -126,7 +126,7 @@ def test_a_backend_that_there_is_not_is_a_mistake_too(capsys: pytest.CaptureFixt
 def test_a_backend_that_cannot_work_here_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def sample(_: float, __: str) -> Snapshot:
+    def sample(_: float, __: str, **___: bool) -> Snapshot:
         raise SamplerUnavailableError("/proc is no /proc of Linux")
 
     monkeypatch.setattr("cpuwatch.cli.sample", sample)
@@ -147,7 +147,7 @@ def test_a_place_that_cannot_be_listened_on_is_named(
 
 
 def test_an_interrupt_ends_with_the_code_that_shells_expect(monkeypatch: pytest.MonkeyPatch) -> None:
-    def sample(_: float, __: str) -> Snapshot:
+    def sample(_: float, __: str, **___: bool) -> Snapshot:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("cpuwatch.cli.sample", sample)
@@ -237,7 +237,7 @@ def test_the_query_has_the_flags_that_the_service_has_as_parameters(
 
 def test_kernel_threads_can_be_left_out(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     earlier, later = (reading(process(1), process(2, name="kthreadd"), at_ns=at * SECOND) for at in (100, 101))
-    monkeypatch.setattr("cpuwatch.cli.sample", lambda _, __: usage(earlier, later))
+    monkeypatch.setattr("cpuwatch.cli.sample", lambda _, __, **___: usage(earlier, later))
     assert main(["sample", "--json", "--no-kernel-threads"]) == 0
     assert [row["pid"] for row in json.loads(capsys.readouterr().out)["processes"]] == [1]
 
@@ -406,6 +406,6 @@ def test_no_port_beyond_the_highest_is_taken(port: int) -> None:
 
 
 def test_one_second_of_work_reads_as_such(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cpuwatch.cli.sample", lambda _, __: snapshot((7, SECOND)))
+    monkeypatch.setattr("cpuwatch.cli.sample", lambda _, __, **___: snapshot((7, SECOND)))
     main(["sample"])
     assert capsys.readouterr().out.splitlines()[-1].split()[3] == "100.0"

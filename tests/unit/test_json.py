@@ -105,8 +105,11 @@ def test_no_surrogate_gets_on_the_wire(original: Snapshot) -> None:
     assert r"\ud8" not in text.replace(r"\\", "")
     decoded = decode(data)
     # Only text has changed: numbers, times and structure are as they were.
-    assert [replace(row, name="", key="", user=None, cgroup=None) for row in decoded.processes] == [
-        replace(row, name="", key="", user=None, cgroup=None) for row in original.processes
+    assert [replace(row, name="", key="", user=None, cgroup=None, command_line=None) for row in decoded.processes] == [
+        replace(row, name="", key="", user=None, cgroup=None, command_line=None) for row in original.processes
+    ]
+    assert [row.command_line for row in decoded.processes] == [
+        None if row.command_line is None else from_surrogates(row.command_line) for row in original.processes
     ]
     assert [row.cgroup for row in decoded.processes] == [
         None if row.cgroup is None else from_surrogates(row.cgroup) for row in original.processes

@@ -441,3 +441,65 @@ def test_with_clocks_processes_keep_the_order_of_their_pids(proc: FakeProc, cloc
         clock_sampler.read()
     proc.burn(20, 1)
     assert list(clock_sampler.read().processes) == [10, 20, 30]
+
+
+def shown_command_line(sampler: OpenSampler, pid: int) -> str | None:
+    return sampler.read().processes[pid].command_line
+
+
+def test_command_lines_are_not_even_opened_unless_they_are_asked_for(
+    proc: FakeProc, sampler: OpenSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    real = os.open
+
+    def open_and_note(path: str, flags: int) -> int:
+        opened.append(str(path))
+        return real(path, flags)
+
+    monkeypatch.setattr(os, "open", open_and_note)
+    proc.start(42)
+    (proc.root / "42/cmdline").write_bytes(b"work\0hard\0")
+    assert shown_command_line(sampler, 42) is None
+    assert [path for path in opened if path.endswith("/42/stat")]
+    assert not [path for path in opened if path.endswith("cmdline")]
+
+
+@pytest.mark.parametrize("with_clocks", [False, True])
+def test_a_command_line_is_read_for_a_new_process_and_for_a_new_name(
+    proc: FakeProc, monkeypatch: pytest.MonkeyPatch, with_clocks: bool
+) -> None:
+    if with_clocks:
+        proc.use_clocks(monkeypatch)
+    proc.start(42)
+    command_line = proc.root / "42/cmdline"
+    command_line.write_bytes(b"work\0--token\0s3cr3t\0")
+    with OpenSampler(ProcfsSampler(proc.root, command_lines=True)) as sampler:
+        assert shown_command_line(sampler, 42) == "work --token ***"
+        command_line.write_bytes(b"rest\0")
+        proc.burn(42, 5 * TICK_NS)
+        assert shown_command_line(sampler, 42) == "work --token ***"
+        proc.write(42, name=b"rest")
+        proc.burn(42, 5 * TICK_NS)
+        assert shown_command_line(sampler, 42) == "rest"
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (b"", None),
+        (b"one", "one"),
+        (b"one\0", "one"),
+        (b"one\0\0two\0", "one  two"),
+        (b"postgres: writer\0\0\0", "postgres: writer  "),
+        (b"\xff\xfe\0\x1b[31m\n", "\\xff\\xfe \x1b[31m\n"),
+        (b"--password=" + b"s" * 9000, "..."),
+        ("\N{FIRE}".encode() * 2000, "..."),
+        (b"x " * 4000, "x " * 511 + "x..."),
+    ],
+)
+def test_a_command_line_may_be_anything(proc: FakeProc, raw: bytes, shown: str | None) -> None:
+    proc.start(42)
+    (proc.root / "42/cmdline").write_bytes(raw)
+    with OpenSampler(ProcfsSampler(proc.root, command_lines=True)) as sampler:
+        assert shown_command_line(sampler, 42) == shown

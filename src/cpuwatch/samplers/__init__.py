@@ -74,20 +74,20 @@ def open_sampler(name: str = "auto", *, command_lines: bool = False) -> OpenSamp
     """
     if name == "auto":
         return _open_best(command_lines)
-    if not command_lines:
-        return OpenSampler(_factory(name)())
-    if name not in _BUILT_IN:
+    factory = _factory(name)
+    if command_lines and name not in _BUILT_IN:
         raise SamplerUnavailableError(f"{name!r} reads no command lines; {' and '.join(_BUILT_IN)} do")
-    return OpenSampler(_factory(name)(command_lines=True))
+    # A backend of a third party takes no arguments.
+    return OpenSampler(factory(command_lines=True) if command_lines else factory())
 
 
 def _open_best(command_lines: bool) -> OpenSampler:
     if sys.platform == "linux":
         try:
-            return OpenSampler(_factory("procfs")(command_lines=command_lines))
+            return open_sampler("procfs", command_lines=command_lines)
         except SamplerUnavailableError:
             pass
-    return OpenSampler(_factory("psutil")(command_lines=command_lines))
+    return open_sampler("psutil", command_lines=command_lines)
 
 
 def _factory(name: str) -> Callable[..., Sampler]:

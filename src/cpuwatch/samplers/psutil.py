@@ -138,7 +138,7 @@ class PsutilSampler:
             return None
         try:
             arguments = process.cmdline()
-        except psutil.AccessDenied:
+        except (psutil.AccessDenied, psutil.ZombieProcess):
             return None
         return masked_command_line([_kernel_text.from_surrogates(text) for text in arguments]) or None
 
