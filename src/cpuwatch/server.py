@@ -30,6 +30,9 @@ _HIGHEST_PORT = 65_535
 _GRACEFUL_SECONDS = 1.5
 """What answers under way are given to end after the signal."""
 
+_BACKLOG = 1024
+"""Connections that may wait to be taken. Of one more the kernel drops the first packet, and its client waits a second."""
+
 _STOP_SECONDS = 2.5
 """After this the process ends, whatever still hangs."""
 
@@ -87,6 +90,7 @@ def serve(settings: Settings, listening: Listening) -> None:
     config.root_path = listening.root_path
     config.errorlog = logging.getLogger("hypercorn.error")
     config.graceful_timeout = _GRACEFUL_SECONDS
+    config.backlog = _BACKLOG
     _prepare_tls(config, listening)
     config.bind = [listening.bind]
     sockets = config.create_sockets()
