@@ -31,7 +31,7 @@ _GRACEFUL_SECONDS = 1.5
 """What answers under way are given to end after the signal."""
 
 _BACKLOG = 1024
-"""Connections that may wait to be taken. Of one more the kernel drops the first packet, and its client waits a second."""
+"""Connections that may wait to be taken. Of one more the kernel drops the first packet: its client waits a second."""
 
 _STOP_SECONDS = 2.5
 """After this the process ends, whatever still hangs."""

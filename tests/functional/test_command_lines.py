@@ -64,9 +64,3 @@ def test_the_command_line_has_a_flag_for_them(child: subprocess.Popen[bytes]) ->
     asked, not_asked = (run("sample", *query, *flag) for flag in (["--command-lines"], []))
     assert decode(asked.stdout).processes[0].command_line == f"sh -c read line sh {SHOWN}"
     assert decode(not_asked.stdout).processes[0].command_line is None
-
-
-def test_a_backend_that_reads_none_is_refused_in_one_line() -> None:
-    done = run("serve", "--bind", "127.0.0.1:0", "--backend", "none-such", "--command-lines")
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
