@@ -8,11 +8,12 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from browser import PATIENCE_MS, chromium, keep_screenshot, needs_chromium, violations, window
+from browser import keep_screenshot, needs_chromium, violations, window
 from live_processes import Puppet, puppet
 from live_server import CPUWATCH_SERVE, Server, running_server
 from playwright.sync_api import Browser, Locator, Page, expect
 
+pytest_plugins = ["one_browser"]
 pytestmark = [
     pytest.mark.timeout(120),
     pytest.mark.usefixtures("burner", "idler"),
@@ -22,14 +23,6 @@ pytestmark = [
 
 INTERVAL = "0.2"
 STORM = "while :; do /bin/true; done"
-
-expect.set_options(timeout=PATIENCE_MS)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import httpx
 import pytest
-from browser import PATIENCE_MS, chromium, keep_screenshot, needs_chromium, window
+from browser import keep_screenshot, needs_chromium, window
 from live_server import CPUWATCH_SERVE, Server, running_server
 from playwright.sync_api import Browser, expect
 
+pytest_plugins = ["one_browser"]
 pytestmark = [pytest.mark.timeout(120), needs_chromium, pytest.mark.any_python]
 
 INTERVAL = "0.2"
-
-expect.set_options(timeout=PATIENCE_MS)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 def test_the_page_recovers_when_the_server_comes_back(browser: Browser) -> None:

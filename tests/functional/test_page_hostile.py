@@ -9,12 +9,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from browser import PATIENCE_MS, chromium, keep_screenshot, needs_chromium, violations, window
+from browser import keep_screenshot, needs_chromium, violations, window
 from hostile_backend.cpuwatch_hostile import CPUS, SHOWN
 from live_processes import puppet
 from live_server import CPUWATCH_SERVE, Server, running_server
 from playwright.sync_api import Browser, Page, expect
 
+pytest_plugins = ["one_browser"]
 pytestmark = [pytest.mark.timeout(120), needs_chromium, pytest.mark.any_python]
 
 IMAGE = "<img src=x onerror=alert(1)>"
@@ -27,14 +28,6 @@ KERNEL_NAMES = {
     "a\u202ecod.exe".encode(): "a\\u202ecod.exe",
     b"": "(no name)",
 }
-
-expect.set_options(timeout=PATIENCE_MS)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -6,20 +6,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from browser import chromium, keep_screenshot, needs_chromium, window
+from browser import keep_screenshot, needs_chromium, window
 from live_processes import puppet
 from live_server import CPUWATCH_SERVE, Server, running_server
 from playwright.sync_api import Browser, expect
 
+pytest_plugins = ["one_browser"]
 pytestmark = [pytest.mark.timeout(120), needs_chromium, pytest.mark.any_python]
 
 LOADS = {b"postgres": 0.35, b"node": 0.2, b"nginx": 0.05, b"python3": 0.1}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

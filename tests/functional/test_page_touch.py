@@ -9,23 +9,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browser import PATIENCE_MS, chromium, keep_screenshot, needs_chromium, violations, window
+from browser import keep_screenshot, needs_chromium, violations, window
 from live_processes import Puppet, puppet
 from live_server import CPUWATCH_SERVE, Server, running_server
 from playwright.sync_api import Browser, Page, expect
 
+pytest_plugins = ["one_browser"]
 pytestmark = [pytest.mark.timeout(120), needs_chromium, pytest.mark.any_python]
 
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 TARGET_PIXELS = 24  # WCAG 2.2, 2.5.8
-
-expect.set_options(timeout=PATIENCE_MS)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
