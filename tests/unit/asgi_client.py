@@ -12,7 +12,9 @@ from readings import SECOND, process, reading
 from starlette.types import ASGIApp, Message
 
 from cpuwatch import Monitor, Reading, ScriptedSampler
-from cpuwatch.web.state import Live
+from cpuwatch.settings import Settings
+from cpuwatch.web.rules import Rules
+from cpuwatch.web.state import Live, State
 
 PATIENCE = 30.0
 
@@ -46,6 +48,11 @@ class Service:
             self._sampler.step()
             assert await self.live.views.wait(after=before, timeout=PATIENCE)
         return self.live.views.newest_sequence
+
+
+def state_of(live: Live, settings: Settings | None = None) -> State:
+    """What a lifespan with these settings hands to each request."""
+    return {"cpuwatch": live, "cpuwatch_rules": Rules(settings or Settings())}
 
 
 @asynccontextmanager
@@ -94,7 +101,7 @@ class Client:
             "path": path,
             "query_string": query.encode(),
             "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
-            "state": {"cpuwatch": live},
+            "state": state_of(live),
         }
         self.task = asyncio.ensure_future(app(scope, self._inbox.get, self._send))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from asgi_client import state_of
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from readings import SECOND, process, reading
@@ -59,7 +60,7 @@ def request(live: Live, query: str = "", method: str = "GET", **headers: str) ->
     app = create_app(Settings())
 
     async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
-        await app({**scope, "state": {"cpuwatch": live}}, receive, send)
+        await app({**scope, "state": state_of(live)}, receive, send)
 
     async def send() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(with_state), base_url="http://localhost") as client:

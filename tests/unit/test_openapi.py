@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import jsonschema
 import pytest
-from asgi_client import Service, service
+from asgi_client import Service, service, state_of
 from hypothesis import given
 from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
@@ -24,7 +24,6 @@ from cpuwatch.settings import Settings
 from cpuwatch.token import parse_token
 from cpuwatch.view import FIELDS, Grouping
 from cpuwatch.web import create_app
-from cpuwatch.web.rules import Rules
 
 TOKEN = "a-token-for-the-tests-0123456789"  # noqa: S105
 METHODS = {"get", "head", "options"}
@@ -37,7 +36,7 @@ def ask(path: str = "/openapi.json", *, token: str | None = None, **headers: str
 
     async def act(running: Service) -> httpx.Response:
         async def call(scope: Any, receive: Any, send: Any) -> None:
-            state = {"cpuwatch": running.live, "cpuwatch_rules": Rules(settings)}
+            state = state_of(running.live, settings)
             await app({**scope, "state": state}, receive, send)
 
         async with httpx.AsyncClient(transport=httpx.ASGITransport(call), base_url="http://localhost") as client:

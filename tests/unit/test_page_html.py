@@ -11,6 +11,7 @@ from importlib.resources import files
 import httpx
 import pytest
 import zstandard
+from asgi_client import state_of
 from hypothesis import given
 from hypothesis import strategies as st
 from readings import HOSTILE_NAMES, SECOND, process, reading
@@ -21,7 +22,6 @@ from cpuwatch.encoding.table import printable
 from cpuwatch.settings import Settings
 from cpuwatch.token import parse_token
 from cpuwatch.web import create_app
-from cpuwatch.web.rules import Rules
 from cpuwatch.web.state import Live
 
 FILES = sorted(file.name for file in (files("cpuwatch.web") / "static").iterdir())
@@ -43,7 +43,7 @@ def get(path: str, settings: Settings | None = None, *names: str, **headers: str
         assert monitor.wait(after=0, timeout=30)
 
     async def running(scope: Scope, receive: Receive, send: Send) -> None:
-        state = {"cpuwatch": Live(monitor), "cpuwatch_rules": Rules(chosen)}
+        state = state_of(Live(monitor), chosen)
         await app(chosen)({**scope, "state": state}, receive, send)
 
     async def send() -> httpx.Response:

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from asgi_client import Service, service
+from asgi_client import Service, service, state_of
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
@@ -19,7 +19,6 @@ from cpuwatch.token import Token
 from cpuwatch.web import create_app
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.recurring import Recurring
-from cpuwatch.web.rules import Rules
 
 TOKEN = "0123456789abcdef"  # noqa: S105  nobody's
 ORIGIN = "https://grafana.example"
@@ -39,7 +38,7 @@ class Asked:
             await guard(scope, receive, send)
 
         monkeypatch.setattr(app, "_guard", counted)
-        state = {"cpuwatch": running.live, "cpuwatch_rules": Rules(settings)}
+        state = state_of(running.live, settings)
 
         async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
             await app({**scope, "state": dict(state)}, receive, send)
@@ -154,16 +153,21 @@ def test_only_a_request_of_the_same_bytes_is_the_same(first: dict[str, Any], sec
     assert recurring.get(first) is None
 
 
-def test_what_a_server_hands_over_as_lists_goes_the_whole_way() -> None:
-    recurring = Recurring()
-    scope = {"method": "GET", "path": "/", "query_string": b"", "http_version": "1.1", "headers": [[b"a", b"1"]]}
-    recurring.remember(scope, ANSWER)
-    assert recurring.get(scope) is None
+def asking(number: int, query: bytes = b"") -> dict[str, Any]:
+    return {"method": "GET", "path": f"/{number}", "query_string": query, "http_version": "1.1", "headers": []}
 
 
-def test_only_so_many_are_remembered() -> None:
+def test_what_a_server_hands_over_as_lists_is_known_too() -> None:
     recurring = Recurring()
-    for number in range(100):
-        scope = {"method": "GET", "path": f"/{number}", "query_string": b"", "http_version": "1.1", "headers": []}
+    recurring.remember(asking(0) | {"headers": [[b"a", b"1"]]}, ANSWER)
+    assert recurring.get(asking(0) | {"headers": [[b"a", b"1"]]}) is ANSWER
+    assert recurring.get(asking(0) | {"headers": [[b"a", b"2"]]}) is None
+
+
+def test_only_so_many_are_remembered_the_first_of_a_tick() -> None:
+    recurring = Recurring()
+    requests = [asking(number, b"top=%d" % query) for query in range(1, 20) for number in range(20)]
+    for scope in requests:
         recurring.remember(scope, ANSWER)
-    assert len(recurring._answers) == 64
+    known = [scope for scope in requests if recurring.get(scope)]
+    assert known == [asking(number, b"top=%d" % query) for query in range(1, 9) for number in range(8)]

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from asgi_client import state_of
 from hypothesis import given
 from hypothesis import strategies as st
 from readings import HOSTILE_NAMES, SECOND, process, reading
@@ -21,7 +22,7 @@ from cpuwatch.settings import Settings
 from cpuwatch.view import View
 from cpuwatch.web import create_app
 from cpuwatch.web.cpu_usage import one_process
-from cpuwatch.web.state import Live
+from cpuwatch.web.state import Live, State
 from cpuwatch.web.views import Aspect, Views
 
 TICK = 0.001
@@ -36,7 +37,7 @@ def stopped_monitor(*script: Reading | Exception, interval: float = TICK) -> Mon
     return monitor
 
 
-def with_state(app: ASGIApp, state: dict[str, Any], root_path: str = "") -> ASGIApp:
+def with_state(app: ASGIApp, state: State | dict[str, Any], root_path: str = "") -> ASGIApp:
     """The app as a server with a running lifespan calls it."""
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +55,7 @@ def request(
     headers: dict[str, str] | None = None,
 ) -> httpx.Response:
     app = create_app(Settings())
-    state = {} if monitor is None else {"cpuwatch": Live(monitor)}
+    state: dict[str, Any] | State = {} if monitor is None else state_of(Live(monitor))
 
     async def send() -> httpx.Response:
         transport = httpx.ASGITransport(with_state(app, state, root_path), raise_app_exceptions=False)
@@ -114,7 +115,7 @@ def test_head_sends_no_body_to_the_server_either(monitor: Monitor) -> None:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     scope = {"type": "http", "method": "HEAD", "path": "/cpu_usage", "query_string": b"", "headers": []}
-    app = with_state(create_app(Settings()), {"cpuwatch": Live(monitor)})
+    app = with_state(create_app(Settings()), state_of(Live(monitor)))
 
     async def call() -> None:
         await app(scope, receive, send)

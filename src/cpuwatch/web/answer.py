@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
-from starlette.types import Send
+from starlette.types import Message, Send
 
 from cpuwatch.web.security_headers import SECURITY_HEADERS
 
@@ -60,10 +60,17 @@ class Answer(msgspec.Struct, frozen=True):
         """The same with one more header."""
         return Answer(self.status, (*self.headers, (name, value)), self.body, self.etag)
 
-    async def send(self, send: Send, *more: tuple[bytes, bytes], with_body: bool = True) -> None:
-        """Hand it to the server, with ``more`` headers.
+    def messages(self, *more: tuple[bytes, bytes], with_body: bool = True) -> tuple[Message, Message]:
+        """What a server is to be sent for it (ASGI), with ``more`` headers.
 
         Without the body for HEAD, whose headers are those of GET (RFC 9110, 9.3.2).
         """
-        await send({"type": "http.response.start", "status": self.status, "headers": [*self.headers, *more]})
-        await send({"type": "http.response.body", "body": self.body if with_body else b""})
+        return (
+            {"type": "http.response.start", "status": self.status, "headers": [*self.headers, *more]},
+            {"type": "http.response.body", "body": self.body if with_body else b""},
+        )
+
+    async def send(self, send: Send, *, with_body: bool = True) -> None:
+        """Hand it to the server."""
+        for message in self.messages(with_body=with_body):
+            await send(message)

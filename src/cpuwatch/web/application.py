@@ -37,7 +37,6 @@ from cpuwatch.web.security_headers import with_security_headers
 from cpuwatch.web.state import Live, State
 from cpuwatch.web.static_files import STATIC, StaticFiles
 from cpuwatch.web.stream import STREAM, Stream
-from cpuwatch.web.views import Views
 
 __all__ = ["create_app"]
 
@@ -64,13 +63,12 @@ class _Service(Starlette):
         self._guard = Guard(self._answer, rules)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        state = scope.get("state", {})
-        rules: Rules | None = state.get("cpuwatch_rules")
-        if scope["type"] == "http" and rules is not None and rules.answer_the_same_alike:
-            views: Views = state["cpuwatch"].views
-            answer = views.recurring.get(scope)
+        running: Live | None = scope.get("state", {}).get("cpuwatch")
+        if running is not None and scope["type"] == "http":
+            answer = running.views.recurring.get(scope)
             if answer is not None:
-                await answer.send(send, views.age_header)
+                for message in answer.messages(running.views.age_header):
+                    await send(message)
                 return
         await self._guard(scope, receive, send)
 

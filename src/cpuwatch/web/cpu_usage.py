@@ -107,7 +107,8 @@ class AllProcesses:
             return nothing_yet()
         known = header(scope, b"if-none-match")
         if known is None:
-            views.recurring.remember(scope, answer)
+            if scope["state"]["cpuwatch_rules"].answer_the_same_alike:
+                views.recurring.remember(scope, answer)
         else:
             answer = answer.unless_known(known)
             if answer.status == 304 and (seconds := wait_seconds(header(scope, b"prefer"))) is not None:

@@ -7,44 +7,44 @@ tick.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterable
 
 from starlette.types import Scope
 
 from cpuwatch.web.answer import Answer
-from cpuwatch.web.bounded import keep
 from cpuwatch.web.request_body import announces_body
 
 __all__ = ["Recurring"]
 
-_MOST_REMEMBERED = 64
-"""The headers of each are up to 16 KiB."""
+_MOST_QUERIES = 8
+_MOST_WITH_A_QUERY = 8
+"""The headers of each are up to 16 KiB, and looking through these has to cost less than to find out anew."""
 
 
 class Recurring:
     """The requests of this tick that were answered in full, by their bytes, with their answers."""
 
     def __init__(self) -> None:
-        self._answers: dict[tuple[object, ...], Answer] = {}
+        # To compare headers costs half as much as to hash them, which each time are new objects.
+        self._answered: dict[bytes, list[tuple[Iterable[object], str, Answer]]] = {}
 
     def get(self, scope: Scope) -> Answer | None:
         """The answer that a request of the same bytes got in this tick; None if there was none."""
-        try:
-            return self._answers.get(_bytes_of(scope))
-        except TypeError:
-            # A server may hand headers over as lists (asgi.readthedocs.io/en/latest/specs/www.html), without a hash.
-            return None
+        for headers, path, answer in self._answered.get(scope["query_string"], ()):
+            if headers == scope["headers"] and path == scope["path"] and scope["method"] == "GET":
+                return answer
+        return None
 
     def remember(self, scope: Scope, answer: Answer) -> None:
-        """Note the answer to a request that was let in."""
-        if scope["method"] == "GET" and not announces_body(scope, dict(scope["headers"])):
-            with suppress(TypeError):
-                keep(self._answers, _bytes_of(scope), answer, _MOST_REMEMBERED)
+        """Note the answer to a request that was let in, while there is room: who came first this tick is fast."""
+        query: bytes = scope["query_string"]
+        if scope["method"] != "GET" or announces_body(scope, dict(scope["headers"])):
+            return
+        if query in self._answered or len(self._answered) < _MOST_QUERIES:
+            alike = self._answered.setdefault(query, [])
+            if len(alike) < _MOST_WITH_A_QUERY:
+                alike.append((scope["headers"], scope["path"], answer))
 
     def forget(self) -> None:
         """Begin a tick."""
-        self._answers.clear()
-
-
-def _bytes_of(scope: Scope) -> tuple[object, ...]:
-    return (scope["method"], scope["path"], scope["query_string"], *scope["headers"])
+        self._answered.clear()
