@@ -7,7 +7,6 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable
-from functools import lru_cache
 from hashlib import blake2b
 
 from msgspec import Struct
@@ -38,13 +37,6 @@ class Aspect(Struct, frozen=True):
     coding: str
 
 
-# Each tick has the same milliseconds again, and to write them down costs more than to look them up.
-@lru_cache(4096)
-def _age_header(age_ms: int) -> tuple[bytes, bytes]:
-    """``Server-Timing`` (w3.org/TR/server-timing)."""
-    return b"server-timing", b"age;dur=%d" % age_ms
-
-
 class Views:
     """The answers of the current tick.
 
@@ -58,6 +50,8 @@ class Views:
         self._monitor = monitor
         self._snapshot: Snapshot | None = None
         self._taken_ns = 0
+        self._age_ms = -1
+        self._age_header = (b"", b"")
         self._answers: dict[Aspect, Answer] = {}
         self._wanted: dict[Aspect, None] = {}
         self._shown = asyncio.Event()
@@ -80,8 +74,12 @@ class Views:
 
     @property
     def age_header(self) -> tuple[bytes, bytes]:
-        """How old that is now."""
-        return _age_header((time.monotonic_ns() - self._taken_ns) // 1_000_000)
+        """How old that is now: ``Server-Timing`` (w3.org/TR/server-timing)."""
+        age_ms = (time.monotonic_ns() - self._taken_ns) // 1_000_000
+        # Under load several requests come within one millisecond, and to write it down costs more than to look.
+        if age_ms != self._age_ms:
+            self._age_ms, self._age_header = age_ms, (b"server-timing", b"age;dur=%d" % age_ms)
+        return self._age_header
 
     def answer(self, aspect: Aspect) -> Answer | None:
         """The answer; None while there is no snapshot. Raises what :func:`~cpuwatch.view.look` raises."""
