@@ -53,6 +53,7 @@ class Plan:
     """How much of each."""
 
     sizes: Sequence[int]
+    serving_starts: int
     serving_rounds: int
     serving_seconds: float
     exporter_rounds: int
@@ -60,15 +61,14 @@ class Plan:
     ticks: int
 
 
-FULL = Plan((100, 1_000, 5_000), 5, 3.0, 3, exporters.Durations(3.0, 3.0, 2.0), 10)
-QUICK = Plan((100, 1_000), 2, 1.0, 1, exporters.Durations(2.0, 2.6, 1.0), 3)
+FULL = Plan((100, 1_000, 5_000), 6, 10, 0.5, 3, exporters.Durations(3.0, 3.0, 2.0), 10)
+QUICK = Plan((100, 1_000), 1, 2, 1.0, 1, exporters.Durations(2.0, 2.6, 1.0), 3)
 
 
 def serving_section(plan: Plan) -> Section:
     missing = serving.missing_servers()
-    pairs = serving.compare(
-        [name for name in serving.SERVERS if name not in missing], plan.serving_rounds, plan.serving_seconds
-    )
+    servers = [name for name in serving.SERVERS if name not in missing]
+    pairs = serving.compare(servers, plan.serving_starts, plan.serving_rounds, plan.serving_seconds)
     placed = "Server on one core, client on another." if CLIENT_CPU else "Server and client share all cores."
     lengths = " and ".join(f"{length:,}" for length in sorted({pair.body_length for pair in pairs}))
     changed = [pair.server for pair in pairs if not pair.of_equal_length]
@@ -77,9 +77,9 @@ def serving_section(plan: Plan) -> Section:
         [
             f"/cpu_usage, and an ASGI app that does nothing but hand out the same bytes ({lengths}) with the same "
             f"headers. {serving.CONNECTIONS} connections that each ask again when they have their answer, "
-            f"{plan.serving_rounds} rounds of {plan.serving_seconds:g} s each, all in turn; median (lowest to "
-            f"highest); ratios by round. {placed} The CPU of cpuwatch has its sampling in it. Where the client's core "
-            "is nearly full, the rate is the client's, and only the CPU tells the servers apart.",
+            f"{plan.serving_starts} starts of {plan.serving_rounds} rounds of {plan.serving_seconds:g} s, all in turn; "
+            f"median (lowest to highest); ratios by start. {placed} The CPU of cpuwatch has its sampling in it. Where "
+            "the client's core is nearly full, the rate is the client's, and only the CPU tells the servers apart.",
             *_left_out(missing),
             *(f"NO COMPARISON on {name}: the machine's processes changed meanwhile." for name in changed),
         ],

@@ -1,9 +1,13 @@
 """What cpuwatch adds to a request: ``/cpu_usage`` against a bare ASGI app with the same bytes, on the same server.
 
 ``python benchmarks/serving.py`` starts both on each server, Hypercorn unless told otherwise, runs the client of the
-performance suite against one after the other in turn, and prints a Markdown table with medians and ranges over the
-rounds: requests a second, the ratio of each round, and the CPU time that the server takes for a request. Where others
-use the machine too, their share disturbs the rate more than that.
+performance suite against one after the other in turn, and prints a Markdown table with medians and ranges: requests a
+second and the CPU time that the server takes for a request over all rounds, and the ratio of each start, which is the
+median of its rounds.
+
+The difference is a few microseconds of some 190, less than two starts of the same app differ by (where its memory
+lies, how its strings hash) and less than one app's rate drifts within seconds. So the rounds are short, and both apps
+are started anew several times.
 
 One worker each, on one core; the client on another. No access log, which of these only uvicorn has by default. uvicorn
 takes uvloop and httptools and granian uvloop if they are installed, as ``uvicorn[standard]`` does; Hypercorn uses
@@ -14,9 +18,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -30,7 +35,7 @@ from tables import Row, Table, markdown_table
 
 from perf.placement import running_on
 
-__all__ = ["CONNECTIONS", "SERVERS", "Pair", "compare", "missing_servers", "serving_table"]
+__all__ = ["CONNECTIONS", "SERVERS", "Pair", "Start", "compare", "missing_servers", "serving_table"]
 
 SERVERS: Mapping[str, Sequence[str]] = {
     "hypercorn": ("hypercorn", "{app}", "--bind", "127.0.0.1:{port}"),
@@ -47,10 +52,9 @@ _HEADERS_OF_THE_SERVER = {"date", "server", "connection"}
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """All rounds of one server, and the length of the body that both apps give."""
+class Start:
+    """The rounds of both apps from one start of a server to its end, and the length of the body that both give."""
 
-    server: str
     body_length: int
     cpuwatch: Sequence[Asked]
     bare: Sequence[Asked]
@@ -60,14 +64,57 @@ class Pair:
         """Processes that come and go change what cpuwatch answers; by more than 5 %, and there is no comparison."""
         return all(abs(asked.longest_body / self.body_length - 1) < 0.05 for asked in self.cpuwatch)
 
+    @property
+    def rate_percent(self) -> float:
+        """The rate of cpuwatch in percent of that of the bare app."""
+        return 100 * statistics.median(ours.rate / bare.rate for ours, bare in self._rounds)
+
+    @property
+    def cpu_percent(self) -> float:
+        """The CPU for an answer of the bare app in percent of that for one of cpuwatch."""
+        return 100 * statistics.median(bare.cpu_us / ours.cpu_us for ours, bare in self._rounds)
+
+    @property
+    def _rounds(self) -> Iterable[tuple[Asked, Asked]]:
+        return zip(self.cpuwatch, self.bare, strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Both apps on one server."""
+
+    server: str
+    starts: Sequence[Start]
+
+    @property
+    def body_length(self) -> int:
+        """In the last start."""
+        return self.starts[-1].body_length
+
+    @property
+    def of_equal_length(self) -> bool:
+        """In each start."""
+        return all(start.of_equal_length for start in self.starts)
+
 
 def missing_servers() -> list[str]:
     """Those that are not installed."""
     return [name for name, command in SERVERS.items() if find_program(command[0]) is None]
 
 
-def compare(servers: Sequence[str], rounds: int, seconds: float) -> list[Pair]:
-    """Both apps on each of these servers, all asked in turn."""
+def compare(servers: Sequence[str], starts: int, rounds: int, seconds: float) -> list[Pair]:
+    """Both apps on each of these servers, all asked in turn, and all started so many times."""
+    compared = []
+    for number in range(starts):
+        compared.append(_one_start(servers, rounds, seconds))
+        told = ", ".join(
+            f"{server} {start.rate_percent:.1f} %" for server, start in zip(servers, compared[-1], strict=True)
+        )
+        _say(f"start {number + 1} of {starts}: {told}")
+    return [Pair(server, own) for server, own in zip(servers, zip(*compared, strict=True), strict=True)]
+
+
+def _one_start(servers: Sequence[str], rounds: int, seconds: float) -> list[Start]:
     lengths: dict[str, int] = {}
     asked: dict[tuple[str, str], list[Asked]] = {}
     where: dict[tuple[str, str], tuple[int, int]] = {}
@@ -92,10 +139,8 @@ def compare(servers: Sequence[str], rounds: int, seconds: float) -> list[Pair]:
         for number in range(rounds):
             # Each begins every other round, so that what gets slower with time is no one's disadvantage.
             for key in sorted(where, reverse=number % 2 == 1):
-                done = _round(*where[key], seconds)
-                asked[key].append(done)
-                _say(f"round {number + 1}: {' '.join(key)} {done.rate:,.0f}/s, {done.cpu_us:.1f} µs")
-    return [Pair(server, lengths[server], asked[server, _OURS], asked[server, _BARE]) for server in servers]
+                asked[key].append(_round(*where[key], seconds))
+    return [Start(lengths[server], asked[server, _OURS], asked[server, _BARE]) for server in servers]
 
 
 def _start_bare(stack: ExitStack, server: str, answer: Path) -> tuple[int, int]:
@@ -131,19 +176,20 @@ def _keep_answer(port: int, file: Path) -> int:
 
 
 def serving_table(pairs: Sequence[Pair]) -> Table:
-    """A row for each app on each server, and one for the ratio of each round."""
+    """A row for each app on each server, and one for the ratio of each start."""
     headings = ["", "requests a second", "server's CPU for one, µs", "client's CPU, % of its core"]
     rows = []
     for pair in pairs:
-        for app, asked in (("bare app", pair.bare), ("cpuwatch", pair.cpuwatch)):
+        bare = [asked for start in pair.starts for asked in start.bare]
+        ours = [asked for start in pair.starts for asked in start.cpuwatch]
+        for app, asked in (("bare app", bare), ("cpuwatch", ours)):
             rate, cpu, client = (
                 Spread.of(getattr(one, field) for one in asked) for field in ("rate", "cpu_us", "client_percent")
             )
             cells = [f"{pair.server}: {app}", rate.text("{:,.0f}"), cpu.text("{:.1f}"), f"{client.median:.0f}"]
             rows.append(Row(cells, rate.median))
-        both = list(zip(pair.cpuwatch, pair.bare, strict=True))
-        rates = Spread.of(100 * ours.rate / bare.rate for ours, bare in both)
-        costs = Spread.of(100 * bare.cpu_us / ours.cpu_us for ours, bare in both)
+        rates = Spread.of(start.rate_percent for start in pair.starts)
+        costs = Spread.of(start.cpu_percent for start in pair.starts)
         rows.append(Row([f"{pair.server}: cpuwatch in % of bare", rates.text("{:.1f}"), costs.text("{:.1f}"), ""]))
     return Table("", headings, rows, "requests a second")
 
@@ -156,18 +202,21 @@ def main() -> None:
     """See the docstring of the module."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--servers", nargs="+", choices=list(SERVERS), default=["hypercorn"])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of one round")
+    parser.add_argument("--starts", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=12, help="of each start")
+    parser.add_argument("--seconds", type=float, default=0.5, help="of one round")
     options = parser.parse_args()
 
     missing = missing_servers()
     for name in missing:
         if name in options.servers:
             _say(f"{name} is not installed: left out")
-    pairs = compare([name for name in options.servers if name not in missing], options.rounds, options.seconds)
+    servers = [name for name in options.servers if name not in missing]
+    pairs = compare(servers, options.starts, options.rounds, options.seconds)
     placed = "server on one core, client on another" if CLIENT_CPU else "not pinned"
     lengths = " and ".join(f"{length:,}" for length in sorted({pair.body_length for pair in pairs}))
-    print(f"{CONNECTIONS} connections, {lengths} bytes, {options.rounds} rounds of {options.seconds:g} s, {placed}\n")
+    how_often = f"{options.starts} starts of {options.rounds} rounds of {options.seconds:g} s"
+    print(f"{CONNECTIONS} connections, {lengths} bytes, {how_often}, {placed}\n")
     for pair in pairs:
         if not pair.of_equal_length:
             print(f"{pair.server}: NO COMPARISON, the machine's processes changed by more than 5 % meanwhile\n")
