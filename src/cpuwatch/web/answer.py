@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
-from starlette.types import Message, Send
+from starlette.types import Send
 
 from cpuwatch.web.security_headers import SECURITY_HEADERS
 
@@ -60,17 +60,10 @@ class Answer(msgspec.Struct, frozen=True):
         """The same with one more header."""
         return Answer(self.status, (*self.headers, (name, value)), self.body, self.etag)
 
-    def messages(self, *more: tuple[bytes, bytes], with_body: bool = True) -> tuple[Message, Message]:
-        """What a server is to be sent for it (ASGI), with ``more`` headers.
+    async def send(self, send: Send, *, with_body: bool = True) -> None:
+        """Hand it to the server (ASGI).
 
         Without the body for HEAD, whose headers are those of GET (RFC 9110, 9.3.2).
         """
-        return (
-            {"type": "http.response.start", "status": self.status, "headers": [*self.headers, *more]},
-            {"type": "http.response.body", "body": self.body if with_body else b""},
-        )
-
-    async def send(self, send: Send, *, with_body: bool = True) -> None:
-        """Hand it to the server."""
-        for message in self.messages(with_body=with_body):
-            await send(message)
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body if with_body else b""})

@@ -65,10 +65,11 @@ class _Service(Starlette):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         running: Live | None = scope.get("state", {}).get("cpuwatch")
         if running is not None and scope["type"] == "http":
-            answer = running.views.recurring.get(scope)
-            if answer is not None:
-                for message in answer.messages(running.views.age_header):
-                    await send(message)
+            messages = running.views.recurring.messages(scope)
+            if messages is not None:
+                start, body = messages
+                await send(start)
+                await send(body)
                 return
         await self._guard(scope, receive, send)
 

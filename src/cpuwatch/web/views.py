@@ -15,6 +15,7 @@ from cpuwatch.encoding.formats import FORMATS
 from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Monitor
 from cpuwatch.view import View, look
+from cpuwatch.web.age import age_header
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.bounded import keep
 from cpuwatch.web.compression import coded
@@ -50,8 +51,6 @@ class Views:
         self._monitor = monitor
         self._snapshot: Snapshot | None = None
         self._taken_ns = 0
-        self._age_ms = -1
-        self._age_header = (b"", b"")
         self._answers: dict[Aspect, Answer] = {}
         self._wanted: dict[Aspect, None] = {}
         self._shown = asyncio.Event()
@@ -74,12 +73,8 @@ class Views:
 
     @property
     def age_header(self) -> tuple[bytes, bytes]:
-        """How old that is now: ``Server-Timing`` (w3.org/TR/server-timing)."""
-        age_ms = (time.monotonic_ns() - self._taken_ns) // 1_000_000
-        # Under load several requests come within one millisecond, and to write it down costs more than to look.
-        if age_ms != self._age_ms:
-            self._age_ms, self._age_header = age_ms, (b"server-timing", b"age;dur=%d" % age_ms)
-        return self._age_header
+        """How old that is now."""
+        return age_header((time.monotonic_ns() - self._taken_ns) // 1_000_000)
 
     def answer(self, aspect: Aspect) -> Answer | None:
         """The answer; None while there is no snapshot. Raises what :func:`~cpuwatch.view.look` raises."""
@@ -132,7 +127,7 @@ class Views:
     def _show(self, snapshot: Snapshot, answers: dict[Aspect, Answer]) -> None:
         self._taken_ns = time.monotonic_ns() - round((self._monitor.age_seconds or 0) * 1e9)
         self._answers = answers
-        self.recurring.forget()
+        self.recurring.begin(self._taken_ns)
         self._snapshot = snapshot
         self._shown.set()
         self._shown = asyncio.Event()
