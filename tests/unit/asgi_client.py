@@ -52,7 +52,11 @@ class Service:
 
 def state_of(live: Live, settings: Settings | None = None) -> State:
     """What a lifespan with these settings hands to each request."""
-    return {"cpuwatch": live, "cpuwatch_rules": Rules(settings or Settings())}
+    return {
+        "cpuwatch": live,
+        "cpuwatch_rules": Rules(settings or Settings()),
+        "cpuwatch_recurring": live.views.recurring,
+    }
 
 
 @asynccontextmanager

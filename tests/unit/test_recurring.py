@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import accumulate
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ from asgi_client import Service, service, state_of
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import MutableHeaders
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from cpuwatch import decode
 from cpuwatch.settings import Settings
@@ -27,7 +28,7 @@ ANSWER = Answer.of(b"{}", "application/json")
 
 
 class Asked:
-    """The app between a client and its guard, both of which the test sees."""
+    """The app between a client and its guard, both of which the test sees, in middleware that writes a header."""
 
     def __init__(self, running: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         app = create_app(settings)
@@ -42,7 +43,12 @@ class Asked:
         state = state_of(running.live, settings)
 
         async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
-            await app({**scope, "state": dict(state)}, receive, send)
+            async def written(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    MutableHeaders(scope=message).append("x-middleware", "1")
+                await send(message)
+
+            await app({**scope, "state": dict(state)}, receive, written)
 
         self._transport = httpx.ASGITransport(with_state)
 
@@ -69,6 +75,15 @@ def test_what_comes_again_in_a_tick_is_answered_alike_ahead_of_the_guard(monkeyp
         assert [name for name, _ in second.headers.raw] == [name for name, _ in first.headers.raw]
         assert second.headers["server-timing"].startswith("age;dur=")
         assert second.headers["etag"] == first.headers["etag"]
+
+    with_app(monkeypatch, act)
+
+
+def test_what_middleware_writes_into_one_answer_is_not_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def act(_: Service, ask: Asked) -> None:
+        for _again in range(3):
+            assert (await ask()).headers.get_list("x-middleware") == ["1"]
+        assert ask.guarded == 1
 
     with_app(monkeypatch, act)
 
@@ -159,36 +174,26 @@ def asking(number: int, query: bytes = b"") -> dict[str, Any]:
 
 
 def knows(recurring: Recurring, scope: dict[str, Any]) -> bool:
-    return recurring.messages(scope) is not None
+    return recurring.get(scope) is not None
 
 
-def test_it_gives_the_answer_with_the_age_that_it_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
+pauses_seconds = st.lists(st.floats(0, 0.002) | st.floats(0, 1e4), max_size=20)
+
+
+@given(st.floats(0, 1e9), pauses_seconds.map(accumulate))
+def test_it_gives_the_answer_with_the_age_that_it_has_now(taken_seconds: float, ages_seconds: Iterable[float]) -> None:
     recurring = Recurring()
-    recurring.begin(5_000_000)
+    recurring.begin(taken_seconds)
     recurring.remember(asking(0), ANSWER)
-    for now_ns, age in [(5_000_000, b"0"), (5_999_999, b"0"), (6_000_000, b"1"), (905_000_000, b"900")]:
-        monkeypatch.setattr("time.monotonic_ns", lambda now_ns=now_ns: now_ns)
-        assert recurring.messages(asking(0)) == (
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": (*ANSWER.headers, (b"server-timing", b"age;dur=" + age)),
-            },
-            {"type": "http.response.body", "body": b"{}"},
-        )
-
-
-def test_what_middleware_writes_into_one_answer_is_not_in_the_next() -> None:
-    recurring = Recurring()
-    recurring.remember(asking(0), ANSWER)
-    for _again in range(2):
-        messages = recurring.messages(asking(0))
-        assert messages is not None
-        start, body = messages
-        headers = MutableHeaders(scope=start)
-        assert "x-middleware" not in headers
-        headers.append("x-middleware", "1")
-        assert body.pop("body") == b"{}"
+    for age_seconds in ages_seconds:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("cpuwatch.web.recurring.monotonic", lambda now=taken_seconds + age_seconds: now)
+            known = recurring.get(asking(0))
+        assert known is not None
+        assert known.body == b"{}"
+        *headers, (name, value) = known.answer_headers
+        assert (*headers, name) == (*ANSWER.headers, b"server-timing")
+        assert int(value.removeprefix(b"age;dur=")) == pytest.approx(age_seconds * 1000, abs=1)
 
 
 def test_what_a_server_hands_over_as_lists_is_known_too() -> None:

@@ -31,6 +31,7 @@ from cpuwatch.web.openapi import DESCRIPTION, Description
 from cpuwatch.web.operation import Operation
 from cpuwatch.web.page import PAGE, Page
 from cpuwatch.web.problem import problem
+from cpuwatch.web.recurring import Recurring
 from cpuwatch.web.resource import Resource
 from cpuwatch.web.rules import Rules
 from cpuwatch.web.security_headers import with_security_headers
@@ -63,15 +64,15 @@ class _Service(Starlette):
         self._guard = Guard(self._answer, rules)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        running: Live | None = scope.get("state", {}).get("cpuwatch")
-        if running is not None and scope["type"] == "http":
-            messages = running.views.recurring.messages(scope)
-            if messages is not None:
-                start, body = messages
-                await send(start)
-                await send(body)
-                return
-        await self._guard(scope, receive, send)
+        recurring: Recurring | None = scope.get("state", {}).get("cpuwatch_recurring")
+        known = None if recurring is None else recurring.get(scope)
+        if known is None:
+            await self._guard(scope, receive, send)
+            return
+        # Middleware may write into a message, so each request has its own; headers that can be written into, Starlette
+        # makes itself of what it finds there.
+        await send({"type": "http.response.start", "status": 200, "headers": known.answer_headers})
+        await send({"type": "http.response.body", "body": known.body})
 
     def build_middleware_stack(self) -> ASGIApp:
         """Without Starlette's own answer to a crash: the guard has one for all routes."""
@@ -106,7 +107,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
             # Who asks first shall get an answer; if sampling fails, /readyz is there to say so.
             await monitor.wait_async(after=0, timeout=_FIRST_SNAPSHOT_SECONDS)
             async with _running(live.views.follow()), _running(live.broadcast.follow()):
-                yield {"cpuwatch": live, "cpuwatch_rules": rules}
+                yield {"cpuwatch": live, "cpuwatch_rules": rules, "cpuwatch_recurring": live.views.recurring}
 
     main_job = Resource(cpu_usage.AllProcesses())
     endpoints: list[tuple[Operation, ASGIApp]] = [

@@ -7,44 +7,61 @@ tick.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
+from time import monotonic
 
-from starlette.types import Message, Scope
+from starlette.types import Scope
 
 from cpuwatch.web.age import age_header
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.request_body import announces_body
 
-__all__ = ["Recurring"]
+__all__ = ["Answered", "Recurring"]
 
 _MOST_QUERIES = 8
 _MOST_WITH_A_QUERY = 8
 """The headers of each are up to 16 KiB, and looking through these has to cost less than to find out anew."""
 
 
+class Answered:
+    """A request that was answered in full, with 200, and the answer."""
+
+    # Between two requests the server's own work fills the processor's caches. What costs here is mostly to fetch the
+    # objects again, so the fewer have to be looked at, the better.
+    __slots__ = ("_taken_seconds", "_without_age", "answer_headers", "body", "headers", "holds_until", "path")
+
+    def __init__(self, scope: Scope, answer: Answer, taken_seconds: float) -> None:
+        self.headers: Iterable[object] = scope["headers"]
+        self.path: str = scope["path"]
+        self.body = answer.body
+        self.answer_headers = self._without_age = answer.headers
+        self.holds_until = 0.0
+        self._taken_seconds = taken_seconds
+
+    def write_age(self, now_seconds: float) -> None:
+        """Make the headers of the answer as they are to be in this millisecond."""
+        age_ms = max(0, int((now_seconds - self._taken_seconds) * 1000))
+        self.answer_headers = (*self._without_age, age_header(age_ms))
+        self.holds_until = self._taken_seconds + (age_ms + 1) / 1000
+
+
 class Recurring:
     """The requests of this tick that were answered in full, by their bytes, with their answers."""
 
     def __init__(self) -> None:
-        self._taken_ns = 0
+        self._taken_seconds = 0.0
         # To compare headers costs half as much as to hash them, which each time are new objects.
-        self._answered: dict[bytes, list[_Answered]] = {}
+        self._answered: dict[bytes, list[Answered]] = {}
 
-    def messages(self, scope: Scope) -> tuple[Message, Message] | None:
-        """What a server is to be sent (ASGI) for a request of the same bytes as one of this tick; None without one."""
+    def get(self, scope: Scope) -> Answered | None:
+        """What a request of the same bytes got in this tick, with the age that it has now; None if there was none."""
         for known in self._answered.get(scope["query_string"], ()):
-            if known.headers == scope["headers"] and known.path == scope["path"] and scope["method"] == "GET":
-                age_ms = (time.monotonic_ns() - self._taken_ns) // 1_000_000
+            if known.headers == scope["headers"] and known.path == scope["path"] and scope.get("method") == "GET":
+                now_seconds = monotonic()
                 # Under load several requests come within one millisecond.
-                if age_ms != known.age_ms:
-                    known.age_ms, known.answer_headers = age_ms, (*known.answer.headers, age_header(age_ms))
-                # Middleware may write into a message, so each request has its own; headers that can be written into,
-                # Starlette makes itself of what it finds there.
-                return (
-                    {"type": "http.response.start", "status": known.answer.status, "headers": known.answer_headers},
-                    {"type": "http.response.body", "body": known.answer.body},
-                )
+                if now_seconds >= known.holds_until:
+                    known.write_age(now_seconds)
+                return known
         return None
 
     def remember(self, scope: Scope, answer: Answer) -> None:
@@ -55,22 +72,9 @@ class Recurring:
         if query in self._answered or len(self._answered) < _MOST_QUERIES:
             alike = self._answered.setdefault(query, [])
             if len(alike) < _MOST_WITH_A_QUERY:
-                alike.append(_Answered(scope["headers"], scope["path"], answer))
+                alike.append(Answered(scope, answer, self._taken_seconds))
 
-    def begin(self, taken_ns: int) -> None:
-        """Begin the tick whose snapshot was taken then, by ``time.monotonic_ns``."""
-        self._taken_ns = taken_ns
+    def begin(self, taken_seconds: float) -> None:
+        """Begin the tick whose snapshot was taken then, by ``time.monotonic``."""
+        self._taken_seconds = taken_seconds
         self._answered.clear()
-
-
-class _Answered:
-    """A request and its answer, with the headers as they are to be in this millisecond."""
-
-    __slots__ = ("age_ms", "answer", "answer_headers", "headers", "path")
-
-    def __init__(self, headers: Iterable[object], path: str, answer: Answer) -> None:
-        self.headers = headers
-        self.path = path
-        self.answer = answer
-        self.age_ms = -1
-        self.answer_headers = answer.headers

@@ -50,7 +50,7 @@ class Views:
         self.recurring = Recurring()
         self._monitor = monitor
         self._snapshot: Snapshot | None = None
-        self._taken_ns = 0
+        self._taken_seconds = 0.0
         self._answers: dict[Aspect, Answer] = {}
         self._wanted: dict[Aspect, None] = {}
         self._shown = asyncio.Event()
@@ -74,7 +74,7 @@ class Views:
     @property
     def age_header(self) -> tuple[bytes, bytes]:
         """How old that is now."""
-        return age_header((time.monotonic_ns() - self._taken_ns) // 1_000_000)
+        return age_header(int((time.monotonic() - self._taken_seconds) * 1000))
 
     def answer(self, aspect: Aspect) -> Answer | None:
         """The answer; None while there is no snapshot. Raises what :func:`~cpuwatch.view.look` raises."""
@@ -125,9 +125,9 @@ class Views:
         return f'"{self._run}-{snapshot.sequence}-{digest}"'
 
     def _show(self, snapshot: Snapshot, answers: dict[Aspect, Answer]) -> None:
-        self._taken_ns = time.monotonic_ns() - round((self._monitor.age_seconds or 0) * 1e9)
+        self._taken_seconds = time.monotonic() - (self._monitor.age_seconds or 0)
         self._answers = answers
-        self.recurring.begin(self._taken_ns)
+        self.recurring.begin(self._taken_seconds)
         self._snapshot = snapshot
         self._shown.set()
         self._shown = asyncio.Event()
