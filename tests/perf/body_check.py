@@ -12,7 +12,7 @@ from msgspec.json import Decoder
 from .books import Books, Kind
 from .outcome import Tick
 
-__all__ = ["AnyBody", "BadAnswerError", "BodyCheck", "Check"]
+__all__ = ["AnyBody", "BadAnswerError", "Bodies", "BodyCheck", "Check"]
 
 
 class _Row(Struct, frozen=True):
@@ -63,50 +63,79 @@ class AnyBody:
         """Nothing to be found."""
 
 
-class BodyCheck:
-    """Looks at every body: it decodes, its sequence is not below the one before, its data is not old.
+class _Known(Struct, frozen=True):
+    """A body that is good in itself, and how fresh it is: instants in ns of ``time.perf_counter_ns``."""
 
-    The server sends the same bytes until its next tick. A body that equals the last good one is as good as that, so
-    each different one is decoded once and all others are compared: 1 µs instead of 100.
+    body: bytes
+    sequence: int
+    taken_ns: int
+    stale_after_ns: float
+
+    def is_at(self, buffer: bytearray, start: int, end: int) -> bool:
+        """Whether what stands between these offsets is the same, byte by byte."""
+        return len(self.body) == end - start and buffer.startswith(self.body, start)
+
+
+class Bodies:
+    """Decodes what all connections get.
+
+    The server sends the same bytes until its next tick. So each different body is decoded once, not by each connection:
+    a client that decodes 5,000 rows for 3 ms does not see meanwhile when other answers come, and would show that as
+    theirs.
     """
 
     def __init__(self, books: Books) -> None:
         self._books = books
-        self._good = b""
-        self._sequence = -1
-        self._taken_ns = 0
-        self._stale_after_ns = 0.0
+        self._newest: _Known | None = None
 
-    def check(self, buffer: bytearray, start: int, end: int, now_ns: int) -> int:
-        """The age in ns of the data in the body, which stands between these offsets. Raises BadAnswerError."""
-        good = self._good
-        if not (good and len(good) == end - start and buffer.startswith(good, start)):
-            self._decode(bytes(memoryview(buffer)[start:end]))
-        age_ns = now_ns - self._taken_ns
-        if age_ns > self._stale_after_ns:
-            raise BadAnswerError("stale", f"data of {age_ns / 1e9:.3f} s ago (sequence {self._sequence})")
-        return age_ns
+    def known(self, buffer: bytearray, start: int, end: int) -> _Known:
+        """What stands between these offsets. Raises BadAnswerError."""
+        newest = self._newest
+        if newest is None or not newest.is_at(buffer, start, end):
+            self._newest = newest = self._decode(bytes(memoryview(buffer)[start:end]))
+        return newest
 
-    def _decode(self, body: bytes) -> None:
+    def _decode(self, body: bytes) -> _Known:
         try:
             snapshot = _decoder.decode(body)
         except (DecodeError, UnicodeDecodeError) as error:
             raise BadAnswerError("JSON", f"{error}; it begins {body[:100]!r}") from error
-        if snapshot.sequence < self._sequence:
-            raise BadAnswerError("sequence", f"{snapshot.sequence} after {self._sequence}")
-        self._good = body
-        self._sequence = snapshot.sequence
         # From the time of day to the clock of the latencies; anew for each snapshot, because the two drift apart.
         age_ns = time.time_ns() - round(snapshot.time.timestamp() * 1e9)
-        self._taken_ns = time.perf_counter_ns() - age_ns
-        self._stale_after_ns = self._books.stale_after_intervals * max(1.0, snapshot.interval_seconds) * 1e9
+        taken_ns = time.perf_counter_ns() - age_ns
         lateness = snapshot.sampling.lateness_seconds
         self._books.see(
             snapshot.time,
             Tick(
-                at_ns=self._taken_ns - self._books.starts_ns,
+                at_ns=taken_ns - self._books.starts_ns,
                 lateness_ms=None if lateness is None else lateness * 1e3,
                 sweep_ms=snapshot.sweep_seconds * 1e3,
             ),
             len(snapshot.processes),
         )
+        stale_after_ns = self._books.stale_after_intervals * max(1.0, snapshot.interval_seconds) * 1e9
+        return _Known(body, snapshot.sequence, taken_ns, stale_after_ns)
+
+
+class BodyCheck:
+    """Looks at every body: it decodes, its sequence is not below the one before, its data is not old.
+
+    One that equals the last good one is as good as that.
+    """
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies = bodies
+        self._last: _Known | None = None
+
+    def check(self, buffer: bytearray, start: int, end: int, now_ns: int) -> int:
+        """The age in ns of the data in the body, which stands between these offsets. Raises BadAnswerError."""
+        last = self._last
+        if last is None or not last.is_at(buffer, start, end):
+            known = self._bodies.known(buffer, start, end)
+            if last is not None and known.sequence < last.sequence:
+                raise BadAnswerError("sequence", f"{known.sequence} after {last.sequence}")
+            self._last = last = known
+        age_ns = now_ns - last.taken_ns
+        if age_ns > last.stale_after_ns:
+            raise BadAnswerError("stale", f"data of {age_ns / 1e9:.3f} s ago (sequence {last.sequence})")
+        return age_ns

@@ -63,7 +63,7 @@ class Books:
             self.samples.failed_latency_ns.append(now_ns - sent_ns)
 
     def see(self, taken: datetime, tick: Tick, processes: int) -> None:
-        """A snapshot that was decoded; each connection sees it, it is kept once, by when it was taken."""
+        """A snapshot that was decoded. If more than once, it is kept once, by when it was taken."""
         self._ticks[taken] = tick
         self.processes = processes
         self.decoded_bodies += 1

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from .body_check import AnyBody, BodyCheck, Check
+from .body_check import AnyBody, Bodies, BodyCheck, Check
 from .books import Books
 from .load import Load
 from .outcome import Message
@@ -48,8 +48,10 @@ async def _run(options: argparse.Namespace) -> None:
     if options.rate is not None:
         pace = FixedRate(now_ns, ends_ns, options.rate, round(options.timeout * 1e9))
 
+    bodies = Bodies(books)
+
     def new_check() -> Check:
-        return AnyBody() if options.any_body else BodyCheck(books)
+        return AnyBody() if options.any_body else BodyCheck(bodies)
 
     load = Load(
         options.host,

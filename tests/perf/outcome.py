@@ -41,7 +41,7 @@ class Outcome(Struct, frozen=True, tag="outcome"):
 
     ``failures`` holds those of the warm-up too: a failure is none the less one for coming early. ``reconnects`` are
     connections that the server closed in good order, which is no failure. Of every answer status, length and body
-    were checked; ``decoded_bodies`` differed from the one before on their connection, all others were equal to it.
+    were checked; ``decoded_bodies`` were new and decoded, all others were equal to one of these.
     """
 
     starts_ns: int
