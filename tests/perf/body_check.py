@@ -15,7 +15,7 @@ from .outcome import Tick
 __all__ = ["AnyBody", "BadAnswerError", "Bodies", "BodyCheck", "Check"]
 
 
-class _Row(Struct, frozen=True):
+class _Row(Struct, frozen=True, gc=False):
     pid: int
     key: str
     name: str

@@ -40,7 +40,7 @@ class Answered:
 
     def write_age(self, now_seconds: float) -> None:
         """Make the headers of the answer as they are to be in this millisecond."""
-        age_ms = max(0, int((now_seconds - self._taken_seconds) * 1000))
+        age_ms = int((now_seconds - self._taken_seconds) * 1000)
         self.answer_headers = (*self._without_age, age_header(age_ms))
         self.holds_until = self._taken_seconds + (age_ms + 1) / 1000
 
