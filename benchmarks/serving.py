@@ -35,7 +35,20 @@ from tables import Row, Table, markdown_table
 
 from perf.placement import running_on
 
-__all__ = ["CONNECTIONS", "SERVERS", "Pair", "Start", "compare", "missing_servers", "serving_table"]
+__all__ = [
+    "BARE",
+    "CONNECTIONS",
+    "OURS",
+    "PATH",
+    "SERVERS",
+    "Pair",
+    "Start",
+    "compare",
+    "keep_answer",
+    "missing_servers",
+    "server_command",
+    "serving_table",
+]
 
 SERVERS: Mapping[str, Sequence[str]] = {
     "hypercorn": ("hypercorn", "{app}", "--bind", "127.0.0.1:{port}"),
@@ -43,8 +56,8 @@ SERVERS: Mapping[str, Sequence[str]] = {
     "granian": ("granian", "{app}", "--port", "{port}", "--interface", "asgi"),
 }
 CONNECTIONS = 5
-_OURS, _BARE = "cpuwatch.web:app", "bare:app"
-_PATH = "/cpu_usage"
+OURS, BARE = "cpuwatch.web:app", "bare:app"
+PATH = "/cpu_usage"
 _WARM_UP_SECONDS = 1.0
 _TICK_SECONDS = 1.5
 """After so long there is a new snapshot."""
@@ -121,18 +134,18 @@ def _one_start(servers: Sequence[str], rounds: int, seconds: float) -> list[Star
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         for server in servers:
-            where[server, _OURS] = _start(stack, server, _OURS)
+            where[server, OURS] = _start(stack, server, OURS)
         with ExitStack() as stand_ins:
             # All servers are among the processes that the answers show, those of the bare apps too, and these want
             # their answers first: so they run once before, for nothing else.
             for server in servers:
-                _keep_answer(where[server, _OURS][0], folder / server)
+                keep_answer(where[server, OURS][0], folder / server)
                 _start_bare(stand_ins, server, folder / server)
             time.sleep(_TICK_SECONDS)
             for server in servers:
-                lengths[server] = _keep_answer(where[server, _OURS][0], folder / server)
+                lengths[server] = keep_answer(where[server, OURS][0], folder / server)
         for server in servers:
-            where[server, _BARE] = _start_bare(stack, server, folder / server)
+            where[server, BARE] = _start_bare(stack, server, folder / server)
         for key, (port, leader) in where.items():
             _round(port, leader, _WARM_UP_SECONDS)
             asked[key] = []
@@ -140,32 +153,38 @@ def _one_start(servers: Sequence[str], rounds: int, seconds: float) -> list[Star
             # Each begins every other round, so that what gets slower with time is no one's disadvantage.
             for key in sorted(where, reverse=number % 2 == 1):
                 asked[key].append(_round(*where[key], seconds))
-    return [Start(lengths[server], asked[server, _OURS], asked[server, _BARE]) for server in servers]
+    return [Start(lengths[server], asked[server, OURS], asked[server, BARE]) for server in servers]
 
 
 def _start_bare(stack: ExitStack, server: str, answer: Path) -> tuple[int, int]:
-    return _start(stack, server, _BARE, {"BARE_ANSWER": str(answer)})
+    return _start(stack, server, BARE, {"BARE_ANSWER": str(answer)})
 
 
 def _start(stack: ExitStack, server: str, app: str, environment: Mapping[str, str] | None = None) -> tuple[int, int]:
     port = free_port()
+    command = server_command(server, app, port)
+    with running_on(SERVER_CPU):
+        return port, stack.enter_context(serving(command, port, PATH, environment))
+
+
+def server_command(server: str, app: str, port: int) -> Sequence[str]:
+    """What starts this app on it. Raises ``RuntimeError`` if the server is not installed."""
     name, *arguments = (word.format(app=app, port=port) for word in SERVERS[server])
     program = find_program(name)
     if program is None:
         raise RuntimeError(f"there is no command {name!r}")
-    with running_on(SERVER_CPU):
-        return port, stack.enter_context(serving([program, *arguments], port, _PATH, environment))
+    return [program, *arguments]
 
 
 def _round(port: int, leader: int, seconds: float) -> Asked:
-    return ask(port, _PATH, leader, seconds=seconds, connections=CONNECTIONS, checks=ANY_AGE)
+    return ask(port, PATH, leader, seconds=seconds, connections=CONNECTIONS, checks=ANY_AGE)
 
 
-def _keep_answer(port: int, file: Path) -> int:
+def keep_answer(port: int, file: Path) -> int:
     """Write one answer of cpuwatch down as the bare app wants it; returns the length of its body."""
     connection = HTTPConnection("127.0.0.1", port)
     try:
-        connection.request("GET", _PATH)
+        connection.request("GET", PATH)
         answer = connection.getresponse()
         body = answer.read()
     finally:

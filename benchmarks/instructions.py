@@ -1,0 +1,95 @@
+"""Instructions that a server executes for a request: ``/cpu_usage`` against the bare app of :mod:`serving`.
+
+``python benchmarks/instructions.py`` counts those of all processes of the server, Hypercorn unless told otherwise,
+under valgrind (``apt-get install valgrind``), and prints a Markdown table. Where a machine's speed drifts by more than
+the two apps differ by, times do not tell them apart; this does, to a few tenths of a percent.
+
+Each app is run with few and with many requests, all on one connection, and the difference is divided by the difference
+in requests: the start is not in it. cpuwatch does not sample meanwhile (its interval is longer than the run). Under
+valgrind each request comes in another millisecond, so its age is written down for each; at full speed those of one
+millisecond share that. The kernel's work is not counted, nor what the processor waits for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping
+from http.client import HTTPConnection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from servers import find_program, free_port, serving
+from serving import BARE, OURS, PATH, SERVERS, keep_answer, missing_servers, server_command
+from tables import markdown_table
+
+_COUNTING = ("--tool=cachegrind", "--cache-sim=no", "--trace-children=yes")
+_FEW, _MANY = 300, 2_300
+_ALWAYS = {
+    # Where strings lie in tables is then the same in each run.
+    "PYTHONHASHSEED": "0",
+    "CPUWATCH_INTERVAL": "100",
+}
+
+
+def instructions(valgrind: str, server: str, app: str, environment: Mapping[str, str]) -> float:
+    """Of one request."""
+    few, many = (_executed(valgrind, server, app, environment, requests) for requests in (_FEW, _MANY))
+    return (many - few) / (_MANY - _FEW)
+
+
+def _executed(valgrind: str, server: str, app: str, environment: Mapping[str, str], requests: int) -> int:
+    """All instructions from the start to the end of a server that answers so many requests."""
+    port = free_port()
+    with TemporaryDirectory() as folder:
+        counting = [valgrind, *_COUNTING, f"--cachegrind-out-file={folder}/%p", *server_command(server, app, port)]
+        with serving(counting, port, PATH, {**environment, **_ALWAYS}):
+            _ask(port, requests)
+        return sum(_total(file.read_text()) for file in Path(folder).iterdir())
+
+
+def _total(counts: str) -> int:
+    """What one process executed. Of one that was killed there is nothing: multiprocessing's tracker, at times."""
+    summary = re.search(r"^summary: (\d+)", counts, re.MULTILINE)
+    return 0 if summary is None else int(summary[1])
+
+
+def _ask(port: int, requests: int) -> None:
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        for _ in range(requests):
+            connection.request("GET", PATH)
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != 200:
+                raise RuntimeError(f"the answer was {answer.status} {answer.reason}")
+    finally:
+        connection.close()
+
+
+def main() -> None:
+    """See the docstring of the module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--servers", nargs="+", choices=list(SERVERS), default=["hypercorn"])
+    options = parser.parse_args()
+    valgrind = find_program("valgrind")
+    missing = set(missing_servers()).intersection(options.servers)
+    if valgrind is None or missing:
+        sys.exit(f"not installed: {', '.join(sorted(missing) if valgrind else ['valgrind', *sorted(missing)])}")
+
+    rows = []
+    with TemporaryDirectory() as folder:
+        answer = Path(folder) / "answer"
+        for server in options.servers:
+            port = free_port()
+            with serving(server_command(server, OURS, port), port, PATH):
+                keep_answer(port, answer)
+            bare = instructions(valgrind, server, BARE, {"BARE_ANSWER": str(answer)})
+            ours = instructions(valgrind, server, OURS, {})
+            rows.append([server, f"{bare:,.0f}", f"{ours:,.0f}", f"{100 * bare / ours:.1f}"])
+    print(markdown_table(["server", "bare app", "cpuwatch", "cpuwatch in % of bare"], rows))
+
+
+if __name__ == "__main__":
+    main()
