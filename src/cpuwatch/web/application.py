@@ -31,7 +31,7 @@ from cpuwatch.web.openapi import DESCRIPTION, Description
 from cpuwatch.web.operation import Operation
 from cpuwatch.web.page import PAGE, Page
 from cpuwatch.web.problem import problem
-from cpuwatch.web.recurring import Recurring
+from cpuwatch.web.recurring import Answered
 from cpuwatch.web.resource import Resource
 from cpuwatch.web.rules import Rules
 from cpuwatch.web.security_headers import with_security_headers
@@ -64,8 +64,11 @@ class _Service(Starlette):
         self._guard = Guard(self._answer, rules)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        recurring: Recurring | None = scope.get("state", {}).get("cpuwatch_recurring")
-        known = None if recurring is None else recurring.get(scope)
+        known: Answered | None
+        try:
+            known = scope["state"]["cpuwatch_recurring"][scope]
+        except KeyError:
+            known = None
         if known is None:
             await self._guard(scope, receive, send)
             return

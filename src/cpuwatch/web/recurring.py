@@ -53,16 +53,19 @@ class Recurring:
         # To compare headers costs half as much as to hash them, which each time are new objects.
         self._answered: dict[bytes, list[Answered]] = {}
 
-    def get(self, scope: Scope) -> Answered | None:
-        """What a request of the same bytes got in this tick, with the age that it has now; None if there was none."""
-        for known in self._answered.get(scope["query_string"], ()):
-            if known.headers == scope["headers"] and known.path == scope["path"] and scope.get("method") == "GET":
+    def __getitem__(self, scope: Scope) -> Answered:
+        """What a request of the same bytes got in this tick, with the age that it has now.
+
+        Raises ``KeyError`` for any other, which costs nothing where it is not raised.
+        """
+        for known in self._answered[scope["query_string"]]:
+            if known.headers == scope["headers"] and known.path == scope["path"] and scope["method"] == "GET":
                 now_seconds = monotonic()
                 # Under load several requests come within one millisecond.
                 if now_seconds >= known.holds_until:
                     known.write_age(now_seconds)
                 return known
-        return None
+        raise KeyError
 
     def remember(self, scope: Scope, answer: Answer) -> None:
         """Note the answer to a request that was let in, while there is room: who came first this tick is fast."""
