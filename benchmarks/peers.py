@@ -70,16 +70,16 @@ def serving_section(plan: Plan) -> Section:
     servers = [name for name in serving.SERVERS if name not in missing]
     pairs = serving.compare(servers, plan.serving_starts, plan.serving_rounds, plan.serving_seconds)
     placed = "Server on one core, client on another." if CLIENT_CPU else "Server and client share all cores."
-    lengths = " and ".join(f"{length:,}" for length in sorted({pair.body_length for pair in pairs}))
     changed = [pair.server for pair in pairs if not pair.of_equal_length]
     return Section(
         "A request: cpuwatch beside a bare app on the same server",
         [
-            f"/cpu_usage, and an ASGI app that does nothing but hand out the same bytes ({lengths}) with the same "
-            f"headers. {serving.CONNECTIONS} connections that each ask again when they have their answer, "
-            f"{plan.serving_starts} starts of {plan.serving_rounds} rounds of {plan.serving_seconds:g} s, all in turn; "
-            f"median (lowest to highest); ratios by start. {placed} The CPU of cpuwatch has its sampling in it. Where "
-            "the client's core is nearly full, the rate is the client's, and only the CPU tells the servers apart.",
+            "/cpu_usage, and an ASGI app that does nothing but hand out the same body with the same headers, "
+            f"{serving.body_lengths(pairs)} bytes. {serving.CONNECTIONS} connections that each ask again when they "
+            f"have their answer, {plan.serving_starts} starts of {plan.serving_rounds} rounds of "
+            f"{plan.serving_seconds:g} s, all in turn; median (lowest to highest); ratios by start. {placed} "
+            "The CPU of cpuwatch has its sampling in it. Where the client's core is nearly full, the rate is the "
+            "client's, and only the CPU tells the servers apart.",
             *_left_out(missing),
             *(f"NO COMPARISON on {name}: the machine's processes changed meanwhile." for name in changed),
         ],

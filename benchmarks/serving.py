@@ -43,6 +43,7 @@ __all__ = [
     "SERVERS",
     "Pair",
     "Start",
+    "body_lengths",
     "compare",
     "keep_answer",
     "missing_servers",
@@ -98,11 +99,6 @@ class Pair:
 
     server: str
     starts: Sequence[Start]
-
-    @property
-    def body_length(self) -> int:
-        """In the last start."""
-        return self.starts[-1].body_length
 
     @property
     def of_equal_length(self) -> bool:
@@ -194,6 +190,11 @@ def keep_answer(port: int, file: Path) -> int:
     return len(body)
 
 
+def body_lengths(pairs: Sequence[Pair]) -> str:
+    """Of all starts: each is of the processes that there are just then."""
+    return Spread.of(start.body_length for pair in pairs for start in pair.starts).text("{:,.0f}")
+
+
 def serving_table(pairs: Sequence[Pair]) -> Table:
     """A row for each app on each server, and one for the ratio of each start."""
     headings = ["", "requests a second", "server's CPU for one, µs", "client's CPU, % of its core"]
@@ -233,9 +234,8 @@ def main() -> None:
     servers = [name for name in options.servers if name not in missing]
     pairs = compare(servers, options.starts, options.rounds, options.seconds)
     placed = "server on one core, client on another" if CLIENT_CPU else "not pinned"
-    lengths = " and ".join(f"{length:,}" for length in sorted({pair.body_length for pair in pairs}))
     how_often = f"{options.starts} starts of {options.rounds} rounds of {options.seconds:g} s"
-    print(f"{CONNECTIONS} connections, {lengths} bytes, {how_often}, {placed}\n")
+    print(f"{CONNECTIONS} connections, {body_lengths(pairs)} bytes, {how_often}, {placed}\n")
     for pair in pairs:
         if not pair.of_equal_length:
             print(f"{pair.server}: NO COMPARISON, the machine's processes changed by more than 5 % meanwhile\n")
