@@ -1,4 +1,4 @@
-"""CPU clocks know PIDs of the caller's namespace only: cpuwatch notices where /proc is of another one."""
+"""Containers: what the kernel says to one namespace and not to another, cpuwatch notices."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import os
 import pytest
 from live_processes import puppet
 from namespaces import run_script, unshared
+
+from cpuwatch import Snapshot, decode
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -27,3 +29,30 @@ def test_with_the_proc_of_another_namespace_the_ticks_are_read_and_are_those_of_
     assert before.cpu_ns - 3 * TICK_NS <= seen["cpu_ns"][str(child.pid)] <= after.cpu_ns
     assert child.pid in seen["kept"]
     assert str(os.getpid()) in seen["cpu_ns"]
+
+
+def seen_in(*namespaces: str) -> Snapshot:
+    return decode(run_script(unshared(*namespaces), "short_lives_seen.py").encode())
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="unshare without root makes a user namespace too")
+
+
+@needs_root
+def test_a_container_with_the_pids_and_the_network_of_the_host_sees_all_that_the_host_does() -> None:
+    with puppet() as child:
+        seen = seen_in("--mount", "--uts", "--ipc", "--cgroup")
+    assert seen.host.backend == "procfs/clock"
+    assert child.pid in {row.pid for row in seen.processes}
+    if seen.exited_names != "taskstats":
+        pytest.skip(seen.exited_names)
+    assert sum(ended.count or 0 for ended in seen.exited if ended.name == "true") >= 50
+
+
+@needs_root
+def test_in_a_network_of_its_own_nothing_is_heard_of_what_ends_and_it_says_so() -> None:
+    seen = seen_in("--net")
+    assert seen.host.backend == "procfs/clock"
+    if seen.exited_names != "unavailable: this kernel has no taskstats":
+        assert seen.exited_names == "unavailable: it needs the first network namespace"
+    assert all(ended.name is None for ended in seen.exited)

@@ -96,7 +96,7 @@ class FakeProc:
 
         monkeypatch.setattr(time, "clock_gettime_ns", clock_gettime_ns)
         # The sampler's own thread is given a PID by this kernel, not by that of the machine.
-        monkeypatch.setattr(procfs, "_fork_once", self.fork)
+        monkeypatch.setattr(procfs, "run_brief_thread", self.fork)
 
     def _end_open_files_with_their_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """As in the kernel's /proc: what is held open of a process that has ended cannot be read any more (proc(5))."""

@@ -12,6 +12,7 @@ from readings import HOSTILE_NAMES
 from cpuwatch import OpenSampler, ProcessTimes, Reading, usage
 from cpuwatch.errors import SamplerUnavailableError
 from cpuwatch.samplers import procfs
+from cpuwatch.samplers._brief_thread import run_brief_thread
 from cpuwatch.samplers.procfs import ProcfsSampler
 
 
@@ -367,7 +368,7 @@ def test_all_are_listed_where_more_pids_went_by_than_there_are_processes(
 def test_a_last_pid_of_another_namespace_is_not_believed(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
     proc.use_clocks(monkeypatch)
     # The host's loadavg in a container: each fork of the container is also given a PID there, a different one.
-    monkeypatch.setattr(procfs, "_fork_once", lambda: proc.fork() - 4000)
+    monkeypatch.setattr(procfs, "run_brief_thread", lambda: proc.fork() - 4000)
     with OpenSampler(ProcfsSampler(proc.root)) as sampler:
         assert sampler.read().host.backend == "procfs/clock"
         for _ in range(5):
@@ -385,7 +386,7 @@ def test_a_last_pid_is_believed_where_the_circle_of_pids_begins_anew_just_then(
         proc.last_pid = 299
         return proc.fork()
 
-    monkeypatch.setattr(procfs, "_fork_once", fork_anew)
+    monkeypatch.setattr(procfs, "run_brief_thread", fork_anew)
     with OpenSampler(ProcfsSampler(proc.root)) as sampler:
         sampler.read()
         sampler.read()
@@ -395,9 +396,8 @@ def test_a_last_pid_is_believed_where_the_circle_of_pids_begins_anew_just_then(
 
 
 def test_where_no_thread_can_be_made_all_are_listed(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
-    fork_once = procfs._fork_once
     proc.use_clocks(monkeypatch)
-    monkeypatch.setattr(procfs, "_fork_once", fork_once)
+    monkeypatch.setattr(procfs, "run_brief_thread", run_brief_thread)
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -413,7 +413,7 @@ def test_where_no_thread_can_be_made_all_are_listed(proc: FakeProc, monkeypatch:
 def test_a_fork_count_that_never_moves_is_not_believed(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
     # Emulated kernels print a constant.
     proc.use_clocks(monkeypatch)
-    monkeypatch.setattr(procfs, "_fork_once", lambda: proc.fork(forks=0))
+    monkeypatch.setattr(procfs, "run_brief_thread", lambda: proc.fork(forks=0))
     with OpenSampler(ProcfsSampler(proc.root)) as sampler:
         for pid in (7, 9, 8):
             proc.start(pid, forks=0)

@@ -11,6 +11,7 @@ from pathlib import Path
 from cpuwatch.errors import SamplerUnavailableError
 from cpuwatch.model import ProcessExit
 from cpuwatch.samplers import _taskstats_message as message
+from cpuwatch.samplers._brief_thread import run_brief_thread
 from cpuwatch.samplers._users import UserNames
 
 __all__ = ["ExitListener"]
@@ -31,7 +32,7 @@ _MOST_MESSAGES = 100_000
 class ExitListener:
     """A socket that gathers the processes which ended, until they are taken.
 
-    It needs CAP_NET_ADMIN in the first user and PID namespace, and Linux 5.19. Raises
+    It needs CAP_NET_ADMIN in the first user, PID and network namespace, and Linux 5.19. Raises
     :class:`SamplerUnavailableError` with the reason where it cannot work.
     """
 
@@ -43,6 +44,8 @@ class ExitListener:
             raise SamplerUnavailableError(f"no generic netlink: {error.strerror}") from error
         try:
             self._listen()
+            self._hear_one()
+            self._socket.setblocking(False)
         except (OSError, message.MessageError) as error:
             self._socket.close()
             raise SamplerUnavailableError(_why(error)) from error
@@ -62,7 +65,15 @@ class ExitListener:
         cpus = Path("/sys/devices/system/cpu/possible").read_text("ascii").strip()
         self._socket.send(message.listen_request(family, cpus))
         self._answer()
-        self._socket.setblocking(False)
+
+    def _hear_one(self) -> None:
+        """Raise ``TimeoutError`` if the end of a task is not told here.
+
+        In any network namespace the kernel takes on who wants to listen, but it speaks to the first one only
+        (send_cpu_listeners in kernel/taskstats.c). So a task is made to end.
+        """
+        run_brief_thread()
+        self._socket.recv(_MESSAGE_BYTES)
 
     def _answer(self) -> bytes:
         # Processes may end before an answer is here; and before we have asked, if a socket that listened had our port
@@ -108,6 +119,8 @@ class ExitListener:
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it needs the first network namespace"
     if isinstance(error, OSError):
         if error.errno == errno.EPERM:
             return "it needs CAP_NET_ADMIN"

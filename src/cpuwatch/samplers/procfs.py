@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import Protocol
 from cpuwatch.errors import SamplerUnavailableError
 from cpuwatch.model import Host, MachineTimes, ProcessExit, ProcessTimes, Reading
 from cpuwatch.samplers import _cpu_clock
+from cpuwatch.samplers._brief_thread import run_brief_thread
 from cpuwatch.samplers._clock_sweep import ClockSweep
 from cpuwatch.samplers._command_lines import read_command_line
 from cpuwatch.samplers._exit_listener import ExitListener
@@ -146,7 +146,7 @@ class ProcfsSampler:
         """
         before = self._kernel_load().last_pid
         given = GivenPids(self._kernel_stat().forks, before)
-        thread_id = _fork_once()
+        thread_id = run_brief_thread()
         after = self._kernel_load().last_pid
         if thread_id is None:
             return None
@@ -186,14 +186,3 @@ class ProcfsSampler:
 
 def _not_asked_for(_: str) -> None:
     return None
-
-
-def _fork_once() -> int | None:
-    """The number of a thread that was there for a moment; None if none can be made."""
-    thread = threading.Thread(target=int, name="cpuwatch-fork")
-    try:
-        thread.start()
-    except RuntimeError:
-        return None
-    thread.join()
-    return thread.native_id
