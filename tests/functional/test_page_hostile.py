@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from browser import keep_screenshot, needs_chromium, violations, window
-from hostile_backend.cpuwatch_hostile import CPUS, SHOWN
+from hostile_backend.cpuwatch_hostile import CPUS, FIRST_PID, SHOWN
 from live_processes import puppet
 from live_server import CPUWATCH_SERVE, Server, running_server
 from playwright.sync_api import Browser, Page, expect
@@ -20,6 +21,7 @@ pytestmark = [pytest.mark.timeout(120), needs_chromium, pytest.mark.any_python]
 
 IMAGE = "<img src=x onerror=alert(1)>"
 INSTALLED = Path(__file__).parent / "hostile_backend"
+WIDTHS = [1920, 1400, 1100, 700, 390]
 KERNEL_NAMES = {
     b"<img src=x on>": "<img src=x on>",
     b"<svg onload=a>": "<svg onload=a>",
@@ -30,10 +32,15 @@ KERNEL_NAMES = {
 }
 
 
+def hostile_server(cpus: int = CPUS) -> AbstractContextManager[Server]:
+    path = os.pathsep.join(filter(None, [str(INSTALLED), os.environ.get("PYTHONPATH")]))
+    command = (*CPUWATCH_SERVE, "--backend", "hostile", "--interval", "0.2")
+    return running_server(command, PYTHONPATH=path, HOSTILE_CPUS=str(cpus))
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    path = os.pathsep.join(filter(None, [str(INSTALLED), os.environ.get("PYTHONPATH")]))
-    with running_server((*CPUWATCH_SERVE, "--backend", "hostile"), CPUWATCH_INTERVAL="0.2", PYTHONPATH=path) as started:
+    with hostile_server() as started:
         yield started
 
 
@@ -78,7 +85,7 @@ def test_what_is_opened_filtered_and_linked_to_is_text(browser: Browser, server:
         expect(page.locator("tr.process button.name bdi")).to_have_text(IMAGE)
         page.locator("tr.process button.name").click()
         detail = page.locator("#detail")
-        expect(detail.locator("h2")).to_have_text(f"{IMAGE} · 1000")
+        expect(detail.locator("h2")).to_have_text(f"{IMAGE} · {FIRST_PID}")
         for text in (IMAGE, f"/{IMAGE}"):
             expect(detail.locator("dd bdi", has_text=re.compile(f"^{re.escape(text)}$"))).to_have_count(1)
         children = detail.locator(".kin button").all_inner_texts()
@@ -104,14 +111,35 @@ def test_ended_processes_of_that_name_are_text(browser: Browser, server: Server)
         assert made_of_names(page) == 0
 
 
-def test_ninety_six_cpus_have_a_bar_each(browser: Browser, server: Server) -> None:
-    with window(browser, f"{server.url}/") as page:
+def wider_than_their_room(page: Page, selector: str) -> list[str]:
+    found: list[str] = page.locator(selector).evaluate_all(
+        "all => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.outerHTML)"
+    )
+    return found
+
+
+@pytest.mark.parametrize("cpus", [1, 4, 5, 8, 12, 13, 24, 64, CPUS])
+def test_each_cpu_has_a_bar_that_can_be_seen(browser: Browser, cpus: int) -> None:
+    with hostile_server(cpus) as server, window(browser, f"{server.url}/") as page:
         bars = page.locator("#cpus li .track")
-        expect(bars).to_have_count(CPUS)
-        for at in (0, CPUS - 1):
-            expect(bars.nth(at)).to_be_in_viewport(ratio=0.9)
-        keep_screenshot(page, "many-cpus")
-        assert violations(page) == []
+        expect(bars).to_have_count(cpus)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 860})
+            for at in {0, cpus // 2, cpus - 1}:
+                expect(bars.nth(at)).to_be_in_viewport(ratio=0.9)
+            assert bars.first.evaluate("({ clientWidth, clientHeight }) => clientWidth * clientHeight") >= 12
+            assert wider_than_their_room(page, ".overview .panel") == []
+        keep_screenshot(page, f"cpus-{cpus}")
+
+
+def test_a_large_machine_is_shown_whole(browser: Browser, server: Server) -> None:
+    with window(browser, f"{server.url}/") as page:
+        expect(page.locator("td.c-cpu_percent").first).to_have_text(re.compile("^9[56][0-9]{2}$"))
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 860})
+            assert wider_than_their_room(page, "td.number, #load") == []
+            keep_screenshot(page, f"large-machine-{width}")
+            assert violations(page) == []
 
 
 def test_names_from_the_kernel_are_text(browser: Browser) -> None:

@@ -1,4 +1,4 @@
-"""A machine of many CPUs whose processes are called what a page must not take for markup.
+"""A large machine, in every figure, whose processes are called what a page must not take for markup.
 
 The kernel cuts a name off after 15 bytes, a backend of a third party does not. This folder is laid out as pip lays out
 an installed package: whoever has it in PYTHONPATH has the backend "hostile".
@@ -6,13 +6,17 @@ an installed package: whoever has it in PYTHONPATH has the backend "hostile".
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from cpuwatch import CpuTimes, Host, MachineTimes, ProcessExit, ProcessTimes, Reading, ScriptedSampler
 
-CPUS = 96
+CPUS = int(os.environ.get("HOSTILE_CPUS", "384"))
+FIRST_PID = 4_194_000
+"""Where systemd is, the kernel gives out PIDs up to 4,194,304."""
+
 SHOWN = {
     "<img src=x onerror=alert(1)>": "<img src=x onerror=alert(1)>",
     "<script>alert(2)</script>": "<script>alert(2)</script>",
@@ -27,12 +31,15 @@ SHOWN = {
 }
 """Each name, and the text that stands for it."""
 
-_FIRST_PID = 1000
+_CPUS_OF_THE_FIRST = CPUS // 4
 _SECOND = 1_000_000_000
 
 
 def hostile_sampler() -> ScriptedSampler:
-    """Never ends; each process burns a tenth of a CPU, and as much in children that end."""
+    """Never ends; each process burns a tenth of a CPU, and as much in children that end.
+
+    The first burns a quarter of all CPUs.
+    """
     return ScriptedSampler(_readings())
 
 
@@ -51,7 +58,7 @@ def _readings() -> Iterator[Reading]:
             machine=MachineTimes(
                 CpuTimes(CPUS * machine_ns.user_ns, CPUS * machine_ns.system_ns, CPUS * machine_ns.idle_ns),
                 dict.fromkeys(range(CPUS), machine_ns),
-                (1.0, 2.0, 3.0),
+                (1234.56, 987.65, 512.0),
             ),
             processes={
                 pid: ProcessTimes(
@@ -60,19 +67,19 @@ def _readings() -> Iterator[Reading]:
                     start_ns=begun_ns,
                     start_time=begun,
                     first_seen=begun,
-                    ppid=_FIRST_PID if pid > _FIRST_PID else 0,
+                    ppid=FIRST_PID if pid > FIRST_PID else 0,
                     name=name,
                     user=name[:100],
                     state="S",
-                    threads=1,
-                    cpu_ns=age_ns // 10,
+                    threads=32_768,
+                    cpu_ns=_CPUS_OF_THE_FIRST * age_ns if pid == FIRST_PID else age_ns // 10,
                     user_ns=age_ns // 10,
                     system_ns=0,
                     children_ns=age_ns // 10,
                     cgroup=f"/{name[:100]}",
                 )
-                for pid, name in enumerate(SHOWN, _FIRST_PID)
+                for pid, name in enumerate(SHOWN, FIRST_PID)
             },
-            exits=[ProcessExit(9, _FIRST_PID, name, "root", _SECOND // 100) for name in list(SHOWN)[:3]],
+            exits=[ProcessExit(9, FIRST_PID, name, "root", _SECOND // 100) for name in list(SHOWN)[:3]],
             exited_names="hostile",
         )

@@ -328,7 +328,7 @@ class App {
     const sum = total(rows, tree) / host.logical_cpus;
     const shown = `${rows.length} ${rows.length === 1 ? "row" : "rows"}: ${percent(sum)} % of the machine`;
     const rest = `not attributed ${percent(attribution.unattributed_percent)}`
-      + (attribution.excess_percent > 0.05 ? ` − counted twice by the kernel ${percent(attribution.excess_percent)}` : "");
+      + (attribution.excess_percent > 0.05 ? ` − beyond the machine's own count ${percent(attribution.excess_percent)}` : "");
     setText(byId("sum"), this.state.filter ? `${shown} (filtered), of ${percent(machine.cpu_percent)} % busy` : `${shown} + ${rest} = ${percent(machine.cpu_percent)} % busy`);
   }
 

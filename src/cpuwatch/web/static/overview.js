@@ -9,8 +9,8 @@ const PARTS = [
   ["unattributed_percent", "unattributed", "not attributed"],
 ];
 // Beyond the first there is no room for figures beside the bars; beyond the second, bars stand upright.
-const FIGURES = 8;
-const LYING = 24;
+const FIGURES = 4;
+const LYING = 12;
 
 export class Overview {
   constructor() {

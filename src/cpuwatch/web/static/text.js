@@ -22,9 +22,10 @@ export function shownName({ name }) {
   return name === null ? "(not known)" : visible(name) || "(no name)";
 }
 
+/** Of a thousand and more, whole ones: there a tenth says nothing, and takes the room of a digit that does. */
 export function percent(value) {
   if (value === null || value === undefined) return UNKNOWN;
-  return value.toFixed(1);
+  return value.toFixed(value < 999.95 ? 1 : 0);
 }
 
 export function wholeNumber(value) {
