@@ -24,8 +24,6 @@ from cpuwatch.web.state import live
 __all__ = ["PAGE", "Page"]
 
 _ROWS = 50
-_WHOLE_FROM = 999.95
-"""As on the live page."""
 _UNKNOWN = "\N{EN DASH}"
 
 _HEADINGS = (
@@ -120,7 +118,7 @@ def _row(row: ProcessUsage) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return _UNKNOWN if value is None else f"{value:.1f}" if value < _WHOLE_FROM else f"{value:.0f}"
+    return _UNKNOWN if value is None else f"{value:.1f}"
 
 
 def _text(text: str) -> str:

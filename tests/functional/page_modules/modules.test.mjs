@@ -20,7 +20,7 @@ const { roundTop } = await load("chart.js");
 const { ProcessTable, makeRow } = await load("process_table.js");
 const { Timeline } = await load("timeline.js");
 const { statusOf } = await load("status_line.js");
-const { duration, visible } = await load("text.js");
+const { duration, percent, visible } = await load("text.js");
 const { unitName } = await load("unit_name.js");
 
 let seed = 1;
@@ -270,6 +270,10 @@ test("staleness is said in words", () => {
 test("text that would hide or turn round is written out", () => {
   assert.equal(visible("a\u202eb\n\x1b\u200f\u{e0041} c"), "a\\u202eb\\n\\x1b\\u200f\\U000e0041 c");
   assert.equal(visible("schön 🔥 <b>"), "schön 🔥 <b>");
+});
+
+test("a percentage has a tenth below a thousand", () => {
+  assert.deepEqual([null, 0, 0.04, 99.96, 999.94, 999.95, 38_400].map(percent), ["–", "0.0", "0.0", "100.0", "999.9", "1000", "38400"]);
 });
 
 test("durations read like those of top", () => {
