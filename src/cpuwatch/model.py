@@ -215,9 +215,10 @@ class ExitedUsage(Struct, frozen=True, gc=False):
 
 
 class MachineUsage(Struct, frozen=True, gc=False):
-    """The machine over one interval; each in 0..100 of all its CPUs, ``per_cpu_percent`` of each single one.
+    """The machine over one interval; each in 0..100 of all its CPUs, ``per_cpu_percent[n]`` of CPU n alone.
 
-    ``cpu_percent`` is all that was neither idle nor waiting for a disk.
+    ``cpu_percent`` is all that was neither idle nor waiting for a disk. A CPU that is offline, or was at the beginning
+    of the interval, has no figure (None).
     """
 
     cpu_percent: float | None

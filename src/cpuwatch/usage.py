@@ -267,7 +267,7 @@ def _exited(share: ExitedShare, span: _Span) -> ExitedUsage:
 
 def _machine(earlier: MachineTimes, later: MachineTimes) -> MachineUsage:
     total = _cpu_delta(earlier.total, later.total)
-    before = earlier.per_cpu.get
+    numbers = range(max(later.per_cpu, default=-1) + 1)
     return MachineUsage(
         cpu_percent=_busy_percent(total),
         user_percent=_percent_of(total, total.user_ns),
@@ -275,13 +275,14 @@ def _machine(earlier: MachineTimes, later: MachineTimes) -> MachineUsage:
         iowait_percent=_percent_of(total, total.iowait_ns),
         irq_percent=_percent_of(total, total.irq_ns),
         steal_percent=_percent_of(total, total.steal_ns),
-        per_cpu_percent=[
-            # A CPU that was plugged in inside the interval has no baseline.
-            None if old is None else _busy_percent(_cpu_delta(old, new))
-            for old, new in ((before(cpu), new) for cpu, new in sorted(later.per_cpu.items()))
-        ],
+        per_cpu_percent=[_one_cpu(earlier.per_cpu.get(cpu), later.per_cpu.get(cpu)) for cpu in numbers],
         load_average=later.load_average,
     )
+
+
+def _one_cpu(earlier: CpuTimes | None, later: CpuTimes | None) -> float | None:
+    """None for a CPU that is offline, or was until inside the interval."""
+    return None if earlier is None or later is None else _busy_percent(_cpu_delta(earlier, later))
 
 
 def _cpu_delta(earlier: CpuTimes, later: CpuTimes) -> CpuTimes:

@@ -164,14 +164,14 @@ def test_a_machine_whose_books_stand_still_has_no_percentages() -> None:
     assert found.attribution.unattributed_percent is None
 
 
-def test_a_cpu_that_was_plugged_in_has_no_baseline_and_one_that_was_unplugged_no_figure() -> None:
+def test_a_cpu_that_was_plugged_in_or_is_offline_has_no_figure_and_each_has_the_place_of_its_number() -> None:
     def times(busy: int, idle: int) -> CpuTimes:
         return CpuTimes(busy, 0, idle, 0, 0, 0)
 
-    earlier = reading(per_cpu={0: times(0, 0), 1: times(0, 0)})
+    earlier = reading(per_cpu={0: times(0, 0), 1: times(0, 0), 4: times(0, 0)})
     # Not in the order of the numbers: the answer has to be.
-    later = reading(per_cpu={3: times(9, 9), 0: times(1, 3)}, at_ns=101 * SECOND)
-    assert usage(earlier, later).machine.per_cpu_percent == [25.0, None]
+    later = reading(per_cpu={4: times(1, 1), 3: times(9, 9), 0: times(1, 3)}, at_ns=101 * SECOND)
+    assert usage(earlier, later).machine.per_cpu_percent == [25.0, None, None, None, 50.0]
 
 
 def test_what_no_process_shows_is_unattributed() -> None:
@@ -360,13 +360,14 @@ def test_the_machines_parts_add_up_and_stay_within_the_whole(pair: Pair) -> None
 
 
 @given(pairs(max_processes=0))
-def test_there_is_one_figure_for_each_cpu_there_is_now_and_none_without_a_baseline(pair: Pair) -> None:
+def test_a_figure_stands_at_the_number_of_its_cpu_and_there_is_none_without_a_baseline(pair: Pair) -> None:
     figures = usage(pair.earlier, pair.later).machine.per_cpu_percent
-    cpus = sorted(pair.later.machine.per_cpu)
-    assert len(figures) == len(cpus)
-    for cpu, figure in zip(cpus, figures, strict=True):
-        if cpu not in pair.earlier.machine.per_cpu:
-            assert figure is None
+    before, now = pair.earlier.machine.per_cpu, pair.later.machine.per_cpu
+    assert len(figures) == max(now, default=-1) + 1
+    for cpu, figure in enumerate(figures):
+        if figure is not None:
+            assert cpu in before
+            assert cpu in now
 
 
 @given(pairs(fates=LIVING))
