@@ -140,6 +140,10 @@ def test_a_large_machine_is_shown_whole(browser: Browser, server: Server) -> Non
             assert wider_than_their_room(page, "td.number, #load") == []
             keep_screenshot(page, f"large-machine-{width}")
             assert violations(page) == []
+        page.locator("tr.process button.name").first.click()
+        starts = page.locator(".chart text").evaluate_all("all => all.map((one) => one.getBBox().x)")
+        assert len(starts) == 5
+        assert min(starts) >= 0
 
 
 def test_names_from_the_kernel_are_text(browser: Browser) -> None:

@@ -5,7 +5,8 @@ import { clock } from "./text.js";
 
 const WIDTH = 320;
 const HEIGHT = 120;
-const LEFT = 38;
+// Room for "50000 %".
+const LEFT = 52;
 const BOTTOM = 18;
 const TOP = 6;
 
