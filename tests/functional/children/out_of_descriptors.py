@@ -6,16 +6,22 @@ With ``--reserve N`` there are that many left.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import resource
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from cpuwatch import OpenSampler, Reading, open_sampler, usage
 from cpuwatch.samplers import _cpu_clock
+
+_LIMIT = 256
 
 
 def start(user_id: int | None) -> int:
@@ -32,7 +38,13 @@ def start(user_id: int | None) -> int:
     os.read(told, 1)
     os.close(told)
     os.close(tell)
+    wait_until_asleep(pid)
     return pid
+
+
+def wait_until_asleep(pid: int) -> None:
+    while b") S " not in Path(f"/proc/{pid}/stat").read_bytes():
+        time.sleep(0.001)
 
 
 def work(pid: int) -> None:
@@ -42,6 +54,24 @@ def work(pid: int) -> None:
     os.kill(pid, signal.SIGUSR1)
     while time.clock_gettime_ns(clock_id) == before:
         time.sleep(0.001)
+    wait_until_asleep(pid)
+
+
+@contextmanager
+def descriptors_used_up(reserve: int) -> Iterator[None]:
+    """Leaves so many free: also of those that a sampler has closed since the last time."""
+    taken: list[int] = []
+    try:
+        while True:
+            taken.append(os.dup(0))
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+    for fd in taken[len(taken) - reserve :]:
+        os.close(fd)
+    yield
+    for fd in taken[: len(taken) - reserve]:
+        os.close(fd)
 
 
 def attempt(sampler: OpenSampler) -> Reading | OSError:
@@ -78,10 +108,11 @@ def main() -> None:
         for pid in (active, newcomer):
             work(pid)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        free = os.dup(0)
-        os.close(free)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (free + options.reserve, hard))
-        during = [attempt(sampler) for _ in range(3)]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_LIMIT, hard))
+        during = []
+        for _ in range(3):
+            with descriptors_used_up(options.reserve):
+                during.append(attempt(sampler))
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         after = sampler.read()
     for pid in (idle, active, newcomer):
