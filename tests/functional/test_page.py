@@ -238,6 +238,72 @@ def test_a_row_opens_with_its_past_its_parents_and_children(page: Page, burner: 
     expect(detail).to_be_hidden()
 
 
+def after_some_ticks(page: Page) -> None:
+    """Waits until the chart of the open process has been drawn anew a few times."""
+    for _ in range(3):
+        line = page.locator("#detail polyline").get_attribute("points")
+        expect(page.locator("#detail polyline")).not_to_have_attribute("points", line or "")
+
+
+def open_parent_of(page: Page, child: Puppet) -> Locator:
+    """Opens what started the child; the link in its panel that leads to the child."""
+    page.locator("#filter").fill(f"pid={child.pid}")
+    row_of(page, "page-burner").click()
+    detail = page.locator("#detail")
+    detail.get_by_role("button", name=re.compile(f"^{os.getpid()} ")).click()
+    expect(detail.locator("h2")).to_contain_text(str(os.getpid()))
+    return detail.get_by_role("button", name=re.compile(f"^{child.pid} "))
+
+
+def test_a_slow_click_on_a_relative_counts_though_its_figures_go_on(page: Page, burner: Puppet) -> None:
+    relative = open_parent_of(page, burner)
+    relative.hover()
+    page.mouse.down()
+    after_some_ticks(page)
+    page.mouse.up()
+    expect(page.locator("#detail h2")).to_contain_text(str(burner.pid))
+
+
+def test_relatives_keep_their_order_while_somebody_is_at_them_and_are_sorted_afterwards(
+    page: Page, burner: Puppet, idler: Puppet
+) -> None:
+    def pids() -> list[str]:
+        return [text.split()[0] for text in relatives.all_inner_texts()]
+
+    relatives = page.locator("#detail .kin ul").last.locator("button")
+    open_parent_of(page, burner).hover()
+    held = pids()
+    assert held.index(str(burner.pid)) < held.index(str(idler.pid))
+    idler.burn(0.9, threads=2)
+    try:
+        idle = page.locator("#detail .kin button", has_text=re.compile(f"^{idler.pid} "))
+        expect(idle).to_contain_text(re.compile("[1-9][0-9]+[.]"))
+        assert pids() == held
+        page.mouse.move(5, 5)
+        expect(relatives.first).to_contain_text(str(idler.pid))
+    finally:
+        idler.burn(0)
+
+
+def test_who_follows_relatives_by_key_stays_in_the_panel(page: Page, burner: Puppet) -> None:
+    relative = open_parent_of(page, burner)
+    relative.focus()
+    after_some_ticks(page)
+    expect(relative).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#detail h2")).to_contain_text(str(burner.pid))
+    expect(page.locator("#detail :focus")).to_have_count(1)
+
+
+def test_text_that_is_selected_in_the_panel_stays_selected(page: Page) -> None:
+    row_of(page, "page-burner").click()
+    page.locator("#detail dt", has_text="Cgroup").locator("~ dd").select_text()
+    selected = page.evaluate("String(getSelection())")
+    assert selected
+    after_some_ticks(page)
+    assert page.evaluate("String(getSelection())") == selected
+
+
 @pytest.mark.parametrize("by", ["focus", "pointer"])
 def test_rows_keep_their_order_while_somebody_is_in_them_and_figures_go_on(page: Page, by: str) -> None:
     overtaken = """() => {
