@@ -141,9 +141,9 @@ def test_a_large_machine_is_shown_whole(browser: Browser, server: Server) -> Non
             keep_screenshot(page, f"large-machine-{width}")
             assert violations(page) == []
         page.locator("tr.process button.name").first.click()
-        starts = page.locator(".chart text").evaluate_all("all => all.map((one) => one.getBBox().x)")
-        assert len(starts) == 5
-        assert min(starts) >= 0
+        figures = page.locator(".chart text")
+        expect(figures).to_have_count(5)
+        assert min(figures.evaluate_all("all => all.map((one) => one.getBBox().x)")) >= 0
 
 
 def test_names_from_the_kernel_are_text(browser: Browser) -> None:
