@@ -67,6 +67,7 @@ class Connection:
                 return found
 
     def ids(self, count: int) -> list[int]:
+        """Of the next so many events, and of those that came together with the last of them."""
         found: list[int] = []
         while len(found) < count:
             events = self.read()
@@ -113,7 +114,7 @@ def test_each_tick_is_an_event_and_who_comes_back_misses_none(command: tuple[str
             assert ids == sorted(set(ids))
         wait_for(server, ids[-1] + 4)
         with connections(server, 1, "/cpu_usage/stream?top=3", Last_Event_ID=str(ids[-1])) as (client,):
-            assert client.ids(4) == list(range(ids[-1] + 1, ids[-1] + 5))
+            assert client.ids(4)[:4] == list(range(ids[-1] + 1, ids[-1] + 5))
         with httpx.stream("GET", f"{server.url}/cpu_usage/stream") as answer:
             assert answer.status_code == 200
             assert answer.headers["content-type"] == "text/event-stream"
