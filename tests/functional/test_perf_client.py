@@ -7,6 +7,8 @@ import signal
 import socket
 import socketserver
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -136,21 +138,32 @@ def test_an_answer_in_chunks_is_as_good_as_one_with_a_length(padding: int) -> No
     assert found.outcome.longest_body == found.outcome.shortest_body == len(body)
 
 
+@pytest.fixture
+def session() -> Iterator[int]:
+    """A session in which one process burns a CPU. In that of the tests others end meanwhile, and take their time along."""
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
 @pytest.mark.parametrize("form", [answer, chunked])
-def test_a_body_of_any_kind_is_taken_from_a_server_that_is_not_cpuwatch(form: Callable[[bytes], bytes]) -> None:
+def test_a_body_of_any_kind_is_taken_from_a_server_that_is_not_cpuwatch(
+    form: Callable[[bytes], bytes], session: int
+) -> None:
     with serving(lambda _: form(b"no JSON")) as target:
-        asked = ask(target.port, "/", os.getsid(0), seconds=SECONDS, connections=2, checks=ANY_BODY)
+        asked = ask(target.port, "/", session, seconds=SECONDS, connections=2, checks=ANY_BODY)
     assert asked.requests == len(asked.latencies_ms) > 10
     assert asked.longest_body == len(b"no JSON")
     assert asked.server_cpu_ns > 0
 
 
-def test_a_rate_with_failures_in_it_is_none() -> None:
+def test_a_rate_with_failures_in_it_is_none(session: int) -> None:
     with (
         serving(lambda number: answer(b"", status="200 OK" if number % 2 else "503 Not now")) as target,
         pytest.raises(RuntimeError, match="503 Not now"),
     ):
-        ask(target.port, "/", os.getsid(0), seconds=SECONDS, connections=2, checks=ANY_BODY)
+        ask(target.port, "/", session, seconds=SECONDS, connections=2, checks=ANY_BODY)
 
 
 def test_an_end_before_the_whole_body_is_an_early_end() -> None:
