@@ -140,7 +140,7 @@ def test_an_answer_in_chunks_is_as_good_as_one_with_a_length(padding: int) -> No
 
 @pytest.fixture
 def session() -> Iterator[int]:
-    """A session in which one process burns a CPU. In that of the tests others end meanwhile, and take their time along."""
+    """A session in which one process burns a CPU. In that of the tests others end meanwhile, and their time goes."""
     process = subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
     yield process.pid
     process.kill()
