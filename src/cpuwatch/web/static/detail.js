@@ -4,12 +4,12 @@ import { chart } from "./chart.js";
 import { byId, element, textSlot } from "./dom.js";
 import { Relatives } from "./relatives.js";
 import { SERIES_TICKS, valuesOf } from "./series.js";
-import { clock, duration, percent, shownName, startedAt, UNKNOWN, visible } from "./text.js";
+import { clock, duration, percent, shownName, startedAt, UNKNOWN, visible, wholeNumber } from "./text.js";
 
 const MOST_PARENTS = 20;
 const MOST_CHILDREN = 30;
 
-const known = (value, text = String) => (value === null ? UNKNOWN : text(value));
+const known = (value, text) => (value === null ? UNKNOWN : text(value));
 
 const FACTS = [
   ["CPU", (row, use) => use(row.cpu_percent)],
@@ -18,7 +18,7 @@ const FACTS = [
   ["CPU time", (row) => duration(row.cpu_seconds)],
   ["User", (row) => known(row.user, visible)],
   ["State", (row) => row.state ?? UNKNOWN],
-  ["Threads", (row) => known(row.threads)],
+  ["Threads", (row) => wholeNumber(row.threads)],
   ["Started", (row) => `${startedAt(row.started)} · first seen ${row.firstSeen ? clock(Date.parse(row.firstSeen)) : UNKNOWN}`],
   ["Cgroup", (row) => known(row.cgroup, visible)],
 ];
