@@ -21,6 +21,7 @@ __all__ = [
     "Host",
     "MachineTimes",
     "MachineUsage",
+    "PidNamespace",
     "ProcessExit",
     "ProcessTimes",
     "ProcessUsage",
@@ -71,13 +72,33 @@ class MachineTimes(Struct, frozen=True, gc=False):
     load_average: tuple[float, float, float] | None = None
 
 
+class PidNamespace(Struct, frozen=True, gc=False):
+    """A PID namespace inside the one that is read (pid_namespaces(7)), as one of its processes sees it.
+
+    ``depth`` counts from the namespace that is read, whose children are at 1; ``inode`` tells namespaces of one depth
+    apart (``/proc/PID/ns/pid``) and is ``None`` where reading it is not permitted. ``pid`` is the PID that the process
+    has inside: 1 for the init.
+    """
+
+    depth: int
+    inode: int | None
+    pid: int
+
+    def same(self, other: PidNamespace | None) -> bool:
+        """Whether both may be the same namespace: certain only if both inodes are known."""
+        if other is None or self.depth != other.depth:
+            return False
+        return None in {self.inode, other.inode} or self.inode == other.inode
+
+
 class ProcessTimes(Struct, frozen=True, dict=True):
     """What was read of one process: who it is, and its cumulative counters.
 
     ``key`` is PID and start time: equal for the same process in each reading of one boot, different for any other.
     ``start_ns`` counts from boot. ``cpu_ns`` is the exact total of all threads, dead ones included; ``user_ns`` and
     ``system_ns`` are what the kernel's ticks say and serve to split it. ``children_ns`` is the CPU of children that
-    ended and were waited for, with theirs (``cutime + cstime``).
+    ended and were waited for, with theirs (``cutime + cstime``). ``pid_namespace`` is ``None`` for the namespace that
+    is read, and where it is not known.
 
     A sampler hands out the *same object* again for a process that has not run since the last reading; that is how
     all that comes after can skip it.
@@ -99,6 +120,7 @@ class ProcessTimes(Struct, frozen=True, dict=True):
     children_ns: int | None = None
     cgroup: str | None = None
     command_line: str | None = None
+    pid_namespace: PidNamespace | None = None
 
     @cached_property
     def at_rest(self) -> ProcessUsage:
@@ -132,12 +154,13 @@ class ProcessExit(Struct, frozen=True, gc=False):
     """A process that ended, as the kernel told it at that moment (taskstats).
 
     ``cpu_ns`` is the CPU time of its whole life, short of what taking down its address space took; ``user`` the real
-    one, ``parent_pid`` who would have to wait for it.
+    one, ``parent_pid`` its parent when it ended. ``name`` is that of its main thread, hence of its program after any
+    execve(2); ``None`` if the message about that thread was lost.
     """
 
     pid: int
     parent_pid: int
-    name: str
+    name: str | None
     user: str
     cpu_ns: int
 
@@ -151,7 +174,12 @@ class Reading(Struct, frozen=True, gc=False):
     processes that are there but could not be read, by reason (``EACCES``, ``EMFILE``, ...).
 
     ``exits`` are the processes that ended since the reading before, as far as the kernel tells; ``exited_names`` says
-    where they come from, or ``unavailable: `` and why not; ``lost_exits`` how many of these messages were lost so far.
+    where they come from, or ``unavailable: `` and why not; ``lost_exits`` how many of these messages were lost so far,
+    ``unexpected_messages`` how many others came in their place.
+
+    ``possible_cpus`` is the number of CPUs that the kernel can have, where ``host.logical_cpus`` may be what a container
+    is shown of them; ``None`` if it is not known. ``hidden_parents`` are the PIDs of living processes that are the
+    parents of some in ``processes`` but cannot be read themselves (hidepid, proc(5)).
     """
 
     time: datetime
@@ -166,6 +194,9 @@ class Reading(Struct, frozen=True, gc=False):
     exits: list[ProcessExit] = []
     exited_names: str = NO_NAMES
     lost_exits: int = 0
+    unexpected_messages: int = 0
+    possible_cpus: int | None = None
+    hidden_parents: frozenset[int] = frozenset()
 
 
 class ProcessUsage(Struct, frozen=True, gc=False):
@@ -201,9 +232,12 @@ class ProcessUsage(Struct, frozen=True, gc=False):
 class ExitedUsage(Struct, frozen=True, gc=False):
     """What processes of one name and user used in the interval in which they ended.
 
-    ``parent_pid`` is their nearest ancestor that lives on, in whose ``children_percent`` this is contained. ``name``,
-    ``user`` and ``count`` are ``None`` where the kernel does not tell who ended; the percentages are ``None`` where
-    nobody waited for them, so that nobody was told what they used.
+    ``parent_pid`` is the process that waited for them, in whose ``children_percent`` this is contained. ``name``,
+    ``user`` and ``count`` are ``None`` where the kernel does not tell who ended.
+
+    ``estimated`` is true where nobody waited for them (SIGCHLD ignored). The kernel then adds their time to nobody's, and
+    the percentages are those of its messages: up to an eighth short, and part of ``attribution.unattributed_percent``,
+    which they never exceed. They are ``None`` if that is not known.
     """
 
     name: str | None
@@ -212,6 +246,7 @@ class ExitedUsage(Struct, frozen=True, gc=False):
     count: int | None
     cpu_percent: float | None
     machine_percent: float | None
+    estimated: bool = False
 
 
 class MachineUsage(Struct, frozen=True, gc=False):
@@ -251,6 +286,7 @@ class Sampling(Struct, frozen=True, gc=False):
 
     ``unreadable`` counts processes that could not be read in this tick, by reason; ``lost_exits`` the messages about
     ended processes that were lost since the sampler was opened: names are missing then, never amounts.
+    ``unexpected_messages`` counts those that came to the sampler's socket and were not about an ended process.
     """
 
     lateness_seconds: float | None = None
@@ -258,6 +294,7 @@ class Sampling(Struct, frozen=True, gc=False):
     failed_ticks: int = 0
     unreadable: dict[str, int] = {}
     lost_exits: int = 0
+    unexpected_messages: int = 0
 
 
 class Snapshot(Struct, frozen=True, gc=False):

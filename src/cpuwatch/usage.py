@@ -1,7 +1,8 @@
 """The whole arithmetic of CPU accounting: two readings in, one snapshot out. Pure.
 
-The rule for what cannot be true follows `below`'s: a delta that is negative, or more than the CPUs could give,
-is absent (``None``), not 0 and not cut to fit: a wrong number is worse than none.
+The rule for what cannot be true follows `below`'s: a negative delta is absent (``None``), not 0 and not cut to fit: a
+wrong number is worse than none. A process's own counter that moved by more than the CPUs could give is believed all the
+same: it is exact, and the number of CPUs may be what a container is shown of them (lxcfs).
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from collections.abc import Iterable, Mapping
 from itertools import compress
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cpuwatch.errors import ReadingOrderError
-from cpuwatch.exited import ExitedShare, share_out
+from cpuwatch.exited import ExitedShare, bound_estimates, explained, share_out, trace
+from cpuwatch.kinship import Kinship
 from cpuwatch.model import (
     Attribution,
     CpuTimes,
@@ -26,7 +29,8 @@ from cpuwatch.model import (
     Sampling,
     Snapshot,
 )
-from cpuwatch.reaped import NO_CARRY, Carry, credit_children
+from cpuwatch.reaped import NO_CARRY, Carry, credit_children, slack_ns
+from cpuwatch.reapers import Candidates
 
 __all__ = ["account", "usage"]
 
@@ -38,8 +42,10 @@ class _Span(Struct, frozen=True, gc=False):
     logical_cpus: int
     capacity_ns: int
     """What all CPUs together could give."""
-    possible_ns: int
-    """The highest delta that can be honest: sweeps take time and ticks are rounded."""
+    tolerance_ns: int
+    """How much more than that counters can show: sweeps take time and ticks are rounded."""
+    possible_children_ns: int
+    """The most that children's time can grow by; more is of processes that were never read, and of an earlier time."""
     born_after_ns: int
     """A process that started at or after this instant (since boot) started inside the interval."""
 
@@ -79,29 +85,36 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
         moves = [_move(now, before(now.pid), span) for now in compress(later.processes.values(), may_have_run)]
         vanished = _vanished(earlier.processes, later.processes, moves)
         grown_ns = {move.record.pid: move.children_ns for move in moves if move.children_ns}
-        zombies = {move.record.pid for move in moves if move.record.state == "Z"}
-        credits_ns, carry = credit_children(
-            earlier.processes, vanished, zombies, grown_ns, later.start_resolution_ns, carry
+        kinship = Kinship(earlier, later, vanished)
+        ended = trace(later.exits, vanished, kinship.reapers_of_ended)
+        reaped = credit_children(
+            vanished,
+            lambda process: _reapers(process, kinship, moves),
+            grown_ns,
+            later.start_resolution_ns,
+            carry,
+            explained(ended),
         )
+        credits_ns, carry = reaped.credits_ns, reaped.carry
         rows = [_active(move, credits_ns, span) for move in moves]
         next_row = iter(rows).__next__
         processes = [
             next_row() if ran else record.at_rest
             for ran, record in zip(may_have_run, later.processes.values(), strict=True)
         ]
-        possible_ns = {pid: ns for pid, ns in credits_ns.items() if ns <= span.possible_ns}
+        possible_ns = {pid: ns for pid, ns in credits_ns.items() if ns <= span.possible_children_ns}
         # A platform that does not count children's time leaves it unknown what ended processes used.
         counted = any(record.children_ns is not None for record in later.processes.values())
         exited_ns = sum(possible_ns.values()) if counted else None
+        attribution = _attribution(rows, exited_ns, machine.cpu_percent, span)
         shares = share_out(
-            later.exits,
-            earlier.processes,
-            later.processes,
+            ended,
+            reaped.reaper_of,
             possible_ns,
             some_lost=later.lost_exits != earlier.lost_exits,
+            slack_ns=slack_ns(later.start_resolution_ns),
         )
-        exited = [_exited(share, span) for share in shares]
-        attribution = _attribution(rows, exited_ns, machine.cpu_percent, span)
+        exited = [_exited(share, span) for share in bound_estimates(shares, _unattributed_ns(attribution, span))]
     else:
         processes = [_row(record, span) for record in later.processes.values()]
     snapshot = Snapshot(
@@ -115,9 +128,22 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
         processes=processes,
         exited=exited,
         exited_names=later.exited_names,
-        sampling=Sampling(unreadable=later.unreadable, lost_exits=later.lost_exits),
+        sampling=Sampling(
+            unreadable=later.unreadable,
+            lost_exits=later.lost_exits,
+            unexpected_messages=later.unexpected_messages,
+        ),
     )
     return snapshot, carry
+
+
+def _reapers(process: ProcessTimes, kinship: Kinship, moves: Iterable[_Move]) -> Candidates:
+    """Who may have waited for a process; where its line of parents is hidden, any that is as old and grew."""
+    found = kinship.reapers_of_seen(process)
+    if found.is_complete:
+        return found
+    others = (move.record for move in moves if move.children_ns and move.record.pid not in found.pids)
+    return replace(found, others=tuple(other.pid for other in others if other.start_ns <= process.start_ns))
 
 
 class _Move(Struct, frozen=True, gc=False):
@@ -151,8 +177,10 @@ def _move(record: ProcessTimes, before: ProcessTimes | None, span: _Span) -> _Mo
 
 
 def _possible(cpu_ns: int, span: _Span) -> int | None:
-    """A delta that can be true, at the most what the CPUs could give in the interval; None for one that cannot."""
-    return min(cpu_ns, span.capacity_ns) if 0 <= cpu_ns <= span.possible_ns else None
+    """A delta without what its reading took beyond the interval; None for one that cannot be true."""
+    if cpu_ns < 0:
+        return None
+    return span.capacity_ns if span.capacity_ns < cpu_ns <= span.capacity_ns + span.tolerance_ns else cpu_ns
 
 
 def _vanished(
@@ -181,11 +209,13 @@ def _span(earlier: Reading, later: Reading) -> _Span:
     capacity_ns = cpus * interval_ns
     # utime and stime are each cut down to a tick, so a backend of ticks can be off by two of them.
     rounding_ns = round(2e9 * later.host.clock_resolution_seconds)
+    tolerance_ns = cpus * (earlier.sweep_ns + later.sweep_ns) + rounding_ns
     return _Span(
         interval_ns=interval_ns,
         logical_cpus=cpus,
         capacity_ns=capacity_ns,
-        possible_ns=capacity_ns + cpus * (earlier.sweep_ns + later.sweep_ns) + rounding_ns,
+        tolerance_ns=tolerance_ns,
+        possible_children_ns=max(cpus, later.possible_cpus or 0) * interval_ns + tolerance_ns,
         # A sweep lists the processes a little before its instant, and start times are rounded down to a tick.
         born_after_ns=earlier.uptime_ns - earlier.sweep_ns - later.start_resolution_ns,
     )
@@ -199,7 +229,7 @@ def _active(move: _Move, credits_ns: Mapping[int, int], span: _Span) -> ProcessU
     user_ns = None if user_share is None else move.cpu_ns * user_share
     system_ns = None if user_ns is None else move.cpu_ns - user_ns
     children_ns = None if move.children_ns is None else credits_ns.get(move.record.pid, 0)
-    if children_ns is not None and children_ns > span.possible_ns:
+    if children_ns is not None and children_ns > span.possible_children_ns:
         children_ns = None
     return _row(move.record, span, move.cpu_ns, user_ns, system_ns, children_ns)
 
@@ -262,6 +292,7 @@ def _exited(share: ExitedShare, span: _Span) -> ExitedUsage:
         count=share.count,
         cpu_percent=cpu_percent,
         machine_percent=None if cpu_percent is None else cpu_percent / span.logical_cpus,
+        estimated=share.estimated,
     )
 
 
@@ -327,3 +358,8 @@ def _attribution(
         return Attribution(in_processes, in_exited, None, None)
     rest = busy_percent - in_processes - (in_exited or 0.0)
     return Attribution(in_processes, in_exited, max(0.0, rest), max(0.0, -rest))
+
+
+def _unattributed_ns(attribution: Attribution, span: _Span) -> float | None:
+    percent = attribution.unattributed_percent
+    return None if percent is None else percent / 100 * span.capacity_ns

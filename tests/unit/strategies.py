@@ -94,6 +94,7 @@ def snapshots(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Snapsho
                 count=st.none() | st.integers(1, 10**6),
                 cpu_percent=known_or_not,
                 machine_percent=known_or_not,
+                estimated=st.booleans(),
             ),
             max_size=2,
         ),
@@ -104,6 +105,7 @@ def snapshots(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Snapsho
             failed_ticks=st.integers(0, 10**9),
             unreadable=unreadable,
             lost_exits=st.integers(0, 10**9),
+            unexpected_messages=st.integers(0, 10**9),
         ),
         exited_names=text,
     )
@@ -119,7 +121,7 @@ class Fate(Enum):
     REPLACED_BY_OLDER = auto()
     APPEARED_OLD = auto()
     WENT_BACK = auto()
-    RAN_IMPOSSIBLY_MUCH = auto()
+    RAN_ON_MORE_CPUS_THAN_ARE_SHOWN = auto()
     ENDED = auto()
 
 
@@ -197,9 +199,10 @@ def _life(draw: st.DrawFn, pid: int, fate: Fate, room: _Room) -> _Life:
             return _Life(before, None)
         case Fate.WENT_BACK:
             return _Life(before, replace(before, cpu_ns=draw(st.integers(0, before.cpu_ns - 1))))
-        case Fate.RAN_IMPOSSIBLY_MUCH:
+        case Fate.RAN_ON_MORE_CPUS_THAN_ARE_SHOWN:
             # More than one beyond: the slack is rounded from floats, and that rounding is not what is tested.
-            return _Life(before, replace(before, cpu_ns=before.cpu_ns + room.capacity_ns + room.slack_ns + 2))
+            ran_ns = room.capacity_ns + room.slack_ns + draw(st.integers(2, 10**12))
+            return _Life(before, replace(before, cpu_ns=before.cpu_ns + ran_ns), ran_ns)
     return _active_life(draw, before, fate, room)
 
 

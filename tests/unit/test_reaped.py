@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 
-from cpuwatch.model import CpuTimes, Host, MachineTimes, ProcessTimes, Reading, Snapshot
-from cpuwatch.reaped import NO_CARRY, Carry, credit_children
+from cpuwatch.exited import explained, trace
+from cpuwatch.kinship import Kinship
+from cpuwatch.model import (
+    CpuTimes,
+    Host,
+    MachineTimes,
+    PidNamespace,
+    ProcessExit,
+    ProcessTimes,
+    Reading,
+    Snapshot,
+)
+from cpuwatch.reaped import NO_CARRY, Carry, Reaped, credit_children
+from cpuwatch.reapers import Candidates
 from cpuwatch.usage import account
 
 TICK_NS = 10_000_000
@@ -201,44 +216,171 @@ def record(pid: int, ppid: int, cpu_ns: int, children_ns: int = 0) -> ProcessTim
 SECOND = 1_000_000_000
 
 
+def reading(*records: ProcessTimes, exits: Sequence[ProcessExit] = (), hidden: Collection[int] = ()) -> Reading:
+    return replace(
+        Kernel().read(),
+        processes={one.pid: one for one in records},
+        exits=list(exits),
+        hidden_parents=frozenset(hidden),
+    )
+
+
+def credit(earlier: Reading, later: Reading, carry: Carry = NO_CARRY) -> Reaped:
+    """What the survivors in ``later`` got of those that are no longer in it."""
+    vanished = {pid: record for pid, record in earlier.processes.items() if pid not in later.processes}
+    grown_ns = {}
+    for pid, record in later.processes.items():
+        before = earlier.processes[pid].children_ns or 0 if pid in earlier.processes else 0
+        if record.children_ns != before:
+            grown_ns[pid] = (record.children_ns or 0) - before
+    kinship = Kinship(earlier, later, vanished)
+    ended = trace(later.exits, vanished, kinship.reapers_of_ended)
+
+    def candidates(process: ProcessTimes) -> Candidates:
+        found = kinship.reapers_of_seen(process)
+        return found if found.is_complete else replace(found, others=tuple(pid for pid in grown_ns))
+
+    return credit_children(vanished, candidates, grown_ns, TICK_NS, carry, explained(ended))
+
+
 def test_what_a_vanished_child_had_shown_is_taken_off_its_parent() -> None:
-    parent, child = record(1, 0, 0), record(2, 1, 3 * SECOND)
-    credits_ns, carry = credit_children({1: parent, 2: child}, {2: child}, (), {1: 5 * SECOND}, TICK_NS, NO_CARRY)
-    assert credits_ns == {1: 2 * SECOND}
-    assert carry == NO_CARRY
+    reaped = credit(reading(record(1, 0, 0), record(2, 1, 3 * SECOND)), reading(record(1, 0, 0, 5 * SECOND)))
+    assert reaped == Reaped({1: 2 * SECOND}, NO_CARRY, {2: 1})
 
 
 def test_a_line_of_ancestors_that_died_in_one_tick_is_walked_up_to_the_survivor() -> None:
-    line = {pid: record(pid, pid - 1, SECOND, SECOND) for pid in range(1, 6)}
-    vanished = {pid: line[pid] for pid in (3, 4, 5)}
-    credits_ns, _ = credit_children(line, vanished, (), {2: 7 * SECOND}, TICK_NS, NO_CARRY)
-    assert credits_ns == {2: SECOND}
+    line = [record(pid, pid - 1, SECOND, SECOND) for pid in range(1, 6)]
+    reaped = credit(reading(*line), reading(line[0], record(2, 1, SECOND, 8 * SECOND)))
+    assert reaped.credits_ns == {2: SECOND}
 
 
 def test_an_orphan_that_init_waited_for_is_taken_off_init() -> None:
-    line = {1: record(1, 0, 0), 2: record(2, 1, 0), 3: record(3, 2, 0), 4: record(4, 3, 9 * SECOND)}
-    credits_ns, _ = credit_children(line, {3: line[3], 4: line[4]}, (), {1: 10 * SECOND, 2: 0}, TICK_NS, NO_CARRY)
-    assert credits_ns == {1: SECOND}
+    line = [record(1, 0, 0), record(2, 1, 0), record(3, 2, 0), record(4, 3, 9 * SECOND)]
+    reaped = credit(reading(*line), reading(record(1, 0, 0, 10 * SECOND), line[1]))
+    assert reaped.credits_ns == {1: SECOND}
 
 
 def test_children_that_nobody_waited_for_take_nothing_from_anybody_else() -> None:
-    tree = {1: record(1, 0, 0), 2: record(2, 1, 0), 3: record(3, 2, 9 * SECOND)}
-    credits_ns, carry = credit_children(tree, {3: tree[3]}, (), {1: 4 * SECOND}, TICK_NS, NO_CARRY)
-    assert credits_ns == {1: 4 * SECOND}
-    assert carry == NO_CARRY
+    tree = [record(1, 0, 0), record(2, 1, 0), record(3, 2, 9 * SECOND)]
+    reaped = credit(reading(*tree), reading(record(1, 0, 0, 4 * SECOND), tree[1]))
+    assert reaped == Reaped({1: 4 * SECOND}, NO_CARRY, {})
+
+
+def test_an_orphan_that_the_kernel_reaped_for_nobody_takes_nothing_from_its_ancestors() -> None:
+    """A killed container: the init of its namespace is gone, and what it had was never waited for."""
+    tree = [record(1, 0, 0), record(2, 1, 0), record(3, 2, 0), record(4, 3, 3 * SECOND)]
+    reaped = credit(reading(*tree), reading(tree[0], record(2, 1, 0, SECOND)))
+    assert reaped.credits_ns == {2: SECOND}
+
+
+def test_what_the_messages_explain_is_no_room_for_an_orphan() -> None:
+    """The same beside a build: its growth could hold the orphan, but the compilers that ended account for it."""
+    tree = [record(1, 0, 0), record(2, 1, 0), record(3, 2, 0), record(4, 3, SECOND // 2)]
+    exits = [
+        ProcessExit(3, 2, "sh", "root", 0),
+        ProcessExit(4, 3, "lost", "root", SECOND // 2),
+        *(ProcessExit(pid, 2, "cc", "root", 90_000_000) for pid in range(100, 110)),
+    ]
+    reaped = credit(reading(*tree), reading(tree[0], record(2, 1, 0, SECOND), exits=exits))
+    assert reaped.credits_ns == {2: SECOND}
+
+
+def in_namespace(process: ProcessTimes, pid_inside: int, inode: int | None = 7) -> ProcessTimes:
+    return replace(process, pid_namespace=PidNamespace(1, inode, pid_inside))
+
+
+# As docker exec makes it: 2 starts the container 3, 10 enters it with 11, whose child is 12.
+CONTAINER = [
+    record(1, 0, 0),
+    record(2, 1, 0),
+    in_namespace(record(3, 2, 0), 1),
+    record(10, 2, 0),
+    in_namespace(record(11, 10, 0), 8),
+    in_namespace(record(12, 11, 3 * SECOND), 9),
+]
+
+
+def test_an_orphan_in_a_pid_namespace_is_taken_off_the_init_of_that() -> None:
+    init = in_namespace(record(3, 2, 0, 4 * SECOND), 1)
+    reaped = credit(reading(*CONTAINER), reading(*CONTAINER[:2], init))
+    assert reaped.credits_ns == {3: SECOND}
+    assert reaped.reaper_of[12] == 3
+
+
+def test_the_init_comes_before_ancestors_outside_of_the_namespace() -> None:
+    init = in_namespace(record(3, 2, 0, 3 * SECOND), 1)
+    build = record(2, 1, 0, 6 * SECOND)
+    reaped = credit(reading(*CONTAINER), reading(CONTAINER[0], build, init))
+    assert reaped.credits_ns == {2: 6 * SECOND}
+
+
+@pytest.mark.parametrize(("inode", "credits_ns"), [(8, {4: 3 * SECOND}), (None, {})])
+def test_the_init_of_another_namespace_is_left_alone_if_they_can_be_told_apart(
+    inode: int | None, credits_ns: dict[int, int]
+) -> None:
+    other = in_namespace(record(4, 2, 0), 1, inode)
+    grown = in_namespace(record(4, 2, 0, 3 * SECOND), 1, inode)
+    reaped = credit(reading(*CONTAINER, other), reading(*CONTAINER[:3], grown))
+    assert reaped.credits_ns == credits_ns
+
+
+def test_one_that_entered_the_namespace_that_is_read_is_taken_off_pid_1() -> None:
+    inside = [record(1, 0, 0), record(8, 0, 0), record(9, 8, 3 * SECOND)]
+    reaped = credit(reading(*inside), reading(record(1, 0, 0, 3 * SECOND)))
+    assert reaped.credits_ns == {}
+    assert reaped.reaper_of[9] == 1
+
+
+def test_the_parent_that_the_kernel_told_of_stands_over_the_one_that_was_seen() -> None:
+    init = in_namespace(record(3, 2, 0, 3 * SECOND), 1)
+    build = record(2, 1, 0, 6 * SECOND)
+    entered = [replace(process, pid_namespace=None) for process in CONTAINER]
+    exits = [ProcessExit(12, 3, "orphan", "root", 3 * SECOND)]
+    reaped = credit(reading(*entered), reading(CONTAINER[0], build, init, exits=exits))
+    assert reaped.reaper_of[12] == 3
+    assert reaped.credits_ns == {2: 6 * SECOND}
+
+
+def test_over_a_hidden_parent_that_ended_the_one_whose_growth_fits_best_is_the_reaper() -> None:
+    """With hidepid=2: 2 is ours, then su, which is not shown, then 4 which is ours again."""
+    tree = [record(2, 1, 0), record(4, 3, SECOND), record(5, 1, 0)]
+    later = reading(record(2, 1, 0, SECOND + 30_000_000), record(5, 1, 0, 5 * SECOND))
+    reaped = credit(reading(*tree, hidden={1, 3}), replace(later, hidden_parents=frozenset({1})))
+    assert reaped.credits_ns == {2: 30_000_000, 5: 5 * SECOND}
+
+
+def test_a_hidden_parent_that_lives_on_has_waited_and_nobody_else() -> None:
+    tree = [record(2, 1, 0), record(4, 3, SECOND)]
+    reaped = credit(reading(*tree, hidden={1, 3}), reading(record(2, 1, 0, 2 * SECOND), hidden={1, 3}))
+    assert reaped.credits_ns == {2: 2 * SECOND}
 
 
 def test_what_rounding_showed_too_much_is_carried_and_not_shown_again() -> None:
-    tree = {1: record(1, 0, 0), 2: record(2, 1, 15_000_000)}
-    credits_ns, carry = credit_children(tree, {2: tree[2]}, (), {1: 10_000_000}, TICK_NS, NO_CARRY)
-    assert credits_ns == {}
-    assert carry == Carry({1: 5_000_000})
-    credits_ns, carry = credit_children({1: tree[1]}, {}, (), {1: 10_000_000}, TICK_NS, carry)
-    assert credits_ns == {1: 5_000_000}
-    assert carry == NO_CARRY
+    parent, child = record(1, 0, 0), record(2, 1, 15_000_000)
+    grown, again = record(1, 0, 0, 10_000_000), record(1, 0, 0, 20_000_000)
+    first = credit(reading(parent, child), reading(grown))
+    assert (first.credits_ns, first.carry) == ({}, Carry({1: 5_000_000}))
+    second = credit(reading(grown), reading(again), first.carry)
+    assert (second.credits_ns, second.carry) == ({1: 5_000_000}, NO_CARRY)
 
 
-@given(st.integers(2, 5), st.integers(0, 5))
-def test_a_circle_of_parents_ends(first: int, second: int) -> None:
-    tree = {2: record(2, first, SECOND), 3: record(3, second, SECOND)}
-    credit_children(tree, tree, (), {}, TICK_NS, NO_CARRY)
+def test_no_more_is_carried_than_rounding_can_have_shown() -> None:
+    """Children of 15 ms that nobody waits for look, one by one, like rounding."""
+    carry = NO_CARRY
+    for _ in range(100):
+        carry = credit(reading(record(1, 0, 0), record(2, 1, 15_000_000)), reading(record(1, 0, 0)), carry).carry
+    assert carry.over_ns[1] <= 2 * TICK_NS
+
+
+@given(
+    ppids=st.lists(st.integers(0, 6), min_size=6, max_size=6),
+    told=st.dictionaries(st.integers(1, 6), st.integers(0, 6)),
+    survivors=st.sets(st.integers(1, 6)),
+)
+def test_a_circle_of_parents_ends(ppids: list[int], told: dict[int, int], survivors: set[int]) -> None:
+    """PIDs are reused within an interval, so what is known of ended processes can go round."""
+    tree = [record(pid, ppid, SECOND) for pid, ppid in enumerate(ppids, 1)]
+    exits = [ProcessExit(pid, parent, "x", "root", SECOND) for pid, parent in told.items()]
+    left = [replace(process, children_ns=9 * SECOND) for process in tree if process.pid in survivors]
+    reaped = credit(reading(*tree), reading(*left, exits=exits))
+    assert sum(reaped.credits_ns.values()) <= 9 * SECOND * len(survivors)

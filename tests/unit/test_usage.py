@@ -119,10 +119,12 @@ def test_a_counter_that_goes_back_is_unknown() -> None:
         (2 * SECOND, 200.0),
         # Sweeps take time and ticks are rounded, so a little more than the interval is honest.
         (2 * SECOND + 20_000_002, 200.0),
-        (2 * SECOND + 20_000_003, None),
+        # More than that says that there are more CPUs than are shown (a container's view, lxcfs). The clock is exact.
+        (2 * SECOND + 20_000_003, 202.0000003),
+        (5 * SECOND, 500.0),
     ],
 )
-def test_more_than_the_cpus_can_give_is_cut_within_the_slack_and_unknown_beyond(
+def test_more_than_the_cpus_can_give_is_cut_within_the_slack_and_believed_beyond(
     ran_ns: int, cpu_percent: float | None
 ) -> None:
     row = one_second(process(), process(cpu_ns=ran_ns), sweep_ns=10_000_000)
@@ -256,8 +258,8 @@ def test_no_number_is_negative_infinite_or_no_number(pair: Pair) -> None:
         assert value >= 0
 
 
-@given(pairs())
-def test_no_process_has_more_than_all_cpus(pair: Pair) -> None:
+@given(pairs(fates=st.sampled_from([fate for fate in Fate if fate is not Fate.RAN_ON_MORE_CPUS_THAN_ARE_SHOWN])))
+def test_no_process_has_more_than_all_cpus_but_where_there_are_more_than_are_shown(pair: Pair) -> None:
     cpus = pair.later.host.logical_cpus
     for row in usage(pair.earlier, pair.later).processes:
         assert row.cpu_percent is None or row.cpu_percent <= 100 * cpus
@@ -411,6 +413,14 @@ def test_more_childrens_time_than_the_cpus_could_give_is_not_shown() -> None:
     assert found.processes[0].children_percent is None
     assert found.attribution.exited_percent == 0.0
     assert found.exited == []
+
+
+def test_childrens_time_is_bounded_by_the_cpus_that_there_can_be_not_by_those_that_are_shown() -> None:
+    earlier = reading(process(10, children_ns=0))
+    later = replace(reading(process(10, children_ns=3 * SECOND), at_ns=101 * SECOND), possible_cpus=4)
+    found = usage(earlier, later)
+    assert found.processes[0].children_percent == 300.0
+    assert [row.cpu_percent for row in found.exited] == [300.0]
 
 
 def replace_ppid(original: Reading, pid: int, ppid: int) -> Reading:
