@@ -102,8 +102,8 @@ def share_out(
 ) -> list[ExitedShare]:
     """Each survivor's credit (:func:`~cpuwatch.reaped.credit_children`), shared out over its descendants that ended.
 
-    ``reaper_of`` says who waited for those that had been seen. What no message explains, for lack of any or because some
-    were lost, is a share without a name.
+    ``reaper_of`` says who waited for those that had been seen. What no message explains, for lack of any or because
+    some were lost, is a share without a name.
 
     Under a survivor without a credit nothing is left to share. If what the messages say is within the rounding of
     children's time (``slack_ns``), each of these processes has used nothing that was not shown before. If it is more,

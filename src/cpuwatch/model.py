@@ -177,9 +177,9 @@ class Reading(Struct, frozen=True, gc=False):
     where they come from, or ``unavailable: `` and why not; ``lost_exits`` how many of these messages were lost so far,
     ``unexpected_messages`` how many others came in their place.
 
-    ``possible_cpus`` is the number of CPUs that the kernel can have, where ``host.logical_cpus`` may be what a container
-    is shown of them; ``None`` if it is not known. ``hidden_parents`` are the PIDs of living processes that are the
-    parents of some in ``processes`` but cannot be read themselves (hidepid, proc(5)).
+    ``possible_cpus`` is the number of CPUs that the kernel can have, where ``host.logical_cpus`` may be what a
+    container is shown of them; ``None`` if it is not known. ``hidden_parents`` are the PIDs of living processes that
+    are the parents of some in ``processes`` but cannot be read themselves (hidepid, proc(5)).
     """
 
     time: datetime
@@ -235,9 +235,9 @@ class ExitedUsage(Struct, frozen=True, gc=False):
     ``parent_pid`` is the process that waited for them, in whose ``children_percent`` this is contained. ``name``,
     ``user`` and ``count`` are ``None`` where the kernel does not tell who ended.
 
-    ``estimated`` is true where nobody waited for them (SIGCHLD ignored). The kernel then adds their time to nobody's, and
-    the percentages are those of its messages: up to an eighth short, and part of ``attribution.unattributed_percent``,
-    which they never exceed. They are ``None`` if that is not known.
+    ``estimated`` is true where nobody waited for them (SIGCHLD ignored). The kernel then adds their time to nobody's,
+    and the percentages are those of its messages: up to an eighth short, and part of
+    ``attribution.unattributed_percent``, which they never exceed. They are ``None`` if that is not known.
     """
 
     name: str | None

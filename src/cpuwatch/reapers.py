@@ -51,8 +51,8 @@ class Relations(Protocol):
 class Candidates(Struct, frozen=True, gc=False):
     """The PIDs of those who may have waited, the likeliest first.
 
-    ``is_parent`` says that there is just one, the parent, which lives on. ``is_complete`` is false if the line of parents
-    leads to a process of which nothing is known (hidepid): ``others`` are then those that can be above that.
+    ``is_parent`` says that there is just one, the parent, which lives on. ``is_complete`` is false if the line of
+    parents leads to a process of which nothing is known (hidepid): ``others`` are then those that can be above that.
     """
 
     pids: tuple[int, ...]

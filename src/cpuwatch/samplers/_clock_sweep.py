@@ -12,14 +12,17 @@ import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from itertools import compress, count
 
-from cpuwatch.model import ProcessTimes
+from msgspec.structs import replace
+
+from cpuwatch.reapers import INIT_PID
 from cpuwatch.samplers import _cpu_clock
 from cpuwatch.samplers._given_pids import GivenPids
 from cpuwatch.samplers._process_reader import Instant, ProcessReader, errno_name
 from cpuwatch.samplers._process_table import ProcessTable
+from cpuwatch.samplers._settling import Settling
+from cpuwatch.samplers._swept import Swept
 
 __all__ = ["ClockSweep"]
 
@@ -29,26 +32,11 @@ _NEVER = -2
 _LASTING = {errno.EACCES, errno.EPERM}
 """Refusals that stay until the process does something: asking again before its clock moves is in vain."""
 
-_SETTLING_ROUNDS = 20
+_SHORTAGES = {"EMFILE", "ENFILE", "ENOMEM"}
+"""Refusals that are ours, not the process's: its clock, which takes no descriptor, still tells what it uses."""
 
 _FEW_PIDS = 100
 """So many are asked for whether they are there, on however small a machine."""
-
-
-class _Seen:
-    """What one sweep finds out about processes that others depend on."""
-
-    def __init__(self) -> None:
-        self.read: set[int] = set()
-        """Read after the last process ended that is known to have."""
-        self.gone: set[int] = set()
-        """No longer there."""
-        self.ended: dict[int, ProcessTimes] = {}
-        """As they were known, by the PID they had."""
-        self.childless: set[int] = set()
-        """Whose children have another parent now."""
-        self.reapers: set[int] = set()
-        """Whose children's time has grown."""
 
 
 class ClockSweep:
@@ -62,19 +50,24 @@ class ClockSweep:
     backend = "procfs/clock"
 
     def __init__(
-        self, list_pids: Callable[[], Collection[int]], reader: ProcessReader, given: GivenPids | None
+        self,
+        table: ProcessTable,
+        list_pids: Callable[[], Collection[int]],
+        reader: ProcessReader,
+        given: GivenPids | None,
     ) -> None:
         self.resolution_seconds = _cpu_clock.resolution_seconds()
+        self._table = table
         self._list_pids = list_pids
         self._reader = reader
         self._given = given
         self._pids: list[int] = []
         self._clock_ids: list[int] = []
         self._clocks: list[int] = []
-        self._table = ProcessTable()
         self._unreadable: dict[int, str] = {}
         self._unlisted: Counter[str] = Counter()
         self._has_listed = False
+        self._are_some_hidden = False
 
     def prepare(self, forks: int | None, last_pid: int) -> None:
         """Find the processes that are new, from what the kernel counted just before.
@@ -84,7 +77,9 @@ class ClockSweep:
         self._unlisted.clear()
         given = None if self._given is None else self._given.look(forks, last_pid)
         # To ask for a clock in vain costs as much as to list a process.
-        if self._has_listed and given is not None and len(given) <= max(_FEW_PIDS, len(self._pids)):
+        # A hidden process (hidepid, proc(5)) can appear at any time: when it changes its user.
+        is_found_by_pid = self._has_listed and not self._are_some_hidden
+        if is_found_by_pid and given is not None and len(given) <= max(_FEW_PIDS, len(self._pids)):
             clocks = _cpu_clock.read_all(map(_cpu_clock.clock_id, given))
             # To the thread that asks, the kernel tells its process's clock under its own number too (pid_for_clock in
             # kernel/time/posix-cpu-timers.c): a thread started since the last look would pass for a process.
@@ -100,99 +95,48 @@ class ClockSweep:
             self._has_listed = False
         else:
             self._has_listed = True
+            init_is_hidden = INIT_PID not in listed and _cpu_clock.read_one(INIT_PID) != _cpu_clock.GONE
+            self._are_some_hidden |= init_is_hidden
             for pid in sorted(set(listed).difference(self._pids)):
                 self._admit(pid)
 
-    def sweep(self, instant: Instant) -> tuple[dict[int, ProcessTimes], Counter[str]]:
-        """All processes that could be read, by PID, and how many could not, by reason."""
+    def sweep(self, instant: Instant) -> Swept:
+        """Read the processes."""
         before, self._clocks = self._clocks, _cpu_clock.read_all(self._clock_ids)
-        seen = _Seen()
+        settling = Settling(
+            self._table,
+            # The clock stays what it was at the sweep: all clocks are of one instant.
+            lambda known: self._reader.read(known.pid, known.cpu_ns, known, instant),
+            lambda pid: _cpu_clock.read_one(pid) == _cpu_clock.GONE,
+        )
         # In C for all processes; what follows in Python is for those that ran.
         for index in list(compress(count(), map(operator.ne, self._clocks, before))):
-            pid = self._pids[index]
+            pid, clock_ns = self._pids[index], self._clocks[index]
+            known = self._table.get(pid)
             try:
-                record = self._read(pid, self._clocks[index], instant, seen)
+                record = self._reader.read(pid, clock_ns, known, instant)
             except OSError as error:
-                self._unreadable[pid] = errno_name(error)
+                reason = self._unreadable[pid] = errno_name(error)
                 if error.errno not in _LASTING:
                     self._clocks[index] = _NEVER
+                if reason in _SHORTAGES and known is not None and clock_ns >= known.cpu_ns:
+                    self._table.put(replace(known, cpu_ns=clock_ns))
                 continue
             self._unreadable.pop(pid, None)
             if record is not None:
                 self._clocks[index] = record.cpu_ns
-        self._settle(seen, instant)
-        for pid in seen.gone:
+            elif clock_ns != _cpu_clock.GONE and _cpu_clock.read_one(pid) != _cpu_clock.GONE:
+                self._are_some_hidden = True
+            settling.note(pid, record, ended_meanwhile=clock_ns != _cpu_clock.GONE)
+        settling.settle()
+        for pid in settling.gone:
             self._dismiss(pid)
         self._reader.end_sweep()
         processes = self._table.copy()
-        for pid in self._unreadable:
-            processes.pop(pid, None)
-        return processes, Counter(self._unreadable.values()) + self._unlisted
-
-    def _read(self, pid: int, clock: int, instant: Instant, seen: _Seen) -> ProcessTimes | None:
-        """Read one process into the table, and note what follows from it for others."""
-        known = self._table.get(pid)
-        record = self._reader.read(pid, clock, known, instant)
-        replaced = record is not None and known is not None and known.key != record.key
-        if record is None:
-            seen.gone.add(pid)
-            self._table.remove(pid)
-            if clock != _cpu_clock.GONE:
-                # It ended only now, so it is not in the children's time of those that were read before.
-                seen.read.clear()
-        else:
-            seen.read.add(pid)
-            self._table.put(record)
-            if record.children_ns != (0 if known is None else known.children_ns):
-                seen.reapers.add(pid)
-        if known is not None and (record is None or replaced):
-            seen.ended[pid] = known
-        if record is None or replaced or record.state == "Z":
-            seen.childless.add(pid)
-        return record
-
-    def _settle(self, seen: _Seen, instant: Instant) -> None:
-        """Make the parents, the children's time and the list of the living agree.
-
-        Children of what has ended get another parent without running (find_new_reaper in kernel/exit.c).
-
-        The kernel adds an ended process to the children's time of its reaper just before it takes it off the list
-        (wait_task_zombie, then release_task). So one that is gone is in the time of an ancestor that is read
-        afterwards, and one that is still there after an ancestor was read is not in that. Where it came otherwise, its
-        time would be shown twice: then the ancestor or the process is looked at again, until nothing has changed. In a
-        storm something always has; the bound is there for that.
-        """
-        for _ in range(_SETTLING_ROUNDS):
-            again = self._possible_reapers(seen.ended) - seen.read
-            for parent in seen.childless:
-                again |= self._table.children(parent)
-            for parent in seen.reapers:
-                children = self._table.children(parent)
-                again.update(pid for pid in children if _cpu_clock.read_one(pid) == _cpu_clock.GONE)
-            seen.childless.clear()
-            seen.reapers.clear()
-            known = [record for record in map(self._table.get, again) if record is not None]
-            if not known:
-                return
-            for record in known:
-                # One that cannot be read now stays as it was known.
-                with suppress(OSError):
-                    self._read(record.pid, record.cpu_ns, instant, seen)
-
-    def _possible_reapers(self, ended: dict[int, ProcessTimes]) -> set[int]:
-        """Who may have waited for these: the parent, or if that has ended too, any ancestor that lives on."""
-        reapers: set[int] = set()
-        for record in ended.values():
-            pid = record.ppid
-            while pid in ended and ended[pid] is not record:
-                pid = ended[pid].ppid
-            above = self._table.get(pid)
-            while above is not None and above.pid not in reapers:
-                reapers.add(above.pid)
-                if above.pid == record.ppid and above.state != "Z":
-                    break
-                above = self._table.get(above.ppid)
-        return reapers
+        for pid, reason in self._unreadable.items():
+            if reason not in _SHORTAGES:
+                processes.pop(pid, None)
+        return Swept(processes, Counter(self._unreadable.values()) + self._unlisted, settling.hidden_parents())
 
     def _admit(self, pid: int) -> None:
         index = bisect_left(self._pids, pid)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from cpuwatch.errors import SamplerUnavailableError
 from cpuwatch.model import ProcessExit
 from cpuwatch.samplers import _taskstats_message as message
 from cpuwatch.samplers._brief_thread import run_brief_thread
+from cpuwatch.samplers._taskstats_message import EndedTask
 from cpuwatch.samplers._users import UserNames
 
 __all__ = ["ExitListener"]
@@ -25,12 +28,22 @@ _MESSAGE_BYTES = 16_384
 _BUFFER_BYTES = 32 << 20
 """Room for what ends between two readings: a message takes some 2 KiB of it, so this is 16,000 processes."""
 
-_MOST_MESSAGES = 100_000
+_MAX_MESSAGES = 100_000
 """At one reading; what is above this comes with the next."""
+
+_MAX_MAIN_THREADS = 10_000
+"""Names of main threads that ended before their process did; the oldest is forgotten first."""
+
+_KERNEL_PORT = 0
+
+_log = logging.getLogger("cpuwatch.samplers")
 
 
 class ExitListener:
     """A socket that gathers the processes which ended, until they are taken.
+
+    The kernel sends a message about each thread. That about the last one to end says that the process has, and what all
+    of it used; that about the main thread has the name of the program. They come in either order.
 
     It needs CAP_NET_ADMIN in the first user, PID and network namespace, and Linux 5.19. Raises
     :class:`SamplerUnavailableError` with the reason where it cannot work.
@@ -38,6 +51,11 @@ class ExitListener:
 
     def __init__(self) -> None:
         self._users = UserNames()
+        self._family = 0
+        self._main_names: dict[int, str] = {}
+        self._unnamed: dict[int, EndedTask] = {}
+        self.unexpected = 0
+        """How many messages came that are not about an ended task, or not from the kernel."""
         try:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_GENERIC)
         except OSError as error:
@@ -55,7 +73,7 @@ class ExitListener:
         self._socket.settimeout(1.0)
         self._socket.send(message.family_request("TASKSTATS"))
         answer = self._answer()
-        family = message.family_id(answer)
+        family = self._family = message.family_id(answer)
         # Before all others: is struct taskstats of this kernel what we take it for? Our own name and PID must be there.
         self._socket.send(message.task_request(family, os.getpid()))
         own = message.parse_task(self._answer())
@@ -73,13 +91,21 @@ class ExitListener:
         (send_cpu_listeners in kernel/taskstats.c). So a task is made to end.
         """
         run_brief_thread()
-        self._socket.recv(_MESSAGE_BYTES)
+        while not message.is_about_task(self._from_kernel(), self._family):
+            pass
+
+    def _from_kernel(self) -> bytes:
+        """The next message of the kernel. Others may send to this socket too; they are passed over (netlink(7))."""
+        while True:
+            data, (sender, _) = self._socket.recvfrom(_MESSAGE_BYTES)
+            if sender == _KERNEL_PORT:
+                return data
 
     def _answer(self) -> bytes:
         # Processes may end before an answer is here; and before we have asked, if a socket that listened had our port
         # just now: the kernel notices that it is closed when it next has something to say to it.
         own_port: int = self._socket.getsockname()[0]
-        while message.port(answer := self._socket.recv(_MESSAGE_BYTES)) != own_port:
+        while message.port(answer := self._from_kernel()) != own_port:
             pass
         number = message.error_number(answer)
         if number:
@@ -95,23 +121,67 @@ class ExitListener:
 
     def take(self) -> list[ProcessExit]:
         """The processes that ended since the last call."""
-        exits: list[ProcessExit] = []
-        receive = self._socket.recv
-        for _ in range(_MOST_MESSAGES):
+        overdue = dict(self._unnamed)
+        exits = [self._exit(task, name) for ended in self._messages() for task, name in self._named(ended)]
+        for pid, task in overdue.items():
+            # The message with its name would be here by now.
+            if self._unnamed.get(pid) is task:
+                exits.append(self._exit(self._unnamed.pop(pid), None))
+        return exits
+
+    def _named(self, task: EndedTask) -> Iterator[tuple[EndedTask, str | None]]:
+        """The processes that are complete with this message, and their names."""
+        pid = task.process_id
+        if task.pid != pid:
+            if task.process_ended:
+                name = self._main_names.pop(pid, None)
+                if name is None:
+                    self._unnamed[pid] = task
+                else:
+                    yield task, name
+            return
+        if pid in self._unnamed:
+            # It is the main thread of that one, unless it is a whole process: then the PID was used again.
+            yield self._unnamed.pop(pid), None if task.process_ended else task.name
+            if not task.process_ended:
+                return
+        # An earlier main thread is one that another thread took the place of (execve(2)): the newer name counts.
+        self._main_names.pop(pid, None)
+        if task.process_ended:
+            yield task, task.name
+        else:
+            self._main_names[pid] = task.name
+            if len(self._main_names) > _MAX_MAIN_THREADS:
+                del self._main_names[next(iter(self._main_names))]
+
+    def _exit(self, task: EndedTask, name: str | None) -> ProcessExit:
+        user = self._users.name_or_number(task.user_id)
+        return ProcessExit(task.process_id, task.parent_pid, name, user, task.cpu_ns)
+
+    def _messages(self) -> Iterator[EndedTask]:
+        receive = self._socket.recvfrom
+        for _ in range(_MAX_MESSAGES):
             try:
-                data = receive(_MESSAGE_BYTES)
+                data, (sender, _) = receive(_MESSAGE_BYTES)
             except BlockingIOError:
-                break
+                return
             except OSError as error:
                 # The kernel had no room for a message; those that it had room for are still there.
                 if error.errno != errno.ENOBUFS:
                     raise
                 continue
-            task = message.parse_task(data)
-            if task.process_ended:
-                user = self._users.name_or_number(task.user_id)
-                exits.append(ProcessExit(task.process_id, task.parent_pid, task.name, user, task.cpu_ns))
-        return exits
+            if sender != _KERNEL_PORT or not message.is_about_task(data, self._family):
+                self._count_unexpected(f"{data[:64]!r} from port {sender}")
+                continue
+            try:
+                yield message.parse_task(data)
+            except message.MessageError as error:
+                self._count_unexpected(str(error))
+
+    def _count_unexpected(self, what: str) -> None:
+        if not self.unexpected:
+            _log.warning("unexpected message at the taskstats socket, later ones are only counted: %s", what)
+        self.unexpected += 1
 
     def close(self) -> None:
         """Stop listening."""

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from cpuwatch.model import ProcessTimes
+from cpuwatch.model import PidNamespace, ProcessTimes
 from cpuwatch.samplers import _cpu_clock
 from cpuwatch.samplers._cgroup import parse_cgroup
+from cpuwatch.samplers._pid_namespace import read_pid_namespace
 from cpuwatch.samplers._proc_text import ProcessStat, parse_process_stat
 from cpuwatch.samplers._stat_files import STAT_BYTES, StatFiles, most_open_files
 from cpuwatch.samplers._users import UserNames
@@ -86,6 +87,7 @@ class ProcessReader:
             start_time=known.start_time,
             first_seen=known.first_seen,
             cgroup=known.cgroup,
+            pid_namespace=known.pid_namespace,
             # Another name is another program (execve), mostly: to read it each time would cost as much as all the rest.
             command_line=known.command_line if stat.name == known.name else self._command_line(directory),
         )
@@ -110,6 +112,7 @@ class ProcessReader:
                 start_time=instant.time - timedelta(microseconds=age_ns // 1000),
                 first_seen=instant.time,
                 cgroup=_cgroup(directory),
+                pid_namespace=read_pid_namespace(directory),
                 command_line=self._command_line(directory),
             )
             os.pread(fd, 1, 0)
@@ -128,6 +131,7 @@ class ProcessReader:
         start_time: datetime,
         first_seen: datetime,
         cgroup: str | None,
+        pid_namespace: PidNamespace | None,
         command_line: str | None,
     ) -> ProcessTimes:
         tick_ns = self._tick_ns
@@ -138,6 +142,7 @@ class ProcessReader:
             start_time=start_time,
             first_seen=first_seen,
             cgroup=cgroup,
+            pid_namespace=pid_namespace,
             command_line=command_line,
             ppid=stat.ppid,
             name=stat.name,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection
+from pathlib import Path
 
-from cpuwatch.model import ProcessTimes
 from cpuwatch.samplers._process_reader import Instant, ProcessReader, errno_name
+from cpuwatch.samplers._process_table import ProcessTable
+from cpuwatch.samplers._settling import Settling
+from cpuwatch.samplers._swept import Swept
 
 __all__ = ["StatSweep"]
 
@@ -19,28 +22,44 @@ class StatSweep:
 
     backend = "procfs/stat"
 
-    def __init__(self, list_pids: Callable[[], Collection[int]], reader: ProcessReader, tick_ns: int) -> None:
+    def __init__(
+        self,
+        table: ProcessTable,
+        root: Path,
+        list_pids: Callable[[], Collection[int]],
+        reader: ProcessReader,
+        tick_ns: int,
+    ) -> None:
         self.resolution_seconds = tick_ns / 1e9
+        self._table = table
+        self._root = root
         self._list_pids = list_pids
         self._reader = reader
-        self._records: dict[int, ProcessTimes] = {}
 
     def prepare(self, forks: int | None, last_pid: int) -> None:
         """Nothing: all processes are listed at each sweep."""
 
-    def sweep(self, instant: Instant) -> tuple[dict[int, ProcessTimes], Counter[str]]:
-        """All processes that could be read, by PID, and how many could not, by reason."""
-        processes: dict[int, ProcessTimes] = {}
+    def sweep(self, instant: Instant) -> Swept:
+        """Read the processes."""
         unreadable: Counter[str] = Counter()
-        for pid in self._list_pids():
-            known = self._records.get(pid)
+        settling = Settling(
+            self._table,
+            lambda known: self._reader.read(known.pid, None, known, instant),
+            lambda pid: not (self._root / str(pid)).exists(),
+        )
+        listed = self._list_pids()
+        # What had ended by then was waited for before any of the others is read.
+        for pid in self._table.pids().difference(listed):
+            settling.note(pid, None, ended_meanwhile=False)
+        for pid in listed:
+            known = self._table.get(pid)
             try:
                 record = self._reader.read(pid, None, known, instant)
             except OSError as error:
                 unreadable[errno_name(error)] += 1
+                self._table.remove(pid)
                 continue
-            if record is not None:
-                processes[pid] = known if known == record else record
+            settling.note(pid, known if known == record else record, ended_meanwhile=True)
+        settling.settle()
         self._reader.end_sweep()
-        self._records = processes
-        return processes.copy(), unreadable
+        return Swept(self._table.copy(), unreadable, settling.hidden_parents())

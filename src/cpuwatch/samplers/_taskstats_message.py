@@ -20,6 +20,7 @@ __all__ = [
     "error_number",
     "family_id",
     "family_request",
+    "is_about_task",
     "listen_request",
     "parse_task",
     "port",
@@ -64,6 +65,9 @@ class MessageError(ValueError):
 class EndedTask(Struct, frozen=True, gc=False):
     """A task that has ended, and whether its whole process has (``process_ended``); then ``cpu_ns`` is of all threads.
 
+    ``name`` is that of the thread (``comm``). Each thread may have its own; that of the main thread
+    (``pid == process_id``) is the name of the program.
+
     ``cpu_ns`` is ``cpu_run_real_total``, which the kernel samples in ticks: for one short process a guess, for many a
     true mean. (``cpu_run_virtual_total`` looks finer, but a task that ends between two ticks leaves without what it ran
     since the last one: of a thousand /bin/true it shows a fifth.) ``user_id`` is the real one.
@@ -82,6 +86,14 @@ def family_request(name: str) -> bytes:
     """Asks for the number of a generic netlink family."""
     attribute = _attribute(_CTRL_ATTR_FAMILY_NAME, name.encode("ascii") + b"\0")
     return _request(_GENL_ID_CTRL, _CTRL_CMD_GETFAMILY, attribute, _NLM_F_REQUEST)
+
+
+def is_about_task(message: bytes, family: int) -> bool:
+    """Whether it is one whole message of this generic netlink family, long enough to have a command."""
+    if len(message) < _HEADERS_BYTES:
+        return False
+    length, kind, *_ = _NLMSG.unpack_from(message)
+    return bool(kind == family and _HEADERS_BYTES <= length <= len(message))
 
 
 def family_id(answer: bytes) -> int:
@@ -107,6 +119,8 @@ def task_request(family: int, pid: int) -> bytes:
 
 def port(message: bytes) -> int:
     """The port whose request this answers; 0 where the kernel was not asked."""
+    if len(message) < _NLMSG.size:
+        raise MessageError(f"a message of {len(message)} bytes, {_NLMSG.size} are the least")
     number: int = struct.unpack_from("=12xI", message)[0]
     return number
 

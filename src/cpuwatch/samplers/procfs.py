@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -18,9 +17,13 @@ from cpuwatch.samplers._clock_sweep import ClockSweep
 from cpuwatch.samplers._command_lines import read_command_line
 from cpuwatch.samplers._exit_listener import ExitListener
 from cpuwatch.samplers._given_pids import GivenPids
+from cpuwatch.samplers._possible_cpus import possible_cpus
 from cpuwatch.samplers._proc_text import KernelLoad, KernelStat, parse_kernel_load, parse_kernel_stat
 from cpuwatch.samplers._process_reader import Instant, ProcessReader
+from cpuwatch.samplers._process_table import ProcessTable
 from cpuwatch.samplers._stat_sweep import StatSweep
+from cpuwatch.samplers._swept import Swept
+from cpuwatch.samplers._wall_clock import WallClock
 
 __all__ = ["ProcfsSampler"]
 
@@ -33,7 +36,7 @@ class _Sweep(Protocol):
 
     def prepare(self, forks: int | None, last_pid: int) -> None: ...
 
-    def sweep(self, instant: Instant) -> tuple[dict[int, ProcessTimes], Counter[str]]: ...
+    def sweep(self, instant: Instant) -> Swept: ...
 
 
 class ProcfsSampler:
@@ -49,6 +52,9 @@ class ProcfsSampler:
         self._root = Path(root)
         self._tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
         self._reader = ProcessReader(self._root, self._tick_ns, read_command_line if command_lines else _not_asked_for)
+        self._table = ProcessTable()
+        self._wall_clock = WallClock()
+        self._possible_cpus = possible_cpus()
         self._stat_bytes = 16_384
         self._has_read = False
         self._files: list[int] = []
@@ -67,10 +73,10 @@ class ProcfsSampler:
         self._sweep: _Sweep
         self._exited_names = "unavailable: this /proc is of another PID namespace"
         if _cpu_clock.speaks_for(self._root, self._tick_ns):
-            self._sweep = ClockSweep(self._list_pids, self._reader, self._given_pids())
+            self._sweep = ClockSweep(self._table, self._list_pids, self._reader, self._given_pids())
             self._listen()
         else:
-            self._sweep = StatSweep(self._list_pids, self._reader, self._tick_ns)
+            self._sweep = StatSweep(self._table, self._root, self._list_pids, self._reader, self._tick_ns)
 
     def read(self) -> Reading:
         """Read the machine and every process now."""
@@ -91,7 +97,8 @@ class ProcfsSampler:
             monotonic_ns=time.monotonic_ns(),
             uptime_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
         )
-        processes, unreadable = self._sweep.sweep(instant)
+        self._wall_clock.follow(self._table)
+        swept = self._sweep.sweep(instant)
         return Reading(
             time=instant.time,
             monotonic_ns=instant.monotonic_ns,
@@ -105,12 +112,15 @@ class ProcfsSampler:
                 clock_resolution_seconds=self._sweep.resolution_seconds,
             ),
             machine=MachineTimes(kernel.total, kernel.per_cpu, load.average),
-            processes=processes,
+            processes=swept.processes,
             start_resolution_ns=self._tick_ns,
-            unreadable=dict(unreadable),
-            exits=self._ended(processes),
+            unreadable=dict(swept.unreadable),
+            exits=self._ended(swept.processes),
             exited_names=self._exited_names,
             lost_exits=0 if self._exits is None else self._exits.lost,
+            unexpected_messages=0 if self._exits is None else self._exits.unexpected,
+            possible_cpus=self._possible_cpus,
+            hidden_parents=swept.hidden_parents,
         )
 
     def close(self) -> None:

@@ -16,8 +16,13 @@ from typing import Any
 import psutil
 
 from cpuwatch.command_line import masked_command_line
-from cpuwatch.model import CpuTimes, Host, MachineTimes, ProcessTimes, Reading
+from cpuwatch.model import CpuTimes, Host, MachineTimes, PidNamespace, ProcessTimes, Reading
 from cpuwatch.samplers import _kernel_text
+from cpuwatch.samplers._pid_namespace import read_pid_namespace
+from cpuwatch.samplers._possible_cpus import possible_cpus
+from cpuwatch.samplers._process_table import ProcessTable
+from cpuwatch.samplers._settling import Settling
+from cpuwatch.samplers._wall_clock import WallClock
 
 __all__ = ["PsutilSampler"]
 
@@ -48,7 +53,10 @@ class PsutilSampler:
 
     def __init__(self, *, command_lines: bool = False) -> None:
         self._command_lines = command_lines
-        self._known: dict[int, tuple[psutil.Process, ProcessTimes]] = {}
+        self._table = ProcessTable()
+        self._processes: dict[int, psutil.Process] = {}
+        self._wall_clock = WallClock()
+        self._possible_cpus = possible_cpus() if sys.platform == "linux" else None
         self._resolution_seconds = _resolution_seconds()
         self._boot_id = _boot_id()
         self._user_of = _user_lookup()
@@ -60,16 +68,29 @@ class PsutilSampler:
         now = datetime.now(UTC)
         monotonic_ns = time.monotonic_ns()
         boot_time = psutil.boot_time()
-        known: dict[int, tuple[psutil.Process, ProcessTimes]] = {}
+        if sys.platform == "linux":
+            self._wall_clock.follow(self._table)
         unreadable: Counter[str] = Counter()
-        for pid in psutil.pids():
+        settling = Settling(
+            self._table,
+            lambda known: self._read_process(known.pid, now, boot_time),
+            lambda pid: not psutil.pid_exists(pid),
+        )
+        listed = psutil.pids()
+        # What had ended by then was waited for before any of the others is read.
+        for pid in self._table.pids().difference(listed):
+            settling.note(pid, None, ended_meanwhile=False)
+        for pid in listed:
             try:
-                known[pid] = self._read_process(pid, now, boot_time)
-            except psutil.NoSuchProcess:
+                record = self._read_process(pid, now, boot_time)
+            except PermissionError as error:
+                unreadable[str(error)] += 1
+                self._table.remove(pid)
                 continue
-            except psutil.Error as error:
-                unreadable[type(error).__name__] += 1
-        self._known = known
+            settling.note(pid, record, ended_meanwhile=True)
+        settling.settle()
+        processes = self._table.copy()
+        self._processes = {pid: process for pid, process in self._processes.items() if pid in processes}
         return Reading(
             time=now,
             monotonic_ns=monotonic_ns,
@@ -83,28 +104,45 @@ class PsutilSampler:
                 clock_resolution_seconds=self._resolution_seconds,
             ),
             machine=machine,
-            processes={pid: record for pid, (_, record) in known.items()},
+            processes=processes,
             start_resolution_ns=round(self._resolution_seconds * 1e9),
             unreadable=dict(unreadable),
+            possible_cpus=self._possible_cpus,
+            hidden_parents=settling.hidden_parents(),
         )
 
     def close(self) -> None:
         """Forget the processes."""
-        self._known.clear()
+        self._processes.clear()
 
-    def _read_process(self, pid: int, now: datetime, boot_time: float) -> tuple[psutil.Process, ProcessTimes]:
-        if pid in self._known:
-            process, before = self._known[pid]
-            # If the PID has another holder by now, this one says that there is no such process.
-            with suppress(psutil.NoSuchProcess):
-                record = self._record(process, before, now, boot_time)
-                if process.is_running():
-                    return process, before if before == record else record
+    def _read_process(self, pid: int, now: datetime, boot_time: float) -> ProcessTimes | None:
+        """The process under this PID; None if it vanished. Raises ``PermissionError`` if it may not be read."""
+        try:
+            return self._read_known(pid, now, boot_time) or self._read_new(pid, now, boot_time)
+        except psutil.NoSuchProcess:
+            return None
+        except psutil.Error as error:
+            raise PermissionError(type(error).__name__) from error
+
+    def _read_known(self, pid: int, now: datetime, boot_time: float) -> ProcessTimes | None:
+        before = self._table.get(pid)
+        if before is None:
+            return None
+        process = self._processes[pid]
+        # If the PID has another holder by now, this one says that there is no such process.
+        with suppress(psutil.NoSuchProcess):
+            record = self._record(process, before, now, boot_time)
+            if process.is_running():
+                return before if before == record else record
+        return None
+
+    def _read_new(self, pid: int, now: datetime, boot_time: float) -> ProcessTimes:
         process = psutil.Process(pid)
         record = self._record(process, None, now, boot_time)
         if not process.is_running():
             raise psutil.NoSuchProcess(pid)
-        return process, record
+        self._processes[pid] = process
+        return record
 
     def _record(
         self, process: psutil.Process, before: ProcessTimes | None, now: datetime, boot_time: float
@@ -130,6 +168,7 @@ class PsutilSampler:
                 user_ns=_ns(times.user),
                 system_ns=_ns(times.system),
                 children_ns=None if children is None else _ns(children) + _ns(times.children_system),
+                pid_namespace=before.pid_namespace if before else _pid_namespace(process.pid),
                 command_line=before.command_line if before and before.name == name else self._command_line(process),
             )
 
@@ -141,6 +180,10 @@ class PsutilSampler:
         except (psutil.AccessDenied, psutil.ZombieProcess):
             return None
         return masked_command_line([_kernel_text.from_surrogates(text) for text in arguments]) or None
+
+
+def _pid_namespace(pid: int) -> PidNamespace | None:
+    return read_pid_namespace(f"{psutil.PROCFS_PATH}/{pid}") if sys.platform == "linux" else None
 
 
 def _user_lookup() -> Callable[[psutil.Process], str | None]:

@@ -1,0 +1,44 @@
+"""Which PID namespace a process is in, from ``/proc/PID/status`` and ``/proc/PID/ns/pid`` (pid_namespaces(7))."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from cpuwatch.model import PidNamespace
+
+__all__ = ["read_pid_namespace"]
+
+_STATUS_BYTES = 4096
+_NSPID = re.compile(rb"^NSpid:\t(.*)$", re.MULTILINE)
+"""One PID for each namespace that the process is in, from that of the mounted /proc inwards (proc_pid_status(5))."""
+
+
+def read_pid_namespace(directory: str) -> PidNamespace | None:
+    """That of the process with this directory; None for the namespace of this /proc itself, and if it cannot be told.
+
+    ``status`` may be read by anybody; ``ns/pid``, which tells namespaces apart, takes the right to trace the process.
+    """
+    try:
+        fd = os.open(f"{directory}/status", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        status = os.pread(fd, _STATUS_BYTES, 0)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    match = _NSPID.search(status)
+    pids = match[1].split() if match else []
+    if len(pids) < 2:
+        return None
+    return PidNamespace(depth=len(pids) - 1, inode=_inode(directory), pid=int(pids[-1]))
+
+
+def _inode(directory: str) -> int | None:
+    try:
+        link = os.readlink(f"{directory}/ns/pid")  # noqa: PTH115  a Path would cost more than the link
+    except OSError:
+        return None
+    return int(link.removeprefix("pid:[").removesuffix("]"))
