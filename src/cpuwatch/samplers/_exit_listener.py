@@ -14,6 +14,7 @@ from cpuwatch.errors import SamplerUnavailableError
 from cpuwatch.model import ProcessExit
 from cpuwatch.samplers import _taskstats_message as message
 from cpuwatch.samplers._brief_thread import run_brief_thread
+from cpuwatch.samplers._exit_names import ExitNames
 from cpuwatch.samplers._taskstats_message import EndedTask
 from cpuwatch.samplers._users import UserNames
 
@@ -31,9 +32,6 @@ _BUFFER_BYTES = 32 << 20
 _MAX_MESSAGES = 100_000
 """At one reading; what is above this comes with the next."""
 
-_MAX_MAIN_THREADS = 10_000
-"""Names of main threads that ended before their process did; the oldest is forgotten first."""
-
 _KERNEL_PORT = 0
 
 _log = logging.getLogger("cpuwatch.samplers")
@@ -42,9 +40,6 @@ _log = logging.getLogger("cpuwatch.samplers")
 class ExitListener:
     """A socket that gathers the processes which ended, until they are taken.
 
-    The kernel sends a message about each thread. That about the last one to end says that the process has, and what all
-    of it used; that about the main thread has the name of the program. They come in either order.
-
     It needs CAP_NET_ADMIN in the first user, PID and network namespace, and Linux 5.19. Raises
     :class:`SamplerUnavailableError` with the reason where it cannot work.
     """
@@ -52,8 +47,7 @@ class ExitListener:
     def __init__(self) -> None:
         self._users = UserNames()
         self._family = 0
-        self._main_names: dict[int, str] = {}
-        self._unnamed: dict[int, EndedTask] = {}
+        self._names = ExitNames()
         self.unexpected = 0
         """How many messages came that are not about an ended task, or not from the kernel."""
         try:
@@ -121,38 +115,9 @@ class ExitListener:
 
     def take(self) -> list[ProcessExit]:
         """The processes that ended since the last call."""
-        overdue = dict(self._unnamed)
-        exits = [self._exit(task, name) for ended in self._messages() for task, name in self._named(ended)]
-        for pid, task in overdue.items():
-            # The message with its name would be here by now.
-            if self._unnamed.get(pid) is task:
-                exits.append(self._exit(self._unnamed.pop(pid), None))
+        exits = [self._exit(*named) for task in self._messages() for named in self._names.hear(task)]
+        exits += [self._exit(*named) for named in self._names.overdue()]
         return exits
-
-    def _named(self, task: EndedTask) -> Iterator[tuple[EndedTask, str | None]]:
-        """The processes that are complete with this message, and their names."""
-        pid = task.process_id
-        if task.pid != pid:
-            if task.process_ended:
-                name = self._main_names.pop(pid, None)
-                if name is None:
-                    self._unnamed[pid] = task
-                else:
-                    yield task, name
-            return
-        if pid in self._unnamed:
-            # It is the main thread of that one, unless it is a whole process: then the PID was used again.
-            yield self._unnamed.pop(pid), None if task.process_ended else task.name
-            if not task.process_ended:
-                return
-        # An earlier main thread is one that another thread took the place of (execve(2)): the newer name counts.
-        self._main_names.pop(pid, None)
-        if task.process_ended:
-            yield task, task.name
-        else:
-            self._main_names[pid] = task.name
-            if len(self._main_names) > _MAX_MAIN_THREADS:
-                del self._main_names[next(iter(self._main_names))]
 
     def _exit(self, task: EndedTask, name: str | None) -> ProcessExit:
         user = self._users.name_or_number(task.user_id)
