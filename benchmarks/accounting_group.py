@@ -63,9 +63,9 @@ class AccountingGroup(NamedTuple):
 
 
 @contextmanager
-def accounting_group() -> Iterator[AccountingGroup]:
+def accounting_group(suffix: str = "") -> Iterator[AccountingGroup]:
     """A new cgroup, of version 1 (cpuacct) or 2, for the time of the block; else :class:`NoGroupError`."""
-    name = f"cpuwatch-test-{os.getpid()}"
+    name = f"cpuwatch-test-{os.getpid()}{suffix}"
     if (_ROOT / "cpuacct").is_dir():
         folder, counter = _ROOT / "cpuacct" / name, "cpuacct.usage"
     else:

@@ -1,0 +1,80 @@
+"""Containers whose processes end in unusual ways, beside other work, until it is ended.
+
+containers.py entered          processes that entered a PID namespace leave orphans to its init
+containers.py killed PROCS SECONDS...
+    a build, beside containers that are killed after these times; they are in the cgroup of the file PROCS
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+BURN = "import time\nuntil = time.process_time() + {}\nwhile time.process_time() < until: pass"
+INIT = """
+import os, time
+while True:
+    try:
+        os.wait()
+    except ChildProcessError:
+        time.sleep(0.02)
+"""
+CONTAINER = ["unshare", "--fork", "--pid", "--kill-child", sys.executable, "-I", "-S", "-c"]
+
+
+def only_child(pid: int) -> int:
+    """The PID of its child, as soon as there is one."""
+    while True:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        if children:
+            return int(children[0])
+        time.sleep(0.005)
+
+
+def entered() -> None:
+    """As docker exec: the parent of what it starts is outside of the namespace, and the reaper of orphans inside."""
+    container = subprocess.Popen([*CONTAINER, INIT])
+    init = only_child(container.pid)
+    burn = f'{sys.executable} -I -S -c "{BURN.format(60)}" & wait'
+    while True:
+        entering = subprocess.Popen(["nsenter", "--target", str(init), "--pid", "sh", "-c", burn])
+        shell = only_child(entering.pid)
+        burner = only_child(shell)
+        time.sleep(1.3)
+        os.kill(shell, signal.SIGKILL)
+        entering.wait()
+        os.kill(burner, signal.SIGKILL)
+        time.sleep(0.4)
+
+
+def build() -> None:
+    """Short compilers, one after the other."""
+    while True:
+        subprocess.run([sys.executable, "-I", "-S", "-c", BURN.format(0.04)], check=True)
+
+
+def killed(procs: str, *seconds: str) -> None:
+    """When the init of a namespace is killed, the kernel reaps the rest for nobody."""
+    threading.Thread(target=build, daemon=True).start()
+
+    def move() -> None:
+        Path(procs).write_text(str(os.getpid()))
+
+    # The init itself only waits: what it used would be the build's ancestor's, as it should.
+    inside = f'{sys.executable} -I -S -c "{BURN.format(60)}" & wait'
+    unshare = CONTAINER[: CONTAINER.index(sys.executable)]
+    for lifetime in map(float, seconds):
+        container = subprocess.Popen([*unshare, "sh", "-c", inside], preexec_fn=move)  # noqa: PLW1509
+        init = only_child(container.pid)
+        time.sleep(lifetime)
+        os.kill(init, signal.SIGKILL)
+        container.wait()
+    threading.Event().wait()
+
+
+{"entered": entered, "killed": killed}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,55 @@
+"""Who is charged with what ended, where the kernel gives it to somebody unexpected, or to nobody."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+from accounting_group import NoGroupError, accounting_group
+from live_processes import CHILDREN
+from namespaces import unshared
+from watched_group import NOBODY, watched
+
+pytestmark = [
+    pytest.mark.any_python,
+    pytest.mark.timeout(90),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a cgroup and enter namespaces"),
+]
+
+CONTAINERS = [sys.executable, str(CHILDREN / "containers.py")]
+
+
+@pytest.fixture(autouse=True)
+def namespaces() -> None:
+    unshared("--pid", "--fork")
+
+
+@pytest.mark.parametrize("watcher", [0, NOBODY], ids=["told of exits", "without privilege"])
+def test_an_orphan_that_the_init_of_its_namespace_waits_for_is_counted_once(watcher: int) -> None:
+    try:
+        with accounting_group() as group:
+            watched(group, [*CONTAINERS, "entered"], watcher=watcher).assert_all_is_shown()
+    except NoGroupError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize(
+    ("watcher", "lifetimes"),
+    [
+        # What the messages say of the build leaves no room for a container, however little it had used.
+        pytest.param(0, ("2.4", "0.9", "2.4", "0.9"), id="told of exits"),
+        # Without them only the amount tells: it is more than all that the build uses in a second.
+        pytest.param(NOBODY, ("2.8", "2.8"), id="without privilege"),
+    ],
+)
+def test_containers_that_are_killed_hide_nothing_of_a_build_under_the_same_ancestor(
+    watcher: int, lifetimes: tuple[str, ...]
+) -> None:
+    try:
+        with accounting_group() as group, accounting_group("-killed") as other, other.running(["sleep", "60"]):
+            load = [*CONTAINERS, "killed", str(other.folder / "cgroup.procs"), *lifetimes]
+            seen = watched(group, load, watcher=watcher)
+    except NoGroupError as error:
+        pytest.skip(str(error))
+    seen.assert_all_is_shown()

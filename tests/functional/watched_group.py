@@ -1,0 +1,44 @@
+"""A group of processes watched by cpuwatch for ten seconds, beside the kernel's own counter of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from accounting_group import AccountingGroup
+from msgspec import Struct
+from namespaces import run_script
+
+NOBODY = 65_534
+SECONDS = "10"
+TICKS_OFF_NS = 2e9 / os.sysconf("SC_CLK_TCK")
+"""``cutime`` and ``cstime`` are each cut down to a tick (proc_pid_stat(5))."""
+
+
+class Watched(Struct, frozen=True):
+    """What cpuwatch saw in each second of a load, and between which bounds the kernel's counter moved in them all."""
+
+    least_used_ns: int
+    most_used_ns: int
+    ticks: list[dict[str, Any]]
+
+    def total(self, field: str) -> float:
+        return sum(float(tick[field]) for tick in self.ticks)
+
+    @property
+    def shown_ns(self) -> float:
+        return self.total("live_ns") + self.total("children_ns")
+
+    def assert_all_is_shown(self) -> None:
+        """To 1 %, or where an overloaded machine leaves little to the load, to the ticks of children's time."""
+        assert self.least_used_ns > 1e9, "the load is too light to say anything"
+        slack_ns = max(0.01 * self.least_used_ns, TICKS_OFF_NS)
+        assert self.least_used_ns - slack_ns <= self.shown_ns <= self.most_used_ns + slack_ns
+
+
+def watched(group: AccountingGroup, load: Sequence[str], *, watcher: int, user: int | None = None) -> Watched:
+    with group.running(load, user=user):
+        written = run_script([], "watch_group.py", group.path, str(group.counter), SECONDS, str(watcher))
+    return msgspec.json.decode(written, type=Watched)
