@@ -9,16 +9,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
-from pathlib import PurePath
+from pathlib import Path, PurePath
+from typing import Any
 
 import psutil
 import pytest
-from live_processes import open_paths, puppet
+from live_processes import Puppet, open_paths, puppet
 
-from cpuwatch import OpenSampler, Reading, Sampler, ScriptedSampler, open_sampler, usage
+from cpuwatch import NO_CARRY, OpenSampler, Reading, Sampler, ScriptedSampler, account, open_sampler, usage
 from cpuwatch.errors import SamplerClosedError
 from cpuwatch.samplers import _cpu_clock
+from cpuwatch.samplers._process_reader import ProcessReader
 from cpuwatch.samplers.procfs import ProcfsSampler
+from cpuwatch.samplers.psutil import PsutilSampler
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -222,6 +225,65 @@ def test_its_readings_make_a_snapshot(sampler: OpenSampler) -> None:
     assert row.cpu_percent is not None
     assert row.cpu_percent > 0
     assert {row.pid for row in snapshot.processes} == later.processes.keys()
+
+
+@pytest.mark.parametrize("order", ["its parent is read before it", "it is read before its parent"])
+def test_a_child_that_is_waited_for_during_a_reading_is_counted_once(
+    sampler: OpenSampler, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    is_child_first = order == "it is read before its parent"
+    give_pids_after(300 if is_child_first else os.getpid())
+    with puppet() as child:
+        assert (child.pid < os.getpid()) == is_child_first
+        child.spend(300)
+        readings = [sampler.read()]
+        # So long that what the child had used before could be of these intervals.
+        time.sleep(0.4)
+        child.spend(10)
+        with monkeypatch.context() as patched:
+            do_after_read_of(patched, child.pid if is_child_first else os.getpid(), lambda: kill_and_reap(child))
+            readings.append(sampler.read())
+        time.sleep(0.4)
+        readings.append(sampler.read())
+    assert child.pid not in readings[-1].processes
+    shown_ns, carry = 0.0, NO_CARRY
+    for earlier, later in pairwise(readings):
+        snapshot, carry = account(earlier, later, carry)
+        of_child = sum(row.cpu_percent or 0 for row in snapshot.processes if row.pid == child.pid)
+        of_parent = sum(row.children_percent or 0 for row in snapshot.processes if row.pid == os.getpid())
+        shown_ns += (of_child + of_parent) * snapshot.interval_seconds * 1e7
+    # It has used some 10 ms since the first reading, and 300 ms before, which are not to be shown again.
+    assert shown_ns < 150_000_000
+
+
+def give_pids_after(pid: int) -> None:
+    """Let the next process have the next PID after this one that is free."""
+    try:
+        Path("/proc/sys/kernel/ns_last_pid").write_text(str(pid))
+    except PermissionError:
+        pytest.skip("only root can choose a PID")
+
+
+def kill_and_reap(child: Puppet) -> None:
+    child.end()
+    child.reap()
+
+
+def do_after_read_of(monkeypatch: pytest.MonkeyPatch, wanted: int, action: Callable[[], None]) -> None:
+    """Once a sampler has read this process, do something before it goes on to the next one."""
+    actions = [action]
+
+    def after(real: Callable[..., Any]) -> Callable[..., Any]:
+        def read(owner: object, pid: int, *arguments: Any) -> Any:
+            result = real(owner, pid, *arguments)
+            if pid == wanted and actions:
+                actions.pop()()
+            return result
+
+        return read
+
+    monkeypatch.setattr(ProcessReader, "read", after(ProcessReader.read))
+    monkeypatch.setattr(PsutilSampler, "_read_process", after(PsutilSampler._read_process))
 
 
 def test_many_readings_leave_no_file_open_but_one_for_each_process_that_is_there(sampler: OpenSampler) -> None:

@@ -1,0 +1,100 @@
+"""What a sweep makes of processes that end while it reads, in orders that are hard to force on a kernel."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from readings import process
+
+from cpuwatch import ProcessTimes
+from cpuwatch.model import PidNamespace
+from cpuwatch.samplers._process_table import ProcessTable
+from cpuwatch.samplers._settling import Settling
+
+
+def record(pid: int, ppid: int, *, children_ns: int = 0, namespace: PidNamespace | None = None) -> ProcessTimes:
+    return replace(process(pid, children_ns=children_ns), ppid=ppid, pid_namespace=namespace)
+
+
+class Sweep:
+    """A table of processes, and what the kernel would say if one of them was read again."""
+
+    def __init__(self, *known: ProcessTimes) -> None:
+        self.table = ProcessTable()
+        for one in known:
+            self.table.put(one)
+        self.now = {one.pid: one for one in known}
+        self.read_again: list[int] = []
+        self.settling = Settling(self.table, self.read, lambda pid: pid not in self.now)
+
+    def read(self, known: ProcessTimes) -> ProcessTimes | None:
+        self.read_again.append(known.pid)
+        return self.now.get(known.pid)
+
+    def ends(self, pid: int, reaper: ProcessTimes | None = None) -> None:
+        """It ends, and this is what its reaper's record is from now on."""
+        del self.now[pid]
+        if reaper is not None:
+            self.now[reaper.pid] = reaper
+
+    def settle(self) -> dict[int, ProcessTimes]:
+        self.settling.settle()
+        return self.table.copy()
+
+
+def test_a_reaper_that_was_read_before_its_child_ended_is_read_again() -> None:
+    sweep = Sweep(record(1, 0), record(2, 1), record(3, 2))
+    sweep.settling.note(2, sweep.read(record(2, 1)), ended_meanwhile=True)
+    sweep.ends(3, record(2, 1, children_ns=7))
+    sweep.settling.note(3, None, ended_meanwhile=True)
+    assert sweep.settle() == {1: record(1, 0), 2: record(2, 1, children_ns=7)}
+
+
+def test_a_child_that_was_read_before_it_ended_is_taken_off_when_its_reaper_has_its_time() -> None:
+    sweep = Sweep(record(1, 0), record(2, 1), record(3, 2))
+    sweep.settling.note(3, sweep.read(record(3, 2)), ended_meanwhile=True)
+    sweep.ends(3, record(2, 1, children_ns=7))
+    sweep.settling.note(2, sweep.now[2], ended_meanwhile=True)
+    assert sweep.settle() == {1: record(1, 0), 2: record(2, 1, children_ns=7)}
+    assert sweep.settling.gone == {3}
+
+
+def test_the_init_of_its_namespace_is_read_again_for_an_orphan_that_ended() -> None:
+    inside = PidNamespace(1, 7, 1)
+    init = record(2, 1, namespace=inside)
+    orphan = record(4, 3, namespace=replace(inside, pid=9))
+    sweep = Sweep(record(1, 0), init, record(3, 1, namespace=replace(inside, pid=8)), orphan)
+    sweep.settling.note(2, init, ended_meanwhile=True)
+    sweep.ends(4, replace(init, children_ns=7))
+    sweep.ends(3)
+    sweep.settling.note(3, None, ended_meanwhile=True)
+    sweep.settling.note(4, None, ended_meanwhile=True)
+    assert sweep.settle()[2].children_ns == 7
+
+
+@given(
+    ppids=st.lists(st.integers(0, 7), min_size=7, max_size=7),
+    ended=st.sets(st.integers(1, 7)),
+    reused=st.sets(st.integers(1, 7)),
+)
+def test_parents_that_form_a_circle_come_to_an_end(ppids: list[int], ended: set[int], reused: set[int]) -> None:
+    """PIDs that are used again within one sweep leave such circles among the ended."""
+    known = [record(pid, ppid) for pid, ppid in enumerate(ppids, 1)]
+    sweep = Sweep(*known)
+    for pid in ended:
+        sweep.ends(pid)
+    for pid in ended & reused:
+        sweep.now[pid] = replace(record(pid, pid % 7 + 1), key=f"{pid}-again")
+    for pid in ended:
+        sweep.settling.note(pid, sweep.now.get(pid), ended_meanwhile=True)
+    assert sweep.settle() == dict(sorted(sweep.now.items()))
+
+
+def test_living_parents_that_are_not_shown_are_told_also_when_their_last_child_has_ended() -> None:
+    sweep = Sweep(record(2, 77), record(3, 88), record(4, 99), record(5, 0))
+    sweep.now |= {77: record(77, 1), 88: record(88, 1)}
+    sweep.ends(2)
+    sweep.settling.note(2, None, ended_meanwhile=True)
+    sweep.settling.settle()
+    assert sweep.settling.hidden_parents() == {77, 88}
