@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -203,6 +204,25 @@ def test_a_process_that_cannot_be_read_is_counted_by_reason_and_comes_back(
     found = sampler.read()
     assert set(found.processes) == {7, 8}
     assert found.unreadable == {}
+
+
+def test_a_known_process_is_charged_by_its_clock_while_no_file_can_be_opened(
+    proc: FakeProc, clock_sampler: OpenSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proc.start(7)
+    first = clock_sampler.read()
+    proc.burn(7, 3 * TICK_NS)
+    with monkeypatch.context() as patched:
+
+        def no_descriptor_left(path: str, _: int) -> int:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
+
+        patched.setattr(os, "open", no_descriptor_left)
+        second = clock_sampler.read()
+    third = clock_sampler.read()
+    assert second.unreadable == {"EMFILE": 1}
+    assert [reading.processes[7].cpu_ns for reading in (first, second, third)] == [0, 3 * TICK_NS, 3 * TICK_NS]
+    assert third.unreadable == {}
 
 
 def test_what_is_no_process_is_passed_over(proc: FakeProc, sampler: OpenSampler) -> None:

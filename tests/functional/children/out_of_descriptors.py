@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,8 @@ def main() -> None:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     rows = {row.pid: row.cpu_percent for row in usage(before, after).processes}
+    read = [reading for reading in during if isinstance(reading, Reading)]
+    in_turn = [usage(earlier, later) for earlier, later in pairwise([before, *read, after])]
     sys.stdout.write(
         json.dumps(
             {
@@ -129,6 +132,7 @@ def main() -> None:
                 "during": [shown(reading) for reading in during],
                 "after": shown(after),
                 "percent": rows,
+                "in_turn": [{row.pid: row.cpu_percent for row in one.processes} for one in in_turn],
             }
         )
     )

@@ -1,0 +1,99 @@
+"""A hidden process between two visible ones, with /proc mounted to hide the processes of others; writes what it saw.
+
+To be run as root, as the first process of a PID namespace and in a mount namespace of its own:
+hidden_parent.py OPTION BACKEND USER_ID ENDING
+
+``ENDING`` is ``both`` if the hidden process ends together with its child, ``child`` if it lives on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+
+from cpuwatch import NO_CARRY, account, open_sampler
+
+_PR_SET_DUMPABLE = 4
+SPENT_NS = 800_000_000
+
+
+def become(user_id: int) -> None:
+    os.setgroups([])
+    os.setgid(user_id)
+    os.setuid(user_id)
+    # Until it executes a program, what was root's may not be looked into by that user (PR_SET_DUMPABLE, prctl(2)).
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
+def spend(cpu_ns: int) -> None:
+    while time.process_time_ns() < cpu_ns:
+        pass
+
+
+def start_line(user_id: int, ending: str, told: int) -> int:
+    """The PID of a visible process whose child is hidden, and whose grandchild is visible and has used some CPU."""
+    top = os.fork()
+    if top:
+        return top
+    hidden = os.fork()
+    if hidden == 0:
+        bottom = os.fork()
+        if bottom == 0:
+            become(user_id)
+            spend(SPENT_NS)
+            os.write(told, b"%d\n" % os.getpid())
+            signal.pause()
+        os.waitpid(bottom, 0)
+        if ending == "child":
+            signal.pause()
+        os._exit(0)
+    become(user_id)
+    os.waitpid(hidden, 0)
+    signal.pause()
+    os._exit(0)
+
+
+def main() -> None:
+    option, backend, user_id, ending = sys.argv[1:]
+    subprocess.run(["mount", "-t", "proc", "-o", option, "proc", "/proc"], check=True)
+    told, tell = os.pipe()
+    top = start_line(int(user_id), ending, tell)
+    bottom = int(os.read(told, 100))
+    with open_sampler(backend) as sampler:
+        # Loads what a reading needs: the ordinary user may not be let into the folder of this interpreter.
+        sampler.read()
+    # It ends the process for the watcher, who may not.
+    ended, end = os.pipe()
+    if os.fork() == 0:
+        os.close(end)
+        os.read(ended, 1)
+        os.kill(bottom, signal.SIGKILL)
+        os._exit(0)
+    become(int(user_id))
+    with open_sampler(backend) as sampler:
+        readings = [sampler.read()]
+        seen = {pid: pid in readings[0].processes for pid in (top, bottom)}
+        time.sleep(1)
+        os.write(end, b"x")
+        for _ in range(2):
+            time.sleep(1)
+            readings.append(sampler.read())
+    shown_ns, carry = 0.0, NO_CARRY
+    for earlier, later in pairwise(readings):
+        snapshot, carry = account(earlier, later, carry)
+        percent = sum(
+            (row.cpu_percent or 0) + (row.children_percent or 0) for row in snapshot.processes if row.pid == top
+        )
+        shown_ns += percent * snapshot.interval_seconds * 1e7
+    gone = bottom not in readings[-1].processes
+    sys.stdout.write(json.dumps({"seen": [seen[top], seen[bottom]], "gone": gone, "shown_ns": shown_ns}))
+
+
+if __name__ == "__main__":
+    main()

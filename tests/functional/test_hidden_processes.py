@@ -1,0 +1,36 @@
+"""A /proc that hides the processes of other users (hidepid, proc(5)), read by an ordinary user."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from namespaces import run_script, unshared
+
+pytestmark = [
+    pytest.mark.timeout(60),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a /proc and start processes of two users"),
+]
+
+NOBODY = "65534"
+
+
+@pytest.mark.parametrize("option", ["hidepid=1", "hidepid=2"])
+@pytest.mark.parametrize("backend", ["procfs", "psutil"])
+@pytest.mark.parametrize("ending", ["both", "child"], ids=["its parent ends too", "its parent lives on"])
+def test_what_was_seen_of_a_process_with_a_hidden_parent_is_not_shown_again(
+    option: str, backend: str, ending: str
+) -> None:
+    prefix = unshared("--mount", "--pid", "--fork", "--kill-child")
+    seen = json.loads(run_script(prefix, "hidden_parent.py", option, backend, NOBODY, ending))
+    assert seen["seen"] == [True, True]
+    assert seen["gone"]
+    assert seen["shown_ns"] < 100_000_000
+
+
+@pytest.mark.parametrize("option", ["hidepid=1", "hidepid=2"])
+@pytest.mark.parametrize("backend", ["procfs", "psutil"])
+def test_a_process_that_becomes_visible_is_in_the_next_reading(option: str, backend: str) -> None:
+    prefix = unshared("--mount", "--pid", "--fork", "--kill-child")
+    assert json.loads(run_script(prefix, "becomes_visible.py", option, backend, NOBODY)) == [1] * 6

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import pytest
+from readings import SECOND, process
+
+from cpuwatch.samplers._process_table import ProcessTable
+from cpuwatch.samplers._wall_clock import WallClock
+
+
+class Clocks:
+    """The kernel's two clocks, in the test's hands."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.uptime_ns = 100 * SECOND
+        self.wall_ns = 1_700_000_000 * SECOND
+        self.waits_between_ns = 0
+        monkeypatch.setattr(time, "clock_gettime_ns", lambda _: self.uptime_ns)
+        monkeypatch.setattr(time, "time_ns", self._time_ns)
+
+    def _time_ns(self) -> int:
+        self.uptime_ns += self.waits_between_ns
+        return self.wall_ns
+
+    def pass_by(self, seconds: float) -> None:
+        self.uptime_ns += round(seconds * SECOND)
+        self.wall_ns += round(seconds * SECOND)
+
+
+@pytest.fixture
+def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
+    return Clocks(monkeypatch)
+
+
+@pytest.mark.parametrize("step_seconds", [-86_400, -1, 1, 56 * 365 * 86_400])
+def test_times_of_day_move_with_a_clock_that_is_set(clocks: Clocks, step_seconds: int) -> None:
+    table, wall_clock, before = ProcessTable(), WallClock(), process(7)
+    table.put(before)
+    wall_clock.follow(table)
+    clocks.pass_by(1)
+    clocks.wall_ns += step_seconds * SECOND
+    wall_clock.follow(table)
+    after = table.copy()[7]
+    step = timedelta(seconds=step_seconds)
+    assert (after.start_time, after.first_seen) == (before.start_time + step, before.first_seen + step)
+    assert (after.key, after.start_ns, after.cpu_ns) == (before.key, before.start_ns, before.cpu_ns)
+    clocks.pass_by(1)
+    wall_clock.follow(table)
+    assert table.copy()[7] is after
+
+
+def test_a_clock_that_is_adjusted_slowly_makes_no_record_anew_until_it_can_be_seen(clocks: Clocks) -> None:
+    table, wall_clock, before = ProcessTable(), WallClock(), process(7)
+    table.put(before)
+    for _ in range(5):
+        wall_clock.follow(table)
+        assert table.copy()[7] is before
+        clocks.pass_by(1)
+        clocks.wall_ns += SECOND // 10
+    wall_clock.follow(table)
+    assert table.copy()[7].start_time == before.start_time + timedelta(seconds=0.5)
+
+
+def test_having_to_wait_between_the_two_clocks_is_no_step(clocks: Clocks) -> None:
+    table, wall_clock, before = ProcessTable(), WallClock(), process(7)
+    table.put(before)
+    wall_clock.follow(table)
+    clocks.waits_between_ns = 2 * SECOND
+    wall_clock.follow(table)
+    assert table.copy()[7] is before
