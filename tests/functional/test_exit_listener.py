@@ -111,7 +111,7 @@ def test_children_that_nobody_waits_for_are_estimated_within_what_is_unattribute
             reading, carry = sampler.read(), NO_CARRY
             if reading.exited_names != "taskstats":
                 pytest.skip(reading.exited_names)
-            estimates = []
+            estimates: list[float] = []
             while len(estimates) < 3:
                 subprocess.run(["sleep", "1"], check=True)
                 earlier, reading = reading, sampler.read()

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 BURN = "import time\nuntil = time.process_time() + {}\nwhile time.process_time() < until: pass"
@@ -77,4 +78,5 @@ def killed(procs: str, *seconds: str) -> None:
     threading.Event().wait()
 
 
-{"entered": entered, "killed": killed}[sys.argv[1]](*sys.argv[2:])
+MODES: dict[str, Callable[..., None]] = {"entered": entered, "killed": killed}
+MODES[sys.argv[1]](*sys.argv[2:])
