@@ -177,8 +177,8 @@ class Reading(Struct, frozen=True, gc=False):
     where they come from, or ``unavailable: `` and why not; ``lost_exits`` how many of these messages were lost so far,
     ``unexpected_messages`` how many others came in their place.
 
-    ``possible_cpus`` is the number of CPUs that the kernel can have, where ``host.logical_cpus`` may be what a
-    container is shown of them; ``None`` if it is not known. ``hidden_parents`` are the PIDs of living processes that
+    ``present_cpus`` is the number of CPUs that the machine has, where ``host.logical_cpus`` may be what a container is
+    shown of them; ``None`` if it is not known. ``hidden_parents`` are the PIDs of living processes that
     are the parents of some in ``processes`` but cannot be read themselves (hidepid, proc(5)).
     """
 
@@ -195,7 +195,7 @@ class Reading(Struct, frozen=True, gc=False):
     exited_names: str = NO_NAMES
     lost_exits: int = 0
     unexpected_messages: int = 0
-    possible_cpus: int | None = None
+    present_cpus: int | None = None
     hidden_parents: frozenset[int] = frozenset()
 
 

@@ -41,11 +41,11 @@ class _Span(Struct, frozen=True, gc=False):
     interval_ns: int
     logical_cpus: int
     capacity_ns: int
-    """What all CPUs together could give."""
+    """What the CPUs that are shown could give together."""
+    most_ns: int
+    """What all present CPUs could give."""
     tolerance_ns: int
     """How much more than that counters can show: sweeps take time and ticks are rounded."""
-    possible_children_ns: int
-    """The most that children's time can grow by; more is of processes that were never read, and of an earlier time."""
     born_after_ns: int
     """A process that started at or after this instant (since boot) started inside the interval."""
 
@@ -102,7 +102,7 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
             next_row() if ran else record.at_rest
             for ran, record in zip(may_have_run, later.processes.values(), strict=True)
         ]
-        possible_ns = {pid: ns for pid, ns in credits_ns.items() if ns <= span.possible_children_ns}
+        possible_ns = {pid: ns for pid, ns in credits_ns.items() if _can_be_of_children(ns, span)}
         # A platform that does not count children's time leaves it unknown what ended processes used.
         counted = any(record.children_ns is not None for record in later.processes.values())
         exited_ns = sum(possible_ns.values()) if counted else None
@@ -180,7 +180,12 @@ def _possible(cpu_ns: int, span: _Span) -> int | None:
     """A delta without what its reading took beyond the interval; None for one that cannot be true."""
     if cpu_ns < 0:
         return None
-    return span.capacity_ns if span.capacity_ns < cpu_ns <= span.capacity_ns + span.tolerance_ns else cpu_ns
+    return span.most_ns if span.most_ns < cpu_ns <= span.most_ns + span.tolerance_ns else cpu_ns
+
+
+def _can_be_of_children(credit_ns: int, span: _Span) -> bool:
+    """More than the CPUs could give is of processes that had never been read, and of an earlier time."""
+    return credit_ns <= span.most_ns + span.tolerance_ns
 
 
 def _vanished(
@@ -209,13 +214,12 @@ def _span(earlier: Reading, later: Reading) -> _Span:
     capacity_ns = cpus * interval_ns
     # utime and stime are each cut down to a tick, so a backend of ticks can be off by two of them.
     rounding_ns = round(2e9 * later.host.clock_resolution_seconds)
-    tolerance_ns = cpus * (earlier.sweep_ns + later.sweep_ns) + rounding_ns
     return _Span(
         interval_ns=interval_ns,
         logical_cpus=cpus,
         capacity_ns=capacity_ns,
-        tolerance_ns=tolerance_ns,
-        possible_children_ns=max(cpus, later.possible_cpus or 0) * interval_ns + tolerance_ns,
+        most_ns=max(cpus, later.present_cpus or 0) * interval_ns,
+        tolerance_ns=cpus * (earlier.sweep_ns + later.sweep_ns) + rounding_ns,
         # A sweep lists the processes a little before its instant, and start times are rounded down to a tick.
         born_after_ns=earlier.uptime_ns - earlier.sweep_ns - later.start_resolution_ns,
     )
@@ -229,7 +233,7 @@ def _active(move: _Move, credits_ns: Mapping[int, int], span: _Span) -> ProcessU
     user_ns = None if user_share is None else move.cpu_ns * user_share
     system_ns = None if user_ns is None else move.cpu_ns - user_ns
     children_ns = None if move.children_ns is None else credits_ns.get(move.record.pid, 0)
-    if children_ns is not None and children_ns > span.possible_children_ns:
+    if children_ns is not None and not _can_be_of_children(children_ns, span):
         children_ns = None
     return _row(move.record, span, move.cpu_ns, user_ns, system_ns, children_ns)
 

@@ -56,3 +56,14 @@ def test_in_a_network_of_its_own_nothing_is_heard_of_what_ends_and_it_says_so() 
     if seen.exited_names != "unavailable: this kernel has no taskstats":
         assert seen.exited_names == "unavailable: it needs the first network namespace"
     assert all(ended.name is None for ended in seen.exited)
+
+
+@needs_root
+@pytest.mark.skipif(os.cpu_count() == 1, reason="one CPU cannot be used twice")
+def test_where_fewer_cpus_are_shown_than_used_the_busiest_process_keeps_its_figure() -> None:
+    seen = json.loads(run_script(unshared("--mount"), "fewer_cpus.py"))
+    assert seen["logical_cpus"] == 1
+    for interval in seen["intervals"]:
+        assert interval["is_exact"]
+        assert interval["cpu_percent"] == pytest.approx(interval["used_percent"])
+    assert seen["intervals"][-1]["used_percent"] > 120

@@ -417,7 +417,7 @@ def test_more_childrens_time_than_the_cpus_could_give_is_not_shown() -> None:
 
 def test_childrens_time_is_bounded_by_the_cpus_that_there_can_be_not_by_those_that_are_shown() -> None:
     earlier = reading(process(10, children_ns=0))
-    later = replace(reading(process(10, children_ns=3 * SECOND), at_ns=101 * SECOND), possible_cpus=4)
+    later = replace(reading(process(10, children_ns=3 * SECOND), at_ns=101 * SECOND), present_cpus=4)
     found = usage(earlier, later)
     assert found.processes[0].children_percent == 300.0
     assert [row.cpu_percent for row in found.exited] == [300.0]

@@ -17,7 +17,7 @@ from cpuwatch.samplers._clock_sweep import ClockSweep
 from cpuwatch.samplers._command_lines import read_command_line
 from cpuwatch.samplers._exit_listener import ExitListener
 from cpuwatch.samplers._given_pids import GivenPids
-from cpuwatch.samplers._possible_cpus import possible_cpus
+from cpuwatch.samplers._present_cpus import present_cpus
 from cpuwatch.samplers._proc_text import KernelLoad, KernelStat, parse_kernel_load, parse_kernel_stat
 from cpuwatch.samplers._process_reader import Instant, ProcessReader
 from cpuwatch.samplers._process_table import ProcessTable
@@ -54,7 +54,7 @@ class ProcfsSampler:
         self._reader = ProcessReader(self._root, self._tick_ns, read_command_line if command_lines else _not_asked_for)
         self._table = ProcessTable()
         self._wall_clock = WallClock()
-        self._possible_cpus = possible_cpus()
+        self._present_cpus = present_cpus()
         self._stat_bytes = 16_384
         self._has_read = False
         self._files: list[int] = []
@@ -119,7 +119,7 @@ class ProcfsSampler:
             exited_names=self._exited_names,
             lost_exits=0 if self._exits is None else self._exits.lost,
             unexpected_messages=0 if self._exits is None else self._exits.unexpected,
-            possible_cpus=self._possible_cpus,
+            present_cpus=self._present_cpus,
             hidden_parents=swept.hidden_parents,
         )
 

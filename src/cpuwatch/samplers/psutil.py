@@ -19,7 +19,7 @@ from cpuwatch.command_line import masked_command_line
 from cpuwatch.model import CpuTimes, Host, MachineTimes, PidNamespace, ProcessTimes, Reading
 from cpuwatch.samplers import _kernel_text
 from cpuwatch.samplers._pid_namespace import read_pid_namespace
-from cpuwatch.samplers._possible_cpus import possible_cpus
+from cpuwatch.samplers._present_cpus import present_cpus
 from cpuwatch.samplers._process_table import ProcessTable
 from cpuwatch.samplers._settling import Settling
 from cpuwatch.samplers._wall_clock import WallClock
@@ -56,7 +56,7 @@ class PsutilSampler:
         self._table = ProcessTable()
         self._processes: dict[int, psutil.Process] = {}
         self._wall_clock = WallClock()
-        self._possible_cpus = possible_cpus() if sys.platform == "linux" else None
+        self._present_cpus = present_cpus() if sys.platform == "linux" else None
         self._resolution_seconds = _resolution_seconds()
         self._boot_id = _boot_id()
         self._user_of = _user_lookup()
@@ -107,7 +107,7 @@ class PsutilSampler:
             processes=processes,
             start_resolution_ns=round(self._resolution_seconds * 1e9),
             unreadable=dict(unreadable),
-            possible_cpus=self._possible_cpus,
+            present_cpus=self._present_cpus,
             hidden_parents=settling.hidden_parents(),
         )
 

@@ -1,4 +1,4 @@
-"""How many CPUs the kernel can have, whatever a container is shown of them."""
+"""How many CPUs the machine has, whatever a container is shown of them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import os
 import re
 from pathlib import Path
 
-__all__ = ["possible_cpus"]
+__all__ = ["present_cpus"]
 
-_POSSIBLE = Path("/sys/devices/system/cpu/possible")
+_PRESENT = Path("/sys/devices/system/cpu/present")
 
 
-def possible_cpus() -> int | None:
-    """The number of CPUs in ``/sys/devices/system/cpu/possible`` (a list like ``0-3,8``); None if it cannot be read.
+def present_cpus() -> int | None:
+    """The number of CPUs in ``/sys/devices/system/cpu/present`` (a list like ``0-3,8``); None if it cannot be read.
 
     lxcfs shows a container ``/proc/stat`` and ``online`` with the CPUs of its quota, and leaves this as it is.
     """
     try:
-        text = _POSSIBLE.read_text("ascii")
+        text = _PRESENT.read_text("ascii")
     except (OSError, UnicodeDecodeError):
         return os.cpu_count()
     ranges = re.findall(r"(\d+)(?:-(\d+))?", text)
