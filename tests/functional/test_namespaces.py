@@ -59,6 +59,7 @@ def test_in_a_network_of_its_own_nothing_is_heard_of_what_ends_and_it_says_so() 
 
 
 @needs_root
+@pytest.mark.any_python
 @pytest.mark.skipif(os.cpu_count() == 1, reason="one CPU cannot be used twice")
 def test_where_fewer_cpus_are_shown_than_used_the_busiest_process_keeps_its_figure() -> None:
     seen = json.loads(run_script(unshared("--mount"), "fewer_cpus.py"))

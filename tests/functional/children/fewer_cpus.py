@@ -15,7 +15,8 @@ from pathlib import Path
 
 from cpuwatch import open_sampler, usage
 
-_MAX_INTERVALS = 20
+_MAX_INTERVALS = 150
+_SECONDS = 0.2
 
 
 def show_one_cpu() -> None:
@@ -40,20 +41,16 @@ def main() -> None:
     with open_sampler("procfs") as sampler:
         reading = sampler.read()
         for _ in range(_MAX_INTERVALS):
-            time.sleep(0.5)
+            time.sleep(_SECONDS)
             before_ns = time.clock_gettime_ns(clock_id)
             earlier, reading = reading, sampler.read()
             snapshot = usage(earlier, reading)
             (row,) = (row for row in snapshot.processes if row.pid == burner)
             used_ns = reading.processes[burner].cpu_ns - earlier.processes[burner].cpu_ns
-            intervals.append(
-                {
-                    "cpu_percent": row.cpu_percent,
-                    "used_percent": used_ns / (reading.monotonic_ns - earlier.monotonic_ns) * 100,
-                    "is_exact": reading.processes[burner].cpu_ns >= before_ns,
-                }
-            )
-            if intervals[-1]["used_percent"] > 120:
+            used_percent = used_ns / (reading.monotonic_ns - earlier.monotonic_ns) * 100
+            is_exact = reading.processes[burner].cpu_ns >= before_ns
+            intervals.append({"cpu_percent": row.cpu_percent, "used_percent": used_percent, "is_exact": is_exact})
+            if used_percent > 120:
                 break
     os.kill(burner, 9)
     os.waitpid(burner, 0)
