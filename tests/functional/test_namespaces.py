@@ -66,5 +66,7 @@ def test_where_fewer_cpus_are_shown_than_used_the_busiest_process_keeps_its_figu
     assert seen["logical_cpus"] == 1
     for interval in seen["intervals"]:
         assert interval["is_exact"]
-        assert interval["cpu_percent"] == pytest.approx(interval["used_percent"])
+        # A little more than all CPUs, for reading takes time, is shown as all of them.
+        most_percent = 100 * (os.cpu_count() or 1)
+        assert interval["cpu_percent"] == pytest.approx(min(interval["used_percent"], most_percent))
     assert seen["intervals"][-1]["used_percent"] > 120
