@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
-import sys
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
 from msgspec.structs import replace
 
 from cpuwatch.encoding.formats import FORMATS
-from cpuwatch.encoding.table import printable
-from cpuwatch.errors import CpuwatchError, SettingsError
+from cpuwatch.encoding.table import printable, table
+from cpuwatch.environment import check_token_is_in_use, warnings_about
+from cpuwatch.errors import CpuwatchError, OutputError, QueryError, SettingsError, UnknownSamplerError
+from cpuwatch.log import logging_to_stderr
+from cpuwatch.model import Snapshot
 from cpuwatch.one_shot import sample
 from cpuwatch.parameters import FORMAT, VIEW, Parameter, view_from
+from cpuwatch.samplers import _kernel_text
 from cpuwatch.server import Listening, is_local, parse_bind, serve
 from cpuwatch.settings import (
     Settings,
@@ -26,14 +31,19 @@ from cpuwatch.settings import (
     parse_log_format,
     parse_streams,
 )
+from cpuwatch.standard_streams import complain, discard_output, flush_output, output_encoding, write_output
 from cpuwatch.token import read_token_file
-from cpuwatch.view import View, look
+from cpuwatch.view import GroupedSnapshot, View, look
 
 __all__ = ["main"]
 
 _BAD_USAGE = 2
 _FAILED = 1
+_INTERRUPTED = 128 + signal.SIGINT
 _ROWS_IN_A_TABLE = 20
+_SAMPLING_FIELDS = ("interval", "backend", "command_lines")
+
+_log = logging.getLogger("cpuwatch.cli")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,20 +54,34 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, 1 if it failed, 2 for wrong flags or values."""
+    """Run the command line; returns the exit code: 0, 1 if it failed, 2 for wrong flags or values, 130 on Ctrl-C.
+
+    Errors that cpuwatch does not raise on purpose are defects and pass through, with their traceback.
+    """
     try:
-        options = _parser().parse_args(arguments)
-        options.run(options)
+        try:
+            options = _parser().parse_args(arguments)
+            options.run(options)
+        finally:
+            flush_output()
     except BrokenPipeError:
-        # The reader of the pipe has seen enough (`| head`). What is still buffered must not be flushed into it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has seen enough (`| head`): for a shell with pipefail that is no failure.
+        discard_output()
+    except OutputError as error:
+        discard_output()
+        complain(str(error))
+        return _FAILED
     except KeyboardInterrupt:
-        return 130
-    except (ValueError, CpuwatchError) as error:
-        print(f"cpuwatch: {printable(str(error))}", file=sys.stderr)
-        return _BAD_USAGE if isinstance(error, ValueError) else _FAILED
+        return _INTERRUPTED
+    except (SettingsError, QueryError, UnknownSamplerError) as error:
+        complain(str(error))
+        return _BAD_USAGE
+    except CpuwatchError as error:
+        complain(str(error))
+        return _FAILED
     except OSError as error:
-        print(f"cpuwatch: {error.strerror or error}", file=sys.stderr)
+        named = f": {error.filename}" if error.filename else ""
+        complain(f"{error.strerror or error}{named}")
         return _FAILED
     return 0
 
@@ -161,7 +185,8 @@ def _add_parameter(sampling: argparse.ArgumentParser, parameter: Parameter) -> N
     choices = f" One of {', '.join(item['enum'])}." if "enum" in item else ""
     sampling.add_argument(
         f"--{name}",
-        type=_typed(parameter.parse),
+        # A name with a byte that is no UTF-8 is shown with an escape, and is to be found by that byte too.
+        type=_typed(lambda text: parameter.parse(_kernel_text.from_surrogates(text))),
         metavar=parameter.name.upper() + (",..." if parameter.schema["type"] == "array" else ""),
         help=parameter.description + choices,
     )
@@ -199,15 +224,16 @@ def _typed(parse: Callable[[str], object]) -> Callable[[str], object]:
     return typed
 
 
-def _settings(options: argparse.Namespace) -> Settings:
-    """The settings of the environment, with those flags over them that were given."""
-    flags = {name: value for name in Settings.__struct_fields__ if (value := getattr(options, name, None)) is not None}
-    return replace(Settings.from_environment(os.environ), **flags)
+def _settings(options: argparse.Namespace, fields: Collection[str]) -> Settings:
+    """These fields from the environment, with those flags over them that were given."""
+    flags = {name: value for name in fields if (value := getattr(options, name, None)) is not None}
+    return replace(Settings.from_environment(os.environ, fields), **flags)
 
 
 def _serve(options: argparse.Namespace) -> None:
-    settings = _settings(options)
+    settings = _settings(options, Settings.__struct_fields__)
     listening = Listening(options.bind, options.root_path, options.certfile, options.keyfile)
+    check_token_is_in_use(os.environ, settings)
     if options.open_to_everyone and settings.token is not None:
         raise SettingsError("--open-to-everyone and a token contradict each other")
     if not (is_local(options.bind) or settings.token is not None or options.open_to_everyone):
@@ -215,18 +241,27 @@ def _serve(options: argparse.Namespace) -> None:
             f"other machines can reach {options.bind}: "
             "give a token with --token-file FILE, or say --open-to-everyone if all may read"
         )
-    try:
-        serve(settings, listening)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot listen on {options.bind}: {error.strerror}") from error
+    with logging_to_stderr(settings.log_format):
+        for warning in warnings_about(os.environ):
+            _log.warning("%s", warning)
+    serve(settings, listening)
 
 
 def _sample(options: argparse.Namespace) -> None:
-    settings, view = _settings(options), _view(options)
+    settings, view = _settings(options, _SAMPLING_FIELDS), _view(options)
+    for warning in warnings_about(os.environ):
+        complain(warning)
     shown = look(sample(settings.interval, settings.backend, command_lines=settings.command_lines), view)
-    output = FORMATS[options.format or "text"].encode(shown, view.fields).decode()
-    sys.stdout.write(output if output.endswith("\n") else output + "\n")
-    sys.stdout.flush()
+    write_output(_encoded(shown, options.format or "text", view))
+
+
+def _encoded(shown: Snapshot | GroupedSnapshot, name: str, view: View) -> bytes:
+    """The output in this format; a table in the encoding of the output, JSON in UTF-8 always (RFC 8259, 8.1)."""
+    if name == "text":
+        encoding = output_encoding()
+        return table(shown, view.fields, encoding=encoding).encode(encoding)
+    output = FORMATS[name].encode(shown, view.fields)
+    return output if output.endswith(b"\n") else output + b"\n"
 
 
 def _view(options: argparse.Namespace) -> View:

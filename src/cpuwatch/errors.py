@@ -17,6 +17,8 @@
     │   └── PatternError                                 a pattern for names that is none
     ├── NotAcceptableError                               no format that is offered is wanted
     ├── SettingsError                (also ValueError)   an unknown setting, or a value out of its range
+    ├── ListenError                                      the server cannot listen where it was told to
+    ├── OutputError                                      a command cannot write its output
     └── MissingExtraError            (also ImportError)  an optional part is not installed
 
 A process that vanishes while it is being read is no error and appears nowhere in this tree.
@@ -81,6 +83,14 @@ class NotAcceptableError(CpuwatchError):
 
 class SettingsError(CpuwatchError, ValueError):
     """A setting is unknown or its value is out of range; the message names it and what is allowed."""
+
+
+class ListenError(CpuwatchError):
+    """The server cannot listen at an address; the message names it and the reason."""
+
+
+class OutputError(CpuwatchError):
+    """The standard output is closed or full."""
 
 
 class MissingExtraError(CpuwatchError, ImportError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, Self, get_args
 
 from msgspec import Struct
@@ -13,6 +13,8 @@ from cpuwatch.shortened import shortened
 from cpuwatch.token import Token, parse_token, read_token_file
 
 __all__ = [
+    "PREFIX",
+    "VARIABLES",
     "LogFormat",
     "Settings",
     "parse_allowed_hosts",
@@ -26,7 +28,7 @@ __all__ = [
 
 LogFormat = Literal["text", "json"]
 
-_PREFIX = "CPUWATCH_"
+PREFIX = "CPUWATCH_"
 
 _INTERVAL_SECONDS = (0.05, 3600.0)
 _HISTORY_TICKS = (1, 86_400)
@@ -64,12 +66,6 @@ def parse_whole_number(text: str, low: int, high: int, unit: str) -> int:
     if text.isascii() and text.isdigit() and len(text) <= len(str(high)) and low <= int(text) <= high:
         return int(text)
     raise ValueError(f"{shortened(text)!r} is no whole number of {unit} from {low} to {high}")
-
-
-def _parse_backend(text: str) -> str:
-    if not text:
-        raise ValueError("it is empty; 'auto' chooses the best backend there is")
-    return text
 
 
 def parse_allowed_hosts(text: str) -> frozenset[str]:
@@ -123,23 +119,19 @@ class Settings(Struct, frozen=True, gc=False):
     command_lines: bool = False
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """From the variables ``CPUWATCH_*``; what is not set has its default. The token may stand in a file.
+    def from_environment(cls, environment: Mapping[str, str], fields: Collection[str] | None = None) -> Self:
+        """From the variables ``CPUWATCH_*``; whatever is not set, or set to nothing, has its default.
 
-        Raises :class:`~cpuwatch.errors.SettingsError` for a bad value, and for a ``CPUWATCH_`` variable that there is
-        not: a setting that is silently ignored is worse than one that stops the start.
+        With ``fields``, only the variables of these fields are read. Other ``CPUWATCH_`` variables are left to
+        :mod:`cpuwatch.environment`. Raises :class:`~cpuwatch.errors.SettingsError` for a bad value.
         """
         given: dict[str, Any] = {}
-        for variable, text in environment.items():
-            if not variable.startswith(_PREFIX):
+        for variable, (field, parse) in VARIABLES.items():
+            text = environment.get(variable)
+            if not text or (fields is not None and field not in fields):
                 continue
-            name = variable.removeprefix(_PREFIX).lower()
-            if name not in _VARIABLES or variable != variable.upper():
-                known = ", ".join(_PREFIX + name.upper() for name in _VARIABLES)
-                raise SettingsError(f"{variable}: there is no such setting; there are {known}")
-            field, parse = _VARIABLES[name]
             if field in given:
-                raise SettingsError("CPUWATCH_TOKEN and CPUWATCH_TOKEN_FILE are both set: which one holds?")
+                raise SettingsError("CPUWATCH_TOKEN and CPUWATCH_TOKEN_FILE are both set: set only one of them")
             try:
                 given[field] = parse(text)
             except ValueError as error:
@@ -147,18 +139,18 @@ class Settings(Struct, frozen=True, gc=False):
         return cls(**given)
 
 
-_VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
-    "interval": ("interval", parse_interval),
-    "history": ("history", parse_history),
-    "backend": ("backend", _parse_backend),
-    "token": ("token", parse_token),
-    "token_file": ("token", read_token_file),
-    "allowed_hosts": ("allowed_hosts", parse_allowed_hosts),
-    "cors_origins": ("cors_origins", parse_cors_origins),
-    "log_format": ("log_format", parse_log_format),
-    "access_log": ("access_log", _parse_switch),
-    "page": ("page", _parse_switch),
-    "streams": ("streams", parse_streams),
-    "command_lines": ("command_lines", _parse_switch),
+VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
+    "CPUWATCH_INTERVAL": ("interval", parse_interval),
+    "CPUWATCH_HISTORY": ("history", parse_history),
+    "CPUWATCH_BACKEND": ("backend", str),
+    "CPUWATCH_TOKEN": ("token", parse_token),
+    "CPUWATCH_TOKEN_FILE": ("token", read_token_file),
+    "CPUWATCH_ALLOWED_HOSTS": ("allowed_hosts", parse_allowed_hosts),
+    "CPUWATCH_CORS_ORIGINS": ("cors_origins", parse_cors_origins),
+    "CPUWATCH_LOG_FORMAT": ("log_format", parse_log_format),
+    "CPUWATCH_ACCESS_LOG": ("access_log", _parse_switch),
+    "CPUWATCH_PAGE": ("page", _parse_switch),
+    "CPUWATCH_STREAMS": ("streams", parse_streams),
+    "CPUWATCH_COMMAND_LINES": ("command_lines", _parse_switch),
 }
-"""The field that each stands for, and its parser."""
+"""The settings by their variables: the field that each stands for, and its parser."""

@@ -16,30 +16,38 @@ _GROUP_HEADINGS = ("CPU%", "ENDED%", "ALIVE", "ENDED", "GROUP")
 _LEFT_ALIGNED = {"USER", "S", "NAME", "GROUP", "KEY", "STATE", "START_TIME", "FIRST_SEEN", "CGROUP", "COMMAND_LINE"}
 
 
-def table(snapshot: Snapshot | GroupedSnapshot, fields: Sequence[str] | None = None) -> str:
+def table(snapshot: Snapshot | GroupedSnapshot, fields: Sequence[str] | None = None, *, encoding: str = "utf-8") -> str:
     """Machine and attribution, a row for each process of the snapshot, in its order, and one for each kind that ended.
 
     Or a row for each group. ``fields`` are the columns of processes, in place of those of top(1).
 
-    Control characters in names are shown as escapes: a process may call itself anything, and a terminal obeys.
+    Control characters in names are shown as escapes: a process may call itself anything, and a terminal obeys. So are
+    characters that ``encoding`` does not have: the text can be encoded with it.
     """
+    return "".join(f"{line}\n" for line in _lines(snapshot, fields, encoding))
+
+
+def _lines(snapshot: Snapshot | GroupedSnapshot, fields: Sequence[str] | None, encoding: str) -> Iterator[str]:
+    for line in _summary(snapshot):
+        yield printable(line, encoding)
+    yield ""
     if isinstance(snapshot, GroupedSnapshot):
-        lines = [*_summary(snapshot), "", *_aligned(_GROUP_HEADINGS, map(_group_cells, snapshot.groups))]
-        return "".join(f"{line}\n" for line in lines)
+        yield from _aligned(_GROUP_HEADINGS, map(_group_cells, snapshot.groups), encoding)
+        return
     headings, cells = (_HEADINGS, _cells) if fields is None else (_upper(fields), _cells_of(fields))
-    lines = [*_summary(snapshot), "", *_aligned(headings, map(cells, snapshot.processes))]
+    yield from _aligned(headings, map(cells, snapshot.processes), encoding)
     if snapshot.exited:
-        lines += ["", f"ended within the interval (names: {printable(snapshot.exited_names)})"]
-        lines += _aligned(_EXITED_HEADINGS, map(_exited_cells, snapshot.exited))
-    return "".join(f"{line}\n" for line in lines)
+        yield ""
+        yield printable(f"ended within the interval (names: {snapshot.exited_names})", encoding)
+        yield from _aligned(_EXITED_HEADINGS, map(_exited_cells, snapshot.exited), encoding)
 
 
 def _summary(snapshot: Snapshot | GroupedSnapshot) -> tuple[str, ...]:
     machine, attribution, host = snapshot.machine, snapshot.attribution, snapshot.host
     load = " ".join(f"{value:.2f}" for value in machine.load_average or ())
     return (
-        f"{printable(host.name)}  {snapshot.time:%Y-%m-%d %H:%M:%S} UTC  "
-        f"{snapshot.interval_seconds:.3f} s  {printable(host.backend)}  load {load or '-'}",
+        f"{host.name}  {snapshot.time:%Y-%m-%d %H:%M:%S} UTC  "
+        f"{snapshot.interval_seconds:.3f} s  {host.backend}  load {load or '-'}",
         f"machine {_percent(machine.cpu_percent)} % of {host.logical_cpus} CPUs: "
         f"user {_percent(machine.user_percent)}  system {_percent(machine.system_percent)}  "
         f"iowait {_percent(machine.iowait_percent)}  irq {_percent(machine.irq_percent)}  "
@@ -53,14 +61,14 @@ def _summary(snapshot: Snapshot | GroupedSnapshot) -> tuple[str, ...]:
 def _cells(row: ProcessUsage) -> tuple[str, ...]:
     return (
         str(row.pid),
-        printable(row.user or "-"),
+        row.user or "-",
         row.state or "-",
         _percent(row.cpu_percent),
         _percent(row.user_percent),
         _percent(row.system_percent),
         _percent(row.children_percent),
         _time(row.cpu_seconds),
-        printable(row.name),
+        row.name,
     )
 
 
@@ -72,7 +80,7 @@ def _cells_of(fields: Sequence[str]) -> Callable[[ProcessUsage], tuple[str, ...]
     def cell(name: str, value: object) -> str:
         if isinstance(value, float):
             return _time(value) if name == "cpu_seconds" else _percent(value)
-        return "-" if value is None else printable(str(value))
+        return "-" if value is None else str(value)
 
     return lambda row: tuple(cell(name, getattr(row, name)) for name in fields)
 
@@ -80,18 +88,18 @@ def _cells_of(fields: Sequence[str]) -> Callable[[ProcessUsage], tuple[str, ...]
 def _exited_cells(ended: ExitedUsage) -> tuple[str, ...]:
     return (
         "-" if ended.parent_pid is None else str(ended.parent_pid),
-        printable(ended.user or "-"),
+        ended.user or "-",
         "-" if ended.count is None else str(ended.count),
         _percent(ended.cpu_percent),
-        "-" if ended.name is None else printable(ended.name),
+        "-" if ended.name is None else ended.name,
     )
 
 
 def _group_cells(group: UsageGroup | TreeUsage) -> tuple[str, ...]:
     if isinstance(group, UsageGroup):
-        name = "-" if group.group is None else printable(group.group)
+        name = "-" if group.group is None else group.group
     else:
-        name = "-" if group.name is None else f"{group.pid} {printable(group.name)}"
+        name = "-" if group.name is None else f"{group.pid} {group.name}"
     return (
         _percent(group.cpu_percent),
         _percent(group.exited_percent),
@@ -101,15 +109,29 @@ def _group_cells(group: UsageGroup | TreeUsage) -> tuple[str, ...]:
     )
 
 
-def _aligned(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    lines = [headings, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+def _aligned(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]], encoding: str) -> Iterator[str]:
+    lines = [headings, *([printable(cell, encoding) for cell in row] for row in rows)]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = (
-            cell.ljust(width) if heading in _LEFT_ALIGNED else cell.rjust(width)
+            _padded(cell, width, left_aligned=heading in _LEFT_ALIGNED)
             for heading, cell, width in zip(headings, line, widths, strict=True)
         )
         yield "  ".join(cells).rstrip()
+
+
+def _padded(cell: str, width: int, *, left_aligned: bool) -> str:
+    blanks = " " * (width - _width(cell))
+    return cell + blanks if left_aligned else blanks + cell
+
+
+def _width(text: str) -> int:
+    """The cells of a terminal that printable text takes: two for a wide character, none for a combining one."""
+    if text.isascii():
+        return len(text)
+    from wcwidth import wcswidth  # noqa: PLC0415  its tables take longer to load than all the rest of cpuwatch
+
+    return wcswidth(text)
 
 
 def _percent(value: float | None) -> str:
@@ -121,6 +143,8 @@ def _time(seconds: float) -> str:
     return f"{minutes}:{hundredths / 100:05.2f}"
 
 
-def printable(text: str) -> str:
-    """The text with everything that a terminal might obey written as an escape."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+def printable(text: str, encoding: str = "utf-8") -> str:
+    """The text with an escape for everything that a terminal might obey, and for what ``encoding`` does not have."""
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return text if text.isascii() else text.encode(encoding, "backslashreplace").decode(encoding)

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cpuwatch.environment import check_token_is_in_use, warnings_about
 from cpuwatch.log import logging_to_stderr
 from cpuwatch.monitor import Monitor
 from cpuwatch.samplers import open_sampler
@@ -98,12 +99,14 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
-        chosen = Settings.from_environment(os.environ) if settings is None else settings
+        chosen, warnings = _from_environment() if settings is None else (settings, [])
         rules = Rules(chosen)
         rules.look_up_full_name()
         sampler = open_sampler(chosen.backend, command_lines=chosen.command_lines)
         live = Live(Monitor(chosen.interval, chosen.history, sampler), chosen.streams)
         with logging_to_stderr(chosen.log_format, "cpuwatch"), loop_errors_in_one_line(), live.monitor as monitor:
+            for warning in warnings:
+                _log.warning("%s", warning)
             # Where it listens is the server's matter here; who makes the app with settings of his own knows it.
             if settings is None and chosen.token is None:
                 _log.warning("no token is set (CPUWATCH_TOKEN_FILE): whoever reaches this port reads all processes")
@@ -134,6 +137,13 @@ def create_app(settings: Settings | None = None) -> Starlette:
         exception_handlers={404: _on_unknown_path},
         lifespan=lifespan,
     )
+
+
+def _from_environment() -> tuple[Settings, list[str]]:
+    """The settings, and what is to be said about variables that are none."""
+    settings = Settings.from_environment(os.environ)
+    check_token_is_in_use(os.environ, settings)
+    return settings, warnings_about(os.environ)
 
 
 @asynccontextmanager
