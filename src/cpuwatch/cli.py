@@ -107,7 +107,7 @@ def _add_serve(serving: argparse.ArgumentParser) -> None:
         type=_typed(parse_bind),
         default=Listening().bind,
         metavar="HOST:PORT",
-        help="where to listen: HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH or fd://N (default: %(default)s)",
+        help="where to listen: HOST:PORT, [IPV6]:PORT, :PORT (all addresses), unix:PATH or fd://N (default: %(default)s)",
     )
     _add_sampling(serving)
     serving.add_argument(
@@ -241,9 +241,10 @@ def _serve(options: argparse.Namespace) -> None:
             f"other machines can reach {options.bind}: "
             "give a token with --token-file FILE, or say --open-to-everyone if all may read"
         )
-    with logging_to_stderr(settings.log_format):
-        for warning in warnings_about(os.environ):
-            _log.warning("%s", warning)
+    if warnings := warnings_about(os.environ):
+        with logging_to_stderr(settings.log_format):
+            for warning in warnings:
+                _log.warning("%s", warning)
     serve(settings, listening)
 
 

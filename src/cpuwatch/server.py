@@ -7,17 +7,19 @@ import logging
 import os
 import re
 import signal
+import socket
 import threading
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct
 
-from cpuwatch.errors import MissingExtraError, SettingsError
+from cpuwatch.errors import ListenError, MissingExtraError, SettingsError
 from cpuwatch.host import host_of, is_address
 from cpuwatch.log import logging_to_stderr
 from cpuwatch.samplers import open_sampler
 from cpuwatch.settings import Settings
+from cpuwatch.tcp_sockets import open_tcp_sockets
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
@@ -49,14 +51,14 @@ class Listening(Struct, frozen=True, gc=False):
 
 
 def parse_bind(text: str) -> str:
-    """A place to listen: ``HOST:PORT``, ``[IPV6]:PORT``, ``:PORT`` (all IPv4), ``unix:PATH`` or ``fd://N``.
+    """A place to listen: ``HOST:PORT``, ``[IPV6]:PORT``, ``:PORT`` (all addresses), ``unix:PATH`` or ``fd://N``.
 
     Raises ``ValueError`` with what is allowed.
     """
     match = _BIND.fullmatch(text)
     if match and int(match["port"]) <= _HIGHEST_PORT:
         return text
-    if re.fullmatch(r"unix:.+|fd://[0-9]+", text):
+    if re.fullmatch(r"unix:.+|fd://[0-9]{1,9}", text):
         return text
     raise ValueError(f"{text!r} is no HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N")
 
@@ -72,8 +74,8 @@ def is_local(bind: str) -> bool:
 def serve(settings: Settings, listening: Listening) -> None:
     """Serve until SIGINT or SIGTERM comes. The log goes to the standard error.
 
-    Raises ``OSError`` if ``listening.bind`` cannot be listened on (in use, not of this machine),
-    :class:`~cpuwatch.errors.SettingsError` for files that are no certificate and key, what
+    Raises :class:`~cpuwatch.errors.ListenError` if ``listening.bind`` cannot be listened on (in use, not of this
+    machine), :class:`~cpuwatch.errors.SettingsError` for files that are no certificate and key, what
     :func:`~cpuwatch.open_sampler` raises, and :class:`~cpuwatch.errors.MissingExtraError` without the packages for it.
     """
     from cpuwatch.web import create_app  # noqa: PLC0415  an optional part, with its own error if it is missing
@@ -92,10 +94,8 @@ def serve(settings: Settings, listening: Listening) -> None:
     config.graceful_timeout = _GRACEFUL_SECONDS
     config.backlog = _BACKLOG
     _prepare_tls(config, listening)
-    config.bind = [listening.bind]
-    sockets = config.create_sockets()
     # Detached, for Hypercorn makes sockets of its own of them: of two, each would close the number once.
-    config.bind = [f"fd://{place.detach()}" for place in (*sockets.secure_sockets, *sockets.insecure_sockets)]
+    config.bind = [f"fd://{place.detach()}" for place in _open_sockets(config, listening.bind)]
 
     async def main() -> None:
         stop = asyncio.Event()
@@ -116,6 +116,20 @@ def serve(settings: Settings, listening: Listening) -> None:
         if settings.token is None and not is_local(listening.bind):
             _log.warning("open to everyone: whoever reaches %s reads all processes", listening.bind)
         asyncio.run(main())
+
+
+def _open_sockets(config: Config, bind: str) -> list[socket.socket]:
+    if not bind.startswith(("unix:", "fd://")):
+        return open_tcp_sockets(bind)
+    from hypercorn.config import SocketTypeError  # noqa: PLC0415  an optional part; serve() has checked for it
+
+    config.bind = [bind]
+    try:
+        sockets = config.create_sockets()
+    except (OSError, SocketTypeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ListenError(f"cannot listen on {bind}: {reason}") from error
+    return [*sockets.secure_sockets, *sockets.insecure_sockets]
 
 
 def _prepare_tls(config: Config, listening: Listening) -> None:
