@@ -107,7 +107,7 @@ def _add_serve(serving: argparse.ArgumentParser) -> None:
         type=_typed(parse_bind),
         default=Listening().bind,
         metavar="HOST:PORT",
-        help="where to listen: HOST:PORT, [IPV6]:PORT, :PORT (all addresses), unix:PATH or fd://N (default: %(default)s)",
+        help="where to listen: HOST:PORT, [IPV6]:PORT, :PORT (any address), unix:PATH or fd://N (default: %(default)s)",
     )
     _add_sampling(serving)
     serving.add_argument(

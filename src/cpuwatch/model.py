@@ -171,7 +171,8 @@ class Reading(Struct, frozen=True, gc=False):
     ``monotonic_ns`` is the instant that rates are taken over (CLOCK_MONOTONIC: it stands still while the machine
     is suspended, as CPU counters do). ``uptime_ns`` is the same instant on the clock of ``start_ns``
     (CLOCK_BOOTTIME), and ``start_resolution_ns`` the step of that and of ``children_ns``. ``unreadable`` counts the
-    processes that are there but could not be read, by reason (``EACCES``, ``EMFILE``, ...).
+    processes that are there but could not be read, by reason (``EACCES``, ``EMFILE``, ...). ``hidden`` has a sentence
+    for each reason why others are missing from ``processes`` (``hidepid=`` of /proc, a container); empty if none are.
 
     ``exits`` are the processes that ended since the reading before, as far as the kernel tells; ``exited_names`` says
     where they come from, or ``unavailable: `` and why not; ``lost_exits`` how many of these messages were lost so far,
@@ -197,6 +198,7 @@ class Reading(Struct, frozen=True, gc=False):
     unexpected_messages: int = 0
     present_cpus: int | None = None
     hidden_parents: frozenset[int] = frozenset()
+    hidden: list[str] = []
 
 
 class ProcessUsage(Struct, frozen=True, gc=False):
@@ -287,6 +289,8 @@ class Sampling(Struct, frozen=True, gc=False):
     ``unreadable`` counts processes that could not be read in this tick, by reason; ``lost_exits`` the messages about
     ended processes that were lost since the sampler was opened: names are missing then, never amounts.
     ``unexpected_messages`` counts those that came to the sampler's socket and were not about an ended process.
+    ``hidden`` has a sentence for each reason why processes are not shown (``hidepid=`` of /proc, a container); empty if
+    all are.
     """
 
     lateness_seconds: float | None = None
@@ -295,6 +299,7 @@ class Sampling(Struct, frozen=True, gc=False):
     unreadable: dict[str, int] = {}
     lost_exits: int = 0
     unexpected_messages: int = 0
+    hidden: list[str] = []
 
 
 class Snapshot(Struct, frozen=True, gc=False):

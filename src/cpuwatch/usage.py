@@ -132,6 +132,7 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
             unreadable=later.unreadable,
             lost_exits=later.lost_exits,
             unexpected_messages=later.unexpected_messages,
+            hidden=later.hidden,
         ),
     )
     return snapshot, carry

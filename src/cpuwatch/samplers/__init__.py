@@ -82,12 +82,18 @@ def open_sampler(name: str = "auto", *, command_lines: bool = False) -> OpenSamp
 
 
 def _open_best(command_lines: bool) -> OpenSampler:
-    if sys.platform == "linux":
-        try:
-            return open_sampler("procfs", command_lines=command_lines)
-        except SamplerUnavailableError:
-            pass
-    return open_sampler("psutil", command_lines=command_lines)
+    if sys.platform != "linux":
+        return open_sampler("psutil", command_lines=command_lines)
+    try:
+        return open_sampler("procfs", command_lines=command_lines)
+    except SamplerUnavailableError as error:
+        unavailable = error
+    try:
+        return open_sampler("psutil", command_lines=command_lines)
+    except SamplerUnavailableError as error:
+        if str(error) == str(unavailable):
+            raise
+        raise SamplerUnavailableError(f"{unavailable}; psutil: {error}") from error
 
 
 def _factory(name: str) -> Callable[..., Sampler]:

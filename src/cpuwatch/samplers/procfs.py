@@ -17,12 +17,13 @@ from cpuwatch.samplers._clock_sweep import ClockSweep
 from cpuwatch.samplers._command_lines import read_command_line
 from cpuwatch.samplers._exit_listener import ExitListener
 from cpuwatch.samplers._given_pids import GivenPids
+from cpuwatch.samplers._kernel_files import KernelFiles, boot_id
 from cpuwatch.samplers._present_cpus import present_cpus
-from cpuwatch.samplers._proc_text import KernelLoad, KernelStat, parse_kernel_load, parse_kernel_stat
 from cpuwatch.samplers._process_reader import Instant, ProcessReader
 from cpuwatch.samplers._process_table import ProcessTable
 from cpuwatch.samplers._stat_sweep import StatSweep
 from cpuwatch.samplers._swept import Swept
+from cpuwatch.samplers._visibility import Visibility
 from cpuwatch.samplers._wall_clock import WallClock
 
 __all__ = ["ProcfsSampler"]
@@ -45,7 +46,8 @@ class ProcfsSampler:
     Whether CPU clocks can be used is found out once, here (they speak of the caller's PID namespace, so not for a
     host's /proc that is mounted in a container); ``host.backend`` of a reading is ``procfs/clock`` or
     ``procfs/stat`` accordingly.
-    ``command_lines`` are read only if asked for. Raises :class:`SamplerUnavailableError` if ``root`` is no /proc.
+    ``command_lines`` are read only if asked for. Raises :class:`SamplerUnavailableError` if ``root`` has no usable
+    ``stat``.
     """
 
     def __init__(self, root: str | os.PathLike[str] = "/proc", *, command_lines: bool = False) -> None:
@@ -55,21 +57,12 @@ class ProcfsSampler:
         self._table = ProcessTable()
         self._wall_clock = WallClock()
         self._present_cpus = present_cpus()
-        self._stat_bytes = 16_384
         self._has_read = False
-        self._files: list[int] = []
         self._exits: ExitListener | None = None
         self._held_exits: list[ProcessExit] = []
-        try:
-            # Held open: read once a tick, and still there when descriptors have run out.
-            self._stat = self._open("stat")
-            self._loadavg = self._open("loadavg")
-            self._boot_id = (self._root / "sys/kernel/random/boot_id").read_text("ascii").strip()
-        except OSError as error:
-            self.close()
-            raise SamplerUnavailableError(
-                f"{self._root} is no /proc of Linux: {error.strerror} ({error.filename})"
-            ) from error
+        self._kernel = KernelFiles(self._root, self._tick_ns)
+        self._boot_id = boot_id(self._root)
+        self._visibility = Visibility(self._root)
         self._sweep: _Sweep
         self._exited_names = "unavailable: this /proc is of another PID namespace"
         if _cpu_clock.speaks_for(self._root, self._tick_ns):
@@ -89,9 +82,9 @@ class ProcfsSampler:
 
     def _read(self) -> Reading:
         started_ns = time.monotonic_ns()
-        kernel = self._kernel_stat()
-        load = self._kernel_load()
-        self._sweep.prepare(kernel.forks, load.last_pid)
+        kernel = self._kernel.stat()
+        load = self._kernel.load()
+        self._sweep.prepare(kernel.forks, 0 if load is None else load.last_pid)
         instant = Instant(
             time=datetime.now(UTC),
             monotonic_ns=time.monotonic_ns(),
@@ -111,10 +104,11 @@ class ProcfsSampler:
                 backend=self._sweep.backend,
                 clock_resolution_seconds=self._sweep.resolution_seconds,
             ),
-            machine=MachineTimes(kernel.total, kernel.per_cpu, load.average),
+            machine=MachineTimes(kernel.total, kernel.per_cpu, None if load is None else load.average),
             processes=swept.processes,
             start_resolution_ns=self._tick_ns,
             unreadable=dict(swept.unreadable),
+            hidden=self._visibility.hidden(),
             exits=self._ended(swept.processes),
             exited_names=self._exited_names,
             lost_exits=0 if self._exits is None else self._exits.lost,
@@ -128,8 +122,7 @@ class ProcfsSampler:
         if self._exits is not None:
             self._exits.close()
         self._reader.close()
-        while self._files:
-            os.close(self._files.pop())
+        self._kernel.close()
 
     def _ended(self, processes: dict[int, ProcessTimes]) -> list[ProcessExit]:
         """The exits that belong to this reading.
@@ -150,16 +143,20 @@ class ProcfsSampler:
         return ended
 
     def _given_pids(self) -> GivenPids | None:
-        """None if the last PID is not one of our namespace: a container may be shown its host's loadavg (lxcfs).
+        """None if the last PID is unknown or not of our namespace: a container may be shown its host's loadavg (lxcfs).
 
         A thread of our own tells; to the kernel it is a fork as well, so it also moves the count, if that is one.
         """
-        before = self._kernel_load().last_pid
-        given = GivenPids(self._kernel_stat().forks, before)
-        thread_id = run_brief_thread()
-        after = self._kernel_load().last_pid
-        if thread_id is None:
+        load = self._kernel.load()
+        if load is None:
             return None
+        before = load.last_pid
+        given = GivenPids(self._kernel.stat().forks, before)
+        thread_id = run_brief_thread()
+        load = self._kernel.load()
+        if thread_id is None or load is None:
+            return None
+        after = load.last_pid
         # Where the circle began anew between the two, what was given out is all but what lies between them.
         ours = before < thread_id <= after if before <= after else not after < thread_id <= before
         return given if ours else None
@@ -172,23 +169,6 @@ class ProcfsSampler:
             _log.info("no names of ended processes: %s", error)
         else:
             self._exited_names = "taskstats"
-
-    def _open(self, name: str) -> int:
-        fd = os.open(self._root / name, os.O_RDONLY | os.O_CLOEXEC)
-        self._files.append(fd)
-        return fd
-
-    def _kernel_stat(self) -> KernelStat:
-        # Its length grows with the CPUs and interrupts of the machine. It is made anew at each read(2), and comes whole
-        # if there is room for it: to ask at its end whether that was all would make the kernel write it twice.
-        size = self._stat_bytes
-        while len(data := os.pread(self._stat, size, 0)) == size:
-            size *= 2
-        self._stat_bytes = size
-        return parse_kernel_stat(data, self._tick_ns)
-
-    def _kernel_load(self) -> KernelLoad:
-        return parse_kernel_load(os.pread(self._loadavg, 256, 0))
 
     def _list_pids(self) -> list[int]:
         return [int(name) for name in os.listdir(self._root) if name.isdigit()]

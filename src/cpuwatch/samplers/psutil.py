@@ -18,10 +18,12 @@ import psutil
 from cpuwatch.command_line import masked_command_line
 from cpuwatch.model import CpuTimes, Host, MachineTimes, PidNamespace, ProcessTimes, Reading
 from cpuwatch.samplers import _kernel_text
+from cpuwatch.samplers._kernel_files import KernelFiles, boot_id
 from cpuwatch.samplers._pid_namespace import read_pid_namespace
 from cpuwatch.samplers._present_cpus import present_cpus
 from cpuwatch.samplers._process_table import ProcessTable
 from cpuwatch.samplers._settling import Settling
+from cpuwatch.samplers._visibility import Visibility
 from cpuwatch.samplers._wall_clock import WallClock
 
 __all__ = ["PsutilSampler"]
@@ -40,6 +42,8 @@ _STATE_LETTERS = {
     psutil.STATUS_PARKED: "P",
 }
 
+_PROC = Path("/proc")
+
 _WINDOWS_TICK_SECONDS = 1 / 64
 
 
@@ -48,7 +52,8 @@ class PsutilSampler:
 
     Identity is ours: ``psutil.process_iter`` hands back a cached Process for a reused PID, so each one is compared
     with what runs under its PID *after* it was read (``is_running``, which compares start times on a clock that
-    does not jump). ``command_lines`` are read only if asked for.
+    does not jump). ``command_lines`` are read only if asked for. Raises :class:`SamplerUnavailableError` if
+    there is no usable ``/proc/stat`` on Linux.
     """
 
     def __init__(self, *, command_lines: bool = False) -> None:
@@ -58,8 +63,12 @@ class PsutilSampler:
         self._wall_clock = WallClock()
         self._present_cpus = present_cpus() if sys.platform == "linux" else None
         self._resolution_seconds = _resolution_seconds()
-        self._boot_id = _boot_id()
         self._user_of = _user_lookup()
+        self._visibility = Visibility(_PROC) if sys.platform == "linux" else None
+        self._boot_id = _boot_id()
+        if sys.platform == "linux":
+            # psutil reads the same file, parses it without checks, and fails in many ways where it is masked.
+            KernelFiles(_PROC, round(self._resolution_seconds * 1e9)).close()
 
     def read(self) -> Reading:
         """Read the machine and every process now."""
@@ -109,6 +118,7 @@ class PsutilSampler:
             unreadable=dict(unreadable),
             present_cpus=self._present_cpus,
             hidden_parents=settling.hidden_parents(),
+            hidden=[] if self._visibility is None else self._visibility.hidden(),
         )
 
     def close(self) -> None:
@@ -205,7 +215,11 @@ def _user_lookup() -> Callable[[psutil.Process], str | None]:
 
 def _machine_times() -> MachineTimes:
     per_cpu = {cpu: _cpu_times(times) for cpu, times in enumerate(psutil.cpu_times(percpu=True))}
-    return MachineTimes(_cpu_times(psutil.cpu_times()), per_cpu, psutil.getloadavg())
+    try:
+        load_average = psutil.getloadavg()
+    except OSError:
+        load_average = None
+    return MachineTimes(_cpu_times(psutil.cpu_times()), per_cpu, load_average)
 
 
 def _cpu_times(times: Any) -> CpuTimes:
@@ -245,6 +259,4 @@ def _resolution_seconds() -> float:
 
 
 def _boot_id() -> str:
-    if sys.platform == "linux":
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    return f"boot-{psutil.boot_time():.0f}"
+    return boot_id(_PROC) if sys.platform == "linux" else f"boot-{psutil.boot_time():.0f}"
