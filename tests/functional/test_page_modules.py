@@ -8,10 +8,13 @@ import subprocess
 from importlib.resources import files
 from pathlib import Path
 
+import msgspec
 import pytest
 from playwright._impl._driver import compute_driver_executable
 
+from cpuwatch import Sampling
 from cpuwatch.cgroup_name import cgroup_name
+from cpuwatch.encoding.table import missing_processes, printable
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -26,6 +29,11 @@ CGROUPS = [
     r"/system.slice/dev-disk-by\x2duuid.swap",
     "/plain/folder",
 ]
+SAMPLINGS = [
+    Sampling(),
+    Sampling(unreadable={"EPERM": 3}),
+    Sampling(unreadable={"EPERM": 3, "EMFILE": 1}, hidden=["/proc is mounted with hidepid=2", "a\nb\x1b[31m"]),
+]
 
 
 def test_the_pure_modules_do_what_their_own_tests_say() -> None:
@@ -33,6 +41,9 @@ def test_the_pure_modules_do_what_their_own_tests_say() -> None:
     environment = os.environ | {
         "PAGE_MODULES": str(files("cpuwatch.web") / "static"),
         "UNIT_NAMES": json.dumps([(path, cgroup_name(path)) for path in CGROUPS]),
+        "MISSING_PROCESSES": json.dumps(
+            [(msgspec.to_builtins(of), [printable(line) for line in missing_processes(of)]) for of in SAMPLINGS]
+        ),
     }
     done = subprocess.run(
         [node, "--no-warnings", "--test", TESTS], capture_output=True, text=True, check=False, env=environment

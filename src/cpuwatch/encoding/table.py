@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from cpuwatch.model import ExitedUsage, ProcessUsage, Snapshot
+from cpuwatch.model import ExitedUsage, ProcessUsage, Sampling, Snapshot
 from cpuwatch.rollup import TreeUsage, UsageGroup
 from cpuwatch.view import GroupedSnapshot
 
-__all__ = ["table"]
+__all__ = ["missing_processes", "printable", "table"]
 
 _HEADINGS = ("PID", "USER", "S", "CPU%", "USER%", "SYS%", "ENDED%", "TIME", "NAME")
 _EXITED_HEADINGS = ("PARENT", "USER", "COUNT", "CPU%", "NAME")
@@ -42,10 +42,10 @@ def _lines(snapshot: Snapshot | GroupedSnapshot, fields: Sequence[str] | None, e
         yield from _aligned(_EXITED_HEADINGS, map(_exited_cells, snapshot.exited), encoding)
 
 
-def _summary(snapshot: Snapshot | GroupedSnapshot) -> tuple[str, ...]:
+def _summary(snapshot: Snapshot | GroupedSnapshot) -> list[str]:
     machine, attribution, host = snapshot.machine, snapshot.attribution, snapshot.host
     load = " ".join(f"{value:.2f}" for value in machine.load_average or ())
-    return (
+    return [
         f"{host.name}  {snapshot.time:%Y-%m-%d %H:%M:%S} UTC  "
         f"{snapshot.interval_seconds:.3f} s  {host.backend}  load {load or '-'}",
         f"machine {_percent(machine.cpu_percent)} % of {host.logical_cpus} CPUs: "
@@ -55,7 +55,20 @@ def _summary(snapshot: Snapshot | GroupedSnapshot) -> tuple[str, ...]:
         f"attributed: processes {_percent(attribution.processes_percent)}  "
         f"ended {_percent(attribution.exited_percent)}  "
         f"unattributed {_percent(attribution.unattributed_percent)}",
-    )
+        *missing_processes(snapshot.sampling),
+    ]
+
+
+def missing_processes(sampling: Sampling) -> list[str]:
+    """Lines for people about processes that a snapshot does not show, whose CPU time is in ``unattributed`` therefore.
+
+    The page has the same in static/missing_processes.js.
+    """
+    lines = [f"hidden: {reason}" for reason in sampling.hidden]
+    if sampling.unreadable:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(sampling.unreadable.items()))
+        lines.append(f"unreadable: {sum(sampling.unreadable.values())} processes ({reasons})")
+    return [f"{line}; their CPU time is in unattributed" for line in lines]
 
 
 def _cells(row: ProcessUsage) -> tuple[str, ...]:

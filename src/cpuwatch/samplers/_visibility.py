@@ -61,11 +61,11 @@ def reasons(options: Mapping[str, str], reader: Reader) -> list[str]:
     if _is_restricted(mode, int(options.get("gid", "0")), reader):
         effect = "cannot be read" if mode == "1" else "are not shown"
         cause = f"/proc is mounted with hidepid={mode}" if mode != "0" else "/proc does not show process 1"
-        group = f", or in group {options['gid']}" if "gid" in options and mode != "4" else ""
+        group = f", or in group {options['gid']}," if "gid" in options and mode != "4" else ""
         remedy = f"run cpuwatch as root or with CAP_SYS_PTRACE{group} to see them"
-        found.append(f"{cause}: processes of other users {effect} ({remedy})")
+        found.append(f"{cause}, so processes of other users {effect} ({remedy})")
     if reader.in_container:
-        found.append("this is a container: processes outside its PID namespace are not shown")
+        found.append("processes outside this PID namespace (container) are not shown")
     return found
 
 

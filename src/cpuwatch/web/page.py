@@ -11,7 +11,7 @@ from string import Template
 from starlette.types import Scope
 
 from cpuwatch.cgroup_name import cgroup_name
-from cpuwatch.encoding.table import printable
+from cpuwatch.encoding.table import missing_processes, printable
 from cpuwatch.model import ProcessUsage, Snapshot
 from cpuwatch.query import Query, select
 from cpuwatch.web.answer import Answer
@@ -70,6 +70,7 @@ class Page:
             "host": "",
             "summary": "no data yet" if may_read else "this server needs a token",
             "footer": "",
+            "missing": "",
             "rows": "",
         }
         if snapshot is not None:
@@ -89,6 +90,7 @@ def _filled(snapshot: Snapshot) -> dict[str, str]:
         "summary": f"{_percent(machine.cpu_percent)} % of {snapshot.host.logical_cpus} CPUs busy, "
         f"{snapshot.time:%Y-%m-%d %H:%M:%S} UTC",
         "rows": "".join(map(_row, busiest)),
+        "missing": "\n".join(map(_text, missing_processes(snapshot.sampling))),
         "footer": f"The {len(busiest)} busiest of {len(snapshot.processes)} processes.",
     }
 

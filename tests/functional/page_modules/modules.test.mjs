@@ -21,6 +21,7 @@ const { ProcessTable, makeRow } = await load("process_table.js");
 const { Timeline } = await load("timeline.js");
 const { statusOf } = await load("status_line.js");
 const { duration, percent, visible } = await load("text.js");
+const { missingProcesses } = await load("missing_processes.js");
 const { unitName } = await load("unit_name.js");
 
 let seed = 1;
@@ -282,4 +283,8 @@ test("durations read like those of top", () => {
 
 test("units are named as the library names them", () => {
   for (const [path, name] of JSON.parse(process.env.UNIT_NAMES)) assert.equal(unitName(path), name);
+});
+
+test("missing processes are told as in the table", () => {
+  for (const [sampling, lines] of JSON.parse(process.env.MISSING_PROCESSES)) assert.deepEqual(missingProcesses(sampling), lines);
 });

@@ -1,6 +1,7 @@
 /** The machine at the top of the page: busy share and its past, CPUs, load, and who used it. */
 
 import { byId, element, setAttribute, setText, svgElement } from "./dom.js";
+import { missingProcesses } from "./missing_processes.js";
 import { clock, percent, UNKNOWN } from "./text.js";
 
 const PARTS = [
@@ -56,6 +57,7 @@ export class Overview {
       this.segments[index].style.width = `${Math.min(100, share)}%`;
       setText(this.legend[index], `${percent(attribution[field])} %`);
     });
+    setText(byId("missing"), missingProcesses(head.sampling).join("\n"));
     setAttribute(byId("attribution-bar"), "aria-label",
       PARTS.map(([field, , label]) => `${percent(attribution[field])} % ${label}`).join(", "));
   }

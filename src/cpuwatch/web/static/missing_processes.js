@@ -1,0 +1,14 @@
+/** Processes that are not shown, in the words of the table for terminals (encoding/table.py). Pure. */
+
+import { visible } from "./text.js";
+
+/** A line for each reason why CPU time is unattributed; `sampling` as in a snapshot. */
+export function missingProcesses({ hidden, unreadable }) {
+  const lines = hidden.map((reason) => `hidden: ${reason}`);
+  const reasons = Object.entries(unreadable).sort(([one], [other]) => (one < other ? -1 : 1));
+  if (reasons.length) {
+    const count = reasons.reduce((sum, [, processes]) => sum + processes, 0);
+    lines.push(`unreadable: ${count} processes (${reasons.map(([reason, processes]) => `${reason} ${processes}`).join(", ")})`);
+  }
+  return lines.map((line) => visible(`${line}; their CPU time is in unattributed`));
+}
