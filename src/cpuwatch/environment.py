@@ -27,7 +27,7 @@ _SERVICE_LINK = re.compile(
 """What begins the assignments that container engines make for other services.
 
 Kubernetes for each Service of the namespace (``pkg/kubelet/envvars/envvars.go``), and Docker for ``--link``
-(``daemon/links/links.go``), whose names the first three forms copy.
+(``daemon/links/links.go``), whose names the first forms copy.
 """
 
 _SPEAKS_OF_A_SECRET = re.compile("TOKEN|AUTH|PASSW|SECRET")

@@ -31,7 +31,7 @@ CGROUPS = [
 ]
 SAMPLINGS = [
     Sampling(),
-    Sampling(unreadable={"EPERM": 3}),
+    Sampling(unreadable={"EPERM": 1}),
     Sampling(unreadable={"EPERM": 3, "EMFILE": 1}, hidden=["/proc is mounted with hidepid=2", "a\nb\x1b[31m"]),
 ]
 

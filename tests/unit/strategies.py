@@ -106,6 +106,7 @@ def snapshots(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Snapsho
             unreadable=unreadable,
             lost_exits=st.integers(0, 10**9),
             unexpected_messages=st.integers(0, 10**9),
+            hidden=st.lists(text, max_size=2),
         ),
         exited_names=text,
     )

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from readings import SECOND, process, reading, snapshot
 
-from cpuwatch import Snapshot, decode, usage
+from cpuwatch import CpuwatchError, Snapshot, decode, usage
 from cpuwatch.cli import main
-from cpuwatch.errors import SamplerUnavailableError
+from cpuwatch.errors import DecodeError, SamplerUnavailableError
 from cpuwatch.server import Listening, is_local, parse_bind
 from cpuwatch.settings import Settings
 from cpuwatch.token import Token
@@ -100,9 +100,14 @@ def test_a_mistake_in_the_command_is_answered_in_one_line(
 
 
 @pytest.mark.parametrize(
-    ("variable", "text"), [("CPUWATCH_INTERVAL", "never"), ("CPUWATCH_TYPO", "1"), ("CPUWATCH_HISTORY", "-1")]
+    ("command", "variable", "text"),
+    [
+        ("sample", "CPUWATCH_INTERVAL", "never"),
+        ("serve", "CPUWATCH_INTERVAL", "never"),
+        ("serve", "CPUWATCH_HISTORY", "-1"),
+        ("serve", "CPUWATCH_TOKEN_FILE", "/none/such"),
+    ],
 )
-@pytest.mark.parametrize("command", ["sample", "serve"])
 @pytest.mark.usefixtures("sampled", "served")
 def test_a_mistake_in_the_environment_is_answered_in_one_line(
     command: str, variable: str, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -111,6 +116,46 @@ def test_a_mistake_in_the_environment_is_answered_in_one_line(
     assert main([command]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"cpuwatch: {variable}: ")
+
+
+@pytest.mark.usefixtures("sampled")
+def test_a_setting_of_the_service_does_not_stop_a_sample(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CPUWATCH_TOKEN_FILE", "/none/such")
+    monkeypatch.setenv("CPUWATCH_HISTORY", "-1")
+    assert main(["sample"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("sampled", "served")
+def test_an_unknown_variable_is_told_in_one_line_and_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CPUWATCH_INTERVALL", "1")
+    told = "CPUWATCH_INTERVALL is not a setting and is ignored; did you mean CPUWATCH_INTERVAL?"
+    assert main(["sample"]) == 0
+    assert capsys.readouterr().err == f"cpuwatch: {told}\n"
+    assert main(["serve"]) == 0
+    assert caplog.messages == [told]
+
+
+@pytest.mark.parametrize(("variable", "text"), [("CPUWATCH_TOKEN_FIEL", "/run/token"), ("CPUWATCH_TOKEN_FILE", "")])
+def test_the_service_does_not_start_open_where_the_environment_speaks_of_a_token(
+    variable: str,
+    text: str,
+    served: list[tuple[Settings, Listening]],
+    token_file: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(variable, text)
+    for arguments in (["serve"], ["serve", "--bind", ":8845", "--open-to-everyone"]):
+        assert main(arguments) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"cpuwatch: {variable} is ")
+    assert not served
+    assert main(["serve", "--token-file", token_file]) == 0
 
 
 def test_a_backend_that_there_is_not_is_a_mistake_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,16 +179,34 @@ def test_a_backend_that_cannot_work_here_is_a_failure(
     assert capsys.readouterr().err == "cpuwatch: /proc is no /proc of Linux\n"
 
 
-def test_a_place_that_cannot_be_listened_on_is_named(
+def test_a_failure_of_the_system_is_told_with_its_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def serve(_: Settings, __: Listening) -> None:
-        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    def sample(_: float, __: str, **___: bool) -> Snapshot:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "/proc/1/stat")
 
-    monkeypatch.setattr("cpuwatch.cli.serve", serve)
-    assert main(["serve", "--bind", "localhost:8845"]) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line == "cpuwatch: cannot listen on localhost:8845: Address already in use"
+    monkeypatch.setattr("cpuwatch.cli.sample", sample)
+    assert main(["sample"]) == 1
+    assert capsys.readouterr().err == "cpuwatch: Too many open files: /proc/1/stat\n"
+
+
+@pytest.mark.parametrize(
+    "defect", [ValueError("ours"), UnicodeEncodeError("ascii", "\xf6", 0, 1, "ours"), DecodeError("ours"), KeyError(1)]
+)
+def test_a_defect_of_ours_is_never_called_wrong_usage(
+    defect: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def sample(_: float, __: str, **___: bool) -> Snapshot:
+        raise defect
+
+    monkeypatch.setattr("cpuwatch.cli.sample", sample)
+    if isinstance(defect, CpuwatchError):
+        assert main(["sample"]) == 1
+        assert capsys.readouterr().err == "cpuwatch: ours\n"
+    else:
+        # The interpreter writes its traceback, and exits with 1.
+        with pytest.raises(type(defect)):
+            main(["sample"])
 
 
 def test_an_interrupt_ends_with_the_code_that_shells_expect(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,6 +343,19 @@ def test_flags_that_do_not_go_together_are_said_in_one_line(
     assert named in line
 
 
+@pytest.mark.parametrize("flags", [["--name"], ["--user"]])
+def test_a_name_is_found_by_its_byte_that_is_no_utf_8(
+    flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As the samplers hand it out; and as Python hands the argument of a command to it.
+    earlier, later = (
+        reading(process(1), process(2, name=r"\xff", user=r"\xff"), at_ns=at * SECOND) for at in (100, 101)
+    )
+    monkeypatch.setattr("cpuwatch.cli.sample", lambda _, __, **___: usage(earlier, later))
+    assert main(["sample", "--json", *flags, "\udcff"]) == 0
+    assert [row["pid"] for row in json.loads(capsys.readouterr().out)["processes"]] == [2]
+
+
 # serve
 
 
@@ -386,7 +462,20 @@ def test_a_place_to_listen_is_taken_as_it_is(text: str) -> None:
     "text",
     [
         *("", "8845", "localhost", "localhost:", "localhost:http", "localhost:65536", "localhost:-1", "::1:8845"),
-        *("[::1]", "[::1", "[x]:1", "a b:1", "a/b:1", "http://localhost:1", "unix:", "fd://", "fd://x", "h:1\n", "h:٣"),
+        *(
+            "fd://2147483648",
+            "[::1]",
+            "[::1",
+            "[x]:1",
+            "a b:1",
+            "a/b:1",
+            "http://localhost:1",
+            "unix:",
+            "fd://",
+            "fd://x",
+            "h:1\n",
+            "h:٣",
+        ),
     ],
 )
 def test_what_is_no_place_to_listen_is_refused_with_what_would_be_one(text: str) -> None:

@@ -6,12 +6,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from fake_proc import BOOT_ID, TICK_NS, FakeProc
 from readings import HOSTILE_NAMES
 
 from cpuwatch import OpenSampler, ProcessTimes, Reading, usage
-from cpuwatch.errors import SamplerUnavailableError
+from cpuwatch.errors import SamplerError, SamplerUnavailableError
 from cpuwatch.samplers import procfs
 from cpuwatch.samplers._brief_thread import run_brief_thread
 from cpuwatch.samplers.procfs import ProcfsSampler
@@ -64,15 +65,65 @@ def names(of: Reading) -> dict[int, str]:
 # Where it can be used, and how
 
 
-@pytest.mark.parametrize("missing", ["stat", "loadavg", "sys/kernel/random/boot_id"])
-def test_a_directory_that_is_no_proc_is_refused_with_what_it_misses(proc: FakeProc, missing: str) -> None:
-    (proc.root / missing).unlink()
-    with pytest.raises(SamplerUnavailableError, match=f"No such file or directory.*{missing}"):
+def test_a_directory_that_is_no_proc_is_refused_with_what_it_misses(proc: FakeProc) -> None:
+    (proc.root / "stat").unlink()
+    with pytest.raises(SamplerUnavailableError, match=f"{proc.root}/stat: No such file or directory .*no proc file"):
+        ProcfsSampler(proc.root)
+    proc.start(7)
+    (proc.root / "stat").unlink()
+    with pytest.raises(SamplerUnavailableError, match=f"{proc.root}/stat: No such file or directory .*masked"):
         ProcfsSampler(proc.root)
 
 
-def test_a_refusal_leaves_no_file_open(proc: FakeProc) -> None:
-    (proc.root / "sys/kernel/random/boot_id").unlink()
+@pytest.mark.parametrize("content", ["", "nonsense", "cpu\n", "cpu  1 2 3\n", "cpu  a b c d e f g h\n"])
+def test_a_proc_whose_stat_is_masked_or_cut_off_is_refused(proc: FakeProc, content: str) -> None:
+    (proc.root / "stat").write_text(content)
+    with pytest.raises(SamplerUnavailableError, match=f"{proc.root}/stat"):
+        ProcfsSampler(proc.root)
+
+
+def test_a_stat_that_makes_no_sense_later_on_is_an_error_of_the_sampler(proc: FakeProc, sampler: OpenSampler) -> None:
+    sampler.read()
+    (proc.root / "stat").write_text("nonsense")
+    with pytest.raises(SamplerError, match=f"cannot parse {proc.root}/stat"):
+        sampler.read()
+    proc.write_counters()
+    assert sampler.read().machine.total.user_ns == 10 * TICK_NS
+
+
+@pytest.mark.parametrize("content", [None, "", "nonsense", "0.1 0.2\n", "a b c 1/100 7\n"])
+def test_without_a_load_average_all_else_is_read(
+    proc: FakeProc, content: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (proc.root / "loadavg").unlink()
+    if content is not None:
+        (proc.root / "loadavg").write_text(content)
+    proc.use_clocks(monkeypatch)
+    monkeypatch.setattr(proc, "write_counters", lambda: None)
+    with OpenSampler(ProcfsSampler(proc.root)) as sampler:
+        assert sampler.read().machine.load_average is None
+        # Without the last PID, new processes are found by listing all.
+        for pid in (7, 9, 8):
+            proc.start(pid, forks=0)
+            assert pid in sampler.read().processes
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff"])
+def test_without_a_boot_id_the_boot_is_known_by_its_time(proc: FakeProc, content: bytes | None) -> None:
+    path = proc.root / "sys/kernel/random/boot_id"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with OpenSampler(ProcfsSampler(proc.root)) as sampler:
+        found = sampler.read().host.boot_id
+    assert abs(int(found.removeprefix("boot-")) - psutil.boot_time()) <= 1
+
+
+@pytest.mark.parametrize("content", [None, "nonsense"])
+def test_a_refusal_leaves_no_file_open(proc: FakeProc, content: str | None) -> None:
+    (proc.root / "stat").unlink()
+    if content is not None:
+        (proc.root / "stat").write_text(content)
     before = os.listdir("/proc/self/fd")
     with pytest.raises(SamplerUnavailableError):
         ProcfsSampler(proc.root)

@@ -50,6 +50,26 @@ def test_auto_falls_back_to_psutil_where_there_is_no_proc(monkeypatch: pytest.Mo
         open_sampler("procfs")
 
 
+def test_where_neither_backend_works_auto_says_why_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unavailable(self: object) -> None:
+        raise SamplerUnavailableError(f"no /proc for {type(self).__name__}")
+
+    monkeypatch.setattr(ProcfsSampler, "__init__", unavailable)
+    monkeypatch.setattr(PsutilSampler, "__init__", unavailable)
+    with pytest.raises(SamplerUnavailableError, match=r"^no /proc for ProcfsSampler; psutil: no /proc for Psutil"):
+        open_sampler()
+
+
+def test_auto_says_once_what_both_backends_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unavailable(_: object) -> None:
+        raise SamplerUnavailableError("cannot read /proc/stat")
+
+    monkeypatch.setattr(ProcfsSampler, "__init__", unavailable)
+    monkeypatch.setattr(PsutilSampler, "__init__", unavailable)
+    with pytest.raises(SamplerUnavailableError, match=r"^cannot read /proc/stat$"):
+        open_sampler()
+
+
 def test_auto_is_psutil_on_other_systems(monkeypatch: pytest.MonkeyPatch) -> None:
     opened = open_sampler("psutil")
     monkeypatch.setattr("cpuwatch.samplers.sys.platform", "darwin")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from msgspec.structs import replace
 from readings import HOSTILE_NAMES, SECOND, process, reading, snapshot
 from strategies import broken_texts, snapshots
 
-from cpuwatch import CpuTimes, GroupedSnapshot, ProcessExit, Query, Snapshot, View, look, usage
+from cpuwatch import CpuTimes, GroupedSnapshot, ProcessExit, Query, Sampling, Snapshot, View, look, usage
 from cpuwatch.encoding.table import printable, table
 from cpuwatch.view import FIELDS, Grouping
 
@@ -49,9 +51,15 @@ def test_what_is_unknown_is_a_dash() -> None:
     assert table(found).splitlines()[-1].split() == ["10", "nobody", "S", "-", "-", "-", "-", "1:01.00", "work"]
 
 
+def below_summary(text: str) -> list[str]:
+    """The lines behind the first empty one: the heading and the rows."""
+    lines = text.split("\n")
+    return lines[lines.index("") + 1 : -1]
+
+
 @given(snapshots())
 def test_there_is_a_line_for_each_process_and_its_columns_stand_under_their_headings(original: Snapshot) -> None:
-    heading, *rows = table(replace(original, exited=[])).split("\n")[4:-1]
+    heading, *rows = below_summary(table(replace(original, exited=[])))
     assert len(rows) == len(original.processes)
     for line, row in zip(rows, original.processes, strict=True):
         assert line[: heading.index("PID") + 3].strip() == str(row.pid)
@@ -93,6 +101,30 @@ def test_a_hostile_name_stays_on_its_line(raw: bytes) -> None:
 )
 def test_control_characters_are_shown_as_escapes(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "shown"),
+    [
+        ("köln", "ascii", r"k\xf6ln"),
+        ("köln-日本", "latin-1", r"köln-\u65e5\u672c"),
+        ("🐎", "ascii", r"\U0001f40e"),
+        ("日本", "shift_jis", "日本"),
+        ("a\nö", "ascii", r"a\n\xf6"),
+        ("\udce9", "ascii", r"\udce9"),
+    ],
+)
+def test_what_the_encoding_does_not_have_is_shown_as_the_same_escapes(text: str, encoding: str, shown: str) -> None:
+    assert printable(text, encoding) == shown
+
+
+@given(st.text(), st.sampled_from(["utf-8", "ascii", "latin-1", "shift_jis", "gb18030", "cp437", "cp037"]))
+def test_printable_text_can_be_encoded_and_obeys_no_terminal(text: str, encoding: str) -> None:
+    shown = printable(text, encoding)
+    assert shown.isprintable()
+    assert shown.encode(encoding).decode(encoding) == shown
+    # The same is shown whether it was made for that encoding at once, or afterwards.
+    assert printable(printable(text), encoding) == shown
 
 
 @given(st.text())
@@ -152,11 +184,72 @@ def test_no_order_to_the_terminal_gets_through_a_group(original: Snapshot, group
     text = table(shown)
     assert all(char.isprintable() for char in text.replace("\n", ""))
     assert isinstance(shown, GroupedSnapshot)
-    assert len(text.splitlines()) == 5 + len(shown.groups)
+    assert len(below_summary(text)) == 1 + len(shown.groups)
 
 
 @given(snapshots(broken_texts), st.lists(st.sampled_from(FIELDS), min_size=1))
 def test_no_order_to_the_terminal_gets_through_a_chosen_column(original: Snapshot, fields: list[str]) -> None:
     text = table(replace(original, exited=[]), fields)
     assert all(char.isprintable() for char in text.replace("\n", ""))
-    assert len(text.splitlines()) == 5 + len(original.processes)
+    assert len(below_summary(text)) == 1 + len(original.processes)
+
+
+# Processes that are not shown
+
+
+def test_what_is_not_shown_is_told_below_the_attribution() -> None:
+    found = snapshot((10, SECOND))
+    sampling = Sampling(unreadable={"EPERM": 77, "EMFILE": 1}, hidden=["/proc hides\x1b[31m it"])
+    lines = table(replace(found, sampling=sampling)).splitlines()
+    assert lines[:3] == table(found).splitlines()[:3]
+    assert lines[3:6] == [
+        r"hidden: /proc hides\x1b[31m it; their CPU time is in unattributed",
+        "unreadable: 78 processes (EMFILE 1, EPERM 77); their CPU time is in unattributed",
+        "",
+    ]
+    assert lines[5:] == table(found).splitlines()[3:]
+
+
+# Columns
+
+
+def cells(line: str) -> int:
+    """The cells that a terminal takes for it, by the standard library's copy of the Unicode database (UAX #11)."""
+    combining = sum(unicodedata.category(char) in {"Mn", "Me"} for char in line)
+    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in line)
+    return len(line) - combining + wide
+
+
+blocks = {
+    "ascii": st.characters(min_codepoint=0x20, max_codepoint=0x7E),
+    "latin": st.characters(min_codepoint=0xA1, max_codepoint=0x24F, exclude_characters="\xad"),
+    "combining": st.characters(min_codepoint=0x300, max_codepoint=0x36F),
+    "kana": st.characters(min_codepoint=0x3041, max_codepoint=0x3096),
+    "han": st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5),
+    "hangul": st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3),
+    "fullwidth": st.characters(min_codepoint=0xFF01, max_codepoint=0xFF5E),
+    "animals": st.characters(min_codepoint=0x1F400, max_codepoint=0x1F43E),
+}
+wide_and_narrow = st.text(st.one_of(*blocks.values()), max_size=12)
+
+
+@given(st.lists(wide_and_narrow, min_size=1, max_size=5), st.sampled_from(["utf-8", "ascii", "latin-1", "shift_jis"]))
+def test_columns_stay_aligned_whatever_the_width_of_a_name(names: list[str], encoding: str) -> None:
+    plain = snapshot(*((pid, SECOND) for pid in range(1, len(names) + 1)))
+    rows = [replace(row, name=name) for row, name in zip(plain.processes, names, strict=True)]
+    text = table(replace(plain, processes=rows), ("name", "pid"), encoding=encoding)
+    text.encode(encoding)
+    # The last column is aligned to the right, so all lines end in the same cell.
+    assert len({cells(line) for line in below_summary(text)}) == 1
+
+
+def test_wide_names_read_like_this() -> None:
+    plain = snapshot((1, SECOND), (2, SECOND), (3, SECOND))
+    names = ["日本", "cafe\u0301", "🐎x"]
+    rows = [replace(row, name=name, user="ユーザ") for row, name in zip(plain.processes, names, strict=True)]
+    assert below_summary(table(replace(plain, processes=rows), ("user", "name", "pid"))) == [
+        "USER    NAME  PID",
+        "ユーザ  日本    1",
+        "ユーザ  cafe\u0301    2",
+        "ユーザ  🐎x     3",
+    ]

@@ -67,7 +67,8 @@ def missing_processes(sampling: Sampling) -> list[str]:
     lines = [f"hidden: {reason}" for reason in sampling.hidden]
     if sampling.unreadable:
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(sampling.unreadable.items()))
-        lines.append(f"unreadable: {sum(sampling.unreadable.values())} processes ({reasons})")
+        count = sum(sampling.unreadable.values())
+        lines.append(f"unreadable: {count} {'process' if count == 1 else 'processes'} ({reasons})")
     return [f"{line}; their CPU time is in unattributed" for line in lines]
 
 

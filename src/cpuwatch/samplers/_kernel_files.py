@@ -86,13 +86,18 @@ def _why_unusable(root: Path, error: OSError) -> str:
     message = f"cannot read {root}/stat: {error.strerror}"
     if not isinstance(error, FileNotFoundError):
         return message
-    try:
-        names = os.listdir(root)
+    options: dict[str, str] = {}
+    with suppress(OSError):
         options = mount_options(root)
-    except OSError:
-        names, options = [], {}
     if options.get("subset") == "pid":
         return f"{message} ({root} is mounted with subset=pid: mount it without, or set ProcSubset=all in systemd)"
-    if any(name.isdigit() for name in names):
+    if any(name.isdigit() for name in _names(root)):
         return f"{message} (it is masked: {_LET_IT_SEE})"
     return f"{message} (no proc file system is mounted on {root}: mount -t proc proc {root})"
+
+
+def _names(root: Path) -> list[str]:
+    try:
+        return os.listdir(root)
+    except OSError:
+        return []

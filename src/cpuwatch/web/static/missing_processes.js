@@ -8,7 +8,7 @@ export function missingProcesses({ hidden, unreadable }) {
   const reasons = Object.entries(unreadable).sort(([one], [other]) => (one < other ? -1 : 1));
   if (reasons.length) {
     const count = reasons.reduce((sum, [, processes]) => sum + processes, 0);
-    lines.push(`unreadable: ${count} processes (${reasons.map(([reason, processes]) => `${reason} ${processes}`).join(", ")})`);
+    lines.push(`unreadable: ${count} ${count === 1 ? "process" : "processes"} (${reasons.map(([reason, processes]) => `${reason} ${processes}`).join(", ")})`);
   }
   return lines.map((line) => visible(`${line}; their CPU time is in unattributed`));
 }

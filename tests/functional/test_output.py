@@ -1,0 +1,189 @@
+"""What the commands write, to outputs of every kind: not UTF-8, closed, full, without a reader."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from live_server import environment
+
+pytestmark = pytest.mark.timeout(60)
+
+NAME = "köln-日本"
+SAMPLE = [sys.executable, "-m", "cpuwatch", "sample", "--interval", "0.05"]
+RENAMED = """
+import ctypes, sys
+ctypes.CDLL(None).prctl(15, {name!r}.encode(), 0, 0, 0)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def named_process() -> Iterator[int]:
+    """A process with this name, as any user of a machine can have one."""
+    with subprocess.Popen(
+        [sys.executable, "-c", RENAMED.format(name=NAME)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield process.pid
+        process.terminate()
+
+
+def sample(*arguments: str, script: str = 'exec "$@"', **variables: str) -> subprocess.CompletedProcess[bytes]:
+    """The command, run by a shell that may change where it writes."""
+    return subprocess.run(
+        ["sh", "-c", script, "sh", *SAMPLE, *arguments],
+        capture_output=True,
+        check=False,
+        timeout=60,
+        env=environment(**variables),
+    )
+
+
+ENCODINGS = [
+    ({"PYTHONIOENCODING": "ascii"}, r"k\xf6ln-\u65e5\u672c", "ascii"),
+    ({"PYTHONIOENCODING": "latin-1"}, r"köln-\u65e5\u672c", "latin-1"),
+    ({"PYTHONIOENCODING": "shift_jis"}, r"k\xf6ln-日本", "shift_jis"),
+    ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, r"k\xf6ln-\u65e5\u672c", "ascii"),
+    ({"PYTHONIOENCODING": "utf-8"}, NAME, "utf-8"),
+]
+
+
+@pytest.mark.parametrize(("variables", "shown", "encoding"), ENCODINGS)
+def test_the_table_is_written_whole_in_whatever_encoding(
+    variables: dict[str, str], shown: str, encoding: str, named_process: int
+) -> None:
+    done = sample("--pid", str(named_process), **variables)
+    assert (done.returncode, done.stderr) == (0, b"")
+    row = done.stdout.decode(encoding).splitlines()[-1]
+    assert row.split()[0] == str(named_process)
+    assert row.endswith(f"  {shown}")
+
+
+@pytest.mark.parametrize(("variables", "_shown", "_encoding"), ENCODINGS)
+@pytest.mark.parametrize("form", ["json", "ndjson"])
+def test_json_is_utf_8_in_every_locale(
+    variables: dict[str, str], _shown: str, _encoding: str, form: str, named_process: int
+) -> None:
+    done = sample("--format", form, "--pid", str(named_process), **variables)
+    assert (done.returncode, done.stderr) == (0, b"")
+    last = json.loads(done.stdout.decode("utf-8").splitlines()[-1])
+    assert (last["processes"][0] if form == "json" else last)["name"] == NAME
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--name", "\udcff"], ["--sort", "\udcff"], ["--nope", "ö"]])
+def test_help_and_mistakes_are_written_in_ascii_too(arguments: list[str]) -> None:
+    done = sample(*arguments, PYTHONIOENCODING="ascii")
+    assert b"Traceback" not in done.stderr
+    assert (done.stdout + done.stderr).isascii()
+    assert done.returncode == (2 if {"--sort", "--nope"} & set(arguments) else 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unbuffered"), [([], ""), (["--json"], ""), (["--help"], ""), ([], "1"), (["--json"], "1")]
+)
+def test_a_full_disk_is_told_in_one_line(arguments: list[str], unbuffered: str) -> None:
+    done = sample(*arguments, script='exec "$@" >/dev/full', PYTHONUNBUFFERED=unbuffered)
+    assert (done.returncode, done.stderr) == (1, b"cpuwatch: cannot write the output: No space left on device\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_a_closed_output_is_told_in_one_line(arguments: list[str]) -> None:
+    done = sample(*arguments, script='exec "$@" >&-')
+    assert done.returncode == 1
+    assert done.stderr == b"cpuwatch: cannot write the output: the standard output is closed\n"
+
+
+@pytest.mark.parametrize("arguments", [["--backend", "none"], ["--nope"]])
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+def test_a_mistake_is_told_by_the_exit_code_where_nobody_can_read_it(arguments: list[str], redirection: str) -> None:
+    done = sample(*arguments, script=f'exec "$@" {redirection}')
+    # Nor does it land in the output.
+    assert (done.returncode, done.stdout, done.stderr) == (2, b"", b"")
+
+
+def test_a_closed_input_is_no_matter() -> None:
+    done = sample("--json", script='exec "$@" <&-')
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("arguments", [["--top", "100"], ["--json"], ["--help"]])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_seen_enough_is_no_failure(arguments: list[str], unbuffered: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [*SAMPLE, *arguments]
+    with os.fdopen(writer, "wb") as output:
+        done = subprocess.run(
+            command, stdout=output, stderr=subprocess.PIPE, check=False, env=environment(PYTHONUNBUFFERED=unbuffered)
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_pipe_that_does_not_block_is_waited_for(unbuffered: str) -> None:
+    # As node and ssh leave one behind: a write that finds no room fails then, or writes a part.
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(writer, False)
+    with (
+        os.fdopen(reader, "rb") as source,
+        subprocess.Popen([*SAMPLE, "--json"], stdout=writer, env=environment(PYTHONUNBUFFERED=unbuffered)) as process,
+    ):
+        os.close(writer)
+        # Let it fill the pipe, however long that takes: it is asleep in poll(2) then.
+        while Path(f"/proc/{process.pid}/syscall").read_text().split()[0] not in POLL and process.poll() is None:
+            time.sleep(0.02)
+        data = source.read()
+    assert process.returncode == 0
+    assert len(json.loads(data)["processes"]) > 0
+    assert len(data) > 4096
+
+
+POLL = {"7", "73", "271"}
+"""poll(2) and ppoll(2), on x86-64 and arm64."""
+
+
+def test_ctrl_c_ends_a_sample_without_a_traceback() -> None:
+    command = [sys.executable, "-m", "cpuwatch", "sample", "--interval", "3600"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as process:
+        # It waits between its two readings, when it holds this file.
+        while not any(target == "/proc/stat" for target in held_files(process.pid)):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (128 + signal.SIGINT, b"", b"")
+
+
+def held_files(pid: int) -> list[str]:
+    found = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found.append(str(link.readlink()))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def test_a_defect_ends_with_a_traceback_and_1() -> None:
+    program = (
+        "import sys, cpuwatch.cli\n"
+        "def broken(*_, **__): raise ValueError('ours')\n"
+        "cpuwatch.cli.sample = broken\n"
+        "sys.exit(cpuwatch.cli.main(['sample']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment()
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("ValueError: ours\n")

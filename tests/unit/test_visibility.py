@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cpuwatch.samplers._visibility import Reader, Visibility, mount_options, parse_mount_options, reasons
+
+DEVICE = os.makedev(0, 39)
+
+MOUNTINFO = b"""\
+22 27 0:21 / /proc rw,relatime shared:5 - proc proc rw
+27 1 254:0 / / rw,noatime master:1 propagate_from:2 - ext4 /dev/root rw,errors=continue
+63 45 0:39 / /proc rw,relatime - proc proc rw,gid=23,hidepid=invisible
+64 45 0:40 / /mnt/with\\040blank\\040-\\040dash rw - tmpfs none rw,size=4k
+"""
+
+
+def reader(*groups: int, may_trace_all: bool = False, init: str = "absent", in_container: bool = False) -> Reader:
+    return Reader(frozenset(groups), may_trace_all, init, in_container)
+
+
+def test_the_options_are_those_of_the_file_system_of_that_device() -> None:
+    assert parse_mount_options(MOUNTINFO, DEVICE) == {"rw": "", "gid": "23", "hidepid": "invisible"}
+    assert parse_mount_options(MOUNTINFO, os.makedev(0, 21)) == {"rw": ""}
+    assert parse_mount_options(MOUNTINFO, os.makedev(254, 0)) == {"rw": "", "errors": "continue"}
+    assert parse_mount_options(MOUNTINFO, os.makedev(0, 40)) == {"rw": "", "size": "4k"}
+    assert parse_mount_options(MOUNTINFO, os.makedev(9, 9)) == {}
+
+
+@given(st.binary() | st.lists(st.sampled_from(MOUNTINFO.split()), max_size=30).map(b" ".join))
+def test_whatever_a_kernel_writes_there_harms_nobody(data: bytes) -> None:
+    assert all(isinstance(value, str) for value in parse_mount_options(data, DEVICE).values())
+
+
+def test_the_proc_of_this_machine_is_found_among_its_mounts() -> None:
+    assert "rw" in mount_options(Path("/proc")) or "ro" in mount_options(Path("/proc"))
+
+
+@pytest.mark.parametrize(
+    ("options", "who", "expected"),
+    [
+        ({"hidepid": "2"}, reader(init="absent"), "mounted with hidepid=2, so processes of other users are not shown"),
+        ({"hidepid": "invisible"}, reader(init="absent"), "hidepid=2"),
+        ({"hidepid": "4"}, reader(0, init="absent"), "hidepid=4"),
+        ({"hidepid": "ptraceable"}, reader(0, init="absent"), "hidepid=4"),
+        ({"hidepid": "1"}, reader(init="refused"), "hidepid=1, so processes of other users cannot be read"),
+        ({"hidepid": "noaccess"}, reader(init="refused"), "hidepid=1"),
+        ({"hidepid": "2", "gid": "23"}, reader(init="absent"), "or in group 23"),
+        # Where process 1 is the reader's own, it is shown in any case: the kernel's rule decides.
+        ({"hidepid": "2"}, reader(1000, init="own"), "hidepid=2"),
+        ({"hidepid": "2", "gid": "23"}, reader(0, init="own"), "hidepid=2"),
+        ({"hidepid": "4", "gid": "23"}, reader(23, init="own"), "hidepid=4"),
+        # Something else than hidepid=, as a security module.
+        ({}, reader(0, init="absent"), "does not show process 1"),
+        ({}, reader(0, init="own", in_container=True), "outside this PID namespace"),
+    ],
+)
+def test_what_is_hidden_is_said_with_its_cause(options: dict[str, str], who: Reader, expected: str) -> None:
+    (reason,) = reasons(options, who)
+    assert expected in reason
+
+
+@pytest.mark.parametrize(
+    ("options", "who"),
+    [
+        ({}, reader(init="own")),
+        ({"hidepid": "off"}, reader(init="own")),
+        ({"hidepid": "0"}, reader(init="shown")),
+        ({"hidepid": "2"}, reader(init="shown")),
+        ({"hidepid": "2"}, reader(0, init="own")),
+        ({"hidepid": "2", "gid": "23"}, reader(23, init="own")),
+        ({"hidepid": "4"}, reader(may_trace_all=True, init="own")),
+        # One process that is refused says nothing of others; it is counted among the unreadable.
+        ({}, reader(init="refused")),
+    ],
+)
+def test_nothing_is_said_to_a_reader_who_is_shown_all(options: dict[str, str], who: Reader) -> None:
+    assert reasons(options, who) == []
+
+
+def test_both_reasons_are_told() -> None:
+    assert len(reasons({"hidepid": "2"}, reader(init="absent", in_container=True))) == 2
+
+
+def make_proc(root: Path, hidepid: str) -> None:
+    device = os.stat(root).st_dev
+    (root / "self/ns").mkdir(parents=True)
+    (root / "self/ns/pid").symlink_to("pid:[4026531836]")
+    (root / "self/status").write_text(f"NSpid:\t{os.getpid()}\nCapEff:\t0000000000000000\n")
+    (root / "self/mountinfo").write_text(
+        f"1 2 {os.major(device)}:{os.minor(device)} / /proc rw - proc proc rw,hidepid={hidepid}\n"
+    )
+
+
+def test_what_is_hidden_is_looked_up_again_from_time_to_time(tmp_path: Path) -> None:
+    make_proc(tmp_path, "2")
+    visibility = Visibility(tmp_path)
+    assert len(visibility.hidden()) == 1
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1/stat").touch()
+    (tmp_path / "self/mountinfo").write_text("")
+    found = [visibility.hidden() for _ in range(16)]
+    assert len(found[0]) == 1
+    assert found[-1] == []
+
+
+def test_a_proc_that_cannot_be_asked_leaves_what_was_known(tmp_path: Path) -> None:
+    make_proc(tmp_path, "2")
+    visibility = Visibility(tmp_path)
+    known = visibility.hidden()
+    (tmp_path / "self/status").unlink()
+    assert [visibility.hidden() for _ in range(40)] == [known] * 40
+    assert Visibility(tmp_path / "none").hidden() == []
