@@ -7,12 +7,14 @@ import socket
 from contextlib import ExitStack
 
 from cpuwatch.errors import ListenError
-from cpuwatch.host import host_of
+from cpuwatch.host import host_of, is_address
 
 __all__ = ["open_tcp_sockets"]
 
-_LOOPBACK = ("127.0.0.1", "::1")
-_ANY = ("0.0.0.0", "::")  # noqa: S104  cpuwatch.cli asks for a token before it comes to that
+_ADDRESSES = {
+    "": ("0.0.0.0", "::"),  # noqa: S104  cpuwatch.cli asks for a token before it comes to that
+    "localhost": ("127.0.0.1", "::1"),
+}
 
 _NO_SUCH_ADDRESS = {errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EADDRNOTAVAIL}
 """What the kernel says where IPv6 is not built in, switched off (``disable_ipv6``), or not allowed to this process."""
@@ -62,8 +64,10 @@ def _open(host: str, port: int, opened: ExitStack) -> list[socket.socket]:
 
 def _addresses(host: str) -> list[tuple[socket.AddressFamily, str]]:
     """The addresses of a host, IPv4 first. Raises ``OSError`` if its name cannot be resolved."""
-    if host in {"", "localhost"}:
-        return [(_family(address), address) for address in (_LOOPBACK if host else _ANY)]
+    if host in _ADDRESSES:
+        return [(_family(address), address) for address in _ADDRESSES[host]]
+    if is_address(host):
+        return [(_family(host), host)]
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return sorted({(family, str(address[0])) for family, _, _, _, address in found})
 

@@ -95,11 +95,29 @@ def test_where_only_the_pids_of_other_users_are_shown_they_are_counted(backend: 
     seen = with_hidden_processes("hidepid=1", backend)
     assert seen["listed"] == [seen["own_pid"], seen["other_pid"]]
     assert seen["readings"] == [[[seen["own_pid"]], {reason: 1}]] * 3
+    assert "hidepid=1, so processes of other users cannot be read" in seen["hidden"][0]
+
+
+@needs_root
+@pytest.mark.parametrize("option", ["hidepid=2", "hidepid=2,gid=23", "hidepid=4"])
+@pytest.mark.parametrize("backend", ["procfs", "psutil"])
+def test_where_processes_of_other_users_are_hidden_the_own_ones_are_read(backend: str, option: str) -> None:
+    seen = with_hidden_processes(option, backend)
+    assert seen["listed"] == [seen["own_pid"]]
+    assert seen["readings"] == [[[seen["own_pid"]], {}]] * 3
+    mode, _, group = option.partition(",gid=")
+    assert f"mounted with {mode}, so processes of other users are not shown" in seen["hidden"][0]
+    assert ("in group 23" in seen["hidden"][0]) == bool(group)
+    # Root is shown all of its namespace, and told only that there are others.
+    (elsewhere,) = seen["seen_by_root"]
+    assert "outside this PID namespace" in elsewhere
+    assert seen["hidden"][1:] == [elsewhere]
 
 
 @needs_root
 @pytest.mark.parametrize("backend", ["procfs", "psutil"])
-def test_where_processes_of_other_users_are_hidden_the_own_ones_are_read(backend: str) -> None:
-    seen = with_hidden_processes("hidepid=2", backend)
-    assert seen["listed"] == [seen["own_pid"]]
-    assert seen["readings"] == [[[seen["own_pid"]], {}]] * 3
+def test_where_nothing_is_hidden_nothing_is_said(backend: str) -> None:
+    seen = with_hidden_processes("hidepid=0", backend)
+    assert seen["listed"] == [seen["own_pid"], seen["other_pid"]]
+    assert seen["hidden"] == seen["seen_by_root"]
+    assert not any("hidepid" in reason for reason in seen["hidden"])

@@ -11,10 +11,13 @@ from urllib.parse import quote
 
 import pytest
 from browser import keep_screenshot, needs_chromium, violations, window
-from hostile_backend.cpuwatch_hostile import CPUS, FIRST_PID, SHOWN
+from hostile_backend.cpuwatch_hostile import CPUS, FIRST_PID, HIDDEN, SHOWN, UNREADABLE
 from live_processes import puppet
 from live_server import CPUWATCH_SERVE, Server, running_server
 from playwright.sync_api import Browser, Page, expect
+
+from cpuwatch import Sampling
+from cpuwatch.encoding.table import missing_processes, printable
 
 pytest_plugins = ["one_browser"]
 pytestmark = [pytest.mark.timeout(120), needs_chromium, pytest.mark.any_python]
@@ -22,6 +25,7 @@ pytestmark = [pytest.mark.timeout(120), needs_chromium, pytest.mark.any_python]
 IMAGE = "<img src=x onerror=alert(1)>"
 INSTALLED = Path(__file__).parent / "hostile_backend"
 WIDTHS = [1920, 1400, 1100, 700, 390]
+MISSING = [printable(line).strip() for line in missing_processes(Sampling(unreadable=UNREADABLE, hidden=HIDDEN))]
 KERNEL_NAMES = {
     b"<img src=x on>": "<img src=x on>",
     b"<svg onload=a>": "<svg onload=a>",
@@ -60,7 +64,18 @@ def test_the_server_writes_them_as_text(browser: Browser, server: Server) -> Non
         assert page.locator("tbody tr").count() == len(SHOWN)
         assert {IMAGE, "<script>alert(2)</script>"} <= set(page.locator("tbody td:nth-child(2)").all_inner_texts())
         assert page.locator("#host").inner_text() == "<b>host</b>"
+        assert page.locator("#missing").inner_text().splitlines() == MISSING
         assert made_of_names(page) == 0
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_what_is_not_shown_is_told_in_the_same_words(browser: Browser, server: Server, width: int) -> None:
+    with window(browser, f"{server.url}/", viewport={"width": width, "height": 900}) as page:
+        expect(page.locator("tr.process").first).to_be_visible()
+        missing = page.locator("#missing")
+        assert missing.inner_text().splitlines() == MISSING
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert missing.bounding_box()["y"] < page.locator("#table").bounding_box()["y"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("view", ["", "tree", "name", "user", "unit"])

@@ -108,6 +108,10 @@ def test_processes_that_cannot_be_read_are_counted_until_they_can(tmp_path: Path
             server.wait_until_ready(client)
             partly = client.get("/cpu_usage").json()
             assert partly["sampling"]["unreadable"] == {"EPERM": 1}
+            assert "hidepid=1" in partly["sampling"]["hidden"][0]
+            told = client.get("/cpu_usage?format=text").text
+            assert "mounted with hidepid=1, so processes of other users cannot be read" in told
+            assert "unreadable: 1 process (EPERM 1)" in told
             (own,) = (row["pid"] for row in partly["processes"])
             assert own != 1
             assert 'cpuwatch_unreadable_processes{reason="EPERM"} 1.0' in client.get("/metrics").text
@@ -118,6 +122,10 @@ def test_processes_that_cannot_be_read_are_counted_until_they_can(tmp_path: Path
                 assert time.monotonic() < deadline, whole
                 time.sleep(0.05)
             assert {row["pid"] for row in whole["processes"]} == {1, own}
+            # Looked up at every sixteenth reading.
+            while any("hidepid" in reason for reason in client.get("/cpu_usage").json()["sampling"]["hidden"]):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
             assert whole["sampling"]["failed_ticks"] == 0
     finally:
         server.clean_up()

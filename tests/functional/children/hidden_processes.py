@@ -24,7 +24,7 @@ def main() -> None:
         time.sleep(3600)
     with open_sampler(backend) as sampler:
         # Loads whatever a reading needs: the ordinary user may not be let into the folder of this interpreter.
-        sampler.read()
+        seen_by_root = sampler.read()
     # Members of the group 0 see everything, unless the option gid= names another.
     os.setgroups([])
     os.setgid(int(user_id))
@@ -38,6 +38,8 @@ def main() -> None:
                 "other_pid": other,
                 "listed": sorted(int(name) for name in os.listdir("/proc") if name.isdigit()),
                 "readings": [[sorted(reading.processes), reading.unreadable] for reading in readings],
+                "hidden": readings[-1].hidden,
+                "seen_by_root": seen_by_root.hidden,
             }
         )
     )

@@ -31,6 +31,9 @@ SHOWN = {
 }
 """Each name, and the text that stands for it."""
 
+UNREADABLE = {"<i>EPERM</i>": 41, "E\n": 1}
+HIDDEN = ["<b>/proc</b> hides\x1b[31m what is " + "long " * 40]
+
 _CPUS_OF_THE_FIRST = CPUS // 4
 _SECOND = 1_000_000_000
 
@@ -82,4 +85,6 @@ def _readings() -> Iterator[Reading]:
             },
             exits=[ProcessExit(9, FIRST_PID, name, "root", _SECOND // 100) for name in list(SHOWN)[:3]],
             exited_names="hostile",
+            unreadable=UNREADABLE,
+            hidden=HIDDEN,
         )
