@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from live_server import CPUWATCH_SERVE, HYPERCORN, Server, run, running_server
+from live_server import CPUWATCH_SERVE, HYPERCORN, Server, environment, run, running_server
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -128,6 +129,36 @@ def test_a_bad_setting_is_said_in_one_line_without_the_token(setting: str, value
     assert done.stderr.count("\n") == 1
     assert expected in done.stderr
     assert "hunter2" not in done.stderr
+
+
+@COMMANDS
+def test_the_variables_of_a_service_of_the_same_name_stop_nothing(command: tuple[str, ...]) -> None:
+    links = {
+        "CPUWATCH_SERVICE_HOST": "10.96.3.7",
+        "CPUWATCH_SERVICE_PORT": "8845",
+        "CPUWATCH_SERVICE_PORT_HTTP": "8845",
+        "CPUWATCH_PORT": "tcp://10.96.3.7:8845",
+        "CPUWATCH_PORT_8845_TCP": "tcp://10.96.3.7:8845",
+        "CPUWATCH_PORT_8845_TCP_PROTO": "tcp",
+        "CPUWATCH_PORT_8845_TCP_PORT": "8845",
+        "CPUWATCH_PORT_8845_TCP_ADDR": "10.96.3.7",
+    }
+    with running_server(command, **links, CPUWATCH_INTERVALL="1") as server:
+        assert httpx.get(f"{server.url}/cpu_usage").status_code == 200
+        server.stop()
+    assert server.output.count("CPUWATCH_") - server.output.count("CPUWATCH_TOKEN_FILE") == 2
+    assert "CPUWATCH_INTERVALL is not a setting and is ignored; did you mean CPUWATCH_INTERVAL?" in server.output
+
+
+@COMMANDS
+@pytest.mark.parametrize(("variable", "text"), [("CPUWATCH_TOKEN_FIEL", "/run/token"), ("CPUWATCH_TOKEN", "")])
+def test_a_token_that_is_not_in_use_stops_the_start(command: tuple[str, ...], variable: str, text: str) -> None:
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, env=environment(**{variable: text})
+    )
+    # Hypercorn ends with tracebacks, and the message in them.
+    assert f"{variable} is " in "".join(done.stderr.splitlines()[-2:])
+    assert "Running on" not in done.stderr
 
 
 # Browsers
