@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any, BinaryIO, TextIO
 
 from cpuwatch.encoding.table import printable
@@ -27,26 +29,17 @@ def write_output(data: bytes) -> None:
     if sys.stdout is None:
         raise OutputError("cannot write the output: the standard output is closed")
     rest = memoryview(data)
-    try:
+    with _output_errors():
         while rest:
             rest = rest[_write_some(sys.stdout.buffer, rest) :]
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write the output: {error.strerror}") from error
-    flush_output()
+        _flush(sys.stdout)
 
 
 def flush_output() -> None:
     """Write out what is buffered, if there is a standard output. Raises the same errors as :func:`write_output`."""
-    if sys.stdout is None:
-        return
-    try:
-        _flush(sys.stdout)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write the output: {error.strerror}") from error
+    if sys.stdout is not None:
+        with _output_errors():
+            _flush(sys.stdout)
 
 
 def discard_output() -> None:
@@ -64,6 +57,16 @@ def complain(message: str) -> None:
         sys.stderr.flush()
     except OSError:
         _discard(sys.stderr.fileno())
+
+
+@contextmanager
+def _output_errors() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write the output: {error.strerror}") from error
 
 
 def _discard(fd: int) -> None:

@@ -124,19 +124,19 @@ def _group_cells(group: UsageGroup | TreeUsage) -> tuple[str, ...]:
 
 
 def _aligned(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]], encoding: str) -> Iterator[str]:
-    lines = [headings, *([printable(cell, encoding) for cell in row] for row in rows)]
-    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (
-            _padded(cell, width, left_aligned=heading in _LEFT_ALIGNED)
-            for heading, cell, width in zip(headings, line, widths, strict=True)
-        )
-        yield "  ".join(cells).rstrip()
+    columns = zip(headings, *rows, strict=True)
+    padded = [_padded(column, encoding, left_aligned=column[0] in _LEFT_ALIGNED) for column in columns]
+    return ("  ".join(cells).rstrip() for cells in zip(*padded, strict=True))
 
 
-def _padded(cell: str, width: int, *, left_aligned: bool) -> str:
-    blanks = " " * (width - _width(cell))
-    return cell + blanks if left_aligned else blanks + cell
+def _padded(column: tuple[str, ...], encoding: str, *, left_aligned: bool) -> list[str]:
+    """The cells, safe to print, and of one width."""
+    cells = [printable(cell, encoding) for cell in column]
+    widths = [_width(cell) for cell in cells]
+    widest = max(widths)
+    if left_aligned:
+        return [cell + " " * (widest - width) for cell, width in zip(cells, widths, strict=True)]
+    return [" " * (widest - width) + cell for cell, width in zip(cells, widths, strict=True)]
 
 
 def _width(text: str) -> int:
