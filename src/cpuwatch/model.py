@@ -37,9 +37,10 @@ NO_NAMES = "unavailable: this backend does not see processes end"
 class Host(Struct, frozen=True, gc=False):
     """The machine that was read, and how.
 
-    ``boot_id`` changes at every boot (``/proc/sys/kernel/random/boot_id``), so that (boot_id, key) stands for one
-    process for ever. ``backend`` names the source (``procfs/clock``, ``procfs/stat``, ``psutil``, ...) and
-    ``clock_resolution_seconds`` the step of its CPU clock: 1e-9 for CPU clocks, 0.01 for the kernel's ticks.
+    ``boot_id`` changes at every boot (``/proc/sys/kernel/random/boot_id``, or ``boot-`` and the boot time where that is
+    hidden), so that (boot_id, key) stands for one process for ever. ``backend`` names the source (``procfs/clock``,
+    ``procfs/stat``, ``psutil``, ...) and ``clock_resolution_seconds`` the step of its CPU clock: 1e-9 for CPU clocks,
+    0.01 for the kernel's ticks.
     """
 
     name: str

@@ -119,6 +119,14 @@ def test_without_a_boot_id_the_boot_is_known_by_its_time(proc: FakeProc, content
     assert abs(int(found.removeprefix("boot-")) - psutil.boot_time()) <= 1
 
 
+def test_the_boot_time_is_the_one_that_the_kernel_keeps(proc: FakeProc) -> None:
+    (proc.root / "sys/kernel/random/boot_id").unlink()
+    with (proc.root / "stat").open("a") as stat:
+        stat.write("btime 1764131220\n")
+    with OpenSampler(ProcfsSampler(proc.root)) as sampler:
+        assert sampler.read().host.boot_id == "boot-1764131220"
+
+
 @pytest.mark.parametrize("content", [None, "nonsense"])
 def test_a_refusal_leaves_no_file_open(proc: FakeProc, content: str | None) -> None:
     (proc.root / "stat").unlink()

@@ -78,7 +78,15 @@ def boot_id(root: Path) -> str:
     with suppress(OSError, UnicodeDecodeError):
         if found := (root / "sys/kernel/random/boot_id").read_text("ascii").strip():
             return found
-    return f"boot-{time.time() - time.clock_gettime(time.CLOCK_BOOTTIME):.0f}"
+    return f"boot-{_boot_time(root)}"
+
+
+def _boot_time(root: Path) -> int:
+    """Seconds from 1970 to the boot, as the kernel keeps it; that is steadier than the difference of two clocks."""
+    with suppress(OSError, ValueError):
+        _, _, rest = (root / "stat").read_bytes().partition(b"\nbtime ")
+        return int(rest.split(b"\n", 1)[0])
+    return round(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
 def _why_unusable(root: Path, error: OSError) -> str:
