@@ -141,7 +141,7 @@ def test_wrong_flags_and_values_are_said_in_one_line(arguments: list[str], expec
         ("CPUWATCH_INTERVAL", "0", "0.05"),
         ("CPUWATCH_HISTORY", "-1", "86400"),
         ("CPUWATCH_BACKEND", "none-such", "procfs"),
-        ("CPUWATCH_INTERVALL", "1", "CPUWATCH_INTERVAL,"),
+        ("CPUWATCH_TOKEN_FIEL", "/run/token", "CPUWATCH_TOKEN_FILE"),
     ],
 )
 def test_a_wrong_setting_is_said_in_one_line(setting: str, value: str, expected: str) -> None:
