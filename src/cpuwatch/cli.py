@@ -185,11 +185,19 @@ def _add_parameter(sampling: argparse.ArgumentParser, parameter: Parameter) -> N
     choices = f" One of {', '.join(item['enum'])}." if "enum" in item else ""
     sampling.add_argument(
         f"--{name}",
-        # A name with a byte that is no UTF-8 is shown with an escape, and is to be found by that byte too.
-        type=_typed(lambda text: parameter.parse(_kernel_text.from_surrogates(text))),
+        type=_typed(lambda text: parameter.parse(_as_shown(text))),
         metavar=parameter.name.upper() + (",..." if parameter.schema["type"] == "array" else ""),
         help=parameter.description + choices,
     )
+
+
+def _as_shown(text: str) -> str:
+    """An argument as names are shown: bytes that the locale does not know are UTF-8, and if not, escaped."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _kernel_text.from_locale(text)
+    return text
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:

@@ -72,10 +72,12 @@ def test_the_table_is_written_whole_in_whatever_encoding(
 
 @pytest.mark.parametrize(("variables", "_shown", "_encoding"), ENCODINGS)
 @pytest.mark.parametrize("form", ["json", "ndjson"])
-def test_json_is_utf_8_in_every_locale(
-    variables: dict[str, str], _shown: str, _encoding: str, form: str, named_process: int
+@pytest.mark.parametrize("backend", ["procfs", "psutil"])
+def test_json_is_the_same_in_every_locale(
+    variables: dict[str, str], _shown: str, _encoding: str, form: str, backend: str, named_process: int
 ) -> None:
-    done = sample("--format", form, "--pid", str(named_process), **variables)
+    # Found by its name, too: it is typed in UTF-8.
+    done = sample("--format", form, "--backend", backend, "--pid", str(named_process), "--name", NAME, **variables)
     assert (done.returncode, done.stderr) == (0, b"")
     last = json.loads(done.stdout.decode("utf-8").splitlines()[-1])
     assert (last["processes"][0] if form == "json" else last)["name"] == NAME

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from readings import HOSTILE_NAMES
 from strategies import broken_texts
 
-from cpuwatch.samplers._kernel_text import from_bytes, from_surrogates
+from cpuwatch.samplers._kernel_text import from_bytes, from_locale, from_surrogates
 
 
 @given(st.text())
@@ -37,11 +39,13 @@ def test_whatever_the_bytes_are_the_text_can_be_encoded(raw: bytes) -> None:
 @given(st.binary())
 def test_text_that_another_library_decoded_reads_the_same(raw: bytes) -> None:
     assert from_surrogates(raw.decode("utf-8", "surrogateescape")) == from_bytes(raw)
+    assert from_locale(os.fsdecode(raw)) == from_bytes(raw)
 
 
 @pytest.mark.parametrize("raw", HOSTILE_NAMES)
 def test_a_hostile_name_reads_the_same_on_both_ways(raw: bytes) -> None:
     assert from_surrogates(raw.decode("utf-8", "surrogateescape")) == from_bytes(raw)
+    assert from_locale(os.fsdecode(raw)) == from_bytes(raw)
 
 
 def test_other_surrogates_are_shown_as_code_points() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 
-__all__ = ["from_bytes", "from_surrogates"]
+__all__ = ["from_bytes", "from_locale", "from_surrogates"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -16,6 +17,14 @@ def from_bytes(raw: bytes) -> str:
     are, so a name that spells such an escape out looks like one that has the byte.
     """
     return raw.decode("utf-8", "backslashreplace")
+
+
+def from_locale(text: str) -> str:
+    """The same for text that Python or a library decoded in the locale's encoding (:func:`os.fsdecode`).
+
+    Names are UTF-8 for the kernel, the programs and the user database, whatever the locale of their reader.
+    """
+    return from_bytes(os.fsencode(text))
 
 
 def from_surrogates(text: str) -> str:

@@ -159,7 +159,7 @@ class PsutilSampler:
     ) -> ProcessTimes:
         with process.oneshot():
             created = process.create_time()
-            name = _kernel_text.from_surrogates(process.name())
+            name = _kernel_text.from_locale(process.name())
             times: Any = process.cpu_times()
             children = getattr(times, "children_user", None)
             return ProcessTimes(
@@ -189,7 +189,7 @@ class PsutilSampler:
             arguments = process.cmdline()
         except (psutil.AccessDenied, psutil.ZombieProcess):
             return None
-        return masked_command_line([_kernel_text.from_surrogates(text) for text in arguments]) or None
+        return masked_command_line([_kernel_text.from_locale(text) for text in arguments]) or None
 
 
 def _pid_namespace(pid: int) -> PidNamespace | None:
