@@ -53,6 +53,21 @@ class _Parser(argparse.ArgumentParser):
         self.exit(_BAD_USAGE, f"{self.prog}: {printable(message)} (see {self.prog} --help)\n")
 
 
+class _Once(argparse.Action):
+    """A flag that argparse must not take from its last use alone: hypercorn's ``--bind`` may be given many times."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        if getattr(namespace, self.dest) is not self.default:
+            parser.error(f"{option_string} can be given only once (:PORT listens on all addresses)")
+        setattr(namespace, self.dest, values)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 1 if it failed, 2 for wrong flags or values, 130 on Ctrl-C.
 
@@ -104,6 +119,7 @@ def _add_serve(serving: argparse.ArgumentParser) -> None:
     serving.set_defaults(run=_serve)
     serving.add_argument(
         "--bind",
+        action=_Once,
         type=_typed(parse_bind),
         default=Listening().bind,
         metavar="HOST:PORT",

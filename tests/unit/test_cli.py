@@ -72,6 +72,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Listening]]:
         (["sample", "--top", "1.5"], "'1.5'"),
         (["sample", "--bind", ":80"], "--bind"),
         (["serve", "--bind", "nonsense"], "HOST:PORT"),
+        (["serve", "--bind", "127.0.0.1:1", "--bind", "[::1]:1"], "--bind can be given only once"),
         (["serve", "--history", "0"], "from 1 to 86400"),
         (["serve", "--json"], "--json"),
         (["serve", "--token", "a"], "--token"),
