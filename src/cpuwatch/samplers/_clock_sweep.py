@@ -16,7 +16,6 @@ from itertools import compress, count
 
 from msgspec.structs import replace
 
-from cpuwatch.reapers import INIT_PID
 from cpuwatch.samplers import _cpu_clock
 from cpuwatch.samplers._given_pids import GivenPids
 from cpuwatch.samplers._process_reader import Instant, ProcessReader, errno_name
@@ -67,19 +66,22 @@ class ClockSweep:
         self._unreadable: dict[int, str] = {}
         self._unlisted: Counter[str] = Counter()
         self._has_listed = False
-        self._are_some_hidden = False
 
-    def prepare(self, forks: int | None, last_pid: int) -> None:
+    def prepare(self, forks: int | None, last_pid: int, *, some_can_appear: bool) -> None:
         """Find the processes that are new, from what the kernel counted just before.
 
+        ``some_can_appear``: there are hidden ones, which the kernel does not count when they are shown.
         If /proc cannot be listed (EMFILE), those that are known go on, and new ones are found next time.
         """
         self._unlisted.clear()
         given = None if self._given is None else self._given.look(forks, last_pid)
         # To ask for a clock in vain costs as much as to list a process.
-        # A hidden process (hidepid, proc(5)) can appear at any time: when it changes its user.
-        is_found_by_pid = self._has_listed and not self._are_some_hidden
-        if is_found_by_pid and given is not None and len(given) <= max(_FEW_PIDS, len(self._pids)):
+        if (
+            self._has_listed
+            and not some_can_appear
+            and given is not None
+            and len(given) <= max(_FEW_PIDS, len(self._pids))
+        ):
             clocks = _cpu_clock.read_all(map(_cpu_clock.clock_id, given))
             # To the thread that asks, the kernel tells its process's clock under its own number too (pid_for_clock in
             # kernel/time/posix-cpu-timers.c): a thread started since the last look would pass for a process.
@@ -95,8 +97,6 @@ class ClockSweep:
             self._has_listed = False
         else:
             self._has_listed = True
-            init_is_hidden = INIT_PID not in listed and _cpu_clock.read_one(INIT_PID) != _cpu_clock.GONE
-            self._are_some_hidden |= init_is_hidden
             for pid in sorted(set(listed).difference(self._pids)):
                 self._admit(pid)
 
@@ -125,8 +125,6 @@ class ClockSweep:
             self._unreadable.pop(pid, None)
             if record is not None:
                 self._clocks[index] = record.cpu_ns
-            elif clock_ns != _cpu_clock.GONE and _cpu_clock.read_one(pid) != _cpu_clock.GONE:
-                self._are_some_hidden = True
             settling.note(pid, record, ended_meanwhile=clock_ns != _cpu_clock.GONE)
         settling.settle()
         for pid in settling.gone:

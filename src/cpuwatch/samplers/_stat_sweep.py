@@ -36,7 +36,7 @@ class StatSweep:
         self._list_pids = list_pids
         self._reader = reader
 
-    def prepare(self, forks: int | None, last_pid: int) -> None:
+    def prepare(self, forks: int | None, last_pid: int, *, some_can_appear: bool) -> None:
         """Nothing: all processes are listed at each sweep."""
 
     def sweep(self, instant: Instant) -> Swept:

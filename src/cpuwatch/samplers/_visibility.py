@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-__all__ = ["Reader", "Visibility", "mount_options", "parse_mount_options", "reasons"]
+__all__ = ["Reader", "Visibility", "is_restricted", "mount_options", "parse_mount_options", "reasons"]
 
 _CHECK_EVERY = 16
 """Readings between two checks. A remount is rare, and a machine of containers has thousands of mounts to read."""
@@ -42,13 +42,17 @@ class Visibility:
         self._root = root
         self._calls = 0
         self._hidden: list[str] = []
+        self.can_appear = False
+        """Whether a process that is hidden now can be shown later: it has to change its user, as su and sshd do."""
 
     def hidden(self) -> list[str]:
         """A sentence for each reason why processes are missing; empty if all are shown."""
         if self._calls % _CHECK_EVERY == 0:
             # No descriptor left, or a /proc without these files: what was known stays.
             with suppress(OSError):
-                self._hidden = reasons(mount_options(self._root), _reader(self._root))
+                options, reader = mount_options(self._root), _reader(self._root)
+                self._hidden = reasons(options, reader)
+                self.can_appear = is_restricted(options, reader)
         self._calls += 1
         return self._hidden
 
@@ -56,9 +60,8 @@ class Visibility:
 def reasons(options: Mapping[str, str], reader: Reader) -> list[str]:
     """A sentence for each reason why this reader of a /proc with these mount options does not see all processes."""
     found = []
-    mode = options.get("hidepid", "0")
-    mode = _HIDEPID_NUMBERS.get(mode, mode)
-    if _is_restricted(mode, int(options.get("gid", "0")), reader):
+    mode = _mode(options)
+    if is_restricted(options, reader):
         effect = "cannot be read" if mode == "1" else "are not shown"
         cause = f"/proc is mounted with hidepid={mode}" if mode != "0" else "/proc does not show process 1"
         group = f", or in group {options['gid']}," if "gid" in options and mode != "4" else ""
@@ -69,13 +72,22 @@ def reasons(options: Mapping[str, str], reader: Reader) -> list[str]:
     return found
 
 
-def _is_restricted(mode: str, group_id: int, reader: Reader) -> bool:
-    """As the kernel decides (``has_pid_permissions`` in fs/proc/base.c), where process 1 does not tell."""
+def is_restricted(options: Mapping[str, str], reader: Reader) -> bool:
+    """Whether processes of other users are kept from this reader.
+
+    As the kernel decides (``has_pid_permissions`` in fs/proc/base.c), where process 1 does not tell.
+    """
+    mode = _mode(options)
     if reader.init in {"absent", "refused"}:
         return reader.init == "absent" or mode != "0"
     if reader.init == "shown" or mode == "0" or reader.may_trace_all:
         return False
-    return mode == "4" or group_id not in reader.group_ids
+    return mode == "4" or int(options.get("gid", "0")) not in reader.group_ids
+
+
+def _mode(options: Mapping[str, str]) -> str:
+    mode = options.get("hidepid", "0")
+    return _HIDEPID_NUMBERS.get(mode, mode)
 
 
 def mount_options(root: Path) -> dict[str, str]:

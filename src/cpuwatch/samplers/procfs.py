@@ -35,7 +35,7 @@ class _Sweep(Protocol):
     backend: str
     resolution_seconds: float
 
-    def prepare(self, forks: int | None, last_pid: int) -> None: ...
+    def prepare(self, forks: int | None, last_pid: int, *, some_can_appear: bool) -> None: ...
 
     def sweep(self, instant: Instant) -> Swept: ...
 
@@ -84,7 +84,10 @@ class ProcfsSampler:
         started_ns = time.monotonic_ns()
         kernel = self._kernel.stat()
         load = self._kernel.load()
-        self._sweep.prepare(kernel.forks, 0 if load is None else load.last_pid)
+        hidden = self._visibility.hidden()
+        self._sweep.prepare(
+            kernel.forks, 0 if load is None else load.last_pid, some_can_appear=self._visibility.can_appear
+        )
         instant = Instant(
             time=datetime.now(UTC),
             monotonic_ns=time.monotonic_ns(),
@@ -108,7 +111,7 @@ class ProcfsSampler:
             processes=swept.processes,
             start_resolution_ns=self._tick_ns,
             unreadable=dict(swept.unreadable),
-            hidden=self._visibility.hidden(),
+            hidden=hidden,
             exits=self._ended(swept.processes),
             exited_names=self._exited_names,
             lost_exits=0 if self._exits is None else self._exits.lost,
