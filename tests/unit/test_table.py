@@ -46,6 +46,17 @@ def test_a_table_reads_like_this() -> None:
     ]
 
 
+def test_an_estimate_is_marked_as_one() -> None:
+    later = reading(process(children_ns=0), total=CpuTimes(100, 0, 100, 0, 0, 0), at_ns=101 * SECOND)
+    later = replace(later, exits=[ProcessExit(2000, 10, "job", "alice", SECOND // 4)], exited_names="taskstats")
+    lines = table(usage(reading(process(children_ns=0), total=CpuTimes(0, 0, 0, 0, 0, 0)), later)).splitlines()
+    assert lines[-3:] == [
+        "ended within the interval (names: taskstats; ~ estimated, nobody waited for them)",
+        "PARENT  USER   COUNT   CPU%  NAME",
+        "    10  alice      1  ~25.0  job",
+    ]
+
+
 def test_what_is_unknown_is_a_dash() -> None:
     found = usage(reading(), reading(process(cpu_ns=61 * SECOND), at_ns=101 * SECOND))
     assert table(found).splitlines()[-1].split() == ["10", "nobody", "S", "-", "-", "-", "-", "1:01.00", "work"]

@@ -38,7 +38,8 @@ def _lines(snapshot: Snapshot | GroupedSnapshot, fields: Sequence[str] | None, e
     yield from _aligned(headings, map(cells, snapshot.processes), encoding)
     if snapshot.exited:
         yield ""
-        yield printable(f"ended within the interval (names: {snapshot.exited_names})", encoding)
+        estimates = "; ~ estimated, nobody waited for them" if any(row.estimated for row in snapshot.exited) else ""
+        yield printable(f"ended within the interval (names: {snapshot.exited_names}{estimates})", encoding)
         yield from _aligned(_EXITED_HEADINGS, map(_exited_cells, snapshot.exited), encoding)
 
 
@@ -104,7 +105,9 @@ def _exited_cells(ended: ExitedUsage) -> tuple[str, ...]:
         "-" if ended.parent_pid is None else str(ended.parent_pid),
         ended.user or "-",
         "-" if ended.count is None else str(ended.count),
-        _percent(ended.cpu_percent),
+        f"~{_percent(ended.cpu_percent)}"
+        if ended.estimated and ended.cpu_percent is not None
+        else _percent(ended.cpu_percent),
         "-" if ended.name is None else ended.name,
     )
 

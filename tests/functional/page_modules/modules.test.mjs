@@ -21,6 +21,7 @@ const { ProcessTable, makeRow } = await load("process_table.js");
 const { Timeline } = await load("timeline.js");
 const { statusOf } = await load("status_line.js");
 const { duration, percent, visible } = await load("text.js");
+const { columnOf } = await load("columns.js");
 const { missingProcesses } = await load("missing_processes.js");
 const { unitName } = await load("unit_name.js");
 
@@ -223,6 +224,16 @@ test("the top of a chart is round and not below the highest value", () => {
 
 const processOf = (key, pid, percent) => ({ key, pid, ppid: 1, name: key, user: "u", state: "S", threads: 1, cpu_percent: percent,
   user_percent: 0, system_percent: 0, children_percent: 0, cpu_seconds: 1, start_time: "2026-01-01T00:00:00Z", first_seen: "2026-01-01T00:00:00Z" });
+
+test("what ended and is only estimated is marked, until it fades", () => {
+  const table = new ProcessTable();
+  const lost = { name: "job", user: "root", parent_pid: 1, count: 2, cpu_percent: 12.34, estimated: true };
+  table.apply({ sequence: 1, exited: [lost, { ...lost, name: "other", estimated: false }], changed: [], gone: [] });
+  const shown = () => [...table.ended.values()].map((row) => columnOf("cpu_percent").text(row, 1));
+  assert.deepEqual(shown(), ["~12.3", "12.3"]);
+  table.apply({ sequence: 2, exited: [], changed: [], gone: [] });
+  assert.deepEqual(shown(), ["–", "–"]);
+});
 
 test("rows that end fade for some ticks and then are gone", () => {
   const table = new ProcessTable();

@@ -4,13 +4,15 @@ import { duration, percent, startedAt, wholeNumber } from "./text.js";
 
 const number = (key, label, title, text, priority) => ({ key, label, title, text, priority, kind: "number", descends: true });
 const word = (key, label, title, text, priority) => ({ key, label, title, text, priority, kind: "text", descends: false });
+/** An estimate is marked as one: nobody waited for these processes, so the kernel tells only about how much they used. */
+const used = (row, scale) => (row.estimated ? "~" : "") + ofScale("cpu_percent")(row, scale);
 const ofScale = (key) => (row, scale) => percent(row[key] === null ? null : row[key] * scale);
 
 /** `priority` 1 is shown on a phone; 4 only on a wide screen. */
 export const COLUMNS = [
   { ...number("pid", "PID", "process ID", (row) => wholeNumber(row.pid), 1), descends: false },
   word("name", "Name", "name", (row) => row.name, 1),
-  number("cpu_percent", "CPU %", "CPU use in the last interval", ofScale("cpu_percent"), 1),
+  number("cpu_percent", "CPU %", "CPU use in the last interval (~ estimated)", used, 1),
   { key: "past", label: "Last minutes", title: "CPU use over the last two minutes", kind: "past", priority: 1 },
   number("user_percent", "User %", "in the program itself", ofScale("user_percent"), 3),
   number("system_percent", "Sys %", "in the kernel, for the program", ofScale("system_percent"), 3),

@@ -27,6 +27,7 @@ export function makeRow(kind, id) {
     cgroup: null,
     unit: null,
     count: 1,
+    estimated: false,
     age: 0,
     depth: 0,
     branch: "",
@@ -128,6 +129,7 @@ export class ProcessTable {
     for (const [id, row] of this.ended) {
       row.age += 1;
       row.cpu_percent = null;
+      row.estimated = false;
       row.version = this.version;
       if (row.age > FADING_TICKS) this.forget(id);
     }
@@ -147,6 +149,7 @@ export class ProcessTable {
       row.age = 0;
       row.count = group.count;
       row.cpu_percent = group.cpu_percent;
+      row.estimated = group.estimated === true && group.cpu_percent !== null;
       if (group.cpu_percent > 0) (row.series ??= new Series(this.sequence)).set(this.sequence, group.cpu_percent);
     }
   }
