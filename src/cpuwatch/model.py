@@ -79,8 +79,10 @@ class ProcessTimes(Struct, frozen=True, dict=True):
     ``system_ns`` are what the kernel's ticks say and serve to split it. ``children_ns`` is the CPU of children that
     ended and were waited for, with theirs (``cutime + cstime``).
 
-    A sampler hands out the *same object* again for a process that has not run since the last reading; that is how
-    all that comes after can skip it.
+    ``user_id`` is the number of ``user`` where there are such numbers.
+
+    A sampler hands out the *same object* again for a process of which nothing changed since the last reading; that is
+    how all that comes after can skip it. A process that has not run has another record if something else changed.
     """
 
     pid: int
@@ -99,6 +101,7 @@ class ProcessTimes(Struct, frozen=True, dict=True):
     children_ns: int | None = None
     cgroup: str | None = None
     command_line: str | None = None
+    user_id: int | None = None
 
     @cached_property
     def at_rest(self) -> ProcessUsage:

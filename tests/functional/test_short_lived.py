@@ -20,6 +20,7 @@ from namespaces import run_script
 
 from cpuwatch.errors import SamplerUnavailableError
 from cpuwatch.samplers._exit_listener import ExitListener
+from cpuwatch.samplers._users import UserNames
 
 pytestmark = [
     pytest.mark.any_python,
@@ -80,13 +81,13 @@ def watched(group: AccountingGroup, load: Sequence[str], *, watcher: int, user: 
 
 def test_a_listener_can_be_opened_anew_while_processes_end(group: AccountingGroup) -> None:
     try:
-        ExitListener().close()
+        ExitListener(UserNames()).close()
     except SamplerUnavailableError as error:
         pytest.skip(str(error))
     # The port of the one that was closed is free at once, and messages for that one still come there.
     with group.running(TRUE_LOOP):
         for _ in range(2_000):
-            ExitListener().close()
+            ExitListener(UserNames()).close()
 
 
 @pytest.mark.parametrize("load", LOADS.values(), ids=LOADS)

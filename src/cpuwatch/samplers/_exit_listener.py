@@ -36,8 +36,8 @@ class ExitListener:
     :class:`SamplerUnavailableError` with the reason where it cannot work.
     """
 
-    def __init__(self) -> None:
-        self._users = UserNames()
+    def __init__(self, users: UserNames) -> None:
+        self._users = users
         try:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_GENERIC)
         except OSError as error:
@@ -109,7 +109,7 @@ class ExitListener:
                 continue
             task = message.parse_task(data)
             if task.process_ended:
-                user = self._users.name_or_number(task.user_id)
+                user = self._users[task.user_id]
                 exits.append(ProcessExit(task.process_id, task.parent_pid, task.name, user, task.cpu_ns))
         return exits
 

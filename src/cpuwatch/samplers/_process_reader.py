@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cpuwatch.model import ProcessTimes
 from cpuwatch.samplers import _cpu_clock
-from cpuwatch.samplers._cgroup import parse_cgroup
-from cpuwatch.samplers._proc_text import ProcessStat, parse_process_stat
+from cpuwatch.samplers._cgroup import CgroupReader
+from cpuwatch.samplers._command_lines import CommandLineReader
+from cpuwatch.samplers._proc_text import ProcessStat, is_exiting, parse_process_stat
+from cpuwatch.samplers._rota import MAX_COMMAND_LINES, Rota, Turns
 from cpuwatch.samplers._stat_files import STAT_BYTES, StatFiles, most_open_files
 from cpuwatch.samplers._users import UserNames
 
@@ -31,15 +34,20 @@ class Instant(Struct, frozen=True, gc=False):
 class ProcessReader:
     """Makes :class:`~cpuwatch.ProcessTimes` of what /proc says about a PID.
 
-    ``command_lines`` gives the command line of the process that has this directory.
+    ``command_lines`` is None where they are not wanted.
     """
 
-    def __init__(self, root: Path, tick_ns: int, command_lines: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, root: Path, tick_ns: int, users: UserNames, command_lines: CommandLineReader | None = None
+    ) -> None:
         self._root = str(root)
         self._tick_ns = tick_ns
-        self._command_line = command_lines
-        self._users = UserNames()
+        self._users = users
+        self._command_lines = command_lines
+        self._cgroups = CgroupReader()
         self._files = StatFiles(most_open_files())
+        self._rota = Rota()
+        self._command_line_turns = Turns()
 
     def read(self, pid: int, clock_ns: int | None, known: ProcessTimes | None, instant: Instant) -> ProcessTimes | None:
         """The process under this PID; None if it vanished, at whatever point: only here is that dealt with.
@@ -58,6 +66,27 @@ class ProcessReader:
         except ValueError as error:
             raise OSError(errno.EBADMSG, str(error), directory) from error
 
+    def renewed(self, processes: Mapping[int, ProcessTimes]) -> list[ProcessTimes]:
+        """New records for those whose cgroup, state, command line or user name changed. To be called after each sweep.
+
+        ``processes`` are all that are known, by PID. The names of all users are up to date afterwards. For the rest
+        processes take turns (:class:`~cpuwatch.samplers._rota.Rota`), whether they ran or not.
+        """
+        found: dict[int, ProcessTimes] = {}
+        renamed_users = self._users.refresh(lambda: {record.user_id for record in processes.values()})
+        if renamed_users:
+            for record in processes.values():
+                if record.user_id in renamed_users:
+                    found[record.pid] = replace(record, user=self._users[record.user_id])
+        due = self._rota.take(processes)
+        command_lines_due = due.union(self._command_line_turns.take(MAX_COMMAND_LINES, processes))
+        for pid in command_lines_due:
+            known = found.get(pid, processes[pid])
+            record = self._look_again(known, with_cgroup=pid in due)
+            if record is not known:
+                found[pid] = record
+        return list(found.values())
+
     def end_sweep(self) -> None:
         """To be called after each sweep: lets go of what it did not read."""
         self._files.end_sweep()
@@ -65,6 +94,47 @@ class ProcessReader:
     def close(self) -> None:
         """Close the files that are held open."""
         self._files.close()
+
+    def _look_again(self, known: ProcessTimes, *, with_cgroup: bool) -> ProcessTimes:
+        """The record of this process with what changed since; the same one if nothing did, or if it cannot be read."""
+        directory = f"{self._root}/{known.pid}"
+        try:
+            membership = self._cgroups.read(directory) if with_cgroup else None
+            cgroup = known.cgroup if membership is None else membership.path
+            command_line = self._command_line(directory)
+            is_same = cgroup == known.cgroup and command_line == known.command_line
+            if is_same and not (membership is not None and membership.may_be_frozen):
+                return known
+            # What was read may be of another process that has the PID now. The start time tells.
+            data = self._files.read(known.pid, f"{directory}/stat")
+            stat = parse_process_stat(data)
+        except (FileNotFoundError, ProcessLookupError, ValueError):
+            return known
+        except OSError:
+            self._owe_a_look(known.pid)
+            return known
+        if stat.start_time * self._tick_ns != known.start_ns:
+            return known
+        # Of a process that ends, version 1 says that it is in the root (proc_cgroup_show in kernel/cgroup/cgroup.c).
+        if is_exiting(data):
+            cgroup = known.cgroup
+        record = replace(known, cgroup=cgroup, command_line=command_line, state=stat.state)
+        return known if record == known else record
+
+    def _owe_a_look(self, pid: int) -> None:
+        self._rota.add_ran(pid)
+        if self._command_lines is not None:
+            self._command_line_turns.add(pid)
+
+    def _command_line(self, directory: str) -> str | None:
+        return None if self._command_lines is None else self._command_lines.read(directory)
+
+    def _cgroup(self, directory: str) -> str | None:
+        try:
+            return self._cgroups.read(directory).path
+        except OSError:
+            # It has its turn again in the next reading.
+            return None
 
     def _read_again(self, known: ProcessTimes, clock_ns: int | None, directory: str) -> ProcessTimes | None:
         """The known process; None if its PID stands for another now.
@@ -77,7 +147,7 @@ class ProcessReader:
         stat = parse_process_stat(self._files.read(known.pid, f"{directory}/stat"))
         if stat.start_time * self._tick_ns != known.start_ns:
             return None
-        return self._record(
+        record = self._record(
             stat,
             user_id,
             clock_ns,
@@ -86,9 +156,14 @@ class ProcessReader:
             start_time=known.start_time,
             first_seen=known.first_seen,
             cgroup=known.cgroup,
-            # Another name is another program (execve), mostly: to read it each time would cost as much as all the rest.
-            command_line=known.command_line if stat.name == known.name else self._command_line(directory),
+            command_line=known.command_line,
         )
+        if record.name != known.name:
+            # Another name is another program (execve), mostly.
+            self._rota.add_renamed(known.pid)
+        if record.cpu_ns != known.cpu_ns:
+            self._owe_a_look(known.pid)
+        return record
 
     def _read_new(self, pid: int, clock_ns: int | None, directory: str, instant: Instant) -> ProcessTimes:
         """A process that is not known. Raises ``ProcessLookupError`` or ``FileNotFoundError`` if it vanishes.
@@ -109,10 +184,11 @@ class ProcessReader:
                 key=f"{pid}-{stat.start_time}",
                 start_time=instant.time - timedelta(microseconds=age_ns // 1000),
                 first_seen=instant.time,
-                cgroup=_cgroup(directory),
+                cgroup=self._cgroup(directory),
                 command_line=self._command_line(directory),
             )
             os.pread(fd, 1, 0)
+            self._rota.add_new(pid)
             return record
         finally:
             os.close(fd)
@@ -142,6 +218,7 @@ class ProcessReader:
             ppid=stat.ppid,
             name=stat.name,
             user=self._users[user_id],
+            user_id=user_id,
             state=stat.state,
             threads=stat.threads,
             cpu_ns=(stat.utime + stat.stime) * tick_ns if clock_ns is None else clock_ns,
@@ -149,14 +226,6 @@ class ProcessReader:
             system_ns=stat.stime * tick_ns,
             children_ns=stat.children_time * tick_ns,
         )
-
-
-def _cgroup(directory: str) -> str | None:
-    """The cgroup of a new process. It is read once: a process is hardly ever moved after it was set up."""
-    try:
-        return parse_cgroup(Path(directory, "cgroup").read_bytes())
-    except OSError:
-        return None
 
 
 def errno_name(error: OSError) -> str:

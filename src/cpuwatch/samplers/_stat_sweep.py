@@ -14,7 +14,7 @@ __all__ = ["StatSweep"]
 class StatSweep:
     """The table of all processes, read anew at each reading.
 
-    A process whose ``stat`` says the same as before keeps its record.
+    A process of which nothing changed keeps its record.
     """
 
     backend = "procfs/stat"
@@ -41,6 +41,8 @@ class StatSweep:
                 continue
             if record is not None:
                 processes[pid] = known if known == record else record
+        for record in self._reader.renewed(processes):
+            processes[record.pid] = record
         self._reader.end_sweep()
         self._records = processes
         return processes.copy(), unreadable

@@ -15,12 +15,13 @@ from cpuwatch.model import Host, MachineTimes, ProcessExit, ProcessTimes, Readin
 from cpuwatch.samplers import _cpu_clock
 from cpuwatch.samplers._brief_thread import run_brief_thread
 from cpuwatch.samplers._clock_sweep import ClockSweep
-from cpuwatch.samplers._command_lines import read_command_line
+from cpuwatch.samplers._command_lines import CommandLineReader
 from cpuwatch.samplers._exit_listener import ExitListener
 from cpuwatch.samplers._given_pids import GivenPids
 from cpuwatch.samplers._proc_text import KernelLoad, KernelStat, parse_kernel_load, parse_kernel_stat
 from cpuwatch.samplers._process_reader import Instant, ProcessReader
 from cpuwatch.samplers._stat_sweep import StatSweep
+from cpuwatch.samplers._users import UserNames
 
 __all__ = ["ProcfsSampler"]
 
@@ -48,7 +49,10 @@ class ProcfsSampler:
     def __init__(self, root: str | os.PathLike[str] = "/proc", *, command_lines: bool = False) -> None:
         self._root = Path(root)
         self._tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-        self._reader = ProcessReader(self._root, self._tick_ns, read_command_line if command_lines else _not_asked_for)
+        self._users = UserNames()
+        self._reader = ProcessReader(
+            self._root, self._tick_ns, self._users, CommandLineReader() if command_lines else None
+        )
         self._stat_bytes = 16_384
         self._has_read = False
         self._files: list[int] = []
@@ -118,6 +122,7 @@ class ProcfsSampler:
         if self._exits is not None:
             self._exits.close()
         self._reader.close()
+        self._users.close()
         while self._files:
             os.close(self._files.pop())
 
@@ -156,7 +161,7 @@ class ProcfsSampler:
 
     def _listen(self) -> None:
         try:
-            self._exits = ExitListener()
+            self._exits = ExitListener(self._users)
         except SamplerUnavailableError as error:
             self._exited_names = f"unavailable: {error}"
             _log.info("no names of ended processes: %s", error)
@@ -182,7 +187,3 @@ class ProcfsSampler:
 
     def _list_pids(self) -> list[int]:
         return [int(name) for name in os.listdir(self._root) if name.isdigit()]
-
-
-def _not_asked_for(_: str) -> None:
-    return None

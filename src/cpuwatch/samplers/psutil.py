@@ -7,17 +7,21 @@ import platform
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
+from msgspec.structs import replace
 
 from cpuwatch.command_line import masked_command_line
 from cpuwatch.model import CpuTimes, Host, MachineTimes, ProcessTimes, Reading
 from cpuwatch.samplers import _kernel_text
+from cpuwatch.samplers._rota import MAX_COMMAND_LINES, Rota
+
+if TYPE_CHECKING:
+    from cpuwatch.samplers._users import UserNames
 
 __all__ = ["PsutilSampler"]
 
@@ -47,11 +51,11 @@ class PsutilSampler:
     """
 
     def __init__(self, *, command_lines: bool = False) -> None:
-        self._command_lines = command_lines
+        self._rota = Rota(MAX_COMMAND_LINES) if command_lines else None
         self._known: dict[int, tuple[psutil.Process, ProcessTimes]] = {}
         self._resolution_seconds = _resolution_seconds()
         self._boot_id = _boot_id()
-        self._user_of = _user_lookup()
+        self._users = _user_names()
 
     def read(self) -> Reading:
         """Read the machine and every process now."""
@@ -69,6 +73,7 @@ class PsutilSampler:
                 continue
             except psutil.Error as error:
                 unreadable[type(error).__name__] += 1
+        self._renew(known)
         self._known = known
         return Reading(
             time=now,
@@ -91,6 +96,8 @@ class PsutilSampler:
     def close(self) -> None:
         """Forget the processes."""
         self._known.clear()
+        if self._users is not None:
+            self._users.close()
 
     def _read_process(self, pid: int, now: datetime, boot_time: float) -> tuple[psutil.Process, ProcessTimes]:
         if pid in self._known:
@@ -111,6 +118,7 @@ class PsutilSampler:
     ) -> ProcessTimes:
         with process.oneshot():
             created = process.create_time()
+            user_id, user = self._user(process)
             name = _kernel_text.from_surrogates(process.name())
             times: Any = process.cpu_times()
             children = getattr(times, "children_user", None)
@@ -123,18 +131,51 @@ class PsutilSampler:
                 first_seen=before.first_seen if before else now,
                 ppid=process.ppid(),
                 name=name,
-                user=self._user_of(process),
+                user=user,
                 state=_STATE_LETTERS.get(process.status()),
                 threads=process.num_threads(),
                 cpu_ns=_ns(times.user) + _ns(times.system),
                 user_ns=_ns(times.user),
                 system_ns=_ns(times.system),
                 children_ns=None if children is None else _ns(children) + _ns(times.children_system),
-                command_line=before.command_line if before and before.name == name else self._command_line(process),
+                command_line=before.command_line if before else self._command_line(process),
+                user_id=user_id,
             )
 
+    def _renew(self, known: dict[int, tuple[psutil.Process, ProcessTimes]]) -> None:
+        """Bring user names up to date, and the command lines of those whose turn it is."""
+        if self._users is not None:
+            # All processes are read each time, and get the new names then.
+            self._users.refresh(lambda: {record.user_id for _, record in known.values()})
+        if self._rota is None:
+            return
+        for pid, (_, record) in known.items():
+            before = self._known[pid][1] if pid in self._known else None
+            if before is None or before.key != record.key:
+                self._rota.add_new(pid)
+            elif before.name != record.name:
+                self._rota.add_renamed(pid)
+            elif before.cpu_ns != record.cpu_ns:
+                self._rota.add_ran(pid)
+        for pid in self._rota.take(known):
+            process, record = known[pid]
+            # A process that has gone keeps what was known of it.
+            with suppress(psutil.NoSuchProcess):
+                command_line = self._command_line(process)
+                if command_line != record.command_line and process.is_running():
+                    known[pid] = process, replace(record, command_line=command_line)
+
+    def _user(self, process: psutil.Process) -> tuple[int | None, str | None]:
+        if self._users is not None:
+            user_id = process.uids().effective
+            return user_id, self._users[user_id]
+        try:
+            return None, process.username()
+        except psutil.AccessDenied:
+            return None, None
+
     def _command_line(self, process: psutil.Process) -> str | None:
-        if not self._command_lines:
+        if self._rota is None:
             return None
         try:
             arguments = process.cmdline()
@@ -143,21 +184,14 @@ class PsutilSampler:
         return masked_command_line([_kernel_text.from_surrogates(text) for text in arguments]) or None
 
 
-def _user_lookup() -> Callable[[psutil.Process], str | None]:
-    if os.name == "posix":
-        # The module behind it, pwd, is not there on Windows.
-        from cpuwatch.samplers._users import UserNames  # noqa: PLC0415
+def _user_names() -> UserNames | None:
+    """None where users have no numbers."""
+    if os.name != "posix":
+        return None
+    # The module behind it, pwd, is not there on Windows.
+    from cpuwatch.samplers._users import UserNames  # noqa: PLC0415
 
-        names = UserNames()
-        return lambda process: names[process.uids().effective]
-
-    def username(process: psutil.Process) -> str | None:
-        try:
-            return process.username()
-        except psutil.AccessDenied:
-            return None
-
-    return username
+    return UserNames()
 
 
 def _machine_times() -> MachineTimes:

@@ -1,0 +1,85 @@
+"""Which processes are to be looked at although no CPU clock says so. Pure.
+
+A process can be moved to another cgroup, and frozen, while it does not run. To look at all of them in each reading
+would cost more than everything else together, so they take turns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Collection, Container
+
+__all__ = ["MAX_COMMAND_LINES", "Rota", "Turns"]
+
+ROUND_READINGS = 60
+"""Within how many readings each process has its turn."""
+
+MIN_EACH = 12
+"""How many have theirs in each reading at least: with few processes a round is shorter."""
+
+MAX_RAN = 16
+"""How many of those that ran are looked at in each reading. One that was just started or moved runs, mostly."""
+
+MAX_COMMAND_LINES = 64
+"""The same for command lines."""
+
+
+class Turns:
+    """A queue of PIDs in which each stands once."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[int, None] = OrderedDict()
+
+    def add(self, pid: int) -> None:
+        """Put it at the end, unless it waits already."""
+        self._waiting[pid] = None
+
+    def take(self, most: int, living: Container[int]) -> list[int]:
+        """The first ones, up to ``most``, without those that are not among the living any more."""
+        taken: list[int] = []
+        while self._waiting and len(taken) < most:
+            pid, _ = self._waiting.popitem(last=False)
+            if pid in living:
+                taken.append(pid)
+        return taken
+
+
+class Rota:
+    """Told of what happens to processes, it says whose turn it is. ``max_ran`` of those that ran have theirs at once."""
+
+    def __init__(self, max_ran: int = MAX_RAN) -> None:
+        self._max_ran = max_ran
+        self._everyone = Turns()
+        self._ran = Turns()
+        self._renamed: set[int] = set()
+        self._new: set[int] = set()
+        self._second_sight: set[int] = set()
+
+    def add_new(self, pid: int) -> None:
+        """Seen for the first time: it has a turn in the next reading, and then with all others.
+
+        systemd, PAM and container runtimes start a process in their own cgroup and move it a moment later.
+        """
+        self._new.add(pid)
+        self._everyone.add(pid)
+
+    def add_renamed(self, pid: int) -> None:
+        """It runs another program now: it has a turn at once."""
+        self._renamed.add(pid)
+
+    def add_ran(self, pid: int) -> None:
+        """It ran: it has a turn soon."""
+        self._ran.add(pid)
+
+    def take(self, living: Collection[int]) -> set[int]:
+        """Those whose turn it is in this reading. To be called once in each."""
+        due = {pid for pid in self._renamed | self._second_sight if pid in living}
+        self._renamed = set()
+        self._second_sight, self._new = self._new, set()
+        due.update(self._ran.take(self._max_ran, living))
+        in_turn = self._everyone.take(max(MIN_EACH, math.ceil(len(living) / ROUND_READINGS)), living)
+        for pid in in_turn:
+            self._everyone.add(pid)
+        due.update(in_turn)
+        return due
