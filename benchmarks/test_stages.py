@@ -21,6 +21,7 @@ from cpuwatch import CpuTimes, Host, MachineTimes, ProcessTimes, Reading, decode
 from cpuwatch.samplers import _cpu_clock
 from cpuwatch.samplers._proc_text import parse_kernel_stat, parse_process_stat
 from cpuwatch.samplers._process_reader import Instant, ProcessReader
+from cpuwatch.samplers._users import UserNames
 from cpuwatch.samplers.procfs import ProcfsSampler
 
 REAL_PROCESSES = 1000
@@ -108,7 +109,7 @@ def test_parse_the_machine(benchmark: BenchmarkFixture) -> None:
 
 
 def test_read_a_process(benchmark: BenchmarkFixture) -> None:
-    reader = ProcessReader(Path("/proc"), TICK_NS, lambda _: None)
+    reader = ProcessReader(Path("/proc"), TICK_NS, UserNames())
     pid = os.getpid()
     instant = Instant(datetime.now(UTC), time.monotonic_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME))
     known = reader.read(pid, 0, None, instant)

@@ -111,7 +111,8 @@ class ProcessReader:
         except (FileNotFoundError, ProcessLookupError, ValueError):
             return known
         except OSError:
-            self._owe_a_look(known.pid)
+            # No descriptor is left, mostly.
+            self._rota.add_busy(known.pid)
             return known
         if stat.start_time * self._tick_ns != known.start_ns:
             return known
@@ -120,11 +121,6 @@ class ProcessReader:
             cgroup = known.cgroup
         record = replace(known, cgroup=cgroup, command_line=command_line, state=stat.state)
         return known if record == known else record
-
-    def _owe_a_look(self, pid: int) -> None:
-        self._rota.add_ran(pid)
-        if self._command_lines is not None:
-            self._command_line_turns.add(pid)
 
     def _command_line(self, directory: str) -> str | None:
         return None if self._command_lines is None else self._command_lines.read(directory)
@@ -161,8 +157,10 @@ class ProcessReader:
         if record.name != known.name:
             # Another name is another program (execve), mostly.
             self._rota.add_renamed(known.pid)
-        if record.cpu_ns != known.cpu_ns:
-            self._owe_a_look(known.pid)
+        if record.user_ns + record.system_ns != known.user_ns + known.system_ns:
+            self._rota.add_busy(known.pid)
+        if self._command_lines is not None and record.cpu_ns != known.cpu_ns:
+            self._command_line_turns.add(known.pid)
         return record
 
     def _read_new(self, pid: int, clock_ns: int | None, directory: str, instant: Instant) -> ProcessTimes:

@@ -12,14 +12,14 @@ from collections.abc import Collection, Container
 
 __all__ = ["MAX_COMMAND_LINES", "Rota", "Turns"]
 
-ROUND_READINGS = 60
+ROUND_READINGS = 90
 """Within how many readings each process has its turn."""
 
 MIN_EACH = 12
 """How many have theirs in each reading at least: with few processes a round is shorter."""
 
-MAX_RAN = 16
-"""How many of those that ran are looked at in each reading. One that was just started or moved runs, mostly."""
+MAX_BUSY = 16
+"""How many of those that were busy are looked at in each reading."""
 
 MAX_COMMAND_LINES = 64
 """The same for command lines."""
@@ -46,12 +46,12 @@ class Turns:
 
 
 class Rota:
-    """Told of what happens to processes, it says whose turn it is. ``max_ran`` of those that ran have theirs at once."""
+    """Is told of what happens to processes, and says whose turn it is."""
 
-    def __init__(self, max_ran: int = MAX_RAN) -> None:
-        self._max_ran = max_ran
+    def __init__(self, max_busy: int = MAX_BUSY) -> None:
+        self._max_busy = max_busy
         self._everyone = Turns()
-        self._ran = Turns()
+        self._busy = Turns()
         self._renamed: set[int] = set()
         self._new: set[int] = set()
         self._second_sight: set[int] = set()
@@ -68,16 +68,15 @@ class Rota:
         """It runs another program now: it has a turn at once."""
         self._renamed.add(pid)
 
-    def add_ran(self, pid: int) -> None:
-        """It ran: it has a turn soon."""
-        self._ran.add(pid)
+    def add_busy(self, pid: int) -> None:
+        """It used CPU time that is worth to be counted for the right cgroup: it has a turn soon."""
+        self._busy.add(pid)
 
     def take(self, living: Collection[int]) -> set[int]:
         """Those whose turn it is in this reading. To be called once in each."""
         due = {pid for pid in self._renamed | self._second_sight if pid in living}
-        self._renamed = set()
-        self._second_sight, self._new = self._new, set()
-        due.update(self._ran.take(self._max_ran, living))
+        self._second_sight, self._new, self._renamed = self._new, set(), set()
+        due.update(self._busy.take(self._max_busy, living))
         in_turn = self._everyone.take(max(MIN_EACH, math.ceil(len(living) / ROUND_READINGS)), living)
         for pid in in_turn:
             self._everyone.add(pid)

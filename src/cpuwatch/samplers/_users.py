@@ -12,7 +12,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection
-from pathlib import Path
 
 from cpuwatch.samplers import _kernel_text
 
@@ -28,7 +27,7 @@ PATIENCE_SECONDS = 0.05
 """How long all lookups of one reading may be waited for. Local files take a tenth of a millisecond."""
 
 _MAX_THREADS = 4
-_PASSWD = Path("/etc/passwd")
+_PASSWD = "/etc/passwd"
 
 
 def look_up(user_id: int) -> str | None:
@@ -57,7 +56,7 @@ class UserNames(dict[int, str]):
     def __init__(
         self,
         look_up: Callable[[int], str | None] = look_up,
-        passwd: Path = _PASSWD,
+        passwd: str = _PASSWD,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
@@ -87,14 +86,14 @@ class UserNames(dict[int, str]):
         self._changed.discard(user_id)
         return self[user_id]
 
-    def refresh(self, used: Callable[[], Collection[int]]) -> set[int]:
+    def refresh(self, used: Callable[[], Collection[int | None]]) -> set[int]:
         """Call this once for each reading. Returns the user IDs whose names changed since the last call.
 
         ``used`` tells which user IDs are still of interest. The names of all others are forgotten when they expire.
         """
         self._take_answers()
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        if not self._threads:
+        if not any(thread.is_alive() for thread in self._threads):
+            self._threads.clear()
             self._pending.intersection_update(self._questions)
             self._patience_seconds = PATIENCE_SECONDS
         version = _version(self._passwd)
@@ -109,7 +108,8 @@ class UserNames(dict[int, str]):
                     self._ask(user_id)
                 else:
                     del self[user_id], self._expiries[user_id]
-        self._start_threads()
+        if self._questions:
+            self._start_threads()
         changed, self._changed = self._changed, set()
         return changed
 
@@ -160,10 +160,10 @@ class UserNames(dict[int, str]):
                 self._changed.add(user_id)
 
 
-def _version(path: Path) -> tuple[int, ...] | None:
+def _version(path: str) -> tuple[int, ...] | None:
     """What differs between two states of a file, also if another one is mounted or moved over it."""
     try:
-        found = path.stat()
+        found = os.stat(path)
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -156,7 +156,7 @@ class PsutilSampler:
             elif before.name != record.name:
                 self._rota.add_renamed(pid)
             elif before.cpu_ns != record.cpu_ns:
-                self._rota.add_ran(pid)
+                self._rota.add_busy(pid)
         for pid in self._rota.take(known):
             process, record = known[pid]
             # A process that has gone keeps what was known of it.
