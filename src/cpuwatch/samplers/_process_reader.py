@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from cpuwatch.model import ProcessTimes
 from cpuwatch.samplers import _cpu_clock
-from cpuwatch.samplers._cgroup import CgroupReader
+from cpuwatch.samplers._cgroup import CgroupReader, Membership
 from cpuwatch.samplers._command_lines import CommandLineReader
 from cpuwatch.samplers._proc_text import ProcessStat, is_exiting, parse_process_stat
 from cpuwatch.samplers._rota import MAX_COMMAND_LINES, Rota, Turns
@@ -99,7 +99,7 @@ class ProcessReader:
         """The record of this process with what changed since; the same one if nothing did, or if it cannot be read."""
         directory = f"{self._root}/{known.pid}"
         try:
-            membership = self._cgroups.read(directory) if with_cgroup else None
+            membership = self._membership(directory) if with_cgroup else None
             cgroup = known.cgroup if membership is None else membership.path
             command_line = self._command_line(directory)
             is_same = cgroup == known.cgroup and command_line == known.command_line
@@ -125,11 +125,11 @@ class ProcessReader:
     def _command_line(self, directory: str) -> str | None:
         return None if self._command_lines is None else self._command_lines.read(directory)
 
-    def _cgroup(self, directory: str) -> str | None:
+    def _membership(self, directory: str) -> Membership | None:
+        """None if it cannot be told, as on a kernel without cgroups."""
         try:
-            return self._cgroups.read(directory).path
-        except OSError:
-            # It has its turn again in the next reading.
+            return self._cgroups.read(directory)
+        except (OSError, ValueError):
             return None
 
     def _read_again(self, known: ProcessTimes, clock_ns: int | None, directory: str) -> ProcessTimes | None:
@@ -173,6 +173,7 @@ class ProcessReader:
         fd = os.open(f"{directory}/stat", os.O_RDONLY | os.O_CLOEXEC)
         try:
             stat = parse_process_stat(os.pread(fd, STAT_BYTES, 0))
+            membership = self._membership(directory)
             age_ns = instant.uptime_ns - stat.start_time * self._tick_ns
             record = self._record(
                 stat,
@@ -182,7 +183,7 @@ class ProcessReader:
                 key=f"{pid}-{stat.start_time}",
                 start_time=instant.time - timedelta(microseconds=age_ns // 1000),
                 first_seen=instant.time,
-                cgroup=self._cgroup(directory),
+                cgroup=None if membership is None else membership.path,
                 command_line=self._command_line(directory),
             )
             os.pread(fd, 1, 0)
