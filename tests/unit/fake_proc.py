@@ -80,7 +80,29 @@ class FakeProc:
         old_state, old_flags = self._states.get(pid, ("S", 0))
         state, flags = old_state if state is None else state, old_flags if flags is None else flags
         self._states[pid] = state, flags
-        fields = [ppid, 0, 0, 0, -1, flags, 0, 0, 0, 0, self.clocks[pid] // TICK_NS, 0, 0, 0, 20, 0, 1, 0, start_tick, 0, 0]
+        fields = [
+            ppid,
+            0,
+            0,
+            0,
+            -1,
+            flags,
+            0,
+            0,
+            0,
+            0,
+            self.clocks[pid] // TICK_NS,
+            0,
+            0,
+            0,
+            20,
+            0,
+            1,
+            0,
+            start_tick,
+            0,
+            0,
+        ]
         line = b"%d (%s) %s %s\n" % (pid, name, state.encode(), " ".join(map(str, fields)).encode())
         (self.root / str(pid) / "stat").write_bytes(line)
 
