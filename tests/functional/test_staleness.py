@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import subprocess
 import sys
 import threading
 import time
@@ -78,7 +79,6 @@ def freezer() -> Iterator[Path]:
         pytest.skip("there is no freezer of version 1 here")
     for (folder,) in made(CGROUPS / "freezer" / f"cpuwatch-test-{os.getpid()}"):
         yield folder
-        (folder / "freezer.state").write_text("THAWED")
 
 
 def move(process: Puppet, folder: Path) -> None:
@@ -120,13 +120,20 @@ def test_a_busy_process_that_is_moved_is_found_in_its_new_cgroup(
 def test_a_process_that_is_frozen_while_it_sleeps_is_shown_as_such(
     backend: str, monkeypatch: pytest.MonkeyPatch, freezer: Path
 ) -> None:
-    with opened(backend, monkeypatch) as sampler, puppet() as sleeper:
-        move(sleeper, freezer)
-        first_that(sampler, sleeper.pid, lambda record: record.state == "S")
-        (freezer / "freezer.state").write_text("FROZEN")
-        first_that(sampler, sleeper.pid, lambda record: record.state == "D")
-        (freezer / "freezer.state").write_text("THAWED")
-        first_that(sampler, sleeper.pid, lambda record: record.state == "S")
+    # In nanosleep(2), unlike in a read from a pipe, a process freezes without running (TASK_FREEZABLE in the kernel).
+    with opened(backend, monkeypatch) as sampler, subprocess.Popen(["sleep", "600"]) as sleeper:
+        try:
+            (freezer / "cgroup.procs").write_text(str(sleeper.pid))
+            first_that(sampler, sleeper.pid, lambda record: record.name == "sleep" and record.state == "S")
+            clock_ns = _cpu_clock.read_one(sleeper.pid)
+            (freezer / "freezer.state").write_text("FROZEN")
+            first_that(sampler, sleeper.pid, lambda record: record.state == "D")
+            (freezer / "freezer.state").write_text("THAWED")
+            first_that(sampler, sleeper.pid, lambda record: record.state == "S")
+            assert _cpu_clock.read_one(sleeper.pid) == clock_ns
+        finally:
+            (freezer / "freezer.state").write_text("THAWED")
+            sleeper.kill()
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 0.05
 """How long all lookups of one reading may be waited for. Local files take a tenth of a millisecond."""
 
 _MAX_THREADS = 4
-_PASSWD = "/etc/passwd"
+_LOCAL_USERS = "/etc/passwd"
 
 
 def look_up(user_id: int) -> str | None:
@@ -56,7 +56,7 @@ class UserNames(dict[int, str]):
     def __init__(
         self,
         look_up: Callable[[int], str | None] = look_up,
-        passwd: str = _PASSWD,
+        passwd: str = _LOCAL_USERS,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
