@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import time
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +24,23 @@ def test_turns_are_taken_in_order_and_each_once(asked: list[int], living: set[in
         assert len(found) <= max(1, most)
         taken += found
     assert taken == expected
+
+
+def test_turns_end_with_the_time_but_one_is_always_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_ns = 0
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now_ns)
+    turns = Turns()
+    living = range(10)
+    for pid in living:
+        turns.add(pid)
+    taken = []
+    for pid in turns.take_for(25, 5, living):
+        taken.append(pid)
+        now_ns += 10
+    assert taken == [0, 1, 2]
+    assert list(turns.take_for(0, 5, living)) == [3]
+    assert list(turns.take_for(25, 5, living)) == [4, 5, 6, 7, 8]
+    assert list(turns.take_for(25, 5, living)) == [9]
 
 
 @given(st.lists(events, max_size=30))

@@ -16,7 +16,7 @@ from cpuwatch.samplers import _cpu_clock
 from cpuwatch.samplers._cgroup import CgroupReader, Membership
 from cpuwatch.samplers._command_lines import CommandLineReader
 from cpuwatch.samplers._proc_text import ProcessStat, is_exiting, parse_process_stat
-from cpuwatch.samplers._rota import MAX_COMMAND_LINES, Rota, Turns
+from cpuwatch.samplers._rota import MAX_COMMAND_LINES, MAX_COMMAND_LINES_NS, Rota, Turns
 from cpuwatch.samplers._stat_files import STAT_BYTES, StatFiles, most_open_files
 from cpuwatch.samplers._users import UserNames
 
@@ -78,13 +78,18 @@ class ProcessReader:
             for record in processes.values():
                 if record.user_id in renamed_users:
                     found[record.pid] = replace(record, user=self._users[record.user_id])
-        due = self._rota.take(processes)
-        command_lines_due = due.union(self._command_line_turns.take(MAX_COMMAND_LINES, processes))
-        for pid in command_lines_due:
+
+        def look_again(pid: int, **due: bool) -> None:
             known = found.get(pid, processes[pid])
-            record = self._look_again(known, with_cgroup=pid in due)
+            record = self._look_again(known, **due)
             if record is not known:
                 found[pid] = record
+
+        for pid in self._rota.take(processes):
+            look_again(pid, cgroup=True, command_line=False)
+            self._command_line_turns.add(pid)
+        for pid in self._command_line_turns.take_for(MAX_COMMAND_LINES_NS, MAX_COMMAND_LINES, processes):
+            look_again(pid, cgroup=False, command_line=True)
         return list(found.values())
 
     def end_sweep(self) -> None:
@@ -95,14 +100,17 @@ class ProcessReader:
         """Close the files that are held open."""
         self._files.close()
 
-    def _look_again(self, known: ProcessTimes, *, with_cgroup: bool) -> ProcessTimes:
-        """The record of this process with what changed since; the same one if nothing did, or if it cannot be read."""
+    def _look_again(self, known: ProcessTimes, *, cgroup: bool, command_line: bool) -> ProcessTimes:
+        """The record of this process with what changed since; the same one if nothing did, or if it cannot be read.
+
+        The keywords say what to look at; with the cgroup goes the state of a process that may be frozen.
+        """
         directory = f"{self._root}/{known.pid}"
         try:
-            membership = self._membership(directory) if with_cgroup else None
-            cgroup = known.cgroup if membership is None else membership.path
-            command_line = self._command_line(directory)
-            is_same = cgroup == known.cgroup and command_line == known.command_line
+            membership = self._membership(directory) if cgroup else None
+            path = known.cgroup if membership is None else membership.path
+            line = self._command_line(directory) if command_line else known.command_line
+            is_same = path == known.cgroup and line == known.command_line
             if is_same and not (membership is not None and membership.may_be_frozen):
                 return known
             # What was read may be of another process that has the PID now. The start time tells.
@@ -118,8 +126,8 @@ class ProcessReader:
             return known
         # Of a process that ends, version 1 says that it is in the root (proc_cgroup_show in kernel/cgroup/cgroup.c).
         if is_exiting(data):
-            cgroup = known.cgroup
-        record = replace(known, cgroup=cgroup, command_line=command_line, state=stat.state)
+            path = known.cgroup
+        record = replace(known, cgroup=path, command_line=line, state=stat.state)
         return known if record == known else record
 
     def _command_line(self, directory: str) -> str | None:
@@ -157,9 +165,10 @@ class ProcessReader:
         if record.name != known.name:
             # Another name is another program (execve), mostly.
             self._rota.add_renamed(known.pid)
+            self._command_line_turns.add_first(known.pid)
         if record.user_ns + record.system_ns != known.user_ns + known.system_ns:
             self._rota.add_busy(known.pid)
-        if self._command_lines is not None and record.cpu_ns != known.cpu_ns:
+        if record.cpu_ns != known.cpu_ns:
             self._command_line_turns.add(known.pid)
         return record
 

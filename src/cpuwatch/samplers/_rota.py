@@ -1,4 +1,4 @@
-"""Which processes are to be looked at although no CPU clock says so. Pure.
+"""Which processes are to be looked at although no CPU clock says so.
 
 A process can be moved to another cgroup, and frozen, while it does not run. To look at all of them in each reading
 would cost more than everything else together, so they take turns.
@@ -7,10 +7,11 @@ would cost more than everything else together, so they take turns.
 from __future__ import annotations
 
 import math
+import time
 from collections import OrderedDict
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Iterator
 
-__all__ = ["MAX_COMMAND_LINES", "Rota", "Turns"]
+__all__ = ["MAX_COMMAND_LINES", "MAX_COMMAND_LINES_NS", "Rota", "Turns"]
 
 ROUND_READINGS = 90
 """Within how many readings each process has its turn."""
@@ -22,7 +23,10 @@ MAX_BUSY = 16
 """How many of those that were busy are looked at in each reading."""
 
 MAX_COMMAND_LINES = 64
-"""The same for command lines."""
+"""How many command lines are read again in each reading."""
+
+MAX_COMMAND_LINES_NS = 10_000_000
+"""And for how long: to find the secrets in a long one takes milliseconds, and anybody can write one."""
 
 
 class Turns:
@@ -35,6 +39,11 @@ class Turns:
         """Put it at the end, unless it waits already."""
         self._waiting[pid] = None
 
+    def add_first(self, pid: int) -> None:
+        """Put it at the beginning, also if it waits already."""
+        self._waiting[pid] = None
+        self._waiting.move_to_end(pid, last=False)
+
     def take(self, most: int, living: Container[int]) -> list[int]:
         """The first ones, up to ``most``, without those that are not among the living any more."""
         taken: list[int] = []
@@ -44,12 +53,20 @@ class Turns:
                 taken.append(pid)
         return taken
 
+    def take_for(self, duration_ns: int, most: int, living: Container[int]) -> Iterator[int]:
+        """The same one by one, as long as the time has not passed. The first one comes in any case."""
+        end_ns = time.monotonic_ns() + duration_ns
+        for _ in range(most):
+            taken = self.take(1, living)
+            yield from taken
+            if not taken or time.monotonic_ns() >= end_ns:
+                return
+
 
 class Rota:
     """Is told of what happens to processes, and says whose turn it is."""
 
-    def __init__(self, max_busy: int = MAX_BUSY) -> None:
-        self._max_busy = max_busy
+    def __init__(self) -> None:
         self._everyone = Turns()
         self._busy = Turns()
         self._renamed: set[int] = set()
@@ -76,7 +93,7 @@ class Rota:
         """Those whose turn it is in this reading. To be called once in each."""
         due = {pid for pid in self._renamed | self._second_sight if pid in living}
         self._second_sight, self._new, self._renamed = self._new, set(), set()
-        due.update(self._busy.take(self._max_busy, living))
+        due.update(self._busy.take(MAX_BUSY, living))
         in_turn = self._everyone.take(max(MIN_EACH, math.ceil(len(living) / ROUND_READINGS)), living)
         for pid in in_turn:
             self._everyone.add(pid)

@@ -151,10 +151,13 @@ class UserNames(dict[int, str]):
         while self._answers:
             user_id, name = self._answers.popleft()
             self._pending.discard(user_id)
-            if user_id not in self or name is None:
+            if user_id not in self:
                 continue
-            is_number = name == str(user_id)
-            self._expiries[user_id] = self._seconds() + (NAMELESS_SECONDS if is_number else NAMED_SECONDS)
+            now = self._seconds()
+            if name is None:
+                self._expiries[user_id] = now
+                continue
+            self._expiries[user_id] = now + (NAMELESS_SECONDS if name == str(user_id) else NAMED_SECONDS)
             if self[user_id] != name:
                 self[user_id] = name
                 self._changed.add(user_id)

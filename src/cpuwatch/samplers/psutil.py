@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from cpuwatch.command_line import masked_command_line
 from cpuwatch.model import CpuTimes, Host, MachineTimes, ProcessTimes, Reading
 from cpuwatch.samplers import _kernel_text
-from cpuwatch.samplers._rota import MAX_COMMAND_LINES, Rota
+from cpuwatch.samplers._rota import MAX_COMMAND_LINES, MAX_COMMAND_LINES_NS, Rota, Turns
 
 if TYPE_CHECKING:
     from cpuwatch.samplers._users import UserNames
@@ -51,7 +51,8 @@ class PsutilSampler:
     """
 
     def __init__(self, *, command_lines: bool = False) -> None:
-        self._rota = Rota(MAX_COMMAND_LINES) if command_lines else None
+        self._rota = Rota() if command_lines else None
+        self._command_line_turns = Turns()
         self._known: dict[int, tuple[psutil.Process, ProcessTimes]] = {}
         self._resolution_seconds = _resolution_seconds()
         self._boot_id = _boot_id()
@@ -154,10 +155,12 @@ class PsutilSampler:
             if before is None or before.key != record.key:
                 self._rota.add_new(pid)
             elif before.name != record.name:
-                self._rota.add_renamed(pid)
+                self._command_line_turns.add_first(pid)
             elif before.cpu_ns != record.cpu_ns:
-                self._rota.add_busy(pid)
+                self._command_line_turns.add(pid)
         for pid in self._rota.take(known):
+            self._command_line_turns.add(pid)
+        for pid in self._command_line_turns.take_for(MAX_COMMAND_LINES_NS, MAX_COMMAND_LINES, known):
             process, record = known[pid]
             # A process that has gone keeps what was known of it.
             with suppress(psutil.NoSuchProcess):
