@@ -19,8 +19,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from cpuwatch import CpuTimes, Host, MachineTimes, ProcessTimes, Reading, decode, encode, usage
 from cpuwatch.samplers import _cpu_clock
+from cpuwatch.samplers._cgroup import CgroupReader
 from cpuwatch.samplers._proc_text import parse_kernel_stat, parse_process_stat
 from cpuwatch.samplers._process_reader import Instant, ProcessReader
+from cpuwatch.samplers._users import UserNames
 from cpuwatch.samplers.procfs import ProcfsSampler
 
 REAL_PROCESSES = 1000
@@ -108,11 +110,15 @@ def test_parse_the_machine(benchmark: BenchmarkFixture) -> None:
 
 
 def test_read_a_process(benchmark: BenchmarkFixture) -> None:
-    reader = ProcessReader(Path("/proc"), TICK_NS, lambda _: None)
+    reader = ProcessReader(Path("/proc"), TICK_NS, UserNames())
     pid = os.getpid()
     instant = Instant(datetime.now(UTC), time.monotonic_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME))
     known = reader.read(pid, 0, None, instant)
     assert benchmark(reader.read, pid, time.process_time_ns(), known, instant).pid == pid
+
+
+def test_read_a_cgroup(benchmark: BenchmarkFixture) -> None:
+    assert benchmark(CgroupReader().read, f"/proc/{os.getpid()}").path
 
 
 def test_read_all_again(benchmark: BenchmarkFixture, sampler: ProcfsSampler) -> None:

@@ -1,19 +1,29 @@
-"""The name of a cgroup that people know: a systemd unit or a container. Pure."""
+"""The name of a cgroup that people know: a systemd unit or a container. Pure.
+
+The page has the same rules in ``web/static/unit_name.js``; ``tests/cgroup_names.json`` holds both to them.
+"""
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from itertools import chain
 
-__all__ = ["cgroup_name"]
+__all__ = ["cgroup_name", "shown_names", "unit_names", "unit_path"]
 
 _CONTAINER = re.compile(r"(?:(?P<runtime>[a-z][a-z-]*?)-)?(?P<id>[0-9a-f]{64})(?:\.scope)?")
 """As Docker, Podman, containerd and CRI-O name their cgroups, below a folder or with a prefix of their own."""
 
 _RUNTIMES = {"libpod": "podman", "cri-containerd": "containerd", "crio": "cri-o"}
 
-_UNIT = re.compile(r".+\.(?:service|scope|socket|mount|swap|timer)")
+_UNIT = re.compile(r".+\.(?:service|scope|socket|mount|swap|timer)", re.DOTALL)
 
-_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
+_ESCAPES = re.compile(r"(?:\\x[0-9a-f]{2})+")
+
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+"""Categories of characters that hide or turn round what stands beside them: those stay escaped."""
 
 _SHOWN_ID_DIGITS = 12
 """As `docker ps` shows it."""
@@ -22,18 +32,87 @@ _SHOWN_ID_DIGITS = 12
 def cgroup_name(path: str) -> str:
     r"""``nginx.service`` of ``/system.slice/nginx.service``, ``docker 0123456789ab`` of ``/docker/0123456789ab...``.
 
-    The innermost unit or container of the path counts; systemd's escapes (``\x2d``, systemd-escape(1)) are undone. A
-    path with neither stays as it is; ``/`` is the root cgroup.
+    The innermost unit or container of the path counts; systemd's escapes (``\xc3\xbc``, systemd-escape(1)) are undone.
+    A path with neither stays as it is; ``/`` is the root cgroup.
     """
+    segments = _unit_segments(path)
+    return path if segments is None else _short_name(segments)
+
+
+def unit_path(path: str) -> str:
+    """The path of the innermost unit or container that contains this cgroup; a path with neither stays as it is.
+
+    It stands for one unit, where a name may stand for several: ``nginx.service`` of the machine and of a container.
+    """
+    segments = _unit_segments(path)
+    return path if segments is None else "/".join(segments)
+
+
+def unit_names(unit_paths: Iterable[str]) -> dict[str, str]:
+    """The shortest name for each of these that none of the others could have.
+
+    That is what :func:`cgroup_name` says, or if that is ambiguous the shortest end of the path that is not:
+    ``user@1000.service/init.scope``. No two have the same name.
+    """
+    candidates = {path: _candidates(path) for path in set(unit_paths)}
+    counts = Counter(chain.from_iterable(candidates.values()))
+    return {path: next((name for name in names if counts[name] == 1), path) for path, names in candidates.items()}
+
+
+def shown_names(paths: Iterable[str]) -> dict[str, str]:
+    """For each cgroup path the name of its unit among these."""
+    units = {path: unit_path(path) for path in paths}
+    names = unit_names(units.values())
+    return {path: names[unit] for path, unit in units.items()}
+
+
+def _unit_segments(path: str) -> list[str] | None:
+    """The parts of the path up to its unit or container."""
     segments = path.split("/")
     for index in range(len(segments) - 1, 0, -1):
-        container = _CONTAINER.fullmatch(segments[index])
-        if container:
-            runtime = container["runtime"] or _of_folder(segments[index - 1])
-            return f"{_RUNTIMES.get(runtime, runtime)} {container['id'][:_SHOWN_ID_DIGITS]}"
-        if _UNIT.fullmatch(segments[index]):
-            return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), segments[index])
-    return path
+        if _CONTAINER.fullmatch(segments[index]) or _UNIT.fullmatch(segments[index]):
+            return segments[: index + 1]
+    return None
+
+
+def _short_name(segments: list[str]) -> str:
+    container = _CONTAINER.fullmatch(segments[-1])
+    if container is None:
+        return _unescaped(segments[-1])
+    runtime = container["runtime"] or _of_folder(segments[-2])
+    return f"{_RUNTIMES.get(runtime, runtime)} {container['id'][:_SHOWN_ID_DIGITS]}"
+
+
+def _candidates(path: str) -> list[str]:
+    """What it may be called, shortest first. The path itself comes last, as no other unit has it."""
+    segments = _unit_segments(path)
+    if segments is None:
+        return [path]
+    readable = list(map(_unescaped, segments))
+    ends = ("/".join(readable[index:]) for index in range(len(readable) - 1, -1, -1))
+    return list(dict.fromkeys((_short_name(segments), *ends, path)))
+
+
+def _unescaped(segment: str) -> str:
+    return _ESCAPES.sub(_text_of_escapes, segment)
+
+
+def _text_of_escapes(match: re.Match[str]) -> str:
+    # What is not UTF-8 comes out of this as it went in.
+    text = bytes.fromhex(match[0].replace("\\x", "")).decode("utf-8", "backslashreplace")
+    return "".join(character if _is_plain(character) else _escaped(character) for character in text)
+
+
+def _is_plain(character: str) -> bool:
+    # A segment with a slash would look like two.
+    if character == "/":
+        return False
+    category = unicodedata.category(character)
+    return category not in _HIDDEN and (category != "Zs" or character == " ")
+
+
+def _escaped(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in character.encode())
 
 
 def _of_folder(name: str) -> str:

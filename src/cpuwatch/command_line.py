@@ -66,12 +66,16 @@ _SEPARATE = {
 def masked_command_line(arguments: Sequence[str]) -> str:
     """The arguments with blanks between, secrets as ``***``; of what is longer than 1,024 characters the beginning.
 
+    Empty arguments at the end are left out: a program that writes a title over its arguments fills the rest with zeros.
     Masked are the values of options, variables and fields that have a name like ``password`` or ``token``
     (``--token X``, ``--token=X``, ``TOKEN=X``, ``"token": "X"``, ``Authorization: Bearer X``, ``?token=X``), the
     password in a URL, short options for passwords of well-known programs (``mysql -pX``), and what has the shape of
     well-known tokens; also within an argument that is a command itself (``sh -c``).
     """
-    kept, is_whole = _beginning(arguments)
+    count = len(arguments)
+    while count and not arguments[count - 1]:
+        count -= 1
+    kept, is_whole = _beginning(arguments[:count])
     line = " ".join(_masked(kept, _MOST_NESTED))
     return line if is_whole and len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}..."
 

@@ -101,8 +101,10 @@ class ProcessTimes(Struct, frozen=True, dict=True):
     ended and were waited for, with theirs (``cutime + cstime``). ``pid_namespace`` is ``None`` for the namespace that
     is read, and where it is not known.
 
-    A sampler hands out the *same object* again for a process that has not run since the last reading; that is how
-    all that comes after can skip it.
+    ``user_id`` is the number of ``user`` where there are such numbers.
+
+    A sampler hands out the *same object* again for a process of which nothing changed since the last reading; that is
+    how all that comes after can skip it. A process that has not run has another record if something else changed.
     """
 
     pid: int
@@ -122,6 +124,7 @@ class ProcessTimes(Struct, frozen=True, dict=True):
     cgroup: str | None = None
     command_line: str | None = None
     pid_namespace: PidNamespace | None = None
+    user_id: int | None = None
 
     @cached_property
     def at_rest(self) -> ProcessUsage:

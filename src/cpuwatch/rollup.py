@@ -9,8 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from cpuwatch.cgroup_name import cgroup_name
+from cpuwatch.cgroup_name import unit_names, unit_path
 from cpuwatch.model import ExitedUsage, ProcessUsage, Snapshot
 
 __all__ = ["TreeUsage", "UsageGroup", "by_cgroup", "by_name", "by_tree", "by_user"]
@@ -22,6 +23,8 @@ class UsageGroup(Struct, frozen=True, gc=False):
     ``cpu_percent`` (of one CPU) and ``machine_percent`` hold living and ended processes; ``exited_percent`` is that
     part of ``cpu_percent`` which the ended ones used. ``processes`` counts the living, ``exited`` the ended ones
     that are known by name. ``group`` is ``None`` for those of which it is not known.
+    Where groups are units, ``cgroup`` is the unit's path. It tells units of the same name apart and stays the same over
+    snapshots, while ``group`` depends on which other units there are.
     """
 
     group: str | None
@@ -30,6 +33,7 @@ class UsageGroup(Struct, frozen=True, gc=False):
     cpu_percent: float
     machine_percent: float
     exited_percent: float
+    cgroup: str | None = None
 
 
 class TreeUsage(Struct, frozen=True, gc=False):
@@ -66,12 +70,20 @@ def by_user(snapshot: Snapshot) -> list[UsageGroup]:
 
 
 def by_cgroup(snapshot: Snapshot) -> list[UsageGroup]:
-    """Groups by systemd unit or container (:func:`~cpuwatch.cgroup_name.cgroup_name`), busiest first.
+    """Groups by systemd unit or container, busiest first.
 
+    A unit is its path (:func:`~cpuwatch.cgroup_name.unit_path`), and ``group`` the shortest name that no other unit of
+    this snapshot could have (:func:`~cpuwatch.cgroup_name.unit_names`).
     Ended processes count for the cgroup of the one who waited for them: the kernel does not tell theirs.
     """
-    names = {row.pid: None if row.cgroup is None else cgroup_name(row.cgroup) for row in snapshot.processes}
-    return _grouped(snapshot, lambda row: names[row.pid], lambda ended: names.get(ended.parent_pid or 0))
+    units = {path: unit_path(path) for path in {row.cgroup for row in snapshot.processes} if path is not None}
+    unit_of = {row.pid: None if row.cgroup is None else units[row.cgroup] for row in snapshot.processes}
+    groups = _grouped(snapshot, lambda row: unit_of[row.pid], lambda ended: unit_of.get(ended.parent_pid or 0))
+    names = unit_names(units.values())
+    return [
+        group if group.group is None else replace(group, group=names[group.group], cgroup=group.group)
+        for group in groups
+    ]
 
 
 def by_tree(snapshot: Snapshot) -> list[TreeUsage]:

@@ -63,6 +63,10 @@ class Puppet(Child):
     def rename(self, name: bytes) -> None:
         self.ask(f"rename {name.hex()}")
 
+    def title(self, text: bytes) -> None:
+        """Write this over its arguments; it has to be shorter than they are."""
+        self.ask(f"title {text.hex()}")
+
     def become(self, user_id: int) -> None:
         self.ask(f"become {user_id}")
 

@@ -17,6 +17,7 @@ from live_processes import CHILDREN
 from cpuwatch import NO_CARRY, ProcessExit, account, open_sampler
 from cpuwatch.errors import SamplerUnavailableError
 from cpuwatch.samplers._exit_listener import ExitListener
+from cpuwatch.samplers._users import UserNames
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -27,7 +28,7 @@ RUNS = 20
 @pytest.fixture
 def listener() -> Iterator[ExitListener]:
     try:
-        opened = ExitListener()
+        opened = ExitListener(UserNames())
     except SamplerUnavailableError as error:
         pytest.skip(str(error))
     yield opened

@@ -13,22 +13,13 @@ import pytest
 from playwright._impl._driver import compute_driver_executable
 
 from cpuwatch import Sampling
-from cpuwatch.cgroup_name import cgroup_name
 from cpuwatch.encoding.table import missing_processes, printable
 
 pytestmark = pytest.mark.timeout(60)
 
 TESTS = Path(__file__).parent / "page_modules" / "modules.test.mjs"
-CGROUPS = [
-    "/",
-    "/system.slice/nginx.service",
-    "/system.slice/docker-" + "0123456789abcdef" * 4 + ".scope",
-    "/docker/" + "0123456789abcdef" * 4,
-    "/kubepods/burstable/pod12/" + "0123456789abcdef" * 4,
-    "/user.slice/user-0.slice/user@0.service/app.slice/libpod-" + "ab" * 32 + ".scope",
-    r"/system.slice/dev-disk-by\x2duuid.swap",
-    "/plain/folder",
-]
+# The library is held to the same table: tests/unit/test_cgroup_name.py.
+CGROUP_NAMES = Path(__file__).parents[1] / "cgroup_names.json"
 SAMPLINGS = [
     Sampling(),
     Sampling(unreadable={"EPERM": 1}),
@@ -40,7 +31,7 @@ def test_the_pure_modules_do_what_their_own_tests_say() -> None:
     node = compute_driver_executable()[0]
     environment = os.environ | {
         "PAGE_MODULES": str(files("cpuwatch.web") / "static"),
-        "UNIT_NAMES": json.dumps([(path, cgroup_name(path)) for path in CGROUPS]),
+        "CGROUP_NAMES": str(CGROUP_NAMES),
         "MISSING_PROCESSES": json.dumps(
             [(msgspec.to_builtins(of), [printable(line) for line in missing_processes(of)]) for of in SAMPLINGS]
         ),

@@ -17,6 +17,7 @@ from watched_group import NOBODY, watched
 
 from cpuwatch.errors import SamplerUnavailableError
 from cpuwatch.samplers._exit_listener import ExitListener
+from cpuwatch.samplers._users import UserNames
 
 pytestmark = [
     pytest.mark.any_python,
@@ -45,13 +46,13 @@ def group() -> Iterator[AccountingGroup]:
 
 def test_a_listener_can_be_opened_anew_while_processes_end(group: AccountingGroup) -> None:
     try:
-        ExitListener().close()
+        ExitListener(UserNames()).close()
     except SamplerUnavailableError as error:
         pytest.skip(str(error))
     # The port of the one that was closed is free at once, and messages for that one still come there.
     with group.running(TRUE_LOOP):
         for _ in range(2_000):
-            ExitListener().close()
+            ExitListener(UserNames()).close()
 
 
 @pytest.mark.parametrize("load", LOADS.values(), ids=LOADS)

@@ -26,6 +26,7 @@ class FakeProc:
         self.interrupts = 2
         self.clocks: dict[int, int] = {}
         self._lives: dict[int, tuple[bytes, int, int]] = {}
+        self._states: dict[int, tuple[str, int]] = {}
         (root / "sys/kernel/random").mkdir(parents=True)
         (root / "sys/kernel/random/boot_id").write_text(f"{BOOT_ID}\n")
         (root / "loadavg").touch()
@@ -63,21 +64,59 @@ class FakeProc:
         self.forks += forks
         self.write_counters()
 
-    def write(self, pid: int, *, name: bytes | None = None, ppid: int | None = None) -> None:
-        """Bring its ``stat`` up to date with its clock, and with another name or parent if there is one."""
+    def write(
+        self,
+        pid: int,
+        *,
+        name: bytes | None = None,
+        ppid: int | None = None,
+        state: str | None = None,
+        flags: int | None = None,
+    ) -> None:
+        """Bring its ``stat`` up to date with its clock, and with what else is given."""
         old_name, old_ppid, start_tick = self._lives[pid]
         name, ppid = old_name if name is None else name, old_ppid if ppid is None else ppid
         self._lives[pid] = name, ppid, start_tick
-        fields = [ppid, 0, 0, 0, -1, 0, 0, 0, 0, 0, self.clocks[pid] // TICK_NS, 0, 0, 0, 20, 0, 1, 0, start_tick, 0, 0]
-        line = b"%d (%s) S %s\n" % (pid, name, " ".join(map(str, fields)).encode())
+        old_state, old_flags = self._states.get(pid, ("S", 0))
+        state, flags = old_state if state is None else state, old_flags if flags is None else flags
+        self._states[pid] = state, flags
+        fields = [
+            ppid,
+            0,
+            0,
+            0,
+            -1,
+            flags,
+            0,
+            0,
+            0,
+            0,
+            self.clocks[pid] // TICK_NS,
+            0,
+            0,
+            0,
+            20,
+            0,
+            1,
+            0,
+            start_tick,
+            0,
+            0,
+        ]
+        line = b"%d (%s) %s %s\n" % (pid, name, state.encode(), " ".join(map(str, fields)).encode())
         (self.root / str(pid) / "stat").write_bytes(line)
 
     def burn(self, pid: int, nanoseconds: int) -> None:
         self.clocks[pid] += nanoseconds
         self.write(pid)
 
+    def move(self, pid: int, membership: bytes) -> None:
+        """Write its ``cgroup``: it need not run for that."""
+        (self.root / str(pid) / "cgroup").write_bytes(membership)
+
     def end(self, pid: int) -> None:
         del self.clocks[pid], self._lives[pid]
+        self._states.pop(pid, None)
         shutil.rmtree(self.root / str(pid))
 
     def use_clocks(self, monkeypatch: pytest.MonkeyPatch) -> None:

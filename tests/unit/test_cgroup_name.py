@@ -1,40 +1,65 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.cgroup_name import cgroup_name
+from cpuwatch.cgroup_name import cgroup_name, shown_names, unit_names, unit_path
 
-ID = "0123456789abcdef" * 4
+# The page's modules are held to the same table: tests/functional/test_page_modules.py.
+CASES: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "cgroup_names.json").read_text("utf-8"))
 
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("/", "/"),
-        ("/system.slice/nginx.service", "nginx.service"),
-        ("/system.slice/system-getty.slice/getty@tty1.service", "getty@tty1.service"),
-        ("/user.slice/user-1000.slice/session-3.scope", "session-3.scope"),
-        ("/user.slice/user-1000.slice/user@1000.service/app.slice/app-org.gnome.Terminal.slice/vte.scope", "vte.scope"),
-        (r"/system.slice/dev-disk-by\x2duuid.swap", "dev-disk-by-uuid.swap"),
-        (f"/docker/{ID}", "docker 0123456789ab"),
-        (f"/system.slice/docker-{ID}.scope", "docker 0123456789ab"),
-        (f"/machine.slice/libpod-{ID}.scope", "podman 0123456789ab"),
-        (f"/machine.slice/libpod-{ID}.scope/container", "podman 0123456789ab"),
-        (f"/kubepods.slice/kubepods-burstable.slice/cri-containerd-{ID}.scope", "containerd 0123456789ab"),
-        (f"/kubepods.slice/kubepods-pod1.slice/crio-{ID}.scope", "cri-o 0123456789ab"),
-        (f"/kubepods/burstable/pod6f0a/{ID}", "pod 0123456789ab"),
-        (f"/actions_job/{ID}", "container 0123456789ab"),
-        (f"/docker/{ID}/system.slice/cron.service", "cron.service"),
-        ("/user.slice", "/user.slice"),
-        ("/my/own", "/my/own"),
-    ],
+segments = st.sampled_from(
+    ["", "a", "b", "x.service", r"x\x2dy.service", "x-y.service", r"x\x5cx2dy.service", r"x\x2fy.service", "y.service"]
+    + [f"{'ab' * 16}{end * 32}" for end in "01"]
+    + [f"docker-{'ab' * 32}.scope"]
 )
-def test_units_and_containers_are_named_as_people_know_them(path: str, name: str) -> None:
-    assert cgroup_name(path) == name
+paths = st.lists(segments, max_size=4).map(lambda parts: "/" + "/".join(parts))
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{case['about']}: {next(iter(case['shown']))}" for case in CASES])
+def test_units_and_containers_are_named_as_people_know_them(case: dict[str, Any]) -> None:
+    assert shown_names(case["shown"]) == case["shown"]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if len(case["shown"]) == 1])
+def test_a_cgroup_alone_has_the_name_of_its_unit(case: dict[str, Any]) -> None:
+    for path, name in case["shown"].items():
+        assert cgroup_name(path) == name
 
 
 @given(st.text())
 def test_any_path_has_a_name(path: str) -> None:
     assert isinstance(cgroup_name(path), str)
+    assert unit_path(unit_path(path)) == unit_path(path)
+
+
+@given(st.lists(st.text(alphabet='/ax\\025cf.service-"\n', max_size=30)))
+def test_of_any_paths_no_two_units_have_the_same_name(some: list[str]) -> None:
+    names = unit_names(map(unit_path, some))
+    assert len(set(names.values())) == len(names) == len(set(map(unit_path, some)))
+
+
+@given(st.lists(paths, unique=True))
+def test_no_two_units_have_the_same_name(some: list[str]) -> None:
+    names = unit_names(map(unit_path, some))
+    assert len(set(names.values())) == len(names) == len(set(map(unit_path, some)))
+
+
+@given(st.lists(paths, unique=True))
+def test_a_unit_whose_name_no_other_has_is_called_by_it(some: list[str]) -> None:
+    names = unit_names(map(unit_path, some))
+    short = [cgroup_name(path) for path in names]
+    for path, name in names.items():
+        if name == cgroup_name(path):
+            assert short.count(name) == 1
+
+
+@given(paths)
+def test_a_cgroup_below_a_unit_belongs_to_it(path: str) -> None:
+    unit = f"{path.rstrip('/')}/z.service"
+    assert unit_path(unit) == unit_path(f"{unit}/worker-1/x") == unit

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from cpuwatch import OpenSampler, ProcessTimes, Reading, usage
 from cpuwatch.errors import SamplerError, SamplerUnavailableError
 from cpuwatch.samplers import procfs
 from cpuwatch.samplers._brief_thread import run_brief_thread
+from cpuwatch.samplers._rota import MAX_COMMAND_LINES, ROUND_READINGS
+from cpuwatch.samplers._users import UserNames
 from cpuwatch.samplers.procfs import ProcfsSampler
 
 
@@ -545,7 +548,7 @@ def test_command_lines_are_not_even_opened_unless_they_are_asked_for(
 
 
 @pytest.mark.parametrize("with_clocks", [False, True])
-def test_a_command_line_is_read_for_a_new_process_and_for_a_new_name(
+def test_a_command_line_is_read_for_a_new_process_for_a_new_name_and_for_one_that_ran(
     proc: FakeProc, monkeypatch: pytest.MonkeyPatch, with_clocks: bool
 ) -> None:
     if with_clocks:
@@ -557,10 +560,35 @@ def test_a_command_line_is_read_for_a_new_process_and_for_a_new_name(
         assert shown_command_line(sampler, 42) == "work --token ***"
         command_line.write_bytes(b"rest\0")
         proc.burn(42, 5 * TICK_NS)
-        assert shown_command_line(sampler, 42) == "work --token ***"
-        proc.write(42, name=b"rest")
-        proc.burn(42, 5 * TICK_NS)
         assert shown_command_line(sampler, 42) == "rest"
+        command_line.write_bytes(b"work again\0")
+        proc.write(42, name=b"work again")
+        proc.burn(42, 5 * TICK_NS)
+        assert shown_command_line(sampler, 42) == "work again"
+        # It becomes a zombie.
+        command_line.write_bytes(b"")
+        proc.burn(42, 5 * TICK_NS)
+        assert shown_command_line(sampler, 42) is None
+
+
+@pytest.mark.parametrize("with_clocks", [False, True])
+def test_each_of_many_that_ran_once_gets_its_new_command_line(
+    proc: FakeProc, monkeypatch: pytest.MonkeyPatch, with_clocks: bool
+) -> None:
+    if with_clocks:
+        proc.use_clocks(monkeypatch)
+    pids = range(100, 101 + MAX_COMMAND_LINES)
+    for pid in pids:
+        proc.start(pid)
+        (proc.root / f"{pid}/cmdline").write_bytes(b"first\0")
+    with OpenSampler(ProcfsSampler(proc.root, command_lines=True)) as sampler:
+        sampler.read()
+        for pid in pids:
+            (proc.root / f"{pid}/cmdline").write_bytes(b"second\0")
+            proc.burn(pid, TICK_NS)
+        sampler.read()
+        last = sampler.read()
+    assert {record.command_line for record in last.processes.values()} == {"second"}
 
 
 @pytest.mark.parametrize(
@@ -570,7 +598,8 @@ def test_a_command_line_is_read_for_a_new_process_and_for_a_new_name(
         (b"one", "one"),
         (b"one\0", "one"),
         (b"one\0\0two\0", "one  two"),
-        (b"postgres: writer\0\0\0", "postgres: writer  "),
+        (b"postgres: writer\0\0\0", "postgres: writer"),
+        (b"\0\0", ""),
         (b"\xff\xfe\0\x1b[31m\n", "\\xff\\xfe \x1b[31m\n"),
         (b"--password=" + b"s" * 9000, "..."),
         ("\N{FIRE}".encode() * 2000, "..."),
@@ -582,3 +611,141 @@ def test_a_command_line_may_be_anything(proc: FakeProc, raw: bytes, shown: str |
     (proc.root / "42/cmdline").write_bytes(raw)
     with OpenSampler(ProcfsSampler(proc.root, command_lines=True)) as sampler:
         assert shown_command_line(sampler, 42) == shown
+
+
+# What changes without the process running
+
+
+def test_a_process_that_is_moved_before_its_second_sight_is_in_its_new_cgroup_then(
+    proc: FakeProc, sampler: OpenSampler
+) -> None:
+    for pid in range(100, 200):
+        proc.start(pid)
+    proc.start(7)
+    proc.move(7, b"0::/launcher.service\n")
+    assert sampler.read().processes[7].cgroup == "/launcher.service"
+    for number in range(3):
+        proc.start(8 + number)
+        proc.move(8 + number, b"0::/launcher.service\n")
+        assert sampler.read().processes[8 + number].cgroup == "/launcher.service"
+        proc.move(8 + number, b"0::/app.scope\n")
+        assert sampler.read().processes[8 + number].cgroup == "/app.scope"
+
+
+def test_a_process_that_becomes_another_program_is_looked_for_in_its_cgroup(
+    proc: FakeProc, sampler: OpenSampler
+) -> None:
+    proc.start(7)
+    proc.move(7, b"0::/a.service\n")
+    for pid in range(100, 200):
+        proc.start(pid)
+    for _ in range(3):
+        sampler.read()
+    proc.move(7, b"0::/b.service\n")
+    proc.write(7, name=b"other")
+    proc.burn(7, 1)
+    assert sampler.read().processes[7].cgroup == "/b.service"
+
+
+def test_a_process_that_sleeps_is_found_in_its_new_cgroup_within_a_round(proc: FakeProc, sampler: OpenSampler) -> None:
+    for pid in range(100, 150):
+        proc.start(pid)
+        proc.move(pid, b"0::/a.service\n")
+    for _ in range(3):
+        before = sampler.read()
+    for pid in range(100, 150):
+        proc.move(pid, b"0::/b.service\n")
+    cgroups = []
+    for _ in range(ROUND_READINGS):
+        earlier, later = before, sampler.read()
+        # It did not run, so it used nothing: that is known.
+        assert {row.cpu_percent for row in usage(earlier, later).processes} == {0.0}
+        cgroups.append({record.cgroup for record in later.processes.values()})
+        before = later
+    assert cgroups[-1] == {"/b.service"}
+    settled = sampler.read()
+    assert all(record is before.processes[pid] for pid, record in settled.processes.items())
+
+
+def test_the_cgroup_of_a_process_that_ends_stays_what_it_was(proc: FakeProc, sampler: OpenSampler) -> None:
+    proc.start(7)
+    proc.move(7, b"2:cpu:/a.service\n")
+    for _ in range(3):
+        sampler.read()
+    # As version 1 says of it then.
+    proc.move(7, b"2:cpu:/\n")
+    proc.write(7, flags=0x4)
+    for _ in range(3):
+        assert sampler.read().processes[7].cgroup == "/a.service"
+
+
+def test_what_the_heir_of_a_pid_says_is_not_taken_for_its_own(proc: FakeProc, clock_sampler: OpenSampler) -> None:
+    proc.start(7, start_tick=100)
+    proc.move(7, b"0::/a.service\n")
+    for _ in range(3):
+        before = clock_sampler.read()
+    clock_ns = proc.clocks[7]
+    proc.end(7)
+    proc.start(7, start_tick=900)
+    proc.move(7, b"0::/b.service\n")
+    # As if it came after the clocks were read: the one of before was still there then.
+    assert proc.clocks[7] == clock_ns
+    assert clock_sampler.read().processes[7] is before.processes[7]
+    proc.burn(7, 1)
+    record = clock_sampler.read().processes[7]
+    assert (record.key, record.cgroup) == ("7-900", "/b.service")
+
+
+@pytest.mark.parametrize("line", [b"6:freezer:/box\n", b"6:devices,freezer:/box\n0::/\n", b"6:freezer,devices:/box\n"])
+def test_a_process_that_is_frozen_while_it_sleeps_shows_it_within_a_round(
+    proc: FakeProc, sampler: OpenSampler, line: bytes
+) -> None:
+    for pid in range(100, 150):
+        proc.start(pid)
+        proc.move(pid, line)
+    for _ in range(3):
+        sampler.read()
+    for state in ("D", "S"):
+        for pid in range(100, 150):
+            proc.write(pid, state=state)
+        for _ in range(ROUND_READINGS):
+            last = sampler.read()
+        assert {record.state for record in last.processes.values()} == {state}
+
+
+def test_a_cgroup_file_that_cannot_be_read_or_understood_leaves_what_was_known(
+    proc: FakeProc, sampler: OpenSampler
+) -> None:
+    proc.start(7)
+    proc.move(7, b"0::/a.service\n")
+    sampler.read()
+    proc.move(7, b"what is this\n")
+    for _ in range(3):
+        assert sampler.read().processes[7].cgroup == "/a.service"
+    (proc.root / "7/cgroup").unlink()
+    for _ in range(3):
+        assert sampler.read().processes[7].cgroup == "/a.service"
+
+
+def test_a_user_who_gets_a_name_has_it_for_processes_that_sleep_too(
+    proc: FakeProc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    proc.use_clocks(monkeypatch)
+    passwd = tmp_path / "passwd"
+    passwd.touch()
+    names: dict[int, str] = {}
+    monkeypatch.setattr(
+        procfs, "UserNames", lambda: UserNames(lambda user_id: names.get(user_id, str(user_id)), str(passwd))
+    )
+    proc.start(7)
+    user_id = os.stat(proc.root / "7").st_uid
+    with OpenSampler(ProcfsSampler(proc.root)) as sampler:
+        before = sampler.read()
+        assert before.processes[7].user == str(user_id)
+        names[user_id] = "alice"
+        passwd.write_text("alice")
+        deadline = time.monotonic() + 30
+        while (later := sampler.read()).processes[7].user != "alice":
+            assert time.monotonic() < deadline
+        assert [row.cpu_percent for row in usage(before, later).processes] == [0.0]
+        assert sampler.read().processes[7] is later.processes[7]

@@ -135,5 +135,21 @@ def test_ended_processes_without_a_name_count_for_the_user_and_cgroup_of_who_wai
         exited=[ExitedUsage(None, None, 10, None, 50.0, 25.0)],
     )
     assert by_user(taken) == [UsageGroup("alice", 1, 0, 50.0, 25.0, 50.0)]
-    assert by_cgroup(taken) == [UsageGroup("ci.service", 1, 0, 50.0, 25.0, 50.0)]
+    unit = UsageGroup("ci.service", 1, 0, 50.0, 25.0, 50.0, cgroup="/system.slice/ci.service")
+    assert by_cgroup(taken) == [unit]
     assert [group.group for group in by_name(taken)] == [None, "work"]
+
+
+def test_units_of_the_same_name_are_kept_apart_and_told_apart() -> None:
+    rows = snapshot((10, 3 * 10**8), (11, 2 * 10**8), (12, 10**8), (13, 0)).processes
+    cgroups = ["/system.slice/nginx.service", "/lxc/7/nginx.service/worker", "/lxc/7/nginx.service", None]
+    taken = replace(
+        snapshot(),
+        processes=[replace(row, cgroup=cgroup) for row, cgroup in zip(rows, cgroups, strict=True)],
+        exited=[ExitedUsage("cc1", None, 12, 4, 5.0, 2.5), ExitedUsage("lost", None, 99, 1, 1.0, 0.5)],
+    )
+    assert [(group.group, group.cgroup, group.processes, group.exited) for group in by_cgroup(taken)] == [
+        ("7/nginx.service", "/lxc/7/nginx.service", 2, 4),
+        ("system.slice/nginx.service", "/system.slice/nginx.service", 1, 0),
+        (None, None, 1, 1),
+    ]

@@ -1,10 +1,15 @@
-"""Which cgroup a process is in, from ``/proc/PID/cgroup``. Pure (cgroups(7))."""
+"""Which cgroup a process is in, from ``/proc/PID/cgroup`` (cgroups(7))."""
 
 from __future__ import annotations
 
+import os
+import re
+
+from msgspec import Struct
+
 from cpuwatch.samplers import _kernel_text
 
-__all__ = ["parse_cgroup"]
+__all__ = ["CgroupReader", "Membership", "parse_cgroup"]
 
 _PREFERRED_V1 = ("cpu", "cpuacct", "name=systemd")
 
@@ -23,3 +28,40 @@ def parse_cgroup(data: bytes) -> str | None:
             paths[controller] = path
     ranked = [paths[name] for name in ("", *_PREFERRED_V1) if name in paths]
     return next((path for path in ranked if path != "/"), ranked[0] if ranked else None)
+
+
+_FREEZER = re.compile(rb"^[0-9]+:(?:[^:\n]*,)?freezer(?:,[^:\n]*)?:/[^\n]", re.MULTILINE)
+_FILE_BYTES = 65_536
+_MAX_REMEMBERED = 4096
+
+
+class Membership(Struct, frozen=True, gc=False):
+    """Where a process belongs.
+
+    ``may_be_frozen``: it is in a cgroup of the version 1 freezer, not in its root. That freezes a process that sleeps
+    without having it run, and its state is ``D`` then (kernel/freezer.c).
+    """
+
+    path: str | None
+    may_be_frozen: bool
+
+
+class CgroupReader:
+    """Reads the file, and parses each text once: many processes have the same."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Membership] = {}
+
+    def read(self, directory: str) -> Membership:
+        """That of the process with this directory. Raises ``OSError``."""
+        fd = os.open(f"{directory}/cgroup", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            data = os.pread(fd, _FILE_BYTES, 0)
+        finally:
+            os.close(fd)
+        membership = self._known.get(data)
+        if membership is None:
+            if len(self._known) >= _MAX_REMEMBERED:
+                self._known.clear()
+            membership = self._known[data] = Membership(parse_cgroup(data), _FREEZER.search(data) is not None)
+        return membership

@@ -1,7 +1,9 @@
 """Reads all processes in two phases: every CPU clock, then only what the clocks say has changed.
 
-The ground it stands on: a process whose clock did not move has not run, so it cannot have changed its name, user,
-state or number of threads; what was read of it stays true. Its parent may have ended, though.
+The ground it stands on: a process whose clock did not move has not run, so it cannot have changed its name, user ID or
+number of threads; what was read of it stays true. What others change meanwhile is looked at apart from that: its parent
+may have ended (``_settle``), and it may have been moved to another cgroup, frozen, or its user may have got another
+name (:meth:`~cpuwatch.samplers._process_reader.ProcessReader.renewed`).
 """
 
 from __future__ import annotations
@@ -129,8 +131,11 @@ class ClockSweep:
         settling.settle()
         for pid in settling.gone:
             self._dismiss(pid)
-        self._reader.end_sweep()
         processes = self._table.copy()
+        for record in self._reader.renewed(processes):
+            self._table.put(record)
+            processes[record.pid] = record
+        self._reader.end_sweep()
         for pid, reason in self._unreadable.items():
             if reason not in _SHORTAGES:
                 processes.pop(pid, None)

@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 import os
+from hashlib import blake2b
 
 from cpuwatch.command_line import masked_command_line
 from cpuwatch.samplers import _kernel_text
 
-__all__ = ["read_command_line"]
+__all__ = ["CommandLineReader"]
 
-_MOST_BYTES = 4097
+_MAX_BYTES = 4097
 """More than is shown, of whatever characters: so what is cut off here is never the end of what is shown."""
 
+_MAX_REMEMBERED = 8192
 
-def read_command_line(directory: str) -> str | None:
-    """That of the process with this directory, secrets masked; None for a kernel thread, a zombie, and if refused.
 
-    Raises ``FileNotFoundError`` or ``ProcessLookupError`` if the process vanished.
-    """
-    try:
-        fd = os.open(f"{directory}/cmdline", os.O_RDONLY | os.O_CLOEXEC)
-    except PermissionError:
-        return None
-    try:
-        raw = os.pread(fd, _MOST_BYTES, 0)
-    finally:
-        os.close(fd)
-    # A process may write over its arguments what it likes (setproctitle), also without any end.
-    arguments = raw.removesuffix(b"\0").split(b"\0")
-    return masked_command_line(list(map(_kernel_text.from_bytes, arguments))) if raw else None
+class CommandLineReader:
+    """Reads the file, and masks each text once: to find secrets costs ten times as much as to read it."""
+
+    def __init__(self) -> None:
+        # By a digest, so that no secret is kept.
+        self._known: dict[bytes, str] = {}
+
+    def read(self, directory: str) -> str | None:
+        """That of the process with this directory, secrets masked; None for a kernel thread, a zombie, and if refused.
+
+        Raises ``FileNotFoundError`` or ``ProcessLookupError`` if the process vanished.
+        """
+        try:
+            fd = os.open(f"{directory}/cmdline", os.O_RDONLY | os.O_CLOEXEC)
+        except PermissionError:
+            return None
+        try:
+            raw = os.pread(fd, _MAX_BYTES, 0)
+        finally:
+            os.close(fd)
+        if not raw:
+            return None
+        digest = blake2b(raw, digest_size=16).digest()
+        line = self._known.get(digest)
+        if line is None:
+            if len(self._known) >= _MAX_REMEMBERED:
+                self._known.clear()
+            # A process may write over its arguments what it likes (setproctitle), also without any end.
+            arguments = raw.removesuffix(b"\0").split(b"\0")
+            line = self._known[digest] = masked_command_line(list(map(_kernel_text.from_bytes, arguments)))
+        return line

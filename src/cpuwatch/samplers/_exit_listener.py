@@ -44,8 +44,8 @@ class ExitListener:
     :class:`SamplerUnavailableError` with the reason where it cannot work.
     """
 
-    def __init__(self) -> None:
-        self._users = UserNames()
+    def __init__(self, users: UserNames) -> None:
+        self._users = users
         self._family = 0
         self._names = ExitNames()
         self.unexpected = 0
@@ -120,8 +120,7 @@ class ExitListener:
         return exits
 
     def _exit(self, task: EndedTask, name: str | None) -> ProcessExit:
-        user = self._users.name_or_number(task.user_id)
-        return ProcessExit(task.process_id, task.parent_pid, name, user, task.cpu_ns)
+        return ProcessExit(task.process_id, task.parent_pid, name, self._users[task.user_id], task.cpu_ns)
 
     def _messages(self) -> Iterator[EndedTask]:
         receive = self._socket.recvfrom

@@ -10,7 +10,18 @@ from msgspec import Struct
 from cpuwatch.model import CpuTimes
 from cpuwatch.samplers import _kernel_text
 
-__all__ = ["KernelLoad", "KernelStat", "ProcessStat", "parse_kernel_load", "parse_kernel_stat", "parse_process_stat"]
+__all__ = [
+    "KernelLoad",
+    "KernelStat",
+    "ProcessStat",
+    "is_exiting",
+    "parse_kernel_load",
+    "parse_kernel_stat",
+    "parse_process_stat",
+]
+
+_PF_EXITING = 0x4
+"""In field 9, the flags (include/linux/sched.h)."""
 
 
 _LEAST_FIELDS = 20
@@ -69,6 +80,11 @@ def parse_process_stat(data: bytes) -> ProcessStat:
         int(fields[17]),
         int(fields[19]),
     )
+
+
+def is_exiting(data: bytes) -> bool:
+    """Whether ``/proc/PID/stat`` is of a process that is ending or has ended. ``data`` is what could be parsed."""
+    return bool(int(data[data.rindex(b")") + 2 :].split(None, 7)[6]) & _PF_EXITING)
 
 
 def parse_kernel_stat(data: bytes, tick_ns: int) -> KernelStat:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cpuwatch.model import PidNamespace, ProcessTimes
 from cpuwatch.samplers import _cpu_clock
-from cpuwatch.samplers._cgroup import parse_cgroup
+from cpuwatch.samplers._cgroup import CgroupReader, Membership
+from cpuwatch.samplers._command_lines import CommandLineReader
 from cpuwatch.samplers._pid_namespace import read_pid_namespace
-from cpuwatch.samplers._proc_text import ProcessStat, parse_process_stat
+from cpuwatch.samplers._proc_text import ProcessStat, is_exiting, parse_process_stat
+from cpuwatch.samplers._rota import MAX_COMMAND_LINES, MAX_COMMAND_LINES_NS, Rota, Turns
 from cpuwatch.samplers._stat_files import STAT_BYTES, StatFiles, most_open_files
 from cpuwatch.samplers._users import UserNames
 
@@ -32,15 +35,20 @@ class Instant(Struct, frozen=True, gc=False):
 class ProcessReader:
     """Makes :class:`~cpuwatch.ProcessTimes` of what /proc says about a PID.
 
-    ``command_lines`` gives the command line of the process that has this directory.
+    ``command_lines`` is None where they are not wanted.
     """
 
-    def __init__(self, root: Path, tick_ns: int, command_lines: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, root: Path, tick_ns: int, users: UserNames, command_lines: CommandLineReader | None = None
+    ) -> None:
         self._root = str(root)
         self._tick_ns = tick_ns
-        self._command_line = command_lines
-        self._users = UserNames()
+        self._users = users
+        self._command_lines = command_lines
+        self._cgroups = CgroupReader()
         self._files = StatFiles(most_open_files())
+        self._rota = Rota()
+        self._command_line_turns = Turns()
 
     def read(self, pid: int, clock_ns: int | None, known: ProcessTimes | None, instant: Instant) -> ProcessTimes | None:
         """The process under this PID; None if it vanished, at whatever point: only here is that dealt with.
@@ -59,6 +67,32 @@ class ProcessReader:
         except ValueError as error:
             raise OSError(errno.EBADMSG, str(error), directory) from error
 
+    def renewed(self, processes: Mapping[int, ProcessTimes]) -> list[ProcessTimes]:
+        """New records for those whose cgroup, state, command line or user name changed. To be called after each sweep.
+
+        ``processes`` are all that are known, by PID. The names of all users are up to date afterwards. For the rest
+        processes take turns (:class:`~cpuwatch.samplers._rota.Rota`), whether they ran or not.
+        """
+        found: dict[int, ProcessTimes] = {}
+        renamed_users = self._users.refresh(lambda: {record.user_id for record in processes.values()})
+        if renamed_users:
+            for record in processes.values():
+                if record.user_id in renamed_users:
+                    found[record.pid] = replace(record, user=self._users[record.user_id])
+
+        def look_again(pid: int, **due: bool) -> None:
+            known = found.get(pid, processes[pid])
+            record = self._look_again(known, **due)
+            if record is not known:
+                found[pid] = record
+
+        for pid in self._rota.take(processes):
+            look_again(pid, cgroup=True, command_line=False)
+            self._command_line_turns.add(pid)
+        for pid in self._command_line_turns.take_for(MAX_COMMAND_LINES_NS, MAX_COMMAND_LINES, processes):
+            look_again(pid, cgroup=False, command_line=True)
+        return list(found.values())
+
     def end_sweep(self) -> None:
         """To be called after each sweep: lets go of what it did not read."""
         self._files.end_sweep()
@@ -66,6 +100,46 @@ class ProcessReader:
     def close(self) -> None:
         """Close the files that are held open."""
         self._files.close()
+
+    def _look_again(self, known: ProcessTimes, *, cgroup: bool, command_line: bool) -> ProcessTimes:
+        """The record of this process with what changed since; the same one if nothing did, or if it cannot be read.
+
+        The keywords say what to look at; with the cgroup goes the state of a process that may be frozen.
+        """
+        directory = f"{self._root}/{known.pid}"
+        try:
+            membership = self._membership(directory) if cgroup else None
+            path = known.cgroup if membership is None else membership.path
+            line = self._command_line(directory) if command_line else known.command_line
+            is_same = path == known.cgroup and line == known.command_line
+            if is_same and not (membership is not None and membership.may_be_frozen):
+                return known
+            # What was read may be of another process that has the PID now. The start time tells.
+            data = self._files.read(known.pid, f"{directory}/stat")
+            stat = parse_process_stat(data)
+        except (FileNotFoundError, ProcessLookupError, ValueError):
+            return known
+        except OSError:
+            # No descriptor is left, mostly.
+            self._rota.add_busy(known.pid)
+            return known
+        if stat.start_time * self._tick_ns != known.start_ns:
+            return known
+        # Of a process that ends, version 1 says that it is in the root (proc_cgroup_show in kernel/cgroup/cgroup.c).
+        if is_exiting(data):
+            path = known.cgroup
+        record = replace(known, cgroup=path, command_line=line, state=stat.state)
+        return known if record == known else record
+
+    def _command_line(self, directory: str) -> str | None:
+        return None if self._command_lines is None else self._command_lines.read(directory)
+
+    def _membership(self, directory: str) -> Membership | None:
+        """None if it cannot be told, as on a kernel without cgroups."""
+        try:
+            return self._cgroups.read(directory)
+        except (OSError, ValueError):
+            return None
 
     def _read_again(self, known: ProcessTimes, clock_ns: int | None, directory: str) -> ProcessTimes | None:
         """The known process; None if its PID stands for another now.
@@ -78,7 +152,7 @@ class ProcessReader:
         stat = parse_process_stat(self._files.read(known.pid, f"{directory}/stat"))
         if stat.start_time * self._tick_ns != known.start_ns:
             return None
-        return self._record(
+        record = self._record(
             stat,
             user_id,
             clock_ns,
@@ -88,9 +162,17 @@ class ProcessReader:
             first_seen=known.first_seen,
             cgroup=known.cgroup,
             pid_namespace=known.pid_namespace,
-            # Another name is another program (execve), mostly: to read it each time would cost as much as all the rest.
-            command_line=known.command_line if stat.name == known.name else self._command_line(directory),
+            command_line=known.command_line,
         )
+        if record.name != known.name:
+            # Another name is another program (execve), mostly.
+            self._rota.add_renamed(known.pid)
+            self._command_line_turns.add_first(known.pid)
+        if record.user_ns + record.system_ns != known.user_ns + known.system_ns:
+            self._rota.add_busy(known.pid)
+        if record.cpu_ns != known.cpu_ns:
+            self._command_line_turns.add(known.pid)
+        return record
 
     def _read_new(self, pid: int, clock_ns: int | None, directory: str, instant: Instant) -> ProcessTimes:
         """A process that is not known. Raises ``ProcessLookupError`` or ``FileNotFoundError`` if it vanishes.
@@ -102,6 +184,7 @@ class ProcessReader:
         fd = os.open(f"{directory}/stat", os.O_RDONLY | os.O_CLOEXEC)
         try:
             stat = parse_process_stat(os.pread(fd, STAT_BYTES, 0))
+            membership = self._membership(directory)
             age_ns = instant.uptime_ns - stat.start_time * self._tick_ns
             record = self._record(
                 stat,
@@ -111,11 +194,12 @@ class ProcessReader:
                 key=f"{pid}-{stat.start_time}",
                 start_time=instant.time - timedelta(microseconds=age_ns // 1000),
                 first_seen=instant.time,
-                cgroup=_cgroup(directory),
+                cgroup=None if membership is None else membership.path,
                 pid_namespace=read_pid_namespace(directory),
                 command_line=self._command_line(directory),
             )
             os.pread(fd, 1, 0)
+            self._rota.add_new(pid)
             return record
         finally:
             os.close(fd)
@@ -147,6 +231,7 @@ class ProcessReader:
             ppid=stat.ppid,
             name=stat.name,
             user=self._users[user_id],
+            user_id=user_id,
             state=stat.state,
             threads=stat.threads,
             cpu_ns=(stat.utime + stat.stime) * tick_ns if clock_ns is None else clock_ns,
@@ -154,14 +239,6 @@ class ProcessReader:
             system_ns=stat.stime * tick_ns,
             children_ns=stat.children_time * tick_ns,
         )
-
-
-def _cgroup(directory: str) -> str | None:
-    """The cgroup of a new process. It is read once: a process is hardly ever moved after it was set up."""
-    try:
-        return parse_cgroup(Path(directory, "cgroup").read_bytes())
-    except OSError:
-        return None
 
 
 def errno_name(error: OSError) -> str:

@@ -17,7 +17,7 @@ __all__ = ["StatSweep"]
 class StatSweep:
     """The table of all processes, read anew at each reading.
 
-    A process whose ``stat`` says the same as before keeps its record.
+    A process of which nothing changed keeps its record.
     """
 
     backend = "procfs/stat"
@@ -61,5 +61,9 @@ class StatSweep:
                 continue
             settling.note(pid, known if known == record else record, ended_meanwhile=True)
         settling.settle()
+        processes = self._table.copy()
+        for record in self._reader.renewed(processes):
+            self._table.put(record)
+            processes[record.pid] = record
         self._reader.end_sweep()
-        return Swept(self._table.copy(), unreadable, settling.hidden_parents())
+        return Swept(processes, unreadable, settling.hidden_parents())

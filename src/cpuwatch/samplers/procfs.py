@@ -14,7 +14,7 @@ from cpuwatch.model import Host, MachineTimes, ProcessExit, ProcessTimes, Readin
 from cpuwatch.samplers import _cpu_clock
 from cpuwatch.samplers._brief_thread import run_brief_thread
 from cpuwatch.samplers._clock_sweep import ClockSweep
-from cpuwatch.samplers._command_lines import read_command_line
+from cpuwatch.samplers._command_lines import CommandLineReader
 from cpuwatch.samplers._exit_listener import ExitListener
 from cpuwatch.samplers._given_pids import GivenPids
 from cpuwatch.samplers._kernel_files import KernelFiles, boot_id
@@ -23,6 +23,7 @@ from cpuwatch.samplers._process_reader import Instant, ProcessReader
 from cpuwatch.samplers._process_table import ProcessTable
 from cpuwatch.samplers._stat_sweep import StatSweep
 from cpuwatch.samplers._swept import Swept
+from cpuwatch.samplers._users import UserNames
 from cpuwatch.samplers._visibility import Visibility
 from cpuwatch.samplers._wall_clock import WallClock
 
@@ -53,7 +54,10 @@ class ProcfsSampler:
     def __init__(self, root: str | os.PathLike[str] = "/proc", *, command_lines: bool = False) -> None:
         self._root = Path(root)
         self._tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-        self._reader = ProcessReader(self._root, self._tick_ns, read_command_line if command_lines else _not_asked_for)
+        self._users = UserNames()
+        self._reader = ProcessReader(
+            self._root, self._tick_ns, self._users, CommandLineReader() if command_lines else None
+        )
         self._table = ProcessTable()
         self._wall_clock = WallClock()
         self._present_cpus = present_cpus()
@@ -126,6 +130,7 @@ class ProcfsSampler:
             self._exits.close()
         self._reader.close()
         self._kernel.close()
+        self._users.close()
 
     def _ended(self, processes: dict[int, ProcessTimes]) -> list[ProcessExit]:
         """The exits that belong to this reading.
@@ -166,7 +171,7 @@ class ProcfsSampler:
 
     def _listen(self) -> None:
         try:
-            self._exits = ExitListener()
+            self._exits = ExitListener(self._users)
         except SamplerUnavailableError as error:
             self._exited_names = f"unavailable: {error}"
             _log.info("no names of ended processes: %s", error)
@@ -175,7 +180,3 @@ class ProcfsSampler:
 
     def _list_pids(self) -> list[int]:
         return [int(name) for name in os.listdir(self._root) if name.isdigit()]
-
-
-def _not_asked_for(_: str) -> None:
-    return None

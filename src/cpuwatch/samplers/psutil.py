@@ -7,13 +7,14 @@ import platform
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
+from msgspec.structs import replace
 
 from cpuwatch.command_line import masked_command_line
 from cpuwatch.model import CpuTimes, Host, MachineTimes, PidNamespace, ProcessTimes, Reading
@@ -22,9 +23,13 @@ from cpuwatch.samplers._kernel_files import KernelFiles, boot_id
 from cpuwatch.samplers._pid_namespace import read_pid_namespace
 from cpuwatch.samplers._present_cpus import present_cpus
 from cpuwatch.samplers._process_table import ProcessTable
+from cpuwatch.samplers._rota import MAX_COMMAND_LINES, MAX_COMMAND_LINES_NS, Rota, Turns
 from cpuwatch.samplers._settling import Settling
 from cpuwatch.samplers._visibility import Visibility
 from cpuwatch.samplers._wall_clock import WallClock
+
+if TYPE_CHECKING:
+    from cpuwatch.samplers._users import UserNames
 
 __all__ = ["PsutilSampler"]
 
@@ -57,13 +62,14 @@ class PsutilSampler:
     """
 
     def __init__(self, *, command_lines: bool = False) -> None:
-        self._command_lines = command_lines
+        self._rota = Rota() if command_lines else None
+        self._command_line_turns = Turns()
         self._table = ProcessTable()
         self._processes: dict[int, psutil.Process] = {}
         self._wall_clock = WallClock()
         self._present_cpus = present_cpus() if sys.platform == "linux" else None
         self._resolution_seconds = _resolution_seconds()
-        self._user_of = _user_lookup()
+        self._users = _user_names()
         self._visibility = Visibility(_PROC) if sys.platform == "linux" else None
         self._boot_id = _boot_id()
         if sys.platform == "linux":
@@ -85,6 +91,7 @@ class PsutilSampler:
             lambda known: self._read_process(known.pid, now, boot_time),
             lambda pid: not psutil.pid_exists(pid),
         )
+        before = self._table.copy()
         listed = psutil.pids()
         # What had ended by then was waited for before any of the others is read.
         for pid in self._table.pids().difference(listed):
@@ -100,6 +107,9 @@ class PsutilSampler:
         settling.settle()
         processes = self._table.copy()
         self._processes = {pid: process for pid, process in self._processes.items() if pid in processes}
+        for record in self._renewed(before, processes):
+            self._table.put(record)
+            processes[record.pid] = record
         return Reading(
             time=now,
             monotonic_ns=monotonic_ns,
@@ -124,6 +134,8 @@ class PsutilSampler:
     def close(self) -> None:
         """Forget the processes."""
         self._processes.clear()
+        if self._users is not None:
+            self._users.close()
 
     def _read_process(self, pid: int, now: datetime, boot_time: float) -> ProcessTimes | None:
         """The process under this PID; None if it vanished. Raises ``PermissionError`` if it may not be read."""
@@ -159,6 +171,7 @@ class PsutilSampler:
     ) -> ProcessTimes:
         with process.oneshot():
             created = process.create_time()
+            user_id, user = self._user(process)
             name = _kernel_text.from_locale(process.name())
             times: Any = process.cpu_times()
             children = getattr(times, "children_user", None)
@@ -171,7 +184,7 @@ class PsutilSampler:
                 first_seen=before.first_seen if before else now,
                 ppid=process.ppid(),
                 name=name,
-                user=self._user_of(process),
+                user=user,
                 state=_STATE_LETTERS.get(process.status()),
                 threads=process.num_threads(),
                 cpu_ns=_ns(times.user) + _ns(times.system),
@@ -179,11 +192,48 @@ class PsutilSampler:
                 system_ns=_ns(times.system),
                 children_ns=None if children is None else _ns(children) + _ns(times.children_system),
                 pid_namespace=before.pid_namespace if before else _pid_namespace(process.pid),
-                command_line=before.command_line if before and before.name == name else self._command_line(process),
+                command_line=before.command_line if before else self._command_line(process),
+                user_id=user_id,
             )
 
+    def _renewed(
+        self, earlier: Mapping[int, ProcessTimes], processes: Mapping[int, ProcessTimes]
+    ) -> Iterator[ProcessTimes]:
+        """Bring user names up to date, and give new records for those whose command line is another."""
+        if self._users is not None:
+            # All processes are read each time, and get the new names then.
+            self._users.refresh(lambda: {record.user_id for record in processes.values()})
+        if self._rota is None:
+            return
+        for pid, record in processes.items():
+            before = earlier.get(pid)
+            if before is None or before.key != record.key:
+                self._rota.add_new(pid)
+            elif before.name != record.name:
+                self._command_line_turns.add_first(pid)
+            elif before.cpu_ns != record.cpu_ns:
+                self._command_line_turns.add(pid)
+        for pid in self._rota.take(processes):
+            self._command_line_turns.add(pid)
+        for pid in self._command_line_turns.take_for(MAX_COMMAND_LINES_NS, MAX_COMMAND_LINES, processes):
+            process, record = self._processes[pid], processes[pid]
+            # A process that has gone keeps what was known of it.
+            with suppress(psutil.NoSuchProcess):
+                command_line = self._command_line(process)
+                if command_line != record.command_line and process.is_running():
+                    yield replace(record, command_line=command_line)
+
+    def _user(self, process: psutil.Process) -> tuple[int | None, str | None]:
+        if self._users is not None:
+            user_id = process.uids().effective
+            return user_id, self._users[user_id]
+        try:
+            return None, process.username()
+        except psutil.AccessDenied:
+            return None, None
+
     def _command_line(self, process: psutil.Process) -> str | None:
-        if not self._command_lines:
+        if self._rota is None:
             return None
         try:
             arguments = process.cmdline()
@@ -196,21 +246,14 @@ def _pid_namespace(pid: int) -> PidNamespace | None:
     return read_pid_namespace(f"{psutil.PROCFS_PATH}/{pid}") if sys.platform == "linux" else None
 
 
-def _user_lookup() -> Callable[[psutil.Process], str | None]:
-    if os.name == "posix":
-        # The module behind it, pwd, is not there on Windows.
-        from cpuwatch.samplers._users import UserNames  # noqa: PLC0415
+def _user_names() -> UserNames | None:
+    """None where users have no numbers."""
+    if os.name != "posix":
+        return None
+    # The module behind it, pwd, is not there on Windows.
+    from cpuwatch.samplers._users import UserNames  # noqa: PLC0415
 
-        names = UserNames()
-        return lambda process: names[process.uids().effective]
-
-    def username(process: psutil.Process) -> str | None:
-        try:
-            return process.username()
-        except psutil.AccessDenied:
-            return None
-
-    return username
+    return UserNames()
 
 
 def _machine_times() -> MachineTimes:

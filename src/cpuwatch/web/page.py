@@ -10,7 +10,7 @@ from string import Template
 
 from starlette.types import Scope
 
-from cpuwatch.cgroup_name import cgroup_name
+from cpuwatch.cgroup_name import shown_names
 from cpuwatch.encoding.table import missing_processes, printable
 from cpuwatch.model import ProcessUsage, Snapshot
 from cpuwatch.query import Query, select
@@ -84,12 +84,13 @@ class Page:
 
 def _filled(snapshot: Snapshot) -> dict[str, str]:
     busiest = select(snapshot, Query(top=_ROWS)).processes
+    units = shown_names({row.cgroup for row in snapshot.processes if row.cgroup is not None})
     machine = snapshot.machine
     return {
         "host": _text(snapshot.host.name),
         "summary": f"{_percent(machine.cpu_percent)} % of {snapshot.host.logical_cpus} CPUs busy, "
         f"{snapshot.time:%Y-%m-%d %H:%M:%S} UTC",
-        "rows": "".join(map(_row, busiest)),
+        "rows": "".join(_row(row, None if row.cgroup is None else units[row.cgroup]) for row in busiest),
         "missing": "\n".join(map(_text, missing_processes(snapshot.sampling))),
         "footer": f"The {len(busiest)} busiest of {len(snapshot.processes)} processes.",
     }
@@ -99,7 +100,7 @@ def _headings() -> str:
     return "".join(f'<th scope="col" class="{kind}">{text}</th>' for text, kind in _HEADINGS)
 
 
-def _row(row: ProcessUsage) -> str:
+def _row(row: ProcessUsage, unit: str | None) -> str:
     cells: Iterable[str | None] = (
         str(row.pid),
         row.name,
@@ -110,7 +111,7 @@ def _row(row: ProcessUsage) -> str:
         _percent(row.system_percent),
         _percent(row.children_percent),
         f"{row.cpu_seconds:.2f} s",
-        None if row.cgroup is None else cgroup_name(row.cgroup),
+        unit,
     )
     filled = (
         f'<td class="{kind}">{_text(_UNKNOWN if cell is None else cell)}</td>'

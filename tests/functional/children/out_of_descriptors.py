@@ -23,6 +23,7 @@ from cpuwatch import OpenSampler, Reading, open_sampler, usage
 from cpuwatch.samplers import _cpu_clock
 
 _LIMIT = 256
+_PATIENCE_SECONDS = 20
 
 
 def start(user_id: int | None) -> int:
@@ -116,6 +117,11 @@ def main() -> None:
                 during.append(attempt(sampler))
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         after = sampler.read()
+        # Users are looked up beside the readings.
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline and str(after.processes[newcomer].user).isdigit():
+            time.sleep(0.01)
+            after = sampler.read()
     for pid in (idle, active, newcomer):
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

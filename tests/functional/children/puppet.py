@@ -56,6 +56,16 @@ def rename(name: str = "") -> str:
     return "renamed"
 
 
+def title(text: str) -> str:
+    """Write this, given in hexadecimal, over the arguments, as setproctitle does; the rest of them becomes zeros."""
+    fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
+    # arg_start and arg_end in proc_pid_stat(5).
+    start, end = int(fields[45]), int(fields[46])
+    ctypes.memset(start, 0, end - start)
+    ctypes.memmove(start, bytes.fromhex(text), len(text) // 2)
+    return "titled"
+
+
 def become(user_id: str) -> str:
     """Become another user."""
     os.setuid(int(user_id))
@@ -73,6 +83,7 @@ _COMMANDS: dict[str, Callable[..., str]] = {
     "burn": burn,
     "spend": spend,
     "rename": rename,
+    "title": title,
     "become": become,
     "execute": execute,
 }

@@ -1,5 +1,6 @@
 // The page's pure modules; run by test_page_modules.py, which names their folder.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 import { pathToFileURL } from "node:url";
 
@@ -23,7 +24,7 @@ const { statusOf } = await load("status_line.js");
 const { duration, percent, visible } = await load("text.js");
 const { columnOf } = await load("columns.js");
 const { missingProcesses } = await load("missing_processes.js");
-const { unitName } = await load("unit_name.js");
+const { unitNames, unitPath } = await load("unit_name.js");
 
 let seed = 1;
 const random = (below) => (seed = (seed * 48271) % 2147483647) % below;
@@ -293,7 +294,37 @@ test("durations read like those of top", () => {
 });
 
 test("units are named as the library names them", () => {
-  for (const [path, name] of JSON.parse(process.env.UNIT_NAMES)) assert.equal(unitName(path), name);
+  for (const { about, shown } of JSON.parse(readFileSync(process.env.CGROUP_NAMES, "utf8"))) {
+    const names = unitNames(Object.keys(shown).map(unitPath));
+    for (const [path, name] of Object.entries(shown)) assert.equal(names.get(unitPath(path)), name, about);
+  }
+  assert.equal(unitPath(null), null);
+});
+
+function tickOf(sequence, cgroups, exited = []) {
+  const head = { sequence, time: new Date(sequence * 1000).toISOString(), exited };
+  const changed = Object.entries(cgroups).map(([pid, cgroup]) => ({
+    key: `k${pid}`, pid: Number(pid), ppid: 1, name: "n", user: "u", state: "S", threads: 1, cgroup, cpu_percent: 1,
+    user_percent: 1, system_percent: 0, children_percent: 0, cpu_seconds: 1, start_time: head.time, first_seen: head.time,
+  }));
+  return { ...head, changed, gone: [] };
+}
+
+test("a unit's name gets longer when another of the same name comes, and shorter when that has gone", () => {
+  const table = new ProcessTable();
+  const unitsOf = () => [...table.rows.values()].map(({ unit }) => unit);
+  table.apply(tickOf(1, { 1: "/s/nginx.service", 2: "/s/nginx.service/worker", 3: null }));
+  assert.deepEqual(unitsOf(), ["nginx.service", "nginx.service", null]);
+  const version = table.rows.get("k1").version;
+  table.apply(tickOf(2, { 4: "/lxc/7/nginx.service" }, [{ parent_pid: 4, user: "u", name: "cc1", count: 2, cpu_percent: 5 }]));
+  assert.deepEqual(unitsOf(), ["s/nginx.service", "s/nginx.service", null, "7/nginx.service"]);
+  assert.ok(table.rows.get("k1").version > version, "the rows that are named anew are changed rows");
+  const groups = grouped([...table.rows.values(), ...table.ended.values()], "unit");
+  assert.deepEqual(groups.map(({ name, count, cpu_percent: percent }) => [name, count, percent]), [["s/nginx.service", 2, 2], [null, 1, 1], ["7/nginx.service", 1, 6]]);
+  table.apply({ ...tickOf(3, {}), gone: ["k4"] });
+  for (let sequence = 4; table.ended.size > 0; sequence += 1) table.apply(tickOf(sequence, {}));
+  assert.deepEqual(unitsOf(), ["nginx.service", "nginx.service", null]);
+  assert.deepEqual(table.copy().unitNames, table.unitNames);
 });
 
 test("missing processes are told as in the table", () => {

@@ -11,15 +11,16 @@ export function addTo(sum, row) {
 export function grouped(rows, field) {
   const groups = new Map();
   for (const row of rows) {
-    const value = row[field];
-    let group = groups.get(value);
+    // A unit is its path: its name is made longer when another of the same name comes.
+    const which = field === "unit" ? row.unitPath : row[field];
+    let group = groups.get(which);
     if (group === undefined) {
-      group = makeRow("group", `group ${field} ${value}`);
-      group[field] = value;
-      group.name = value;
+      group = makeRow("group", `group ${field} ${which}`);
+      group[field] = row[field];
+      group.name = row[field];
       group.count = 0;
       group.members = [];
-      groups.set(value, group);
+      groups.set(which, group);
     }
     if (row.kind === "process") group.count += 1;
     group.members.push(row);

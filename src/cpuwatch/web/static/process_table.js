@@ -1,7 +1,7 @@
 /** The processes of one moment, as rows that are changed in place, and those that ended, for a while. */
 
 import { Series } from "./series.js";
-import { unitName } from "./unit_name.js";
+import { unitNames, unitPath } from "./unit_name.js";
 
 const FADING_TICKS = 5;
 const MOST_GONE = 200;
@@ -25,6 +25,7 @@ export function makeRow(kind, id) {
     started: null,
     firstSeen: null,
     cgroup: null,
+    unitPath: null,
     unit: null,
     count: 1,
     estimated: false,
@@ -47,6 +48,7 @@ export class ProcessTable {
     this.rows = new Map();
     this.ended = new Map();
     this.byPid = new Map();
+    this.unitNames = new Map();
   }
 
   get sequence() {
@@ -76,6 +78,7 @@ export class ProcessTable {
   settle() {
     this.version += 1;
     this.fade(this.head.exited);
+    this.nameUnits();
   }
 
   write(process, sequence) {
@@ -102,7 +105,8 @@ export class ProcessTable {
     row.children_percent = process.children_percent;
     row.cpu_seconds = process.cpu_seconds;
     row.cgroup = process.cgroup ?? null;
-    row.unit = unitName(row.cgroup);
+    row.unitPath = unitPath(row.cgroup);
+    row.unit = this.unitNames.get(row.unitPath) ?? null;
     if (process.cpu_percent > 0) (row.series ??= new Series(sequence)).set(sequence, process.cpu_percent);
   }
 
@@ -142,7 +146,8 @@ export class ProcessTable {
         row.user = group.user;
         row.ppid = group.parent_pid;
         row.state = "ended";
-        row.unit = this.byPid.get(group.parent_pid)?.unit ?? null;
+        row.unitPath = this.byPid.get(group.parent_pid)?.unitPath ?? null;
+        row.unit = this.unitNames.get(row.unitPath) ?? null;
         this.ended.set(id, row);
       }
       row.version = this.version;
@@ -151,6 +156,27 @@ export class ProcessTable {
       row.cpu_percent = group.cpu_percent;
       row.estimated = group.estimated === true && group.cpu_percent !== null;
       if (group.cpu_percent > 0) (row.series ??= new Series(this.sequence)).set(this.sequence, group.cpu_percent);
+    }
+  }
+
+  /** Which name of a unit is unique depends on all of them. So if one came or went, the rows of others may change. */
+  nameUnits() {
+    const paths = new Set();
+    for (const row of this.rows.values()) paths.add(row.unitPath);
+    for (const row of this.ended.values()) paths.add(row.unitPath);
+    paths.delete(null);
+    if (paths.size === this.unitNames.size && [...paths].every((path) => this.unitNames.has(path))) return;
+    this.unitNames = unitNames(paths);
+    this.writeUnits(this.rows);
+    this.writeUnits(this.ended);
+  }
+
+  writeUnits(rows) {
+    for (const row of rows.values()) {
+      const unit = this.unitNames.get(row.unitPath) ?? null;
+      if (row.unit === unit) continue;
+      row.unit = unit;
+      row.version = this.version;
     }
   }
 
@@ -175,6 +201,7 @@ export class ProcessTable {
     for (const [key, row] of this.rows) copy.rows.set(key, { ...row });
     for (const [id, row] of this.ended) copy.ended.set(id, { ...row });
     for (const row of copy.rows.values()) copy.byPid.set(row.pid, row);
+    copy.unitNames = this.unitNames;
     return copy;
   }
 
