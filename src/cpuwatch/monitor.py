@@ -150,6 +150,12 @@ class Monitor:
         except IndexError:
             return None
 
+    def newest(self) -> tuple[Snapshot, float] | None:
+        """:attr:`latest` with the time of its reading, by ``time.monotonic``."""
+        self._check_process()
+        with self._changed:
+            return (self._history[-1], self._taken_ns / 1e9) if self._history else None
+
     @property
     def history(self) -> list[Snapshot]:
         """The last snapshots, oldest first."""
@@ -308,9 +314,9 @@ class Monitor:
             failed_ticks=self._health.failed_ticks,
         )
         published = replace(snapshot, sampling=sampling)
-        self._taken_ns = reading.monotonic_ns
         with self._changed:
             self._history.append(published)
+            self._taken_ns = reading.monotonic_ns
         self._wake()
         for follower in self._followers:
             follower(published)

@@ -26,8 +26,8 @@ class Stepped(ScriptedSampler):
         super().__init__(readings)
         self._permits = threading.Semaphore(0)
 
-    def step(self) -> None:
-        self._permits.release()
+    def step(self, readings: int = 1) -> None:
+        self._permits.release(readings)
 
     def read(self) -> Reading:
         self._permits.acquire()
@@ -68,17 +68,12 @@ async def service(ticks: int = 1, processes: int = 2, history: int = 600) -> Asy
     sampler = Stepped(readings)
     with Monitor(0.001, history, sampler) as monitor:
         running = Service(sampler, monitor)
-        following = [
-            asyncio.create_task(work) for work in (running.live.views.follow(), running.live.broadcast.follow())
-        ]
         try:
-            sampler.step()
-            await running.tick(ticks)
-            yield running
+            async with running.live.running():
+                sampler.step()
+                await running.tick(ticks)
+                yield running
         finally:
-            for task in following:
-                task.cancel()
-            await asyncio.gather(*following, return_exceptions=True)
             monitor._stop.set()
             sampler.step()
 

@@ -19,7 +19,7 @@ from cpuwatch.web.stream import Stream
 
 def limited(running: Service, most_listeners: int = 200, most_views: int = 32) -> None:
     live = running.live
-    live.broadcast = Broadcast(live.monitor, live.views, live.reading_history, most_listeners, most_views)
+    live.broadcast = Broadcast(live.monitor, live.views, live.reading_history, live.encoder, most_listeners, most_views)
 
 
 def test_a_stream_begins_with_the_newest_tick_and_goes_on_with_each() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -124,8 +123,8 @@ class History:
         if known.status == 304:
             return known
         async with state.reading_history:
-            body = await asyncio.to_thread(_encode, shown, _chosen(shown, asked), view, state.monitor.interval_seconds)
-            body, said = await asyncio.to_thread(coded, body, coding)
+            body = await state.encoder.run(_encode, shown, _chosen(shown, asked), view, state.monitor.interval_seconds)
+            body, said = await state.encoder.run(coded, body, coding)
         return Answer.of(body, "application/json", headers=[vary, *said], etag=etag)
 
 
