@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import secrets
 import threading
 import time
 from collections import deque
@@ -88,6 +89,7 @@ class Monitor:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._owner_pid = os.getpid()
+        self._run_id = secrets.token_hex(4)
 
     # Life
 
@@ -312,6 +314,7 @@ class Monitor:
             lateness_seconds=late_ns / 1e9,
             missed_ticks=self._health.missed_ticks,
             failed_ticks=self._health.failed_ticks,
+            run=self._run_id,
         )
         published = replace(snapshot, sampling=sampling)
         with self._changed:

@@ -52,7 +52,7 @@ def wait_for(server: Server, message: str) -> None:
 def next_sequence(stream: HTTPResponse) -> int:
     while not (line := stream.readline()).startswith(b"id: "):
         assert line, "the stream ended"
-    return int(line[4:])
+    return int(line.rpartition(b"-")[2])
 
 
 def hold_all(server: Server, stack: ExitStack) -> HTTPResponse:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message
 
 from cpuwatch import Monitor, Reading, ScriptedSampler
 from cpuwatch.settings import Settings
+from cpuwatch.tick_id import TickId
 from cpuwatch.web.rules import Rules
 from cpuwatch.web.state import Live, State
 
@@ -40,6 +41,12 @@ class Service:
     def __init__(self, sampler: Stepped, monitor: Monitor) -> None:
         self.live = Live(monitor)
         self._sampler = sampler
+
+    @property
+    def run(self) -> str:
+        """Of which run the snapshots are."""
+        assert self.live.views.snapshot is not None
+        return self.live.views.snapshot.sampling.run
 
     async def tick(self, count: int = 1) -> int:
         """The sequence of the newest snapshot, once it is shown."""
@@ -127,7 +134,7 @@ class Client:
         return await asyncio.wait_for(self._events.get(), PATIENCE)
 
     async def ids(self, count: int) -> list[int]:
-        return [int((await self.event()).id) for _ in range(count)]
+        return [TickId.parse((await self.event()).id).sequence for _ in range(count)]
 
     async def end(self) -> None:
         await asyncio.wait_for(asyncio.shield(self.task), PATIENCE)

@@ -27,12 +27,14 @@ def test_a_stream_begins_with_the_newest_tick_and_goes_on_with_each() -> None:
         async with service(ticks=3) as running:
             client = Client(Stream(), running.live)
             first = await client.event()
-            assert first.id == "3"
-            assert decode(first.data) == running.live.views.snapshot
+            shown = running.live.views.snapshot
+            assert shown is not None
+            assert first.id == f"{shown.sampling.run}-3"
+            assert decode(first.data) == shown
             for sequence in (4, 5, 6):
                 await running.tick()
                 event = await client.event()
-                assert (event.id, decode(event.data).sequence) == (str(sequence), sequence)
+                assert (event.id, decode(event.data).sequence) == (f"{shown.sampling.run}-{sequence}", sequence)
             assert client.status == 200
             assert client.headers["content-type"] == "text/event-stream"
             assert client.headers["cache-control"] == "no-store"
@@ -59,7 +61,7 @@ def test_a_stream_shows_a_view() -> None:
 def test_who_comes_back_gets_what_it_missed_in_order_and_then_what_comes() -> None:
     async def act() -> None:
         async with service(ticks=9) as running:
-            client = Client(Stream(), running.live, last_event_id="4")
+            client = Client(Stream(), running.live, last_event_id=f"{running.run}-4")
             assert await client.ids(5) == [5, 6, 7, 8, 9]
             await running.tick()
             assert await client.ids(1) == [10]
@@ -68,11 +70,25 @@ def test_who_comes_back_gets_what_it_missed_in_order_and_then_what_comes() -> No
     asyncio.run(act())
 
 
-@pytest.mark.parametrize(("last", "first"), [("9", 10), ("5000", 9), ("", 9), ("0", 6)])
+@pytest.mark.parametrize(
+    ("last", "first"),
+    [
+        ("RUN-9", 10),
+        ("RUN-7", 8),
+        ("RUN-0", 6),
+        # Not of this run: all that is kept.
+        ("RUN-5000", 6),
+        ("00000000-9", 6),
+        ("00000000-5000", 6),
+        ("9", 6),
+        ("5000", 6),
+        ("", 9),
+    ],
+)
 def test_what_comes_first_depends_on_what_the_client_has_and_the_history_keeps(last: str, first: int) -> None:
     async def act() -> None:
         async with service(ticks=9, history=4) as running:
-            client = Client(Stream(), running.live, last_event_id=last)
+            client = Client(Stream(), running.live, last_event_id=last.replace("RUN", running.run))
             if first > 9:
                 # Until it listens: its opening lines are sent then.
                 await client.until(lambda: bool(client.messages))
@@ -106,7 +122,7 @@ def test_a_slow_reader_gets_the_newest_and_not_all_that_it_missed() -> None:
 def test_a_tick_that_comes_while_the_stream_begins_comes_once() -> None:
     async def act() -> None:
         async with service() as running:
-            client = Client(Stream(), running.live, last_event_id="1")
+            client = Client(Stream(), running.live, last_event_id=f"{running.run}-1")
             client.reads.clear()
             await client.until(lambda: client.blocked)
             with running.live.broadcast.subscription(View()) as witness:

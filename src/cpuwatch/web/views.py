@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Iterable
 from hashlib import blake2b
@@ -14,6 +13,7 @@ from msgspec import Struct
 from cpuwatch.encoding.formats import FORMATS
 from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Monitor
+from cpuwatch.tick_id import TickId
 from cpuwatch.view import View, look
 from cpuwatch.web.age import age_header
 from cpuwatch.web.answer import Answer
@@ -68,14 +68,18 @@ class Views:
         self._wanted: dict[Aspect, None] = {}
         self._first_answers = asyncio.Semaphore(_MAX_FIRST_ANSWERS_AT_ONCE)
         self._changed = asyncio.Event()
-        # A sequence says nothing across restarts: the counter begins anew.
-        self._run = secrets.token_hex(4)
 
     @property
     def snapshot(self) -> Snapshot | None:
         """The snapshot that is shown now; None while there is none."""
         shown = self._newest_shown()
         return None if shown is None else shown.snapshot
+
+    @property
+    def newest(self) -> TickId:
+        """Which tick that is; sequence 0 of no run while there is none."""
+        snapshot = self.snapshot
+        return TickId(None, 0) if snapshot is None else TickId.of(snapshot)
 
     @property
     def newest_sequence(self) -> int:
@@ -140,7 +144,7 @@ class Views:
     def etag(self, snapshot: Snapshot, what: object) -> str:
         """The tag of this, which is described by its ``repr``, as of this snapshot."""
         digest = blake2b(repr(what).encode("utf-8", "replace"), digest_size=6).hexdigest()
-        return f'"{self._run}-{snapshot.sequence}-{digest}"'
+        return f'"{TickId.of(snapshot)}-{digest}"'
 
     def _newest_shown(self) -> _Shown | None:
         if self._shown is None and (newest := self._monitor.newest()) is not None:
