@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import secrets
 import threading
 import time
 from collections import deque
@@ -24,6 +23,7 @@ from cpuwatch.errors import MonitorClosedError, MonitorForkedError
 from cpuwatch.model import Reading, Snapshot
 from cpuwatch.reaped import NO_CARRY
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
+from cpuwatch.tick_id import new_run
 from cpuwatch.usage import account
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Monitor:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._owner_pid = os.getpid()
-        self._run_id = secrets.token_hex(4)
+        self._run_id = new_run()
 
     # Life
 

@@ -16,7 +16,7 @@ from cpuwatch.name_pattern import compile_name_pattern
 from cpuwatch.query import Query, SortKey
 from cpuwatch.settings import parse_whole_number
 from cpuwatch.shortened import shortened
-from cpuwatch.tick_id import TICK_ID_PATTERN, TickId
+from cpuwatch.tick_id import MAX_TICK_ID, TickId
 from cpuwatch.view import FIELDS, Grouping, View
 
 __all__ = [
@@ -34,9 +34,9 @@ _HIGHEST_PID = 2**31 - 1
 """Of any system; Linux stops at 2**22 (PID_MAX_LIMIT in include/linux/threads.h)."""
 _MOST_VALUES = 100
 _HIGHEST_PERCENT = 1e6
-_TICK: dict[str, Any] = {"type": "string", "pattern": f"^{TICK_ID_PATTERN}$"}
 _LONGEST_PAST_SECONDS = 1e9
 _MOST_EXPOSED = 1000
+_TICK = {"type": "integer", "minimum": 0, "maximum": MAX_TICK_ID}
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 """As in JSON (RFC 8259, 6), but that leading zeros do no harm."""
 
@@ -155,7 +155,7 @@ def _since(text: str) -> TickId | datetime:
     with suppress(ValueError):
         return TickId.parse(text)
     message = (
-        f"invalid since {shortened(text)!r}: must be RUN-SEQUENCE, as in 4f3a2b1c-123, a sequence, "
+        f"invalid since {shortened(text)!r}: must be the id of an event, a sequence, "
         "or a time, as in 2026-01-31T12:00:00Z"
     )
     try:
@@ -203,8 +203,8 @@ HISTORY = _table(
     ("seconds", "So much of the past, back from the newest snapshot.", _number(0, _LONGEST_PAST_SECONDS)),
     (
         "since",
-        "All after this tick (RUN-SEQUENCE, or the sequence alone), or after this time (RFC 3339).",
-        ({"anyOf": [{"type": "integer", "minimum": 0}, _TICK, {"type": "string", "format": "date-time"}]}, _since),
+        "All after this tick (the id of its event, or its sequence alone), or after this time (RFC 3339).",
+        ({"anyOf": [_TICK, {"type": "string", "format": "date-time"}]}, _since),
     ),
 )
 

@@ -20,6 +20,8 @@ from namespaces import unshared
 from pids_cgroup import PIDS_CGROUPS, without_new_threads
 from rough_clients import connected
 
+from cpuwatch.tick_id import TickId
+
 pytestmark = pytest.mark.timeout(120)
 
 DESCRIPTORS = 64
@@ -52,7 +54,7 @@ def wait_for(server: Server, message: str) -> None:
 def next_sequence(stream: HTTPResponse) -> int:
     while not (line := stream.readline()).startswith(b"id: "):
         assert line, "the stream ended"
-    return int(line.rpartition(b"-")[2])
+    return TickId.parse(line[4:].decode().strip()).sequence
 
 
 def hold_all(server: Server, stack: ExitStack) -> HTTPResponse:

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from cpuwatch import Monitor, View
 from cpuwatch.settings import Settings
-from cpuwatch.web import create_app, supervisor
+from cpuwatch.web import create_app
 from cpuwatch.web.broadcast import Broadcast
 from cpuwatch.web.state import Live
 from cpuwatch.web.supervisor import Supervisor
@@ -77,7 +77,7 @@ def test_restarts_come_at_growing_intervals(monkeypatch: pytest.MonkeyPatch) -> 
         if len(delays) == 10:
             await asyncio.Event().wait()
 
-    monkeypatch.setattr(supervisor.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
 
     async def act() -> None:
         task = asyncio.create_task(Supervisor(lambda: False).keep_running("views", fail))

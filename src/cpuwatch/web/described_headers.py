@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cpuwatch.tick_id import TICK_ID_PATTERN
+from cpuwatch.tick_id import MAX_TICK_ID
 
 __all__ = ["OF_ALL", "OF_CORS", "OF_PROBLEMS", "REQUEST_HEADERS", "RESPONSE_HEADERS"]
 
@@ -22,7 +22,7 @@ REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
     "Prefer": ("wait=SECONDS: with If-None-Match, hold the answer back until the next tick (RFC 7240).", _TEXT),
     "Last-Event-ID": (
         "The id of the last event; what the history still has of the ticks since comes first. After another run, all.",
-        {"type": "string", "pattern": f"^({TICK_ID_PATTERN})?$"},
+        {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_TICK_ID}, {"type": "string", "maxLength": 0}]},
     ),
 }
 

@@ -35,7 +35,7 @@ _REFUSED_RETRY_SECONDS = 5
 STREAM = Operation(
     path="/cpu_usage/stream",
     name="stream",
-    summary="Each tick as a Server-Sent Event, without end: JSON as of /cpu_usage, with its run and sequence as id.",
+    summary="Each tick as a Server-Sent Event, without end: JSON as of /cpu_usage, with run and sequence as its id.",
     results={
         200: Result(
             "The newest tick, then each as it comes; before that, with Last-Event-ID, those since.",
@@ -54,10 +54,11 @@ STREAM = Operation(
 
 
 class Stream:
-    """``GET /cpu_usage/stream``: the newest tick at once, then each as it comes, as JSON. Ids are ``RUN-SEQUENCE``.
+    """``GET /cpu_usage/stream``: the newest tick at once, then each as it comes, as JSON.
 
-    With ``Last-Event-ID``, as browsers send it when they come back, what the history still has of the ticks since
-    comes first. A comment is sent after each ``keep_alive_seconds`` without an event.
+    Each has a :class:`~cpuwatch.tick_id.TickId` as its id. With ``Last-Event-ID``, as browsers send it when they come
+    back, what the history still has of the ticks since comes first. A comment is sent after each ``keep_alive_seconds``
+    without an event.
     """
 
     def __init__(self, keep_alive_seconds: float = 15.0) -> None:

@@ -17,7 +17,7 @@ async def freeze(_: object) -> NoReturn:
         time.sleep(3600)  # noqa: ASYNC251  that is the fault
 
 
-health.alive = freeze  # type: ignore[assignment]
+health.alive = freeze
 
 if __name__ == "__main__":
     sys.exit(cli.main(sys.argv[1:]))

@@ -41,9 +41,9 @@ export class RefusedError extends Error {
   }
 }
 
-/** The id of the event of a tick: a sequence counts within its run. */
+/** The id of the event of a tick: its run, and the sequence in that, in ten digits. */
 export function eventId({ run }, sequence) {
-  return `${run}-${sequence}`;
+  return run + String(sequence).padStart(10, "0");
 }
 
 /** Read the stream at `url` until it ends, or `onEvent` returns true, or `signal` stops it. */
