@@ -11,6 +11,7 @@ import math
 import os
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
@@ -82,7 +83,7 @@ class Monitor:
         self._taken_ns = 0
         self._reading_since_ns = 0
         self._health = Health()
-        self._failed_with: type[Exception] | None = None
+        self._failed_with: type[BaseException] | None = None
         self._changed = threading.Condition()
         self._listeners: set[Callable[[], None]] = set()
         self._followers: tuple[Callable[[Snapshot], object], ...] = ()
@@ -267,7 +268,7 @@ class Monitor:
                     if earlier is not None:
                         snapshot, carry = account(earlier, reading, carry, sequence=self._sequence + 1)
                         self._publish(snapshot, reading, late_ns)
-                except Exception as error:  # noqa: BLE001  the outermost loop: whatever a backend does, it goes on
+                except BaseException as error:  # noqa: BLE001  the outermost loop; SystemExit would end it in silence
                     self._note_failure(error)
                 else:
                     self._note_success()
@@ -295,8 +296,10 @@ class Monitor:
             self._health = replace(self._health, missed_ticks=self._health.missed_ticks + missed)
         return next_ns
 
-    def _note_failure(self, error: Exception) -> None:
-        failure = f"{type(error).__name__}: {error}"
+    def _note_failure(self, error: BaseException) -> None:
+        # Not str(error), which may raise again.
+        told = "".join(traceback.format_exception_only(error)).strip()
+        failure = told.removeprefix(f"{type(error).__module__}.")
         # By its kind: what it says may hold a number that is another each time, and this is one event.
         if self._health.failure is None or type(error) is not self._failed_with:
             _log.error("a tick failed, sampling goes on: %s", failure, exc_info=error)
