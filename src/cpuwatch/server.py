@@ -130,8 +130,11 @@ async def _serve(app: ASGIFramework, config: Config, stop: asyncio.Event) -> Non
     await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
     told.cancel()
     await asyncio.wait({serving}, timeout=_GRACEFUL_SECONDS + _CUT_OFF_SECONDS)
-    if not serving.done() and (number := abort_connections()):
-        _log.warning("%d connections were cut off: their clients did not read the answers", number)
+    if not serving.done():
+        # On Python 3.12.1 and later Hypercorn begins to count the graceful time only when all connections have closed.
+        config.graceful_timeout = 0
+        if number := abort_connections():
+            _log.warning("%d connections were cut off: their clients did not read the answers", number)
     await serving
 
 
