@@ -52,22 +52,14 @@ class LineFormatter(logging.Formatter):
         return event
 
 
-class _WriterHandler(logging.Handler):
+class _WriterHandler(logging.StreamHandler[LogWriter]):
     """Formats a record where it is logged, and leaves writing it to the writer's thread."""
 
-    def __init__(self, writer: LogWriter) -> None:
-        super().__init__()
-        self._writer = writer
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            self._writer.put(self.format(record))
-        except Exception:  # noqa: BLE001  as logging's own handlers: a record that cannot be formatted harms nobody
-            self.handleError(record)
+    terminator = ""
 
     def handleError(self, _: logging.LogRecord) -> None:  # noqa: N802  the name is logging's
-        """Count the record as dropped. Logging would print to the standard error, which may block."""
-        self._writer.drop()
+        """Count a record that could not be formatted. Logging would print to the standard error, which may block."""
+        self.stream.drop()
 
 
 @contextmanager

@@ -38,8 +38,8 @@ class LogWriter:
         self._thread = threading.Thread(target=self._run, name="cpuwatch-log", daemon=True)
         self._thread.start()
 
-    def put(self, line: str) -> None:
-        """Have the line written, without its end. Returns at once."""
+    def write(self, line: str) -> None:
+        """Have the line written, with an end added. Returns at once."""
         with self._changed:
             if len(self._lines) < self._max_lines:
                 self._lines.append(line)

@@ -47,7 +47,7 @@ def fill(writer: int) -> int:
 def test_lines_come_in_their_order(pipe: tuple[int, int]) -> None:
     log = LogWriter(pipe[1], dropped)
     for number in range(100):
-        log.put(f"line {number}")
+        log.write(f"line {number}")
     log.close()
     assert read_lines(pipe[0], b"line 99\n") == [b"line %d" % number for number in range(100)]
 
@@ -58,15 +58,15 @@ def test_lines_that_find_no_room_are_dropped_and_counted_where_they_were(pipe: t
     filled = fill(writer)
     os.set_blocking(writer, blocking)
     log = LogWriter(writer, dropped, max_lines=3)
-    log.put("first")
+    log.write("first")
     while log._lines:  # until the thread has it and waits in write()
         os.sched_yield()
     for number in range(10):
-        log.put(f"line {number}")
+        log.write(f"line {number}")
     while filled:
         filled -= len(os.read(reader, filled))
     assert read_lines(reader, b"dropped 7\n") == [b"first", b"line 0", b"line 1", b"line 2", b"dropped 7"]
-    log.put("later")
+    log.write("later")
     log.close()
     assert read_lines(reader, b"later\n") == [b"later"]
 
@@ -74,7 +74,7 @@ def test_lines_that_find_no_room_are_dropped_and_counted_where_they_were(pipe: t
 def test_closing_does_not_wait_for_a_reader(pipe: tuple[int, int]) -> None:
     fill(pipe[1])
     log = LogWriter(pipe[1], dropped)
-    log.put("line")
+    log.write("line")
     closing = threading.Thread(target=log.close, args=(0.001,))
     closing.start()
     closing.join(PATIENCE)
@@ -88,12 +88,12 @@ def test_what_could_not_be_written_is_counted_too() -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     log = LogWriter(full, dropped)
     for _ in range(5):
-        log.put("line")
+        log.write("line")
     while log._lines or log._dropped < 5:
         os.sched_yield()
     reader, writer = os.pipe()
     os.dup2(writer, full)  # room again
-    log.put("after")
+    log.write("after")
     log.close()
     assert read_lines(reader, b"dropped 5\n") == [b"after", b"dropped 5"]
     for descriptor in (full, reader, writer):
@@ -104,7 +104,7 @@ def test_a_reader_that_has_gone_ends_nothing() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     log = LogWriter(writer, dropped)
-    log.put("line")
+    log.write("line")
     log.close(PATIENCE)
     assert not log._thread.is_alive()
     os.close(writer)
