@@ -187,6 +187,21 @@ def test_a_unix_socket_that_a_server_left_behind_is_replaced(tmp_path: Path) -> 
         assert client.get("http://localhost/livez").status_code == 200
 
 
+def test_of_several_that_start_at_once_over_a_stale_socket_one_has_it(tmp_path: Path) -> None:
+    place = tmp_path / "http.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(place))
+    servers = [Server((CPUWATCH_SERVE[0], "serve", "--bind", f"unix:{place}")) for _ in range(4)]
+    try:
+        refused = [server for server in servers if server.refused()]
+        assert len(refused) == 3, [server.output for server in servers]
+        for server in refused:
+            assert "already in use by process" in server.output
+    finally:
+        for server in servers:
+            server.clean_up()
+
+
 def test_a_file_that_is_no_socket_is_left_as_it_is(tmp_path: Path) -> None:
     place = tmp_path / "notes.txt"
     place.write_text("mine")
