@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
@@ -10,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from cpuwatch.log_writer import LogWriter
 from cpuwatch.settings import LogFormat
 
-__all__ = ["LineFormatter", "logging_to_stderr"]
+__all__ = ["LineFormatter", "logging_to_stderr", "stderr_descriptor"]
 
 _OWN = ("cpuwatch", "hypercorn")
 _NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9_.,:/@%+-]+", re.ASCII)
@@ -50,18 +52,33 @@ class LineFormatter(logging.Formatter):
         return event
 
 
+class _WriterHandler(logging.StreamHandler[LogWriter]):
+    """Formats a record where it is logged, and leaves writing it to the writer's thread."""
+
+    terminator = ""
+
+    def handleError(self, _: logging.LogRecord) -> None:  # noqa: N802  the name is logging's
+        """Count a record that could not be formatted. Logging would print to the standard error, which may block."""
+        self.stream.drop()
+
+
 @contextmanager
 def logging_to_stderr(form: LogFormat, logger_name: str | None = None) -> Iterator[None]:
     """Within the block, this logger (the root if it has no name) and all below it write to the standard error.
 
-    Where somebody has already said what becomes of its records, that holds.
+    A thread does the writing, so that no caller waits for the reader of the log. At the end of the block, pending
+    lines get half a second to be written. Does nothing if the logger already has a handler, or if the standard error
+    is closed or is not a file.
     """
     logger = logging.getLogger(logger_name)
-    if logger.hasHandlers():
+    descriptor = None if logger.hasHandlers() else stderr_descriptor()
+    if descriptor is None:
         yield
         return
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LineFormatter(form))
+    formatter = LineFormatter(form)
+    writer = LogWriter(descriptor, lambda lost: formatter.format(_dropped(lost)))
+    handler = _WriterHandler(writer)
+    handler.setFormatter(formatter)
     silent = [own for own in map(logging.getLogger, _OWN) if own.level == logging.NOTSET]
     logger.addHandler(handler)
     for own in silent:
@@ -72,6 +89,21 @@ def logging_to_stderr(form: LogFormat, logger_name: str | None = None) -> Iterat
         logger.removeHandler(handler)
         for own in silent:
             own.setLevel(logging.NOTSET)
+        writer.close()
+
+
+def stderr_descriptor() -> int | None:
+    """The descriptor of the standard error; None if it is closed, or replaced by something that is not a file."""
+    # Python has no sys.stderr if descriptor 2 was closed at its start: that number may be a client's connection now.
+    try:
+        return None if sys.stderr is None else sys.stderr.fileno()
+    except (io.UnsupportedOperation, ValueError):
+        return None
+
+
+def _dropped(lines: int) -> logging.LogRecord:
+    message = "%d log lines were dropped: they could not be written"
+    return logging.LogRecord("cpuwatch.log", logging.WARNING, __file__, 0, message, (lines,), None)
 
 
 def _text(value: object) -> str:

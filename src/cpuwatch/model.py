@@ -294,7 +294,8 @@ class Sampling(Struct, frozen=True, gc=False):
     ended processes that were lost since the sampler was opened: names are missing then, never amounts.
     ``unexpected_messages`` counts those that came to the sampler's socket and were not about an ended process.
     ``hidden`` has a sentence for each reason why processes are not shown (``hidepid=`` of /proc, a container); empty if
-    all are.
+    all are. ``run`` is the same for all snapshots of a monitor, and another for the next one's: sequences count within
+    it. It is empty where there was no monitor.
     """
 
     lateness_seconds: float | None = None
@@ -304,6 +305,7 @@ class Sampling(Struct, frozen=True, gc=False):
     lost_exits: int = 0
     unexpected_messages: int = 0
     hidden: list[str] = []
+    run: str = ""
 
 
 class Snapshot(Struct, frozen=True, gc=False):

@@ -11,6 +11,7 @@ import math
 import os
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
@@ -23,6 +24,7 @@ from cpuwatch.errors import MonitorClosedError, MonitorForkedError
 from cpuwatch.model import Reading, Snapshot
 from cpuwatch.reaped import NO_CARRY
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
+from cpuwatch.tick_id import new_run
 from cpuwatch.usage import account
 
 if TYPE_CHECKING:
@@ -81,13 +83,14 @@ class Monitor:
         self._taken_ns = 0
         self._reading_since_ns = 0
         self._health = Health()
-        self._failed_with: type[Exception] | None = None
+        self._failed_with: type[BaseException] | None = None
         self._changed = threading.Condition()
         self._listeners: set[Callable[[], None]] = set()
         self._followers: tuple[Callable[[Snapshot], object], ...] = ()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._owner_pid = os.getpid()
+        self._run_id = new_run()
 
     # Life
 
@@ -149,6 +152,12 @@ class Monitor:
             return self._history[-1]
         except IndexError:
             return None
+
+    def newest(self) -> tuple[Snapshot, float] | None:
+        """:attr:`latest` with the time of its reading, by ``time.monotonic``."""
+        self._check_process()
+        with self._changed:
+            return (self._history[-1], self._taken_ns / 1e9) if self._history else None
 
     @property
     def history(self) -> list[Snapshot]:
@@ -259,7 +268,7 @@ class Monitor:
                     if earlier is not None:
                         snapshot, carry = account(earlier, reading, carry, sequence=self._sequence + 1)
                         self._publish(snapshot, reading, late_ns)
-                except Exception as error:  # noqa: BLE001  the outermost loop: whatever a backend does, it goes on
+                except BaseException as error:  # noqa: BLE001  the outermost loop; SystemExit would end it in silence
                     self._note_failure(error)
                 else:
                     self._note_success()
@@ -287,8 +296,10 @@ class Monitor:
             self._health = replace(self._health, missed_ticks=self._health.missed_ticks + missed)
         return next_ns
 
-    def _note_failure(self, error: Exception) -> None:
-        failure = f"{type(error).__name__}: {error}"
+    def _note_failure(self, error: BaseException) -> None:
+        # Not str(error), which may raise again.
+        told = "".join(traceback.format_exception_only(error)).strip()
+        failure = told.removeprefix(f"{type(error).__module__}.")
         # By its kind: what it says may hold a number that is another each time, and this is one event.
         if self._health.failure is None or type(error) is not self._failed_with:
             _log.error("a tick failed, sampling goes on: %s", failure, exc_info=error)
@@ -306,11 +317,12 @@ class Monitor:
             lateness_seconds=late_ns / 1e9,
             missed_ticks=self._health.missed_ticks,
             failed_ticks=self._health.failed_ticks,
+            run=self._run_id,
         )
         published = replace(snapshot, sampling=sampling)
-        self._taken_ns = reading.monotonic_ns
         with self._changed:
             self._history.append(published)
+            self._taken_ns = reading.monotonic_ns
         self._wake()
         for follower in self._followers:
             follower(published)

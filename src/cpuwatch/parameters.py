@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, get_args
 
@@ -15,11 +16,11 @@ from cpuwatch.name_pattern import compile_name_pattern
 from cpuwatch.query import Query, SortKey
 from cpuwatch.settings import parse_whole_number
 from cpuwatch.shortened import shortened
+from cpuwatch.tick_id import MAX_TICK_ID, TickId
 from cpuwatch.view import FIELDS, Grouping, View
 
 __all__ = [
     "FORMAT",
-    "HIGHEST_SEQUENCE",
     "HISTORY",
     "METRICS",
     "PID",
@@ -33,9 +34,9 @@ _HIGHEST_PID = 2**31 - 1
 """Of any system; Linux stops at 2**22 (PID_MAX_LIMIT in include/linux/threads.h)."""
 _MOST_VALUES = 100
 _HIGHEST_PERCENT = 1e6
-HIGHEST_SEQUENCE = 2**63 - 1
 _LONGEST_PAST_SECONDS = 1e9
 _MOST_EXPOSED = 1000
+_TICK = {"type": "integer", "minimum": 0, "maximum": MAX_TICK_ID}
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 """As in JSON (RFC 8259, 6), but that leading zeros do no harm."""
 
@@ -150,10 +151,13 @@ def _pattern(text: str) -> str:
     return text
 
 
-def _since(text: str) -> int | datetime:
-    if text.isascii() and text.isdigit():
-        return parse_whole_number(text, 0, HIGHEST_SEQUENCE, "the kind of sequences")
-    message = f"{shortened(text)!r} is neither a sequence nor a time such as 2026-01-31T12:00:00Z"
+def _since(text: str) -> TickId | datetime:
+    with suppress(ValueError):
+        return TickId.parse(text)
+    message = (
+        f"invalid since {shortened(text)!r}: must be the id of an event, a sequence, "
+        "or a time, as in 2026-01-31T12:00:00Z"
+    )
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
@@ -199,8 +203,8 @@ HISTORY = _table(
     ("seconds", "So much of the past, back from the newest snapshot.", _number(0, _LONGEST_PAST_SECONDS)),
     (
         "since",
-        "All after this sequence, or after this time (RFC 3339).",
-        ({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "format": "date-time"}]}, _since),
+        "All after this tick (the id of its event, or its sequence alone), or after this time (RFC 3339).",
+        ({"anyOf": [_TICK, {"type": "string", "format": "date-time"}]}, _since),
     ),
 )
 

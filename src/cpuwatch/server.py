@@ -1,25 +1,29 @@
-"""Runs the web app on Hypercorn, with a clean stop on SIGINT and SIGTERM."""
+"""Runs the web app on Hypercorn, with a clean stop at signals."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import signal
 import socket
-import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct
 
 from cpuwatch.errors import ListenError, MissingExtraError, SettingsError
 from cpuwatch.host import host_of, is_address
-from cpuwatch.log import logging_to_stderr
+from cpuwatch.log import LineFormatter, logging_to_stderr, stderr_descriptor
 from cpuwatch.samplers import open_sampler
-from cpuwatch.settings import Settings
+from cpuwatch.settings import LogFormat, Settings
+from cpuwatch.stop_signals import stopping_at_signals, write_if_possible
 from cpuwatch.tcp_sockets import open_tcp_sockets
+from cpuwatch.unix_socket import unix_listener
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
@@ -35,8 +39,12 @@ _GRACEFUL_SECONDS = 1.5
 _BACKLOG = 1024
 """Connections that may wait to be taken. Of one more the kernel drops the first packet: its client waits a second."""
 
+_CUT_OFF_SECONDS = 0.25
+"""After the graceful time, connections get this long to close. Hypercorn waits without a limit for a client that does
+not read its answer."""
+
 _STOP_SECONDS = 2.5
-"""After this the process ends, whatever still hangs."""
+"""The process ends this long after the signal, whatever hangs."""
 
 _log = logging.getLogger("cpuwatch.server")
 
@@ -72,7 +80,9 @@ def is_local(bind: str) -> bool:
 
 
 def serve(settings: Settings, listening: Listening) -> None:
-    """Serve until SIGINT or SIGTERM comes. The log goes to the standard error.
+    """Serve until SIGINT, SIGTERM, SIGHUP or SIGQUIT comes. The log goes to the standard error.
+
+    The process ends within three seconds of the signal: if this does not return by then, with exit code 1.
 
     Raises :class:`~cpuwatch.errors.ListenError` if ``listening.bind`` cannot be listened on (in use, not of this
     machine), :class:`~cpuwatch.errors.SettingsError` for files that are no certificate and key, what
@@ -81,7 +91,6 @@ def serve(settings: Settings, listening: Listening) -> None:
     from cpuwatch.web import create_app  # noqa: PLC0415  an optional part, with its own error if it is missing
 
     try:
-        from hypercorn.asyncio import serve as run_hypercorn  # noqa: PLC0415
         from hypercorn.config import Config  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"cpuwatch serve needs {error.name}: pip install 'cpuwatch[web]'") from None
@@ -94,32 +103,76 @@ def serve(settings: Settings, listening: Listening) -> None:
     config.graceful_timeout = _GRACEFUL_SECONDS
     config.backlog = _BACKLOG
     _prepare_tls(config, listening)
-    # Detached, for Hypercorn makes sockets of its own of them: of two, each would close the number once.
-    config.bind = [f"fd://{place.detach()}" for place in _open_sockets(config, listening.bind)]
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
 
-    async def main() -> None:
-        stop = asyncio.Event()
+    def on_stop(_: signal.Signals) -> None:
+        with suppress(RuntimeError):  # the loop is closed: the server has ended
+            loop.call_soon_threadsafe(stop.set)
 
-        def on_signal() -> None:
-            stop.set()
-            # Hypercorn waits without a bound for a client that does not read its answer. In a thread, for whatever
-            # keeps the event loop from ending may well keep it from running too.
-            end = threading.Timer(_STOP_SECONDS, os._exit, (0,))
-            end.daemon = True
-            end.start()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, on_signal)
-        await run_hypercorn(cast("ASGIFramework", create_app(settings)), config, shutdown_trigger=stop.wait)
-
-    with logging_to_stderr(settings.log_format):
+    with (
+        _listening_sockets(config, listening.bind),
+        stopping_at_signals(on_stop, _log_ignored, partial(_write_hard_stop, settings.log_format), _STOP_SECONDS),
+        logging_to_stderr(settings.log_format),
+        asyncio.Runner(loop_factory=lambda: loop) as runner,
+    ):
         if settings.token is None and not is_local(listening.bind):
             _log.warning("open to everyone: whoever reaches %s reads all processes", listening.bind)
-        asyncio.run(main())
+        runner.run(_serve(cast("ASGIFramework", create_app(settings)), config, stop))
+
+
+async def _serve(app: ASGIFramework, config: Config, stop: asyncio.Event) -> None:
+    from hypercorn.asyncio import serve as run_hypercorn  # noqa: PLC0415  part of an optional package
+
+    from cpuwatch.web.server_stop import abort_connections  # noqa: PLC0415
+
+    serving = asyncio.create_task(run_hypercorn(app, config, shutdown_trigger=stop.wait))
+    told = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    await asyncio.wait({serving}, timeout=_GRACEFUL_SECONDS + _CUT_OFF_SECONDS)
+    if not serving.done():
+        # On Python 3.12.1 and later Hypercorn begins to count the graceful time only when all connections have closed.
+        config.graceful_timeout = 0
+        if number := abort_connections():
+            _log.warning("%d connections were cut off: their clients did not read the answers", number)
+    await serving
+
+
+@contextmanager
+def _listening_sockets(config: Config, bind: str) -> Iterator[None]:
+    """Within the block ``config`` has sockets that listen at ``bind``.
+
+    From the beginning, not when the app is ready: until they listen, another server can take the place.
+    """
+    with ExitStack() as stack:
+        try:
+            if bind.startswith("unix:"):
+                places = [stack.enter_context(unix_listener(Path(bind.removeprefix("unix:")), _BACKLOG))]
+            else:
+                places = _open_sockets(config, bind)
+                for place in places:
+                    place.listen(_BACKLOG)
+        except OSError as error:
+            raise ListenError(f"cannot listen on {bind}: {error.strerror}") from error
+        # Detached, for Hypercorn makes sockets of its own of them: of two, each would close the number once.
+        config.bind = [f"fd://{place.detach()}" for place in places]
+        yield
+
+
+def _log_ignored(number: signal.Signals) -> None:
+    _log.info("ignored %s: it has no meaning here", number.name)
+
+
+def _write_hard_stop(form: LogFormat, number: signal.Signals) -> None:
+    """Not through logging: what hangs may hold its locks."""
+    message = "the server did not end within %g s of %s: the process exits now"
+    event = logging.LogRecord(_log.name, logging.ERROR, __file__, 0, message, (_STOP_SECONDS, number.name), None)
+    if (descriptor := stderr_descriptor()) is not None:
+        write_if_possible(descriptor, LineFormatter(form).format(event))
 
 
 def _open_sockets(config: Config, bind: str) -> list[socket.socket]:
-    if not bind.startswith(("unix:", "fd://")):
+    if not bind.startswith("fd://"):
         return open_tcp_sockets(bind)
     from hypercorn.config import SocketTypeError  # noqa: PLC0415  an optional part; serve() has checked for it
 

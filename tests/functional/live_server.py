@@ -63,6 +63,11 @@ class Server:
         assert self._url is not None, f"the server ended at its start:\n{self.output}"
         return self._url
 
+    def refused(self) -> bool:
+        """Whether it ended at its start; waits until it listens or has ended."""
+        assert self._told.wait(_START_SECONDS), f"the server did not start:\n{self.output}"
+        return self._url is None
+
     @property
     def output(self) -> str:
         """What it wrote so far, to either stream."""

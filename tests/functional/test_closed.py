@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from live_server import CPUWATCH_SERVE, HYPERCORN, Server, environment, run, running_server
+from rough_clients import exchange, statuses
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -30,6 +31,12 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
+def closed_server() -> Iterator[Server]:
+    with running_server(CPUWATCH_SERVE, CPUWATCH_TOKEN=TOKEN) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def client(server: Server) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, timeout=10) as opened:
         yield opened
@@ -42,6 +49,12 @@ def connection(server: Server) -> Iterator[socket.socket]:
         yield opened
 
 
+def status_of(server: Server, request_line: str, *fields: str) -> int:
+    head = "\r\n".join([f"{request_line} HTTP/1.1", "Connection: close", *fields, "", ""])
+    (answer,) = exchange(server, [head.encode()], least_answers=1)
+    return statuses(answer)[0]
+
+
 def read_to_end(connection: socket.socket) -> bytes:
     data = b""
     while part := connection.recv(65_536):
@@ -49,7 +62,47 @@ def read_to_end(connection: socket.socket) -> bytes:
     return data
 
 
-# Host
+# Target and Host
+
+
+@pytest.mark.parametrize(
+    ("request_line", "host", "status"),
+    [
+        # The authority in the URL counts, and Host does not (RFC 9112, 3.2.2).
+        ("GET http://localhost/cpu_usage?top=1", "evil.example", 200),
+        ("GET HTTP://127.0.0.1:8845/livez", "evil.example", 200),
+        ("GET https://localhost", "localhost", 200),
+        ("GET http://localhost/nothing", "localhost", 404),
+        ("GET http://evil.example/cpu_usage", "localhost", 421),
+        ("GET http://localhost%2Fx/cpu_usage", "localhost", 421),
+        ("GET http://user@localhost/cpu_usage", "localhost", 400),
+        ("GET http:///cpu_usage", "localhost", 400),
+        ("GET ftp://localhost/cpu_usage", "localhost", 400),
+        ("GET cpu_usage", "localhost", 400),
+        ("GET *", "localhost", 400),
+        ("OPTIONS *", "localhost", 204),
+        ("OPTIONS *", "evil.example", 421),
+        ("OPTIONS http://localhost", "localhost", 204),
+        ("CONNECT localhost:8845", "localhost:8845", 405),
+        ("CONNECT evil.example:443", "localhost", 421),
+    ],
+)
+def test_a_target_is_understood_in_each_form_that_it_may_have(
+    server: Server, request_line: str, host: str, status: int
+) -> None:
+    assert status_of(server, request_line, f"Host: {host}") == status
+
+
+@pytest.mark.parametrize("prefix", ["", "http://localhost", "http://127.0.0.1:8845"])
+@pytest.mark.parametrize("path", ["/cpu_usage", "/cpu_usage/1", "/metrics", "/static/../metrics", "/%2e/cpu_usage"])
+def test_no_form_of_a_target_gets_around_the_token(closed_server: Server, prefix: str, path: str) -> None:
+    assert status_of(closed_server, f"GET {prefix}{path}", "Host: localhost") in {401, 404}
+    assert status_of(closed_server, f"GET {prefix}/livez", "Host: localhost") == 200
+    shown = f"Authorization: Bearer {TOKEN}"
+    assert status_of(closed_server, f"GET {prefix}/cpu_usage", "Host: localhost", shown) == 200
+
+
+# Names
 
 
 @pytest.mark.parametrize("host", [None, "localhost", "127.0.0.1:1", "[::1]", socket.gethostname(), "192.0.2.1:8845"])

@@ -30,7 +30,7 @@ GET = b"GET /cpu_usage?top=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 # What a client may get that breaks HTTP or the rules of the service; 5xx are not among it.
 # But 501, which is the answer to a transfer coding that the server does not know (RFC 9112, 6.1).
-ALLOWED = {100, 101, 200, 308, 400, 403, 404, 405, 406, 408, 413, 414, 421, 426, 431, 501}
+ALLOWED = {100, 101, 200, 204, 308, 400, 403, 404, 405, 406, 408, 413, 414, 421, 426, 431, 501}
 
 MALFORMED_REQUESTS = (
     b"\r\n\r\n\r\n",

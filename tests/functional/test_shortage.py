@@ -17,7 +17,10 @@ import pytest
 from live_processes import CHILDREN
 from live_server import CPUWATCH_SERVE, HYPERCORN, Server, running_server
 from namespaces import unshared
+from pids_cgroup import PIDS_CGROUPS, without_new_threads
 from rough_clients import connected
+
+from cpuwatch.tick_id import TickId
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -51,7 +54,7 @@ def wait_for(server: Server, message: str) -> None:
 def next_sequence(stream: HTTPResponse) -> int:
     while not (line := stream.readline()).startswith(b"id: "):
         assert line, "the stream ended"
-    return int(line[4:])
+    return TickId.parse(line[4:].decode().strip()).sequence
 
 
 def hold_all(server: Server, stack: ExitStack) -> HTTPResponse:
@@ -131,3 +134,28 @@ def test_processes_that_cannot_be_read_are_counted_until_they_can(tmp_path: Path
         server.clean_up()
     # Known at each tick, and told in no line.
     assert "EPERM" not in server.output
+
+
+@pytest.mark.skipif(PIDS_CGROUPS is None, reason="no cgroup with the pids controller can be made")
+@pytest.mark.parametrize("command", [CPUWATCH_SERVE, HYPERCORN], ids=["cpuwatch", "hypercorn"])
+def test_ticks_are_shown_and_served_while_no_thread_can_be_started(command: tuple[str, ...]) -> None:
+    with (
+        running_server(command, CPUWATCH_INTERVAL="0.1") as server,
+        httpx.Client(base_url=server.url, timeout=PATIENCE_SECONDS) as client,
+        connected(server) as connection,
+        without_new_threads(server.pid),
+    ):
+        connection.sendall(STREAM)
+        stream = HTTPResponse(connection)
+        stream.begin()
+        first = next_sequence(stream)
+        for number in range(1, 20):
+            # Views, codings and the history, each made for the first time.
+            assert client.get(f"/cpu_usage?top={number}").status_code == 200
+            assert client.get(f"/cpu_usage/history?seconds={number}").status_code == 200
+            assert client.get("/metrics").status_code == 200
+        while (last := next_sequence(stream)) < first + 20:
+            pass
+        assert client.get("/cpu_usage?top=1").json()["sequence"] >= last
+        assert client.get("/readyz").json()["restarts"] == 0
+    assert "can't start new thread" not in server.output

@@ -80,6 +80,7 @@ def test_a_client_that_does_not_read_its_answers_does_not_keep_the_server_from_e
                 while True:
                     connection.sendall(request * 100)
             assert server.stop(within=STOP_SECONDS) == 0
+    assert "1 connections were cut off" in server.output
 
 
 def test_hypercorn_ends_at_a_signal() -> None:

@@ -17,6 +17,7 @@ from event_stream import Event, EventStream
 from live_server import CPUWATCH_SERVE, HYPERCORN, Server, running_server
 
 from cpuwatch import decode
+from cpuwatch.tick_id import TickId
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -42,6 +43,7 @@ class Connection:
         self._socket.sendall(self._http.send(request) + self._http.send(h11.EndOfMessage()))
         self.stream = EventStream()
         self.status = 0
+        self.last_id = ""
         self.body = b""
         self.whole = False
 
@@ -72,7 +74,8 @@ class Connection:
         while len(found) < count:
             events = self.read()
             assert not self.whole, f"the stream ended after {found}"
-            found += [int(event.id) for event in events]
+            self.last_id = events[-1].id if events else self.last_id
+            found += [TickId.parse(event.id).sequence for event in events]
         return found
 
     def read_to_end(self) -> list[Event]:
@@ -112,15 +115,17 @@ def test_each_tick_is_an_event_and_who_comes_back_misses_none(command: tuple[str
         with connections(server, 1, "/cpu_usage/stream?top=3") as (client,):
             ids = client.ids(5)
             assert ids == sorted(set(ids))
+            last_id = client.last_id
         wait_for(server, ids[-1] + 4)
-        with connections(server, 1, "/cpu_usage/stream?top=3", Last_Event_ID=str(ids[-1])) as (client,):
+        with connections(server, 1, "/cpu_usage/stream?top=3", Last_Event_ID=last_id) as (client,):
             assert client.ids(4)[:4] == list(range(ids[-1] + 1, ids[-1] + 5))
         with httpx.stream("GET", f"{server.url}/cpu_usage/stream") as answer:
             assert answer.status_code == 200
             assert answer.headers["content-type"] == "text/event-stream"
             stream = EventStream()
             event = next(event for part in answer.iter_bytes() for event in stream.feed(part))
-            assert decode(event.data).sequence == int(event.id) > ids[-1]
+            assert TickId.of(decode(event.data)) == TickId.parse(event.id)
+            assert decode(event.data).sequence > ids[-1]
 
 
 def test_a_reader_that_falls_behind_goes_on_with_the_newest() -> None:
@@ -217,6 +222,28 @@ def test_a_stream_without_events_is_kept_alive() -> None:
         assert client.ids(1) == [1]
         while not client.stream.comments:
             assert client.read() == []
+
+
+@COMMANDS
+def test_who_comes_back_after_a_restart_gets_everything_that_the_new_run_keeps(command: tuple[str, ...]) -> None:
+    with (
+        running_server(command, CPUWATCH_INTERVAL="0.1") as server,
+        connections(server, 1, "/cpu_usage/stream?top=3") as (client,),
+    ):
+        client.ids(3)
+        last = TickId.parse(client.last_id)
+    with running_server(command, CPUWATCH_INTERVAL="0.1") as server:
+        # Past the tick of the run before, which cannot be told by the sequence then.
+        wait_for(server, last.sequence + 3)
+        for last_id in (str(last), str(last.sequence)):
+            with connections(server, 1, "/cpu_usage/stream?top=3", Last_Event_ID=last_id) as (client,):
+                assert client.ids(3)[:3] == [1, 2, 3]
+                assert TickId.parse(client.last_id).run != last.run
+        body = httpx.get(f"{server.url}/cpu_usage/history?since={last}&top=1").json()
+        assert [shown["sequence"] for shown in body["snapshots"]] == list(range(1, body["newest_sequence"] + 1))
+        since = TickId(body["run"], body["newest_sequence"])
+        later = httpx.get(f"{server.url}/cpu_usage/history?since={since}&top=1").json()
+        assert all(shown["sequence"] > body["newest_sequence"] for shown in later["snapshots"])
 
 
 @COMMANDS

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message
 
 from cpuwatch import Monitor, Reading, ScriptedSampler
 from cpuwatch.settings import Settings
+from cpuwatch.tick_id import TickId
 from cpuwatch.web.rules import Rules
 from cpuwatch.web.state import Live, State
 
@@ -26,8 +27,8 @@ class Stepped(ScriptedSampler):
         super().__init__(readings)
         self._permits = threading.Semaphore(0)
 
-    def step(self) -> None:
-        self._permits.release()
+    def step(self, readings: int = 1) -> None:
+        self._permits.release(readings)
 
     def read(self) -> Reading:
         self._permits.acquire()
@@ -40,6 +41,12 @@ class Service:
     def __init__(self, sampler: Stepped, monitor: Monitor) -> None:
         self.live = Live(monitor)
         self._sampler = sampler
+
+    @property
+    def run(self) -> str:
+        """Of which run the snapshots are."""
+        assert self.live.views.snapshot is not None
+        return self.live.views.snapshot.sampling.run
 
     async def tick(self, count: int = 1) -> int:
         """The sequence of the newest snapshot, once it is shown."""
@@ -68,17 +75,12 @@ async def service(ticks: int = 1, processes: int = 2, history: int = 600) -> Asy
     sampler = Stepped(readings)
     with Monitor(0.001, history, sampler) as monitor:
         running = Service(sampler, monitor)
-        following = [
-            asyncio.create_task(work) for work in (running.live.views.follow(), running.live.broadcast.follow())
-        ]
         try:
-            sampler.step()
-            await running.tick(ticks)
-            yield running
+            async with running.live.running():
+                sampler.step()
+                await running.tick(ticks)
+                yield running
         finally:
-            for task in following:
-                task.cancel()
-            await asyncio.gather(*following, return_exceptions=True)
             monitor._stop.set()
             sampler.step()
 
@@ -132,7 +134,7 @@ class Client:
         return await asyncio.wait_for(self._events.get(), PATIENCE)
 
     async def ids(self, count: int) -> list[int]:
-        return [int((await self.event()).id) for _ in range(count)]
+        return [TickId.parse((await self.event()).id).sequence for _ in range(count)]
 
     async def end(self) -> None:
         await asyncio.wait_for(asyncio.shield(self.task), PATIENCE)

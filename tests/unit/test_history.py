@@ -42,7 +42,13 @@ def sequences(body: dict[str, Any]) -> list[int]:
         ("since=0", [1, 2, 3, 4, 5, 6]),
         ("since=4", [5, 6]),
         ("since=6", []),
-        ("since=999", []),
+        ("since=RUN0000000000", [1, 2, 3, 4, 5, 6]),
+        ("since=RUN0000000004", [5, 6]),
+        ("since=RUN0000000006", []),
+        # Not of this run: all that is kept.
+        ("since=RUN0000000999", [1, 2, 3, 4, 5, 6]),
+        ("since=1234567890000000004", [1, 2, 3, 4, 5, 6]),
+        ("since=999", [1, 2, 3, 4, 5, 6]),
         ("seconds=3", [4, 5, 6]),
         ("seconds=0.5", [6]),
         ("seconds=0", []),
@@ -56,8 +62,9 @@ def sequences(body: dict[str, Any]) -> list[int]:
 def test_history_is_asked_for_by_length_by_tick_or_by_time(query: str, expected: list[int]) -> None:
     async def act() -> None:
         async with service(ticks=6) as running:
-            body = await page(running, query)
+            body = await page(running, query.replace("RUN", running.run))
             assert sequences(body) == expected
+            assert body["run"] == running.run
             assert (body["oldest_sequence"], body["newest_sequence"], body["next_since"]) == (1, 6, None)
 
     asyncio.run(act())
@@ -90,7 +97,7 @@ def test_a_history_too_large_for_one_body_is_read_page_by_page(monkeypatch: pyte
             whole = await ask(running, "since=0")
             monkeypatch.setattr(history_module, "_MOST_BYTES", len(whole.body) // 3)
             found: list[int] = []
-            since: int | None = 0
+            since: str | None = "0"
             while since is not None:
                 body = await page(running, f"since={since}")
                 assert 0 < len(body["snapshots"]) < 4

@@ -3,10 +3,12 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -65,25 +67,71 @@ def test_a_traceback_stands_in_the_line_of_its_event() -> None:
 
 
 @contextmanager
-def no_root_handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+def no_root_handlers(monkeypatch: pytest.MonkeyPatch, stderr: object) -> Iterator[None]:
     """As in a process of its own, where pytest does not listen."""
-    stream = io.StringIO()
     with monkeypatch.context() as patched:
         patched.setattr(logging.getLogger(), "handlers", [])
-        patched.setattr(sys, "stderr", stream)
-        yield stream
+        patched.setattr(sys, "stderr", stderr)
+        yield
 
 
-def test_within_the_block_events_go_to_the_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    with no_root_handlers(monkeypatch) as stream:
+def messages(file: Path) -> list[str]:
+    return [json.loads(line)["message"] for line in file.read_text().splitlines()]
+
+
+def test_within_the_block_events_go_to_the_standard_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "stderr"
+    with file.open("w") as stderr, no_root_handlers(monkeypatch, stderr):
         with logging_to_stderr("json", "cpuwatch"):
             logging.getLogger("cpuwatch.web").info("inside")
         logging.getLogger("cpuwatch.web").info("after")
-    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["inside"]
+    assert messages(file) == ["inside"]
 
 
-def test_who_already_listens_goes_on_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    with no_root_handlers(monkeypatch) as stream, logging_to_stderr("json"), logging_to_stderr("text", "cpuwatch"):
+def test_who_already_listens_goes_on_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "stderr"
+    with (
+        file.open("w") as stderr,
+        no_root_handlers(monkeypatch, stderr),
+        logging_to_stderr("json"),
+        logging_to_stderr("text", "cpuwatch"),
+    ):
         logging.getLogger("cpuwatch.web").warning("once")
-    (line,) = stream.getvalue().splitlines()
-    assert json.loads(line)["message"] == "once"
+    assert messages(file) == ["once"]
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+def test_a_record_that_cannot_be_formatted_is_counted_and_written_to_no_stream(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "stderr"
+    with file.open("w") as stderr, no_root_handlers(monkeypatch, stderr), logging_to_stderr("json"):
+        logging.getLogger("cpuwatch.web").info("%s", Unprintable())
+    assert messages(file) == ["1 log lines were dropped: they could not be written"]
+
+
+@pytest.mark.parametrize("stderr", [None, io.StringIO()])
+def test_without_a_file_as_standard_error_nothing_is_added(monkeypatch: pytest.MonkeyPatch, stderr: object) -> None:
+    # Descriptor 2 may be a client's connection, if it was closed when the process started.
+    with no_root_handlers(monkeypatch, stderr), logging_to_stderr("json"):
+        assert not logging.getLogger("cpuwatch").hasHandlers()
+
+
+def test_no_thread_that_logs_waits_for_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    logger = logging.getLogger("cpuwatch.web")
+    with os.fdopen(reader, "rb") as read, os.fdopen(writer, "w") as stderr:
+        with no_root_handlers(monkeypatch, stderr), logging_to_stderr("text"):
+            # More than the pipe holds; without a thread that writes, this would never end.
+            for _ in range(3000):
+                logger.info("x" * 200)
+        # The thread is still in write(2); it goes on and ends once it is read.
+        os.set_blocking(reader, False)
+        found = b""
+        while b"dropped" not in found:
+            found += read.read() or b""
+    assert b" log lines were dropped" in found

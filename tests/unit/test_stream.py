@@ -10,6 +10,7 @@ from hypercorn.utils import ShutdownError, raise_shutdown
 
 from cpuwatch import Snapshot, decode
 from cpuwatch.encoding.sse import encode_view_event
+from cpuwatch.tick_id import TickId
 from cpuwatch.view import View
 from cpuwatch.web.broadcast import Broadcast
 from cpuwatch.web.pieces import send_pieces
@@ -17,9 +18,14 @@ from cpuwatch.web.server_stop import call_when_server_stops
 from cpuwatch.web.stream import Stream
 
 
+def in_run(text: str, running: Service) -> str:
+    other = "123456789" if running.run != "123456789" else "123456788"
+    return text.replace("RUN", running.run).replace("OTHER", other)
+
+
 def limited(running: Service, most_listeners: int = 200, most_views: int = 32) -> None:
     live = running.live
-    live.broadcast = Broadcast(live.monitor, live.views, live.reading_history, most_listeners, most_views)
+    live.broadcast = Broadcast(live.monitor, live.views, live.reading_history, live.encoder, most_listeners, most_views)
 
 
 def test_a_stream_begins_with_the_newest_tick_and_goes_on_with_each() -> None:
@@ -27,12 +33,14 @@ def test_a_stream_begins_with_the_newest_tick_and_goes_on_with_each() -> None:
         async with service(ticks=3) as running:
             client = Client(Stream(), running.live)
             first = await client.event()
-            assert first.id == "3"
-            assert decode(first.data) == running.live.views.snapshot
+            shown = running.live.views.snapshot
+            assert shown is not None
+            assert first.id == f"{shown.sampling.run}0000000003"
+            assert decode(first.data) == shown
             for sequence in (4, 5, 6):
                 await running.tick()
                 event = await client.event()
-                assert (event.id, decode(event.data).sequence) == (str(sequence), sequence)
+                assert (event.id, decode(event.data).sequence) == (f"{shown.sampling.run}{sequence:010}", sequence)
             assert client.status == 200
             assert client.headers["content-type"] == "text/event-stream"
             assert client.headers["cache-control"] == "no-store"
@@ -59,7 +67,7 @@ def test_a_stream_shows_a_view() -> None:
 def test_who_comes_back_gets_what_it_missed_in_order_and_then_what_comes() -> None:
     async def act() -> None:
         async with service(ticks=9) as running:
-            client = Client(Stream(), running.live, last_event_id="4")
+            client = Client(Stream(), running.live, last_event_id=str(TickId(running.run, 4)))
             assert await client.ids(5) == [5, 6, 7, 8, 9]
             await running.tick()
             assert await client.ids(1) == [10]
@@ -68,11 +76,25 @@ def test_who_comes_back_gets_what_it_missed_in_order_and_then_what_comes() -> No
     asyncio.run(act())
 
 
-@pytest.mark.parametrize(("last", "first"), [("9", 10), ("5000", 9), ("", 9), ("0", 6)])
+@pytest.mark.parametrize(
+    ("last", "first"),
+    [
+        ("RUN0000000009", 10),
+        ("RUN0000000007", 8),
+        ("RUN0000000000", 6),
+        # Not of this run: all that is kept.
+        ("RUN0000005000", 6),
+        ("OTHER0000000009", 6),
+        ("OTHER0000005000", 6),
+        ("9", 6),
+        ("5000", 6),
+        ("", 9),
+    ],
+)
 def test_what_comes_first_depends_on_what_the_client_has_and_the_history_keeps(last: str, first: int) -> None:
     async def act() -> None:
         async with service(ticks=9, history=4) as running:
-            client = Client(Stream(), running.live, last_event_id=last)
+            client = Client(Stream(), running.live, last_event_id=in_run(last, running))
             if first > 9:
                 # Until it listens: its opening lines are sent then.
                 await client.until(lambda: bool(client.messages))
@@ -106,7 +128,7 @@ def test_a_slow_reader_gets_the_newest_and_not_all_that_it_missed() -> None:
 def test_a_tick_that_comes_while_the_stream_begins_comes_once() -> None:
     async def act() -> None:
         async with service() as running:
-            client = Client(Stream(), running.live, last_event_id="1")
+            client = Client(Stream(), running.live, last_event_id=str(TickId(running.run, 1)))
             client.reads.clear()
             await client.until(lambda: client.blocked)
             with running.live.broadcast.subscription(View()) as witness:

@@ -6,12 +6,15 @@ import asyncio
 import gzip
 import json
 import logging
+import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
 import pytest
 import zstandard
-from asgi_client import Service, service
+from asgi_client import PATIENCE, Service, service
 from msgspec.structs import replace
 
 from cpuwatch import GroupedSnapshot, Query, Snapshot, View, decode, encode_lines, encode_view, look, table
@@ -32,8 +35,8 @@ def with_service(act: Callable[[Service], Awaitable[None]], *, ticks: int = 1, p
     asyncio.run(run())
 
 
-def made(running: Service, aspect: Aspect) -> Answer:
-    answer = running.live.views.answer(aspect)
+async def made(running: Service, aspect: Aspect) -> Answer:
+    answer = await running.live.views.answer(aspect)
     assert answer is not None
     return answer
 
@@ -59,8 +62,8 @@ def test_each_aspect_is_made_once_a_tick(encoded: Counter[int]) -> None:
     async def act(running: Service) -> None:
         for _ in range(3):
             for _ in range(5):
-                made(running, ALL)
-                made(running, Aspect(BUSIEST, "json", "identity"))
+                await made(running, ALL)
+                await made(running, Aspect(BUSIEST, "json", "identity"))
             await running.tick()
 
     with_service(act)
@@ -70,7 +73,7 @@ def test_each_aspect_is_made_once_a_tick(encoded: Counter[int]) -> None:
 
 def test_what_nobody_asked_for_is_not_made(encoded: Counter[int]) -> None:
     async def act(running: Service) -> None:
-        made(running, ALL)
+        await made(running, ALL)
         await running.tick(5)
 
     with_service(act)
@@ -79,10 +82,10 @@ def test_what_nobody_asked_for_is_not_made(encoded: Counter[int]) -> None:
 
 def test_a_request_finds_what_was_asked_for_before_ready(encoded: Counter[int]) -> None:
     async def act(running: Service) -> None:
-        made(running, ALL)
+        await made(running, ALL)
         await running.tick()
         assert encoded[2] == 1
-        assert decode(made(running, ALL).body).sequence == 2
+        assert decode((await made(running, ALL)).body).sequence == 2
         assert encoded[2] == 1
 
     with_service(act)
@@ -95,7 +98,7 @@ def test_the_body_is_the_view_in_the_format(name: str) -> None:
     async def act(running: Service) -> None:
         assert running.live.views.snapshot is not None
         shown = look(running.live.views.snapshot, view)
-        answer = made(running, Aspect(view, name, "identity"))
+        answer = await made(running, Aspect(view, name, "identity"))
         bodies = {
             "json": encode_view(shown, view.fields),
             "ndjson": encode_lines(shown, view.fields),
@@ -110,9 +113,9 @@ def test_the_body_is_the_view_in_the_format(name: str) -> None:
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_compressed_body_is_the_plain_one_to_others_decoders(name: str) -> None:
     async def act(running: Service) -> None:
-        plain = made(running, Aspect(View(), name, "identity"))
-        zipped = made(running, Aspect(View(), name, "gzip"))
-        standard = made(running, Aspect(View(), name, "zstd"))
+        plain = await made(running, Aspect(View(), name, "identity"))
+        zipped = await made(running, Aspect(View(), name, "gzip"))
+        standard = await made(running, Aspect(View(), name, "zstd"))
         assert gzip.decompress(zipped.body) == plain.body
         assert zstandard.ZstdDecompressor().decompress(standard.body) == plain.body
         assert max(len(zipped.body), len(standard.body)) < len(plain.body)
@@ -128,7 +131,7 @@ def test_a_compressed_body_is_the_plain_one_to_others_decoders(name: str) -> Non
 
 def test_a_small_body_stays_as_it_is() -> None:
     async def act(running: Service) -> None:
-        answer = made(running, Aspect(View(Query(top=1), fields=("pid",)), "text", "gzip"))
+        answer = await made(running, Aspect(View(Query(top=1), fields=("pid",)), "text", "gzip"))
         assert len(answer.body) < SMALLEST_COMPRESSED_BYTES
         assert answer.body.decode().splitlines()[-1].strip() == "10"
         assert field(answer, b"content-encoding") is None
@@ -152,14 +155,14 @@ def test_the_tag_differs_by_view_format_coding_and_tick_and_by_nothing_else() ->
     async def act(running: Service) -> None:
         tags: list[bytes | None] = []
         for _ in range(3):
-            tags += [made(running, aspect).etag for aspect in aspects]
-            assert [made(running, aspect).etag for aspect in aspects] == tags[-len(aspects) :]
+            tags += [(await made(running, aspect)).etag for aspect in aspects]
+            assert [(await made(running, aspect)).etag for aspect in aspects] == tags[-len(aspects) :]
             await running.tick()
         assert None not in tags
         assert len(set(tags)) == 3 * len(aspects)
         # Another run counts from 1 again.
         async with service(processes=40) as other:
-            assert made(other, ALL).etag not in tags
+            assert (await made(other, ALL)).etag not in tags
 
     with_service(act)
 
@@ -168,9 +171,11 @@ def test_a_flood_of_views_is_kept_in_a_bounded_place_and_made_ahead_in_a_smaller
     async def act(running: Service) -> None:
         flood = [Aspect(View(Query(top=number)), "json", "identity") for number in range(1, 500)]
         for aspect in flood:
-            assert len(json.loads(made(running, aspect).body)["processes"]) == min(aspect.view.query.top or 0, 40)
+            shown = json.loads((await made(running, aspect)).body)["processes"]
+            assert len(shown) == min(aspect.view.query.top or 0, 40)
         views = running.live.views
-        assert len(views._answers) == 64
+        assert views._shown is not None
+        assert len(views._shown.answers) == 64
         assert len(views._wanted) == 16
         await running.tick()
         assert encoded[2] == 16
@@ -186,13 +191,99 @@ def test_what_cannot_be_made_ahead_is_logged_and_the_tick_is_shown_all_the_same(
         raise RuntimeError("out of ink")
 
     async def act(running: Service) -> None:
-        made(running, ALL)
+        await made(running, ALL)
         monkeypatch.setitem(FORMATS, "json", replace(FORMATS["json"], encode=failing))
         assert await running.tick() == 2
         with pytest.raises(RuntimeError, match="out of ink"):
-            made(running, ALL)
-        assert made(running, Aspect(View(), "text", "identity")).status == 200
+            await made(running, ALL)
+        assert (await made(running, Aspect(View(), "text", "identity"))).status == 200
 
     with caplog.at_level(logging.ERROR):
         with_service(act)
     assert "the answers of tick 2 could not be made ahead" in caplog.text
+
+
+class Gate:
+    """An encoder of JSON that waits until it is let through, and counts how often it was called."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+        self.calls: list[int] = []
+        self.threads: set[int] = set()
+
+    def encode(self, shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None) -> bytes:
+        self.threads.add(threading.get_ident())
+        self.calls.append(shown.sequence)
+        self.reached.set()
+        assert self.opened.wait(PATIENCE), "the event loop waits for the encoder"
+        return encode_view(shown, fields)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    made = Gate()
+    monkeypatch.setitem(FORMATS, "json", replace(FORMATS["json"], encode=made.encode))
+    return made
+
+
+def test_first_answers_are_made_off_the_event_loop_few_at_a_time(gate: Gate) -> None:
+    async def act(running: Service) -> None:
+        views = [Aspect(View(Query(top=number)), "json", "identity") for number in range(1, 30)]
+        asking = [asyncio.create_task(made(running, view)) for view in views]
+        # Answered while all of them wait.
+        text = await made(running, Aspect(View(), "text", "identity"))
+        assert text.status == 200
+        assert len(gate.calls) <= 2
+        gate.opened.set()
+        for answer in await asyncio.gather(*asking):
+            assert answer.status == 200
+        assert threading.get_ident() not in gate.threads
+
+    with_service(act)
+
+
+def test_a_first_answer_is_made_once_for_all_who_wait_for_it(gate: Gate) -> None:
+    async def act(running: Service) -> None:
+        first, second, third = (asyncio.create_task(made(running, ALL)) for _ in range(3))
+        assert await asyncio.to_thread(gate.reached.wait, PATIENCE)
+        # That the client leaves whose request began it is no reason to begin anew.
+        first.cancel()
+        gate.opened.set()
+        assert await second is await third
+        assert gate.calls == [1]
+
+    with_service(act)
+
+
+def test_a_tick_whose_answers_no_thread_can_make_is_shown_and_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(*_: object) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    async def act(running: Service) -> None:
+        await made(running, ALL)
+        monkeypatch.setattr(ThreadPoolExecutor, "submit", refusing)
+        for sequence in (2, 3):
+            assert await running.tick() == sequence
+            assert decode((await made(running, ALL)).body).sequence == sequence
+        assert (await made(running, Aspect(BUSIEST, "text", "identity"))).status == 200
+        assert running.live.supervisor.restarts == 0
+
+    with_service(act)
+
+
+def test_all_threads_exist_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(_: threading.Thread) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    async def act(running: Service) -> None:
+        monkeypatch.setattr(threading.Thread, "start", refusing)
+        with running.live.broadcast.subscription(View()) as subscription:
+            for sequence in (2, 3):
+                await asyncio.gather(*(made(running, Aspect(View(Query(top=n)), "json", "gzip")) for n in range(1, 9)))
+                await running.tick()
+                while (event := await subscription.take(PATIENCE)) is not None and event.sequence < sequence:
+                    pass
+                assert event is not None
+
+    with_service(act)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from cpuwatch.encoding.json import encode_view
 from cpuwatch.model import Snapshot
+from cpuwatch.tick_id import TickId
 from cpuwatch.view import GroupedSnapshot
 
 __all__ = ["KEEP_ALIVE", "encode_event", "encode_retry", "encode_view_event"]
@@ -18,14 +19,14 @@ KEEP_ALIVE = b":\n\n"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
-def encode_event(data: bytes, sequence: int) -> bytes:
-    """An event with this data, which is UTF-8, and the sequence as its id.
+def encode_event(data: bytes, event_id: str) -> bytes:
+    """An event with this data, which is UTF-8, and this id, which has no line end.
 
     A line end within the data begins another ``data`` line, so that it cannot end the event; the client gets it as
     one line feed.
     """
     lines = b"".join(b"data: %b\n" % line for line in _LINE_END.split(data))
-    return b"id: %d\n%b\n" % (sequence, lines)
+    return b"id: %b\n%b\n" % (event_id.encode(), lines)
 
 
 def encode_retry(milliseconds: int) -> bytes:
@@ -35,4 +36,4 @@ def encode_retry(milliseconds: int) -> bytes:
 
 def encode_view_event(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None = None) -> bytes:
     """What a view shows as an event whose data is its JSON; see :func:`~cpuwatch.encoding.json.encode_view`."""
-    return encode_event(encode_view(shown, fields), shown.sequence)
+    return encode_event(encode_view(shown, fields), str(TickId.of(shown)))

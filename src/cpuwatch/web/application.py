@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures.thread  # noqa: F401  asyncio loads it late: there may be no file descriptor left by then
 import logging
 import os
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
-import wcwidth  # noqa: F401  the table loads it late, for the same reason
+import wcwidth  # noqa: F401  the table loads it late: there may be no file descriptor left by then
 from starlette.applications import Starlette
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
@@ -113,7 +111,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
                 _log.warning("no token is set (CPUWATCH_TOKEN_FILE): whoever reaches this port reads all processes")
             # Who asks first shall get an answer; if sampling fails, /readyz is there to say so.
             await monitor.wait_async(after=0, timeout=_FIRST_SNAPSHOT_SECONDS)
-            async with _running(live.views.follow()), _running(live.broadcast.follow()):
+            async with live.running():
                 yield {"cpuwatch": live, "cpuwatch_rules": rules, "cpuwatch_recurring": live.views.recurring}
 
     main_job = Resource(cpu_usage.AllProcesses())
@@ -145,18 +143,6 @@ def _from_environment() -> tuple[Settings, list[str]]:
     settings = Settings.from_environment(os.environ)
     check_token_is_in_use(os.environ, settings)
     return settings, warnings_about(os.environ)
-
-
-@asynccontextmanager
-async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Do this work beside the block, and end it with the block."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def _on_unknown_path(request: Request, _: Exception) -> Response:

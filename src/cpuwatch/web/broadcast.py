@@ -14,6 +14,7 @@ from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Monitor
 from cpuwatch.view import View, look
 from cpuwatch.web.bounded import keep
+from cpuwatch.web.encoder import Encoder
 from cpuwatch.web.views import Views
 
 __all__ = ["Broadcast", "Event", "Subscription"]
@@ -70,6 +71,7 @@ class Broadcast:
         monitor: Monitor,
         views: Views,
         reading_history: asyncio.Lock,
+        encoder: Encoder,
         most_listeners: int,
         most_views: int = 32,
     ) -> None:
@@ -80,7 +82,15 @@ class Broadcast:
         self._listeners: dict[View, set[Subscription]] = {}
         self._made: dict[tuple[View, int], Event] = {}
         self._reading_history = reading_history
+        self._encoder = encoder
+        self._handed_out = 0
+        self._taken_seconds: float | None = None
         self._ended = False
+
+    @property
+    def taken_seconds(self) -> float | None:
+        """When the last tick that all have was taken, by ``time.monotonic``; None if nobody listens."""
+        return self._taken_seconds if self._listeners else None
 
     @property
     def listeners(self) -> int:
@@ -113,15 +123,15 @@ class Broadcast:
                 del self._listeners[view]
 
     async def follow(self) -> None:
-        """Make and hand out the events of each tick that is shown. Ends with what is shown."""
-        sequence = 0
-        try:
-            while (snapshot := await self._views.wait(after=sequence)) is not None:
-                sequence = snapshot.sequence
-                for view in list(self._listeners):
-                    await self._hand_out(snapshot, view)
-        finally:
-            self.end()
+        """Make and hand out the events of each tick that is shown, until nothing more is.
+
+        May be called again after it failed.
+        """
+        while (snapshot := await self._views.wait(after=self._handed_out)) is not None:
+            taken_seconds = self._views.taken_seconds
+            for view in list(self._listeners):
+                await self._hand_out(snapshot, view)
+            self._handed_out, self._taken_seconds = snapshot.sequence, taken_seconds
 
     def end(self) -> None:
         """End all that listen, each after the event that it is just sending."""
@@ -158,7 +168,7 @@ class Broadcast:
         key = (view, snapshot.sequence)
         event = self._made.get(key)
         if event is None:
-            event = await asyncio.to_thread(_encode, snapshot, view)
+            event = await self._encoder.run(_encode, snapshot, view)
             keep(self._made, key, event, _MOST_KEPT)
         return event
 

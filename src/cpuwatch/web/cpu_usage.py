@@ -98,7 +98,7 @@ class AllProcesses:
         asked = (scope["query_string"], header(scope, b"accept"), header(scope, b"accept-encoding"))
         try:
             aspect = self._aspect(*asked)
-            answer = views.answer(aspect)
+            answer = await views.answer(aspect)
         except QueryError as error:
             return problem(400, str(error))
         except NotAcceptableError as error:
@@ -130,7 +130,8 @@ async def _newer(scope: Scope, aspect: Aspect, answer: Answer, seconds: int) -> 
     """What comes within these seconds; without anything new the same answer."""
     state = live(scope)
     state.heed_server_stop()
-    newer = await state.views.wait(after=state.views.newest_sequence, timeout=seconds) and state.views.answer(aspect)
+    after = state.views.newest_sequence
+    newer = await state.views.wait(after, seconds) and await state.views.answer(aspect)
     return (newer or answer).with_header(b"preference-applied", b"wait=%d" % seconds)
 
 

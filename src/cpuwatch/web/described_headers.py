@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from cpuwatch.tick_id import MAX_TICK_ID
+
 __all__ = ["OF_ALL", "OF_CORS", "OF_PROBLEMS", "REQUEST_HEADERS", "RESPONSE_HEADERS"]
 
 _TEXT: dict[str, Any] = {"type": "string"}
@@ -19,8 +21,8 @@ REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
     "If-None-Match": ("The ETags that the client has; if one of them still holds, the answer is 304.", _TEXT),
     "Prefer": ("wait=SECONDS: with If-None-Match, hold the answer back until the next tick (RFC 7240).", _TEXT),
     "Last-Event-ID": (
-        "The sequence after which to go on, or nothing; what the history still has comes first.",
-        {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 2**63 - 1}, {"type": "string", "maxLength": 0}]},
+        "The id of the last event; what the history still has of the ticks since comes first. After another run, all.",
+        {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_TICK_ID}, {"type": "string", "maxLength": 0}]},
     ),
 }
 

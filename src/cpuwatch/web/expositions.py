@@ -16,6 +16,7 @@ from cpuwatch.totals import RunningTotals
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.bounded import keep
 from cpuwatch.web.compression import coded
+from cpuwatch.web.encoder import Encoder
 
 __all__ = ["Exposed", "Expositions"]
 
@@ -36,8 +37,9 @@ class Expositions:
     They are made when asked for, not ahead as the answers of ``/cpu_usage`` are: who scrapes comes once in many ticks.
     """
 
-    def __init__(self, monitor: Monitor) -> None:
+    def __init__(self, monitor: Monitor, encoder: Encoder) -> None:
         self._monitor = monitor
+        self._encoder = encoder
         self._totals = RunningTotals()
         monitor.follow(self._totals.take)
         self._one_at_a_time = asyncio.Lock()
@@ -55,7 +57,7 @@ class Expositions:
                 self._answers.clear()
             answer = self._answers.get(exposed)
             if answer is None:
-                answer = await asyncio.to_thread(self._make, snapshot, health, exposed)
+                answer = await self._encoder.run(self._make, snapshot, health, exposed)
                 keep(self._answers, exposed, answer, _MOST_KEPT)
             return answer
 

@@ -15,6 +15,7 @@ from cpuwatch.web.answer import Answer
 from cpuwatch.web.cors import preflight, with_cors
 from cpuwatch.web.problem import problem
 from cpuwatch.web.request_body import announces_body, read_away, send_and_hang_up
+from cpuwatch.web.request_target import BadTargetError, in_origin_form
 from cpuwatch.web.rules import Rules
 
 __all__ = ["Guard"]
@@ -49,6 +50,11 @@ class Guard:
             await self._guarded(rules, scope, receive, send)
 
     async def _guarded(self, rules: Rules, scope: Scope, receive: Receive, send: Send) -> None:
+        bad_target = None
+        try:
+            scope = in_origin_form(scope)
+        except BadTargetError as error:
+            bad_target = problem(400, str(error))
         fields: dict[bytes, bytes] = dict(scope["headers"])
         if rules.cors_origins:
             send = with_cors(send, fields.get(b"origin"), rules.cors_origins)
@@ -60,7 +66,7 @@ class Guard:
             return send(message)
 
         try:
-            refusal = _refusal(scope, fields, rules)
+            refusal = bad_target or _refusal(scope, fields, rules)
             if announces_body(scope, fields) and (refused := await read_away(fields, receive)) is not None:
                 await send_and_hang_up(refused, scope, receive, watched)
             elif refusal is not None:

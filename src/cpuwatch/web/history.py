@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from cpuwatch.encoding.json import encode, encode_view
 from cpuwatch.errors import QueryError
 from cpuwatch.model import Snapshot
 from cpuwatch.parameters import HISTORY, VIEW, view_from
+from cpuwatch.tick_id import TickId
 from cpuwatch.view import View, look
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.compression import CODINGS, coded
@@ -37,15 +37,17 @@ _MOST_AT_ONCE = 16
 class HistoryPage(msgspec.Struct, frozen=True):
     """The body: snapshots, oldest first, each as ``/cpu_usage`` shows it.
 
-    The service has those from ``oldest_sequence`` to ``newest_sequence``. A body holds ``most_bytes`` of snapshots at
-    most, or a single one; if that cuts it short, ``next_since`` is the ``since`` to go on with, else null.
+    The service has those from ``oldest_sequence`` to ``newest_sequence`` of this ``run``. A body holds ``most_bytes``
+    of snapshots at most, or a single one; if that cuts it short, ``next_since`` is the ``since`` to go on with,
+    else null.
     """
 
     interval_seconds: float
+    run: str
     oldest_sequence: int
     newest_sequence: int
     most_bytes: int
-    next_since: int | None
+    next_since: str | None
     snapshots: Sequence[Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema=SHOWN)]]
 
 
@@ -124,15 +126,18 @@ class History:
         if known.status == 304:
             return known
         async with state.reading_history:
-            body = await asyncio.to_thread(_encode, shown, _chosen(shown, asked), view, state.monitor.interval_seconds)
-            body, said = await asyncio.to_thread(coded, body, coding)
+            body = await state.encoder.run(_encode, shown, _chosen(shown, asked), view, state.monitor.interval_seconds)
+            body, said = await state.encoder.run(coded, body, coding)
         return Answer.of(body, "application/json", headers=[vary, *said], etag=etag)
 
 
 def _chosen(shown: Sequence[Snapshot], asked: Mapping[str, Any]) -> list[Snapshot]:
     match asked.get("since"):
-        case int(sequence):
-            return [snapshot for snapshot in shown if snapshot.sequence > sequence]
+        case TickId(run, sequence):
+            newest = TickId.of(shown[-1])
+            # A sequence alone is typed by somebody who has just read it here.
+            last = TickId(run or newest.run, sequence).last_seen_in(newest)
+            return [snapshot for snapshot in shown if snapshot.sequence > last]
         case datetime() as instant:
             return [snapshot for snapshot in shown if snapshot.time > instant]
     chosen: list[Snapshot] = []
@@ -158,10 +163,11 @@ def _encode(shown: Sequence[Snapshot], chosen: Sequence[Snapshot], view: View, i
     return encode(
         HistoryPage(
             interval_seconds=interval_seconds,
+            run=shown[-1].sampling.run,
             oldest_sequence=shown[0].sequence,
             newest_sequence=shown[-1].sequence,
             most_bytes=_MOST_BYTES,
-            next_since=chosen[len(parts) - 1].sequence if len(parts) < len(chosen) else None,
+            next_since=str(TickId.of(chosen[len(parts) - 1])) if len(parts) < len(chosen) else None,
             snapshots=parts,
         )
     )

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TypedDict
 
 from starlette.types import Scope
 
 from cpuwatch.monitor import Monitor
 from cpuwatch.web.broadcast import Broadcast
+from cpuwatch.web.encoder import Encoder
 from cpuwatch.web.expositions import Expositions
 from cpuwatch.web.recurring import Recurring
 from cpuwatch.web.rules import Rules
 from cpuwatch.web.server_stop import call_when_server_stops
+from cpuwatch.web.supervisor import Supervisor
 from cpuwatch.web.views import Views
 
 __all__ = ["Live", "State", "live"]
@@ -23,12 +28,38 @@ class Live:
 
     def __init__(self, monitor: Monitor, most_streams: int = 200) -> None:
         self.monitor = monitor
-        self.views = Views(monitor)
+        self.encoder = Encoder()
+        self.views = Views(monitor, self.encoder)
         # Encoding much of the past takes one thread at most from the sampling.
         self.reading_history = asyncio.Lock()
-        self.broadcast = Broadcast(monitor, self.views, self.reading_history, most_streams)
-        self.expositions = Expositions(monitor)
+        self.broadcast = Broadcast(monitor, self.views, self.reading_history, self.encoder, most_streams)
+        self.expositions = Expositions(monitor, self.encoder)
+        self.supervisor = Supervisor(lambda: self.views.ended)
         self._heeds_server_stop = False
+
+    @property
+    def age_seconds(self) -> float | None:
+        """How old the snapshot is that clients get now, or that the streams had last, whichever is older.
+
+        None while there is none. It does not depend on what the monitor has that is not shown.
+        """
+        taken = [at for at in (self.views.taken_seconds, self.broadcast.taken_seconds) if at is not None]
+        return time.monotonic() - min(taken) if taken else None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Within the block each tick is shown, and handed out to the streams."""
+        self.encoder.start()
+        works = {"views": self.views.follow, "broadcast": self.broadcast.follow}
+        tasks = [asyncio.create_task(self.supervisor.keep_running(name, work)) for name, work in works.items()]
+        try:
+            yield
+        finally:
+            self.end()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            self.encoder.close()
 
     def heed_server_stop(self) -> None:
         """See to it that what is under way for long ends when the server is told to stop; while one is answered."""

@@ -11,8 +11,8 @@ from starlette.types import Receive, Scope, Send
 
 from cpuwatch.encoding.sse import KEEP_ALIVE, encode_retry
 from cpuwatch.errors import QueryError
-from cpuwatch.parameters import HIGHEST_SEQUENCE, VIEW, view_from
-from cpuwatch.settings import parse_whole_number
+from cpuwatch.parameters import VIEW, view_from
+from cpuwatch.tick_id import TickId
 from cpuwatch.view import View
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.broadcast import Subscription
@@ -35,7 +35,7 @@ _REFUSED_RETRY_SECONDS = 5
 STREAM = Operation(
     path="/cpu_usage/stream",
     name="stream",
-    summary="Each tick as a Server-Sent Event, without end: JSON as of /cpu_usage, with the sequence as its id.",
+    summary="Each tick as a Server-Sent Event, without end: JSON as of /cpu_usage, with run and sequence as its id.",
     results={
         200: Result(
             "The newest tick, then each as it comes; before that, with Last-Event-ID, those since.",
@@ -54,10 +54,11 @@ STREAM = Operation(
 
 
 class Stream:
-    """``GET /cpu_usage/stream``: the newest tick at once, then each as it comes, as JSON, with its sequence as id.
+    """``GET /cpu_usage/stream``: the newest tick at once, then each as it comes, as JSON.
 
-    With ``Last-Event-ID``, as browsers send it when they come back, what the history still has of the ticks since
-    comes first. A comment is sent after each ``keep_alive_seconds`` without an event.
+    Each has a :class:`~cpuwatch.tick_id.TickId` as its id. With ``Last-Event-ID``, as browsers send it when they come
+    back, what the history still has of the ticks since comes first. A comment is sent after each ``keep_alive_seconds``
+    without an event.
     """
 
     def __init__(self, keep_alive_seconds: float = 15.0) -> None:
@@ -90,12 +91,12 @@ class Stream:
         with suppress(asyncio.CancelledError, OSError):
             sending.result()
 
-    async def _events(self, state: Live, subscription: Subscription, last: int | None) -> AsyncGenerator[bytes]:
+    async def _events(self, state: Live, subscription: Subscription, last: TickId | None) -> AsyncGenerator[bytes]:
         yield encode_retry(_RETRY_MS)
         views, after, view = state.views, state.broadcast.after, subscription.view
         newest = views.newest_sequence
-        # An id above the newest was given out before the service was started again.
-        sent = newest - 1 if last is None or last > newest else last
+        # A tick of another run, or a sequence that names no run, stands for none of this one: all that is kept comes.
+        sent = newest - 1 if last is None else last.last_seen_in(views.newest)
         # Over several rounds, for more ticks come meanwhile; but a reader who does not catch up is to see the newest.
         behind: float = math.inf
         while 0 < views.newest_sequence - sent < behind:
@@ -137,12 +138,12 @@ def _view(scope: Scope) -> View:
     return view_from(parse_query_string(scope["query_string"], VIEW))
 
 
-def _last_event_id(scope: Scope) -> int | None:
+def _last_event_id(scope: Scope) -> TickId | None:
     value = header_text(scope, b"last-event-id")
     if not value:
         return None
     try:
-        return parse_whole_number(value, 0, HIGHEST_SEQUENCE, "a sequence")
+        return TickId.parse(value)
     except ValueError as error:
         raise QueryError(f"Last-Event-ID: {error}") from None
 

@@ -41,11 +41,16 @@ export class RefusedError extends Error {
   }
 }
 
+/** The id of the event of a tick: its run, and the sequence in that, in ten digits. */
+export function eventId({ run }, sequence) {
+  return run + String(sequence).padStart(10, "0");
+}
+
 /** Read the stream at `url` until it ends, or `onEvent` returns true, or `signal` stops it. */
 export async function readEvents(url, { token, lastId, signal, onEvent }) {
   const headers = { accept: "text/event-stream" };
   if (token) headers.authorization = `Bearer ${token}`;
-  if (lastId !== undefined) headers["last-event-id"] = String(lastId);
+  if (lastId !== undefined) headers["last-event-id"] = lastId;
   const response = await fetch(url, { headers, signal, cache: "no-store" });
   if (!response.ok) {
     await response.body?.cancel();

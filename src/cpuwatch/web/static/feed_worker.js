@@ -5,7 +5,7 @@
  */
 
 import { differences } from "./deltas.js";
-import { readEvents } from "./event_stream.js";
+import { eventId, readEvents } from "./event_stream.js";
 import { Past } from "./past.js";
 
 // As many as a server keeps unless it is told otherwise.
@@ -55,7 +55,7 @@ class Feed {
       try {
         await readEvents(STREAM, {
           token: this.token,
-          lastId: this.last?.sequence,
+          lastId: this.last ? eventId(this.last.sampling, this.last.sequence) : undefined,
           signal: reading.signal,
           onEvent: (event) => {
             wait = FIRST_RETRY_MS;
@@ -78,8 +78,8 @@ class Feed {
   }
 
   take(snapshot) {
-    // A server that was started again counts from the beginning.
-    const anew = this.last === null || snapshot.sequence <= this.last.sequence;
+    // A server that was started again counts from the beginning, in another run.
+    const anew = this.last?.sampling.run !== snapshot.sampling.run || snapshot.sequence <= this.last.sequence;
     const { changed, gone, next } = differences(anew ? new Map() : this.known, snapshot.processes);
     this.known = next;
     this.last = snapshot;
@@ -93,20 +93,20 @@ class Feed {
 
   introduce(port) {
     tellSnapshot(port, { type: "begin", ...head(this.last), gone: [] }, this.last.processes);
-    this.tellPast(port, this.last.sequence);
+    this.tellPast(port, this.last.sampling, this.last.sequence);
   }
 
-  async tellPast(port, newest) {
+  async tellPast(port, sampling, newest) {
     const oldest = Math.max(0, newest - PAST_TICKS);
     const past = new Past(new Set(this.known.keys()));
     try {
       await readEvents(`${STREAM}?${PAST_FIELDS}`, {
         token: this.token,
-        lastId: oldest,
+        lastId: eventId(sampling, oldest),
         signal: this.reading.signal,
         onEvent: (event) => {
           const snapshot = JSON.parse(event.data);
-          if (snapshot.sequence > newest) return true;
+          if (snapshot.sampling.run !== sampling.run || snapshot.sequence > newest) return true;
           past.add(snapshot);
           return snapshot.sequence === newest;
         },
@@ -121,13 +121,15 @@ class Feed {
   /** The whole snapshot with this sequence, or the next one that the server still has. */
   async tellMoment(port, sequence) {
     let found = null;
+    const sampling = this.last?.sampling;
     try {
       await readEvents(STREAM, {
         token: this.token,
-        lastId: sequence - 1,
+        lastId: eventId(sampling, sequence - 1),
         signal: AbortSignal.timeout(10_000),
         onEvent: (event) => {
-          found = JSON.parse(event.data);
+          const snapshot = JSON.parse(event.data);
+          if (snapshot.sampling.run === sampling.run) found = snapshot;
           return true;
         },
       });

@@ -1,0 +1,23 @@
+"""``cpuwatch`` with these arguments, whose event loop stands still for ever once ``/livez`` is asked for."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import NoReturn
+
+from cpuwatch import cli
+from cpuwatch.web import health
+
+
+async def freeze(_: object) -> NoReturn:
+    sys.stdout.write("frozen\n")
+    sys.stdout.flush()
+    while True:
+        time.sleep(3600)  # noqa: ASYNC251  that is the fault
+
+
+health.alive = freeze
+
+if __name__ == "__main__":
+    sys.exit(cli.main(sys.argv[1:]))

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+import httpx
+import pytest
+from asgi_client import PATIENCE, Service, Stepped, service, state_of
+from readings import SECOND, process, reading
+from starlette.types import Receive, Scope, Send
+
+from cpuwatch import Monitor, View
+from cpuwatch.settings import Settings
+from cpuwatch.web import create_app
+from cpuwatch.web.broadcast import Broadcast
+from cpuwatch.web.state import Live
+from cpuwatch.web.supervisor import Supervisor
+from cpuwatch.web.views import Views
+
+
+async def fail() -> None:
+    raise RuntimeError("can't start new thread")
+
+
+async def end() -> None:
+    pass
+
+
+async def be_cancelled() -> None:
+    # As of a future whose executor was closed: nobody cancelled the task.
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(
+    ("work", "cause"),
+    [(fail, 'failed: RuntimeError("can\'t start new thread")'), (end, "ended"), (be_cancelled, "was cancelled")],
+)
+def test_work_that_ends_is_logged_counted_and_restarted(
+    work: Callable[[], Awaitable[None]], cause: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def act() -> None:
+        supervised = Supervisor(lambda: False)
+        begun = 0
+        works = asyncio.Event()
+
+        async def twice_in_vain() -> None:
+            nonlocal begun
+            begun += 1
+            if begun <= 2:
+                await work()
+                return
+            works.set()
+            await asyncio.Event().wait()
+
+        task = asyncio.create_task(supervised.keep_running("views", twice_in_vain))
+        await asyncio.wait_for(works.wait(), PATIENCE)
+        assert supervised.restarts == 2
+        assert supervised.failure == f"the task 'views' {cause}"
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(act())
+    assert caplog.text.count(cause) >= 2
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
+    assert ("Traceback" in caplog.text) == (work is fail)
+
+
+def test_restarts_come_at_growing_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    delays: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        delays.append(seconds)
+        if len(delays) == 10:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+
+    async def act() -> None:
+        task = asyncio.create_task(Supervisor(lambda: False).keep_running("views", fail))
+        while len(delays) < 10:
+            await asyncio.wait({task}, timeout=0.001)
+        task.cancel()
+
+    asyncio.run(act())
+    assert delays[:3] == [0.05, 0.1, 0.2]
+    assert delays == sorted(delays)
+    assert delays[-1] == 1.0
+
+
+def test_at_the_end_nothing_is_restarted(caplog: pytest.LogCaptureFixture) -> None:
+    supervised = Supervisor(lambda: True)
+    asyncio.run(asyncio.wait_for(supervised.keep_running("views", end), PATIENCE))
+    assert supervised.restarts == 0
+    assert caplog.text == ""
+
+
+# What is served
+
+
+async def get(live: Live, path: str) -> httpx.Response:
+    app = create_app(Settings())
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "state": dict(state_of(live)), "root_path": ""}, receive, send)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(call), base_url="http://localhost") as client:
+        return await client.get(path)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(Views, "_show"), (Views, "_made_ahead"), (Broadcast, "_hand_out"), (Monitor, "newest")],
+)
+@pytest.mark.parametrize("error", [RuntimeError("for a moment"), asyncio.CancelledError()])
+def test_whatever_fails_for_a_moment_the_next_tick_is_served(
+    owner: type, name: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault in any step of showing a tick: a thread, a lock, memory."""
+
+    async def act(running: Service) -> None:
+        with running.live.broadcast.subscription(View()) as subscription:
+            failed = asyncio.Event()
+            right = getattr(owner, name)
+
+            def failing(*arguments: object) -> object:
+                if failed.is_set():
+                    return right(*arguments)
+                failed.set()
+                raise error
+
+            with monkeypatch.context() as patched:
+                patched.setattr(owner, name, failing)
+                await running.tick()
+                assert failed.is_set()
+            sequence = await running.tick()
+            event = await subscription.take(PATIENCE)
+            while event is None or event.sequence < sequence:
+                event = await subscription.take(PATIENCE)
+            assert (await get(running.live, "/cpu_usage?top=1")).json()["sequence"] == sequence
+            assert running.live.supervisor.restarts == 1
+
+    async def run() -> None:
+        async with service() as running:
+            await act(running)
+
+    asyncio.run(run())
+
+
+HOUR = 3600 * SECOND
+
+
+@pytest.mark.parametrize(("shown_at", "status"), [(HOUR, 200), (-SECOND, 503)])
+def test_readiness_and_age_are_those_of_what_is_served_whatever_was_sampled(shown_at: int, status: int) -> None:
+    """The tick after the one that is shown is fresh, but nothing shows it: the task for that is dead.
+
+    Fresh means read in an hour from now, and stale a second ago, with an interval of a millisecond.
+    """
+    now = time.monotonic_ns()
+    sampler = Stepped(
+        reading(process(cpu_ns=number), at_ns=now + at) for number, at in enumerate([-2 * SECOND, shown_at, 2 * HOUR])
+    )
+
+    async def act() -> None:
+        with Monitor(0.001, sampler=sampler) as monitor:
+            live = Live(monitor)
+            sampler.step(2)
+            assert await monitor.wait_async(after=0, timeout=PATIENCE)
+            assert live.views.newest_sequence == 1
+            sampler.step()
+            assert await monitor.wait_async(after=1, timeout=PATIENCE)
+            ready = await get(live, "/readyz")
+            served = await get(live, "/cpu_usage")
+            monitor._stop.set()
+            sampler.step()
+        assert served.json()["sequence"] == 1
+        assert ready.status_code == status
+        if status == 503:
+            assert int(served.headers["server-timing"].removeprefix("age;dur=")) >= 1000
+            assert "newer snapshots are not shown" in ready.json()["detail"]
+
+    asyncio.run(act())
+
+
+def test_it_is_not_ready_while_the_streams_are_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    now = time.monotonic_ns()
+    sampler = Stepped(
+        reading(process(cpu_ns=number), at_ns=now + at)
+        for number, at in enumerate([-2 * SECOND, -SECOND, HOUR, 2 * HOUR])
+    )
+
+    async def act() -> None:
+        with Monitor(0.001, sampler=sampler) as monitor:
+            live = Live(monitor)
+            async with live.running():
+                with live.broadcast.subscription(View()) as subscription:
+                    sampler.step(2)
+                    assert await subscription.take(PATIENCE)
+                    monkeypatch.setattr(Broadcast, "_hand_out", never)
+                    sampler.step()
+                    assert await live.views.wait(after=1, timeout=PATIENCE)
+                    assert (await get(live, "/readyz")).status_code == 503
+                assert (await get(live, "/readyz")).status_code == 200
+            monitor._stop.set()
+            sampler.step()
+
+    asyncio.run(act())
