@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message
 
 from cpuwatch import Monitor, Reading, ScriptedSampler
 from cpuwatch.settings import Settings
+from cpuwatch.web.exchange import attend
 from cpuwatch.web.rules import Rules
 from cpuwatch.web.state import Live, State
 
@@ -55,7 +56,6 @@ def state_of(live: Live, settings: Settings | None = None) -> State:
     return {
         "cpuwatch": live,
         "cpuwatch_rules": Rules(settings or Settings()),
-        "cpuwatch_recurring": live.views.recurring,
     }
 
 
@@ -87,7 +87,14 @@ class Client:
     """One request, under way."""
 
     def __init__(
-        self, app: ASGIApp, live: Live, query: str = "", *, path: str = "/cpu_usage/stream", **headers: str
+        self,
+        app: ASGIApp,
+        live: Live,
+        query: str = "",
+        *,
+        path: str = "/cpu_usage/stream",
+        client: str | None = None,
+        **headers: str,
     ) -> None:
         self.messages: list[Message] = []
         self.stream = EventStream()
@@ -105,9 +112,10 @@ class Client:
             "path": path,
             "query_string": query.encode(),
             "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
+            "client": client and (client, 50_000),
             "state": state_of(live),
         }
-        self.task = asyncio.ensure_future(app(scope, self._inbox.get, self._send))
+        self.task = asyncio.ensure_future(attend(app, scope, self._inbox.get, self._send))
 
     async def _send(self, message: Message) -> None:
         if not self.reads.is_set():

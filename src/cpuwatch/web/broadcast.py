@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 from msgspec import Struct
 
@@ -13,12 +14,16 @@ from cpuwatch.encoding.sse import encode_view_event
 from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Monitor
 from cpuwatch.view import View, look
+from cpuwatch.web.answer import Answer
 from cpuwatch.web.bounded import keep
+from cpuwatch.web.page_views import PAGE_VIEWS
+from cpuwatch.web.places import refused, share_of
 from cpuwatch.web.views import Views
 
 __all__ = ["Broadcast", "Event", "Subscription"]
 
 _MOST_KEPT = 32
+_RETRY_SECONDS = 5
 
 _log = logging.getLogger("cpuwatch.web")
 
@@ -33,8 +38,9 @@ class Event(Struct, frozen=True):
 class Subscription:
     """The place of one listener. One event at most waits in it, the newest: who is slow misses those between."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, client: str | None = None) -> None:
         self.view = view
+        self.client = client
         self.ended = False
         self._newest: Event | None = None
         self._changed = asyncio.Event()
@@ -77,33 +83,52 @@ class Broadcast:
         self._views = views
         self._most_listeners = most_listeners
         self._most_views = most_views
+        # The rest is for the page's own views.
+        self._most_of_others = max(1, most_listeners - share_of(most_listeners))
         self._listeners: dict[View, set[Subscription]] = {}
         self._made: dict[tuple[View, int], Event] = {}
         self._reading_history = reading_history
         self._ended = False
+
+    def _all(self) -> Iterator[Subscription]:
+        return chain.from_iterable(self._listeners.values())
 
     @property
     def listeners(self) -> int:
         """How many listen."""
         return sum(map(len, self._listeners.values()))
 
-    def refusal(self, view: View) -> str | None:
-        """Why nobody more can listen to this view now; None if there is room.
+    def refusal(self, view: View, client: str | None) -> Answer | None:
+        """The answer to a client that cannot listen to this view now; None if it can.
 
-        Different views are bounded as well as listeners, for each of them is work at each tick.
+        Different views are limited as well as listeners, for each of them is work at each tick. Those of the page are
+        not, and some of the places are for them alone.
         """
         if self._ended:
-            return "the service ends"
-        if self.listeners >= self._most_listeners:
-            return f"there are {self._most_listeners} streams open already, and that is the most"
-        if view not in self._listeners and len(self._listeners) >= self._most_views:
-            return f"streams of {self._most_views} different views are open already, and that is the most"
+            return refused(503, "the service is stopping", _RETRY_SECONDS)
+        for_page = view in PAGE_VIEWS
+        alike = [one for one in self._all() if (one.view in PAGE_VIEWS) == for_page]
+        if client is not None:
+            own = [one.view for one in alike if one.client == client]
+            share, share_of_views = share_of(self._most_listeners), share_of(self._most_views)
+            if len(own) >= share:
+                return refused(429, f"{client} has {share} streams open, the limit for one client", _RETRY_SECONDS)
+            if not for_page and view not in own and len(set(own)) >= share_of_views:
+                detail = f"{client} has streams of {share_of_views} different views open, the limit for one client"
+                return refused(429, detail, _RETRY_SECONDS)
+        if self.listeners >= self._most_listeners or (not for_page and len(alike) >= self._most_of_others):
+            limit = self._most_listeners if for_page else self._most_of_others
+            return refused(503, f"{limit} streams are open already, which is the limit", _RETRY_SECONDS)
+        views = {one.view for one in alike}
+        if not for_page and view not in views and len(views) >= self._most_views:
+            detail = f"streams of {self._most_views} different views are open already, which is the limit"
+            return refused(503, detail, _RETRY_SECONDS)
         return None
 
     @contextmanager
-    def subscription(self, view: View) -> Iterator[Subscription]:
+    def subscription(self, view: View, client: str | None = None) -> Iterator[Subscription]:
         """Listen to a view for as long as the block lasts; ask for a :meth:`refusal` before."""
-        subscription = Subscription(view)
+        subscription = Subscription(view, client)
         self._listeners.setdefault(view, set()).add(subscription)
         try:
             yield subscription

@@ -19,7 +19,6 @@ from cpuwatch.web.age import age_header
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.bounded import keep
 from cpuwatch.web.compression import coded
-from cpuwatch.web.recurring import Recurring
 
 __all__ = ["Aspect", "Views"]
 
@@ -47,7 +46,6 @@ class Views:
     """
 
     def __init__(self, monitor: Monitor) -> None:
-        self.recurring = Recurring()
         self._monitor = monitor
         self._snapshot: Snapshot | None = None
         self._taken_seconds = 0.0
@@ -127,7 +125,6 @@ class Views:
     def _show(self, snapshot: Snapshot, answers: dict[Aspect, Answer]) -> None:
         self._taken_seconds = time.monotonic() - (self._monitor.age_seconds or 0)
         self._answers = answers
-        self.recurring.begin(self._taken_seconds)
         self._snapshot = snapshot
         self._shown.set()
         self._shown = asyncio.Event()
