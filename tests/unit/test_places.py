@@ -62,7 +62,7 @@ def test_there_are_never_more_than_all_and_never_more_than_its_share_for_one(
                 stack.enter_context(places.taken(client))
                 taken.append((client, stack))
             else:
-                assert refusal.status == (429 if greedy else 503)
+                assert refusal.status == (503 if full else 429)
                 assert b"retry-after" in dict(refusal.headers)
         elif taken:
             taken.pop(0)[1].close()

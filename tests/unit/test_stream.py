@@ -201,7 +201,7 @@ def test_one_client_gets_a_share_of_the_streams_and_the_others_theirs(query: str
             greedy = await opened(running, 6, "192.0.2.1", query)
             assert [client.status for client in greedy] == [200] * 4 + [429] * 2
             assert greedy[-1].headers["retry-after"] == "5"
-            assert "192.0.2.1 has 4 streams" in json.loads(greedy[-1].body)["detail"]
+            assert "4 streams are open already by 192.0.2.1" in json.loads(greedy[-1].body)["detail"]
             others = await opened(running, 4, "192.0.2.2", query)
             assert [client.status for client in others] == [200] * 4
             await greedy[0].leave()
@@ -219,7 +219,7 @@ def test_one_client_gets_a_share_of_the_views() -> None:
             limited(running, most_views=12)
             greedy = await opened(running, 5, "192.0.2.1")
             assert [client.status for client in greedy] == [200] * 3 + [429] * 2
-            assert "3 different views" in json.loads(greedy[-1].body)["detail"]
+            assert "3 different views are open already by" in json.loads(greedy[-1].body)["detail"]
             # Another stream of a view that it has, and a view of somebody else.
             more = [*await opened(running, 1, "192.0.2.1"), *await opened(running, 1, "192.0.2.2", "top=4")]
             assert [client.status for client in more] == [200, 200]

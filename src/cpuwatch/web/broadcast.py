@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
@@ -107,22 +108,17 @@ class Broadcast:
         if self._ended:
             return refused(503, "the service is stopping", _RETRY_SECONDS)
         for_page = view in PAGE_VIEWS
-        alike = [one for one in self._all() if (one.view in PAGE_VIEWS) == for_page]
-        if client is not None:
-            own = [one.view for one in alike if one.client == client]
-            share, share_of_views = share_of(self._most_listeners), share_of(self._most_views)
-            if len(own) >= share:
-                return refused(429, f"{client} has {share} streams open, the limit for one client", _RETRY_SECONDS)
-            if not for_page and view not in own and len(set(own)) >= share_of_views:
-                detail = f"{client} has streams of {share_of_views} different views open, the limit for one client"
-                return refused(429, detail, _RETRY_SECONDS)
-        if self.listeners >= self._most_listeners or (not for_page and len(alike) >= self._most_of_others):
-            limit = self._most_listeners if for_page else self._most_of_others
-            return refused(503, f"{limit} streams are open already, which is the limit", _RETRY_SECONDS)
-        views = {one.view for one in alike}
-        if not for_page and view not in views and len(views) >= self._most_views:
-            detail = f"streams of {self._most_views} different views are open already, which is the limit"
-            return refused(503, detail, _RETRY_SECONDS)
+        everyone = list(self._all())
+        alike = [one for one in everyone if (one.view in PAGE_VIEWS) == for_page]
+        full = _excess(everyone, view, self._most_listeners)
+        if not for_page:
+            full = full or _excess(alike, view, self._most_of_others, self._most_views)
+        if full:
+            return refused(503, f"{full}, which is the limit", _RETRY_SECONDS)
+        own = [one for one in alike if client is not None and one.client == client]
+        own_full = _excess(own, view, share_of(self._most_listeners), share_of(self._most_views))
+        if own_full:
+            return refused(429, f"{own_full} by {client}, which is the limit for one client", _RETRY_SECONDS)
         return None
 
     @contextmanager
@@ -190,3 +186,13 @@ class Broadcast:
 
 def _encode(snapshot: Snapshot, view: View) -> Event:
     return Event(snapshot.sequence, encode_view_event(look(snapshot, view), view.fields))
+
+
+def _excess(listeners: Sequence[Subscription], view: View, most: int, most_views: float = math.inf) -> str | None:
+    """What there would be too much of with one more listener to this view."""
+    views = {one.view for one in listeners}
+    if len(listeners) >= most:
+        return f"{most} streams are open already"
+    if view not in views and len(views) >= most_views:
+        return f"streams of {most_views} different views are open already"
+    return None

@@ -31,11 +31,11 @@ class Places:
 
     def refusal(self, client: str | None) -> Answer | None:
         """The answer to a client for which there is no place now; None if there is one."""
+        if self._taken.total() >= self._total:
+            return refused(503, f"there are {self._total} {self._what} already, which is the limit", 1)
         share = share_of(self._total)
         if client is not None and self._taken[client] >= share:
             return refused(429, f"{client} has {share} {self._what}, the limit for one client", 1)
-        if self._taken.total() >= self._total:
-            return refused(503, f"there are {self._total} {self._what} already, which is the limit", 1)
         return None
 
     @contextmanager
