@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message
 
 from cpuwatch import Monitor, Reading, ScriptedSampler
 from cpuwatch.settings import Settings
-from cpuwatch.web.exchange import attend
+from cpuwatch.web.exchange import SlowClients, attend
 from cpuwatch.web.rules import Rules
 from cpuwatch.web.state import Live, State
 
@@ -115,7 +115,7 @@ class Client:
             "client": client and (client, 50_000),
             "state": state_of(live),
         }
-        self.task = asyncio.ensure_future(attend(app, scope, self._inbox.get, self._send))
+        self.task = asyncio.ensure_future(attend(app, scope, self._inbox.get, self._send, SlowClients()))
 
     async def _send(self, message: Message) -> None:
         if not self.reads.is_set():

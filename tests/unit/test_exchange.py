@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cpuwatch.web import exchange
-from cpuwatch.web.exchange import CHUNK_BYTES, attend
+from cpuwatch.web.exchange import CHUNK_BYTES, SlowClients, attend
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
 SCOPE: Scope = {"type": "http", "method": "GET", "http_version": "1.1", "headers": []}
@@ -33,9 +33,9 @@ class Wire:
     def leave(self) -> None:
         self.inbox.put_nowait({"type": "http.disconnect"})
 
-    async def ask(self, app: ASGIApp, scope: Scope = SCOPE) -> None:
+    async def ask(self, app: ASGIApp, scope: Scope = SCOPE, slow_clients: SlowClients | None = None) -> None:
         async with asyncio.timeout(30):
-            await attend(app, scope, self.inbox.get, self.send)
+            await attend(app, scope, self.inbox.get, self.send, slow_clients or SlowClients())
 
 
 class Held:
@@ -110,7 +110,7 @@ def test_a_server_may_say_by_an_error_that_the_client_has_left(error: type[OSErr
         raise error
 
     app = Held(an_answer)
-    asyncio.run(attend(app, SCOPE, Wire().inbox.get, send))
+    asyncio.run(attend(app, SCOPE, Wire().inbox.get, send, SlowClients()))
     assert app.freed
 
 
@@ -120,6 +120,24 @@ def test_a_client_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch
     wire.takes = False
     asyncio.run(wire.ask(app))
     assert app.freed
+
+
+def test_with_one_slow_client_too_many_the_first_of_them_is_given_up_at_once() -> None:
+    async def act() -> None:
+        slow_clients = SlowClients(3)
+        apps = [Held(an_answer) for _ in range(6)]
+        asking = []
+        for app in apps:
+            wire = Wire()
+            wire.takes = False
+            asking.append(asyncio.create_task(wire.ask(app, slow_clients=slow_clients)))
+        await asyncio.wait(asking[:3])
+        assert [app.freed for app in apps] == [True] * 3 + [False] * 3
+        for task in asking[3:]:
+            task.cancel()
+        await asyncio.wait(asking)
+
+    asyncio.run(act())
 
 
 def test_an_app_that_sends_nothing_for_long_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +185,7 @@ def test_what_an_app_raises_is_raised_and_nothing_is_left_behind() -> None:
     async def act() -> None:
         before = asyncio.all_tasks()
         with pytest.raises(TimeoutError, match="its own"):
-            await attend(app, SCOPE, Wire().inbox.get, Wire().send)
+            await attend(app, SCOPE, Wire().inbox.get, Wire().send, SlowClients())
         await asyncio.sleep(0.1)
         assert asyncio.all_tasks() == before
 

@@ -25,7 +25,7 @@ from cpuwatch.samplers import open_sampler
 from cpuwatch.settings import Settings
 from cpuwatch.shortened import shortened
 from cpuwatch.web import cpu_usage, health
-from cpuwatch.web.exchange import attend
+from cpuwatch.web.exchange import SlowClients, attend
 from cpuwatch.web.guard import Guard
 from cpuwatch.web.history import PAST, History
 from cpuwatch.web.loop_errors import loop_errors_in_one_line
@@ -58,6 +58,7 @@ class _Service(Starlette):
         super().__init__(routes=routes.routes, **options)
         # Starlette would answer a slash at the end with the whole URL, which behind a proxy is not the client's.
         self.router.redirect_slashes = False
+        self._slow_clients = SlowClients()
         self._guard = Guard(routes, self._answer_otherwise, rules)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,7 +67,7 @@ class _Service(Starlette):
             return
         if scope.get("root_path", "") != (prefix := normalized_prefix(scope.get("root_path", ""))):
             scope = {**scope, "root_path": prefix}
-        await attend(self._guard, scope, receive, send)
+        await attend(self._guard, scope, receive, send, self._slow_clients)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Without Starlette's own answer to a crash: the guard has one for all routes."""

@@ -17,7 +17,7 @@ import hypercorn.asyncio.run as hypercorn_run
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from hypercorn.asyncio.tcp_server import TCPServer
-from hypercorn.events import Event, RawData
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.typing import AppWrapper
@@ -27,6 +27,7 @@ from cpuwatch.web.exchange import CHUNK_BYTES, STALL_SECONDS
 __all__ = ["BoundedConnection", "bounded_connections"]
 
 _CHECK_SECONDS = 5.0
+_READ_BYTES = 2048
 
 
 @contextmanager
@@ -55,6 +56,7 @@ class BoundedConnection(TCPServer):
         self._written_bytes = 0
         self._due_bytes = 0
         self._due_seconds: float | None = None
+        self._is_read_to_end = False
         self._is_lost = False
         self._has_ended = False
         self._task: asyncio.Task[Any] | None = None
@@ -71,20 +73,40 @@ class BoundedConnection(TCPServer):
                 self._timer.cancel()
 
     async def protocol_send(self, event: Event) -> None:
-        """Write what the protocol hands out."""
+        """Write what the protocol hands out, or note that it is idle or no longer so."""
+        if isinstance(event, Updated) and self._is_read_to_end:
+            # No time to wait for a further request: what belongs to a connection that is over would be kept as long.
+            return
         await super().protocol_send(event)
         if isinstance(event, RawData):
             self._written_bytes += len(event.data)
 
+    async def _read_data(self) -> None:
+        # In small portions, so that requests are answered, or found to be reset, before there are thousands of them.
+        while not self.reader.at_eof():
+            try:
+                data = await asyncio.wait_for(self.reader.read(_READ_BYTES), self.config.read_timeout)
+            except OSError:
+                break
+            await self.protocol.handle(RawData(data))
+            if len(data) == _READ_BYTES:
+                await asyncio.sleep(0)
+        self._is_read_to_end = True
+        await self.idle_task.stop()
+        await self.protocol.handle(Closed())
+
     async def _answer(self, scope: Any, receive: Any, send: Any, *others: Any) -> None:
+        # What Hypercorn hands out is a method of the stream.
+        stream = send.__self__
+        if stream.closed:
+            # The client has left already, or has reset the stream: many do that at once (CVE-2023-44487).
+            return
         self._under_way += 1
         try:
             await self._wrapped_app(scope, receive, send, *others)
         finally:
             self._under_way -= 1
             self._quiet_since_seconds = self.loop.time()
-        # What Hypercorn hands out is a method of the stream.
-        stream = send.__self__
         if isinstance(stream, HTTPStream) and stream.state is ASGIHTTPState.RESPONSE and not stream.closed:
             await self._break_off(stream.stream_id)
 
