@@ -98,8 +98,8 @@ class BoundedConnection(TCPServer):
     async def _answer(self, scope: Any, receive: Any, send: Any, *others: Any) -> None:
         # What Hypercorn hands out is a method of the stream.
         stream = send.__self__
-        if stream.closed:
-            # The client has left already, or has reset the stream: many do that at once (CVE-2023-44487).
+        if stream.closed or self.writer.transport.is_closing():
+            # The client has left already, or has reset the stream: some do that at once, and often (CVE-2023-44487).
             return
         self._under_way += 1
         try:
