@@ -100,6 +100,8 @@ class BoundedConnection(TCPServer):
         stream = send.__self__
         if stream.closed or self.writer.transport.is_closing():
             # The client has left already, or has reset the stream: some do that at once, and often (CVE-2023-44487).
+            # Of an open stream Hypercorn would go on to send an error.
+            stream.closed = True
             return
         self._under_way += 1
         try:
