@@ -68,6 +68,18 @@ def test_streams_that_are_not_read_are_reset_and_the_others_of_the_connection_go
         assert reset == set(range(1, 41, 2))
 
 
+@COMMANDS
+def test_a_client_that_says_that_it_sends_nothing_more_is_answered(command: tuple[str, ...]) -> None:
+    with running_server(command) as server, connect(server.url) as connection:
+        connection.sendall(GET.replace(b"/cpu_usage", b"/livez"))
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while part := connection.recv(65_536):
+            answer += part
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert answer.endswith(b'{"status":"alive"}')
+
+
 def stall(connection: socket.socket) -> None:
     """Ask for much, in one go, and never read."""
     connection.sendall(GET * 400)

@@ -69,7 +69,7 @@ class BoundedConnection(TCPServer):
             await super().run()
         finally:
             self._has_ended = True
-            if not self.writer.transport.get_write_buffer_size():
+            if not self._waiting_bytes():
                 self._timer.cancel()
 
     async def protocol_send(self, event: Event) -> None:
@@ -98,7 +98,9 @@ class BoundedConnection(TCPServer):
     async def _answer(self, scope: Any, receive: Any, send: Any, *others: Any) -> None:
         # What Hypercorn hands out is a method of the stream.
         stream = send.__self__
-        if stream.closed or self.writer.transport.is_closing():
+        is_http2 = isinstance(self.protocol.protocol, H2Protocol)
+        # Over HTTP/1.1 a stream is closed too when the client has said that it sends nothing more.
+        if self.writer.transport.is_closing() or (is_http2 and stream.closed):
             # The client has left already, or has reset the stream: some do that at once, and often (CVE-2023-44487).
             # Of an open stream Hypercorn would go on to send an error.
             stream.closed = True
@@ -126,7 +128,7 @@ class BoundedConnection(TCPServer):
 
     def _check(self) -> None:
         transport = self.writer.transport
-        waiting_bytes = transport.get_write_buffer_size()
+        waiting_bytes = self._waiting_bytes()
         now_seconds = self.loop.time()
         if self._is_stalled(waiting_bytes, now_seconds):
             transport.abort()
@@ -140,6 +142,14 @@ class BoundedConnection(TCPServer):
         elif self._under_way == 0 and now_seconds - self._quiet_since_seconds >= self._patience_seconds:
             transport.abort()
         self._timer = self.loop.call_later(_CHECK_SECONDS, self._check)
+
+    def _waiting_bytes(self) -> int:
+        """What was written and not yet taken."""
+        try:
+            return self.writer.transport.get_write_buffer_size()
+        except AttributeError:
+            # asyncio's transport for TLS has let go of its protocol, where it would ask: the connection is lost.
+            return 0
 
     def _is_stalled(self, waiting_bytes: int, now_seconds: float) -> bool:
         if not waiting_bytes:
