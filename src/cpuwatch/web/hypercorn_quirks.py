@@ -95,6 +95,11 @@ class BoundedConnection(TCPServer):
         await self.idle_task.stop()
         await self.protocol.handle(Closed())
 
+    async def _close(self) -> None:
+        # The end of TLS fails if the client goes on to send, and nobody would catch it.
+        with suppress(OSError):
+            await super()._close()
+
     async def _answer(self, scope: Any, receive: Any, send: Any, *others: Any) -> None:
         # What Hypercorn hands out is a method of the stream.
         stream = send.__self__
