@@ -141,7 +141,8 @@ def test_readers_of_history_that_are_gone_or_slow_make_room_for_others(leave: bo
             time.sleep(0.1)
         readers = [stack.enter_context(connect(server.url, receive_buffer=2048)) for _ in range(16)]
         for reader in readers:
-            reader.sendall(b"GET /cpu_usage/history?since=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            # More than the kernel's buffers (tcp_wmem) hold.
+            reader.sendall(b"GET /cpu_usage/history?since=0 HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
         while history(server) != 503:
             time.sleep(0.05)
         if leave:
