@@ -21,7 +21,7 @@ from cpuwatch.model import Snapshot
 from cpuwatch.one_shot import sample
 from cpuwatch.parameters import FORMAT, VIEW, Parameter, view_from
 from cpuwatch.samplers import _kernel_text
-from cpuwatch.server import Listening, is_local, parse_bind, serve
+from cpuwatch.server import Listening, is_local, parse_bind, parse_root_path, serve
 from cpuwatch.settings import (
     Settings,
     parse_allowed_hosts,
@@ -29,6 +29,7 @@ from cpuwatch.settings import (
     parse_history,
     parse_interval,
     parse_log_format,
+    parse_proxies,
     parse_streams,
 )
 from cpuwatch.standard_streams import complain, discard_output, flush_output, output_encoding, write_output
@@ -163,9 +164,21 @@ def _add_serve(serving: argparse.ArgumentParser) -> None:
         metavar="ORIGINS",
         help="web pages that may read the answers, as https://example.org, with commas",
     )
+    access.add_argument(
+        "--proxies",
+        type=_typed(parse_proxies),
+        metavar="ADDRESSES",
+        help="addresses and networks that stand for many clients, with commas (default: CPUWATCH_PROXIES, or none)",
+    )
     access.add_argument("--certfile", metavar="FILE", help="speak TLS, with this certificate and its chain")
     access.add_argument("--keyfile", metavar="FILE", help="the key of the certificate")
-    serving.add_argument("--root-path", default="", metavar="PATH", help="the prefix under which a proxy shows this")
+    serving.add_argument(
+        "--root-path",
+        type=_typed(parse_root_path),
+        default="",
+        metavar="PATH",
+        help="the prefix under which a proxy shows this, as /cpu",
+    )
     serving.add_argument("--access-log", action="store_true", default=None, help="log each request")
     serving.add_argument(
         "--log-format",

@@ -21,6 +21,7 @@ from cpuwatch.host import host_of, is_address
 from cpuwatch.log import LineFormatter, logging_to_stderr, stderr_descriptor
 from cpuwatch.samplers import open_sampler
 from cpuwatch.settings import LogFormat, Settings
+from cpuwatch.shortened import shortened
 from cpuwatch.stop_signals import stopping_at_signals, write_if_possible
 from cpuwatch.tcp_sockets import open_tcp_sockets
 from cpuwatch.unix_socket import unix_listener
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     from hypercorn.config import Config
     from hypercorn.typing import ASGIFramework
 
-__all__ = ["Listening", "is_local", "parse_bind", "serve"]
+__all__ = ["Listening", "is_local", "parse_bind", "parse_root_path", "serve"]
 
 _BIND = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):(?P<port>[0-9]{1,5})", re.ASCII)
 _HIGHEST_PORT = 65_535
+_ROOT_PATH = re.compile(r"(?:/[^/?#\s]+)*/?")
 _GRACEFUL_SECONDS = 1.5
 """What answers under way are given to end after the signal."""
 
@@ -69,6 +71,13 @@ def parse_bind(text: str) -> str:
     if re.fullmatch(r"unix:.+|fd://[0-9]{1,9}", text):
         return text
     raise ValueError(f"{text!r} is no HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N")
+
+
+def parse_root_path(text: str) -> str:
+    """A prefix of paths, such as ``/cpu``, without a slash at its end. Raises ``ValueError`` with what is allowed."""
+    if text and not _ROOT_PATH.fullmatch(text):
+        raise ValueError(f"invalid prefix {shortened(text)!r}: it has to be a path such as /cpu, without ? or #")
+    return text.rstrip("/")
 
 
 def is_local(bind: str) -> bool:

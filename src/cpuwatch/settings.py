@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Literal, Self, get_args
 
 from msgspec import Struct
@@ -22,6 +23,7 @@ __all__ = [
     "parse_history",
     "parse_interval",
     "parse_log_format",
+    "parse_proxies",
     "parse_streams",
     "parse_whole_number",
 ]
@@ -78,6 +80,20 @@ def parse_cors_origins(text: str) -> frozenset[str]:
     return frozenset(map(parse_origin, _parts(text)))
 
 
+def parse_proxies(text: str) -> frozenset[IPv4Network | IPv6Network]:
+    """Addresses and networks with commas between them. Raises ``ValueError`` with what is allowed."""
+    return frozenset(map(_parse_network, _parts(text)))
+
+
+def _parse_network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise ValueError(
+            f"invalid address or network {shortened(text)!r}: write 10.0.0.1, 10.0.0.0/8 or fd00::/8"
+        ) from None
+
+
 def parse_log_format(text: str) -> LogFormat:
     """Raises ``ValueError`` with what is allowed."""
     for allowed in get_args(LogFormat):
@@ -102,7 +118,8 @@ class Settings(Struct, frozen=True, gc=False):
 
     Without a ``token`` all may ask. ``allowed_hosts`` are names by which clients call this machine and which it does
     not know itself; ``*`` lets any name pass. ``cors_origins`` are those of web pages elsewhere that may read the
-    answers. Without ``page`` there is nothing at ``/``. ``streams`` of events may be open at once.
+    answers. Without ``page`` there is nothing at ``/``. ``streams`` of events may be open at once, a quarter of them by
+    one client; ``proxies`` are addresses that stand for many clients, to which that does not apply.
     ``command_lines`` are read and shown, with secrets masked, only if that is set.
     """
 
@@ -117,6 +134,7 @@ class Settings(Struct, frozen=True, gc=False):
     page: bool = True
     streams: int = 200
     command_lines: bool = False
+    proxies: frozenset[IPv4Network | IPv6Network] = frozenset()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], fields: Collection[str] | None = None) -> Self:
@@ -152,5 +170,6 @@ VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "CPUWATCH_PAGE": ("page", _parse_switch),
     "CPUWATCH_STREAMS": ("streams", parse_streams),
     "CPUWATCH_COMMAND_LINES": ("command_lines", _parse_switch),
+    "CPUWATCH_PROXIES": ("proxies", parse_proxies),
 }
 """The settings by their variables: the field that each stands for, and its parser."""

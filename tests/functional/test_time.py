@@ -146,7 +146,8 @@ def test_a_reader_that_falls_behind_goes_on_with_the_newest() -> None:
 
 
 def test_streams_that_are_never_read_are_bounded_in_number_and_in_memory_and_hold_up_nobody() -> None:
-    with running_server(CPUWATCH_SERVE, CPUWATCH_INTERVAL="0.1") as server, ExitStack() as stack:
+    settings = {"CPUWATCH_INTERVAL": "0.1", "CPUWATCH_PROXIES": "127.0.0.1"}
+    with running_server(CPUWATCH_SERVE, **settings) as server, ExitStack() as stack:
         before = psutil.Process(server.pid).memory_info().rss
         clients = stack.enter_context(connections(server, MOST_STREAMS, "/cpu_usage/stream"))
         refused = Connection(server, "/cpu_usage/stream")
@@ -175,7 +176,7 @@ def test_streams_that_are_never_read_are_bounded_in_number_and_in_memory_and_hol
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_hundred_streams_after_a_whole_event(command: tuple[str, ...], number: signal.Signals) -> None:
     with (
-        running_server(command, CPUWATCH_INTERVAL="0.1") as server,
+        running_server(command, CPUWATCH_INTERVAL="0.1", CPUWATCH_PROXIES="127.0.0.1") as server,
         connections(server, 100, "/cpu_usage/stream?top=5") as clients,
     ):
         for client in clients:

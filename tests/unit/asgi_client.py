@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message
 from cpuwatch import Monitor, Reading, ScriptedSampler
 from cpuwatch.settings import Settings
 from cpuwatch.tick_id import TickId
+from cpuwatch.web.exchange import SlowClients, attend
 from cpuwatch.web.rules import Rules
 from cpuwatch.web.state import Live, State
 
@@ -62,7 +63,6 @@ def state_of(live: Live, settings: Settings | None = None) -> State:
     return {
         "cpuwatch": live,
         "cpuwatch_rules": Rules(settings or Settings()),
-        "cpuwatch_recurring": live.views.recurring,
     }
 
 
@@ -89,7 +89,14 @@ class Client:
     """One request, under way."""
 
     def __init__(
-        self, app: ASGIApp, live: Live, query: str = "", *, path: str = "/cpu_usage/stream", **headers: str
+        self,
+        app: ASGIApp,
+        live: Live,
+        query: str = "",
+        *,
+        path: str = "/cpu_usage/stream",
+        client: str | None = None,
+        **headers: str,
     ) -> None:
         self.messages: list[Message] = []
         self.stream = EventStream()
@@ -107,9 +114,10 @@ class Client:
             "path": path,
             "query_string": query.encode(),
             "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
+            "client": client and (client, 50_000),
             "state": state_of(live),
         }
-        self.task = asyncio.ensure_future(app(scope, self._inbox.get, self._send))
+        self.task = asyncio.ensure_future(attend(app, scope, self._inbox.get, self._send, SlowClients()))
 
     async def _send(self, message: Message) -> None:
         if not self.reads.is_set():

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from importlib.metadata import version
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 
 import pytest
@@ -74,6 +74,10 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Listening]]:
         (["serve", "--bind", "nonsense"], "HOST:PORT"),
         (["serve", "--bind", "127.0.0.1:1", "--bind", "[::1]:1"], "--bind can be given only once"),
         (["serve", "--history", "0"], "from 1 to 86400"),
+        (["serve", "--root-path", "cpu"], "invalid prefix 'cpu'"),
+        (["serve", "--root-path", "/cpu?x"], "a path such as /cpu"),
+        (["serve", "--root-path", "//cpu"], "a path such as /cpu"),
+        (["serve", "--proxies", "proxy.example"], "invalid address or network 'proxy.example'"),
         (["serve", "--json"], "--json"),
         (["serve", "--token", "a"], "--token"),
         (["serve", "--token-file", "/none"], "cannot read '/none': No such file or directory"),
@@ -369,7 +373,7 @@ def test_serving_takes_all_settings_from_flags(served: list[tuple[Settings, List
     arguments = ["--bind", "[::]:80", "--interval", "2", "--history", "30", "--backend", "psutil"]
     arguments += ["--token-file", token_file, "--allowed-hosts", "Watch,10.0.0.1", "--access-log"]
     arguments += ["--cors-origins", "https://a.example,http://b.example:3000", "--log-format", "json"]
-    arguments += ["--root-path", "/cpu", "--certfile", "cert", "--keyfile", "key"]
+    arguments += ["--proxies", "10.0.0.0/8", "--root-path", "/cpu/", "--certfile", "cert", "--keyfile", "key"]
     assert main(["serve", *arguments]) == 0
     settings = Settings(
         interval=2.0,
@@ -380,6 +384,7 @@ def test_serving_takes_all_settings_from_flags(served: list[tuple[Settings, List
         cors_origins=frozenset({"https://a.example", "http://b.example:3000"}),
         log_format="json",
         access_log=True,
+        proxies=frozenset({ip_network("10.0.0.0/8")}),
     )
     assert served == [(settings, Listening("[::]:80", "/cpu", "cert", "key"))]
 

@@ -132,8 +132,8 @@ def test_what_any_path_may_answer_stands_at_each(document: dict[str, Any]) -> No
     [
         ("/cpu_usage", {"200", "304", "406", "503"}),
         ("/cpu_usage/{pid}", {"200", "404", "503"}),
-        ("/cpu_usage/stream", {"200", "406", "503"}),
-        ("/cpu_usage/history", {"200", "304", "503"}),
+        ("/cpu_usage/stream", {"200", "406", "429", "503"}),
+        ("/cpu_usage/history", {"200", "304", "429", "503"}),
         ("/cpu%20usage", {"308"}),
         ("/metrics", {"200", "406", "503"}),
         ("/livez", {"200"}),

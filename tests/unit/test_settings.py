@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,7 @@ def test_who_may_ask_and_the_log_have_settings_too(tmp_path: Path) -> None:
             "CPUWATCH_CORS_ORIGINS": "https://Grafana.example:443,http://[::1]:3000",
             "CPUWATCH_LOG_FORMAT": "json",
             "CPUWATCH_ACCESS_LOG": "true",
+            "CPUWATCH_PROXIES": "127.0.0.1, 10.0.0.0/8,fd00::/8",
         }
     )
     assert settings.token == Token(b"0123456789abcdef")
@@ -84,6 +86,7 @@ def test_who_may_ask_and_the_log_have_settings_too(tmp_path: Path) -> None:
     assert settings.cors_origins == {"https://grafana.example", "http://[::1]:3000"}
     assert settings.log_format == "json"
     assert settings.access_log
+    assert settings.proxies == {ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("fd00::/8")}
 
 
 @pytest.mark.parametrize(
@@ -100,6 +103,8 @@ def test_who_may_ask_and_the_log_have_settings_too(tmp_path: Path) -> None:
         ("CPUWATCH_CORS_ORIGINS", "*", "https://example.org"),
         ("CPUWATCH_CORS_ORIGINS", "https://a/", "https://example.org"),
         ("CPUWATCH_CORS_ORIGINS", "null", "https://example.org"),
+        ("CPUWATCH_PROXIES", "10.0.0.1/8", "10.0.0.0/8"),
+        ("CPUWATCH_PROXIES", ",", "10.0.0.0/8"),
         ("CPUWATCH_LOG_FORMAT", "xml", "text, json"),
         ("CPUWATCH_ACCESS_LOG", "maybe", "true, false"),
     ],

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import NoReturn
+import re
+from importlib.resources import files
 
 import pytest
 from asgi_client import PATIENCE, Client, Service, service
@@ -10,12 +11,16 @@ from hypercorn.utils import ShutdownError, raise_shutdown
 
 from cpuwatch import Snapshot, decode
 from cpuwatch.encoding.sse import encode_view_event
+from cpuwatch.parameters import VIEW, view_from
 from cpuwatch.tick_id import TickId
 from cpuwatch.view import View
 from cpuwatch.web.broadcast import Broadcast
-from cpuwatch.web.pieces import send_pieces
+from cpuwatch.web.page_views import PAGE_VIEWS
+from cpuwatch.web.parameters import parse_query_string
 from cpuwatch.web.server_stop import call_when_server_stops
 from cpuwatch.web.stream import Stream
+
+PAGE_QUERIES = ["fields=key,cpu_percent&min_percent=0.2", ""]
 
 
 def in_run(text: str, running: Service) -> str:
@@ -196,6 +201,78 @@ def test_different_views_are_bounded_too() -> None:
     asyncio.run(act())
 
 
+async def opened(running: Service, count: int, client: str, query: str = "top={}") -> list[Client]:
+    """Streams of one client, each of another view if the query says so."""
+    clients = [Client(Stream(), running.live, query.format(1 + n), client=client) for n in range(count)]
+    for one in clients:
+        await one.until(lambda one=one: bool(one.messages))  # type: ignore[misc]
+    return clients
+
+
+async def left(clients: list[Client]) -> None:
+    for client in clients:
+        if not client.task.done():
+            await client.leave()
+
+
+@pytest.mark.parametrize("query", ["", "top=1", "top={}"])
+def test_one_client_gets_a_share_of_the_streams_and_the_others_theirs(query: str) -> None:
+    async def act() -> None:
+        async with service() as running:
+            limited(running, most_listeners=16)
+            greedy = await opened(running, 6, "192.0.2.1", query)
+            assert [client.status for client in greedy] == [200] * 4 + [429] * 2
+            assert greedy[-1].headers["retry-after"] == "5"
+            assert "4 streams are open already by 192.0.2.1" in json.loads(greedy[-1].body)["detail"]
+            others = await opened(running, 4, "192.0.2.2", query)
+            assert [client.status for client in others] == [200] * 4
+            await greedy[0].leave()
+            again = await opened(running, 1, "192.0.2.1", query)
+            assert again[0].status == 200
+            await left([*greedy, *others, *again])
+            assert running.live.broadcast.listeners == 0
+
+    asyncio.run(act())
+
+
+def test_one_client_gets_a_share_of_the_views() -> None:
+    async def act() -> None:
+        async with service() as running:
+            limited(running, most_views=12)
+            greedy = await opened(running, 5, "192.0.2.1")
+            assert [client.status for client in greedy] == [200] * 3 + [429] * 2
+            assert "3 different views are open already by" in json.loads(greedy[-1].body)["detail"]
+            # Another stream of a view that it has, and a view of somebody else.
+            more = [*await opened(running, 1, "192.0.2.1"), *await opened(running, 1, "192.0.2.2", "top=4")]
+            assert [client.status for client in more] == [200, 200]
+            await left([*greedy, *more])
+
+    asyncio.run(act())
+
+
+def test_the_views_of_the_page_always_have_room() -> None:
+    async def act() -> None:
+        async with service() as running:
+            limited(running, most_listeners=8, most_views=3)
+            crowd = [one for n in range(9) for one in await opened(running, 2, f"192.0.2.{n}")]
+            statuses = [client.status for client in crowd]
+            assert statuses.count(200) == 6
+            # Even that of a client which has its share of the others.
+            page = [await opened(running, 1, "192.0.2.0", query) for query in PAGE_QUERIES]
+            assert [client.status for (client,) in page] == [200, 200]
+            await left([*crowd, *(client for (client,) in page)])
+
+    asyncio.run(act())
+
+
+def test_the_views_with_room_are_those_that_the_page_asks_for() -> None:
+    script = (files("cpuwatch.web") / "static" / "feed_worker.js").read_text()
+    assert set(re.findall(r"readEvents\((.*?),", script)) == {"STREAM", "`${STREAM}?${PAST_FIELDS}`"}
+    (past,) = re.findall(r'PAST_FIELDS = "(.*)";', script)
+    assert [past, ""] == PAGE_QUERIES
+    assert {view_from(parse_query_string(query.encode(), VIEW)) for query in PAGE_QUERIES} == PAGE_VIEWS
+
+
 def test_a_client_that_leaves_while_it_takes_nothing_frees_its_place() -> None:
     async def act() -> None:
         async with service() as running:
@@ -299,14 +376,6 @@ def test_a_view_whose_events_cannot_be_made_does_not_stop_the_others(
 
     asyncio.run(act())
     assert "no such ink" in caplog.text
-
-
-def test_a_client_that_takes_nothing_is_given_up() -> None:
-    async def never(_: object) -> NoReturn:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    assert not asyncio.run(send_pieces(never, b"data", more_body=True, stalled_seconds=0.001))
 
 
 def test_the_server_is_noticed_to_stop_before_it_waits_for_what_is_under_way() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 import wcwidth  # noqa: F401  the table loads it late: there may be no file descriptor left by then
@@ -13,7 +14,6 @@ from starlette.applications import Starlette
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cpuwatch.environment import check_token_is_in_use, warnings_about
@@ -23,6 +23,7 @@ from cpuwatch.samplers import open_sampler
 from cpuwatch.settings import Settings
 from cpuwatch.shortened import shortened
 from cpuwatch.web import cpu_usage, health
+from cpuwatch.web.exchange import SlowClients, attend
 from cpuwatch.web.guard import Guard
 from cpuwatch.web.history import PAST, History
 from cpuwatch.web.loop_errors import loop_errors_in_one_line
@@ -31,8 +32,8 @@ from cpuwatch.web.openapi import DESCRIPTION, Description
 from cpuwatch.web.operation import Operation
 from cpuwatch.web.page import PAGE, Page
 from cpuwatch.web.problem import problem
-from cpuwatch.web.recurring import Answered
 from cpuwatch.web.resource import Resource
+from cpuwatch.web.routing import Endpoint, Routes, normalized_prefix
 from cpuwatch.web.rules import Rules
 from cpuwatch.web.security_headers import with_security_headers
 from cpuwatch.web.state import Live, State
@@ -49,44 +50,29 @@ _log = logging.getLogger("cpuwatch.web")
 
 
 class _Service(Starlette):
-    """The app behind its guard, with the main job's requests answered ahead of middleware and router.
+    """The app with its guard around all requests. Requests that are none of the ``routes`` are left to Starlette."""
 
-    What is ahead of them is most of what cpuwatch adds to a request, where the server itself takes 200 µs. So one that
-    comes again is answered even ahead of the guard. Middleware and router still take care of a server without lifespan,
-    and of a prefix.
-    """
-
-    def __init__(self, rules: Rules, main_job: ASGIApp, routes: Sequence[BaseRoute], **options: Any) -> None:
-        super().__init__(routes=routes, **options)
+    def __init__(self, rules: Rules, routes: Routes, **options: Any) -> None:
+        super().__init__(routes=routes.routes, **options)
         # Starlette would answer a slash at the end with the whole URL, which behind a proxy is not the client's.
         self.router.redirect_slashes = False
-        self._main_job = main_job
-        self._guard = Guard(self._answer, rules)
+        self._slow_clients = SlowClients()
+        self._guard = Guard(routes, self._answer_otherwise, rules)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        known: Answered | None
-        try:
-            known = scope["state"]["cpuwatch_recurring"][scope]
-        except KeyError:
-            known = None
-        if known is None:
-            await self._guard(scope, receive, send)
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
             return
-        # Middleware may write into a message, so each request has its own; headers that can be written into, Starlette
-        # makes itself of what it finds there.
-        await send({"type": "http.response.start", "status": 200, "headers": known.answer_headers})
-        await send({"type": "http.response.body", "body": known.body})
+        if scope.get("root_path", "") != (prefix := normalized_prefix(scope.get("root_path", ""))):
+            scope = {**scope, "root_path": prefix}
+        await attend(self._guard, scope, receive, send, self._slow_clients)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Without Starlette's own answer to a crash: the guard has one for all routes."""
         return ExceptionMiddleware(self.router, self.exception_handlers)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        runs = "cpuwatch" in scope.get("state", ())
-        if runs and scope["type"] == "http" and scope["path"] == "/cpu_usage" and not scope.get("root_path"):
-            await self._main_job(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, with_security_headers(send))
+    async def _answer_otherwise(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await super().__call__(scope, receive, with_security_headers(send))
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
@@ -103,7 +89,12 @@ def create_app(settings: Settings | None = None) -> Starlette:
         rules.look_up_full_name()
         sampler = open_sampler(chosen.backend, command_lines=chosen.command_lines)
         live = Live(Monitor(chosen.interval, chosen.history, sampler), chosen.streams)
-        with logging_to_stderr(chosen.log_format, "cpuwatch"), loop_errors_in_one_line(), live.monitor as monitor:
+        with (
+            logging_to_stderr(chosen.log_format, "cpuwatch"),
+            loop_errors_in_one_line(),
+            _bounded_connections(),
+            live.monitor as monitor,
+        ):
             for warning in warnings:
                 _log.warning("%s", warning)
             # Where it listens is the server's matter here; who makes the app with settings of his own knows it.
@@ -112,11 +103,10 @@ def create_app(settings: Settings | None = None) -> Starlette:
             # Who asks first shall get an answer; if sampling fails, /readyz is there to say so.
             await monitor.wait_async(after=0, timeout=_FIRST_SNAPSHOT_SECONDS)
             async with live.running():
-                yield {"cpuwatch": live, "cpuwatch_rules": rules, "cpuwatch_recurring": live.views.recurring}
+                yield {"cpuwatch": live, "cpuwatch_rules": rules}
 
-    main_job = Resource(cpu_usage.AllProcesses())
     endpoints: list[tuple[Operation, ASGIApp]] = [
-        (cpu_usage.ALL_PROCESSES, main_job),
+        (cpu_usage.ALL_PROCESSES, Resource(cpu_usage.AllProcesses())),
         (STREAM, Stream()),
         (PAST, History()),
         (cpu_usage.ONE_PROCESS, Resource(cpu_usage.one_process)),
@@ -131,8 +121,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     endpoints.append((DESCRIPTION, Resource(Description([*described, DESCRIPTION]))))
     return _Service(
         Rules(settings or Settings()),
-        main_job,
-        [Route(operation.path, endpoint) for operation, endpoint in endpoints],
+        Routes([Endpoint(operation, app) for operation, app in endpoints]),
         exception_handlers={404: _on_unknown_path},
         lifespan=lifespan,
     )
@@ -143,6 +132,14 @@ def _from_environment() -> tuple[Settings, list[str]]:
     settings = Settings.from_environment(os.environ)
     check_token_is_in_use(os.environ, settings)
     return settings, warnings_about(os.environ)
+
+
+def _bounded_connections() -> AbstractContextManager[None]:
+    if "hypercorn.asyncio" not in sys.modules:  # another server runs the app
+        return nullcontext()
+    from cpuwatch.web.hypercorn_quirks import bounded_connections  # noqa: PLC0415  it imports Hypercorn
+
+    return bounded_connections()
 
 
 async def _on_unknown_path(request: Request, _: Exception) -> Response:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 
 from msgspec import Struct
 
@@ -13,13 +15,17 @@ from cpuwatch.encoding.sse import encode_view_event
 from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Monitor
 from cpuwatch.view import View, look
+from cpuwatch.web.answer import Answer
 from cpuwatch.web.bounded import keep
 from cpuwatch.web.encoder import Encoder
+from cpuwatch.web.page_views import PAGE_VIEWS
+from cpuwatch.web.places import refused, share_of
 from cpuwatch.web.views import Views
 
 __all__ = ["Broadcast", "Event", "Subscription"]
 
 _MOST_KEPT = 32
+_RETRY_SECONDS = 5
 
 _log = logging.getLogger("cpuwatch.web")
 
@@ -34,8 +40,9 @@ class Event(Struct, frozen=True):
 class Subscription:
     """The place of one listener. One event at most waits in it, the newest: who is slow misses those between."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, client: str | None = None) -> None:
         self.view = view
+        self.client = client
         self.ended = False
         self._newest: Event | None = None
         self._changed = asyncio.Event()
@@ -79,6 +86,8 @@ class Broadcast:
         self._views = views
         self._most_listeners = most_listeners
         self._most_views = most_views
+        # The rest is for the page's own views.
+        self._most_of_others = max(1, most_listeners - share_of(most_listeners))
         self._listeners: dict[View, set[Subscription]] = {}
         self._made: dict[tuple[View, int], Event] = {}
         self._reading_history = reading_history
@@ -86,6 +95,9 @@ class Broadcast:
         self._handed_out = 0
         self._taken_seconds: float | None = None
         self._ended = False
+
+    def _all(self) -> Iterator[Subscription]:
+        return chain.from_iterable(self._listeners.values())
 
     @property
     def taken_seconds(self) -> float | None:
@@ -97,23 +109,32 @@ class Broadcast:
         """How many listen."""
         return sum(map(len, self._listeners.values()))
 
-    def refusal(self, view: View) -> str | None:
-        """Why nobody more can listen to this view now; None if there is room.
+    def refusal(self, view: View, client: str | None) -> Answer | None:
+        """The answer to a client that cannot listen to this view now; None if it can.
 
-        Different views are bounded as well as listeners, for each of them is work at each tick.
+        Different views are limited as well as listeners, for each of them is work at each tick. Those of the page are
+        not, and some of the places are for them alone.
         """
         if self._ended:
-            return "the service ends"
-        if self.listeners >= self._most_listeners:
-            return f"there are {self._most_listeners} streams open already, and that is the most"
-        if view not in self._listeners and len(self._listeners) >= self._most_views:
-            return f"streams of {self._most_views} different views are open already, and that is the most"
+            return refused(503, "the service is stopping", _RETRY_SECONDS)
+        for_page = view in PAGE_VIEWS
+        everyone = list(self._all())
+        alike = [one for one in everyone if (one.view in PAGE_VIEWS) == for_page]
+        full = _excess(everyone, view, self._most_listeners)
+        if not for_page:
+            full = full or _excess(alike, view, self._most_of_others, self._most_views)
+        if full:
+            return refused(503, f"{full}, which is the limit", _RETRY_SECONDS)
+        own = [one for one in alike if client is not None and one.client == client]
+        own_full = _excess(own, view, share_of(self._most_listeners), share_of(self._most_views))
+        if own_full:
+            return refused(429, f"{own_full} by {client}, which is the limit for one client", _RETRY_SECONDS)
         return None
 
     @contextmanager
-    def subscription(self, view: View) -> Iterator[Subscription]:
+    def subscription(self, view: View, client: str | None = None) -> Iterator[Subscription]:
         """Listen to a view for as long as the block lasts; ask for a :meth:`refusal` before."""
-        subscription = Subscription(view)
+        subscription = Subscription(view, client)
         self._listeners.setdefault(view, set()).add(subscription)
         try:
             yield subscription
@@ -175,3 +196,13 @@ class Broadcast:
 
 def _encode(snapshot: Snapshot, view: View) -> Event:
     return Event(snapshot.sequence, encode_view_event(look(snapshot, view), view.fields))
+
+
+def _excess(listeners: Sequence[Subscription], view: View, most: int, most_views: float = math.inf) -> str | None:
+    """What there would be too much of with one more listener to this view."""
+    views = {one.view for one in listeners}
+    if len(listeners) >= most:
+        return f"{most} streams are open already"
+    if view not in views and len(views) >= most_views:
+        return f"streams of {most_views} different views are open already"
+    return None

@@ -83,8 +83,7 @@ class AllProcesses:
     """``GET /cpu_usage``: a view of the newest snapshot.
 
     What is asked for is understood once and remembered by the bytes that say it: the next request that says the same
-    costs a lookup, and one of the same tick that is the same in all its bytes does not come here
-    (:mod:`cpuwatch.web.recurring`).
+    costs a lookup.
 
     Who has it already, and says ``Prefer: wait``, is answered when there is something newer (RFC 7240, 4.3).
     """
@@ -106,10 +105,7 @@ class AllProcesses:
         if answer is None:
             return nothing_yet()
         known = header(scope, b"if-none-match")
-        if known is None:
-            if scope["state"]["cpuwatch_rules"].answer_the_same_alike:
-                views.recurring.remember(scope, answer)
-        else:
+        if known is not None:
             answer = answer.unless_known(known)
             if answer.status == 304 and (seconds := wait_seconds(header(scope, b"prefer"))) is not None:
                 answer = await _newer(scope, aspect, answer, seconds)

@@ -59,5 +59,6 @@ OF_PROBLEMS: dict[int, tuple[str, ...]] = {
     405: ("Allow",),
     408: (),
     413: (),
+    429: ("Retry-After",),
     503: ("Retry-After",),
 }

@@ -16,33 +16,30 @@ from cpuwatch.web.cors import preflight, with_cors
 from cpuwatch.web.problem import problem
 from cpuwatch.web.request_body import announces_body, read_away, send_and_hang_up
 from cpuwatch.web.request_target import BadTargetError, in_origin_form
+from cpuwatch.web.routing import Endpoint, Routes
 from cpuwatch.web.rules import Rules
 
 __all__ = ["Guard"]
 
 _LONGEST_URL_BYTES = 8192
-_OPEN_PATHS = {"/", "/livez", "/readyz"}
-"""Who watches over the service has no token, nor has a browser that opens the page, which is without data then."""
-_OPEN_FOLDER = "/static/"
 
 _log = logging.getLogger("cpuwatch.web")
 
 
 class Guard:
-    """Lets through to the app what keeps the rules, and answers the rest itself.
+    """Lets through to the endpoints what keeps the rules, and answers the rest itself.
 
-    The rules are those of the lifespan, in the state; without one, the ``rules`` given here.
+    The rules are those of the lifespan, in the state; without one, the ``rules`` given here. A path that is none of the
+    ``routes`` goes to ``otherwise``.
     """
 
-    def __init__(self, app: ASGIApp, rules: Rules) -> None:
-        self._app = app
+    def __init__(self, routes: Routes, otherwise: ASGIApp, rules: Rules) -> None:
+        self._routes = routes
+        self._otherwise = otherwise
         self._rules = rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or the lifespan (ASGI)."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+        """One HTTP request (ASGI)."""
         rules: Rules = scope.get("state", {}).get("cpuwatch_rules", self._rules)
         if rules.access_log:
             await log_request(partial(self._guarded, rules), scope, receive, send)
@@ -66,13 +63,16 @@ class Guard:
             return send(message)
 
         try:
-            refusal = bad_target or _refusal(scope, fields, rules)
+            endpoint = self._routes.find(scope)
+            refusal = bad_target or _refusal(scope, fields, rules, endpoint)
             if announces_body(scope, fields) and (refused := await read_away(fields, receive)) is not None:
                 await send_and_hang_up(refused, scope, receive, watched)
             elif refusal is not None:
                 await refusal.send(watched, with_body=scope["method"] != "HEAD")
+            elif endpoint is not None:
+                await endpoint.app(scope, receive, watched)
             else:
-                await self._app(scope, receive, watched)
+                await self._otherwise(scope, receive, watched)
         except Exception:  # noqa: BLE001  the outermost loop of a request: whatever fails, the client hears of it
             crash = _crash(scope)
             # Once something was sent, the server ends the connection, and the client sees that it was cut off.
@@ -80,7 +80,7 @@ class Guard:
                 await crash.send(send, with_body=scope["method"] != "HEAD")
 
 
-def _refusal(scope: Scope, fields: Mapping[bytes, bytes], rules: Rules) -> Answer | None:
+def _refusal(scope: Scope, fields: Mapping[bytes, bytes], rules: Rules, endpoint: Endpoint | None) -> Answer | None:
     """The answer to a request that breaks a rule, and to the question of a browser what the rules are."""
     if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) >= _LONGEST_URL_BYTES:
         return problem(414, f"the URL is too long: {_LONGEST_URL_BYTES} bytes are the most")
@@ -91,7 +91,8 @@ def _refusal(scope: Scope, fields: Mapping[bytes, bytes], rules: Rules) -> Answe
         answer = preflight(scope["method"], fields, rules.cors_origins)
         if answer is not None:
             return answer
-    if rules.token is not None and not rules.token.is_shown_by(fields.get(b"authorization")) and not _is_open(scope):
+    is_open = endpoint is not None and endpoint.operation.is_open
+    if rules.token is not None and not is_open and not rules.token.is_shown_by(fields.get(b"authorization")):
         challenge = [("www-authenticate", _challenge(fields))]
         return problem(401, "this needs a token: Authorization: Bearer TOKEN", challenge)
     return None
@@ -109,12 +110,6 @@ def _misdirected(host: bytes | None) -> Answer:
 def _challenge(fields: Mapping[bytes, bytes]) -> str:
     """RFC 6750, 3: the error stands there only if something was shown."""
     return 'Bearer realm="cpuwatch"' + (', error="invalid_token"' if b"authorization" in fields else "")
-
-
-def _is_open(scope: Scope) -> bool:
-    path: str = scope["path"]
-    within = path.removeprefix(scope.get("root_path", ""))
-    return any(spelt in _OPEN_PATHS or spelt.startswith(_OPEN_FOLDER) for spelt in (path, within))
 
 
 def _crash(scope: Scope) -> Answer:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -20,7 +22,7 @@ from cpuwatch.web.compression import CODINGS, coded
 from cpuwatch.web.negotiation import choose_coding
 from cpuwatch.web.operation import SHOWN, Operation, Result
 from cpuwatch.web.parameters import parse_query_string
-from cpuwatch.web.pieces import send_pieces
+from cpuwatch.web.places import Places, client_of
 from cpuwatch.web.problem import nothing_yet, problem
 from cpuwatch.web.requested import header, header_text
 from cpuwatch.web.resource import Resource
@@ -32,6 +34,7 @@ HISTORY_PARAMETERS = {**HISTORY, **VIEW}
 
 _MOST_BYTES = 4 << 20
 _MOST_AT_ONCE = 16
+_MAX_SECONDS = 60.0
 
 
 class HistoryPage(msgspec.Struct, frozen=True):
@@ -68,6 +71,7 @@ PAST = Operation(
     },
     problems={
         400: "A parameter that there is not, is out of its range, or does not go with another.",
+        429: "The client has as many requests for history under way as one client may have.",
         503: "There is no snapshot yet, or too many ask for history at once.",
     },
     query=HISTORY_PARAMETERS,
@@ -78,29 +82,24 @@ PAST = Operation(
 class History:
     """``GET /cpu_usage/history``: those of the last ``seconds``, or all ``since`` a sequence or a time.
 
-    Encoded one request at a time, in a thread; as many as are under way at once have at most 64 MiB in hand.
+    Encoded one request at a time, in a thread; as many as are under way at once have at most 64 MiB in hand. So that
+    slow readers do not keep the others out, each has to have taken its answer within a minute.
     """
 
     def __init__(self) -> None:
         self._resource = Resource(self._answer)
-        self._under_way = 0
+        self._places = Places(_MOST_AT_ONCE, "requests for history under way")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (ASGI)."""
-        if self._under_way >= _MOST_AT_ONCE:
-            busy = f"{_MOST_AT_ONCE} requests for history are under way already, and that is the most"
-            await problem(503, busy, [("retry-after", "1")]).send(send, with_body=scope["method"] != "HEAD")
+        client = client_of(scope, scope["state"]["cpuwatch_rules"].proxies)
+        refusal = self._places.refusal(client)
+        if refusal is not None:
+            await refusal.send(send, with_body=scope["method"] != "HEAD")
             return
-        self._under_way += 1
-        try:
-            if scope["method"] == "GET":
-                answer = await self._answer(scope)
-                await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
-                await send_pieces(send, answer.body, more_body=False)
-            else:
+        with self._places.taken(client), suppress(TimeoutError):
+            async with asyncio.timeout(_MAX_SECONDS):
                 await self._resource(scope, receive, send)
-        finally:
-            self._under_way -= 1
 
     async def _answer(self, scope: Scope) -> Answer:
         state = live(scope)

@@ -20,10 +20,8 @@ class Rules:
         self.token = settings.token
         self.access_log = settings.access_log
         self.page = settings.page
+        self.proxies = settings.proxies
         self.cors_origins = frozenset(origin.encode() for origin in settings.cors_origins)
-        # What has to be logged is no repetition, and an answer to another origin is no finished one. A token is to be
-        # compared in constant time, which looking up a request that holds it is not.
-        self.answer_the_same_alike = not (self.token or self.access_log or self.cors_origins)
         self._any_host = "*" in settings.allowed_hosts
         own = socket.gethostname().lower()
         # Where there is no name server, machines of a network call each other by multicast DNS (RFC 6762).

@@ -14,7 +14,6 @@ from cpuwatch.monitor import Monitor
 from cpuwatch.web.broadcast import Broadcast
 from cpuwatch.web.encoder import Encoder
 from cpuwatch.web.expositions import Expositions
-from cpuwatch.web.recurring import Recurring
 from cpuwatch.web.rules import Rules
 from cpuwatch.web.server_stop import call_when_server_stops
 from cpuwatch.web.supervisor import Supervisor
@@ -78,8 +77,6 @@ class State(TypedDict):
 
     cpuwatch: Live
     cpuwatch_rules: Rules
-    cpuwatch_recurring: Recurring
-    """Those of ``cpuwatch.views``, which each request looks at first of all."""
 
 
 def live(scope: Scope) -> Live:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 from starlette.types import Receive, Scope, Send
 
@@ -19,7 +18,7 @@ from cpuwatch.web.broadcast import Subscription
 from cpuwatch.web.negotiation import choose_media_type
 from cpuwatch.web.operation import TEXT, Operation, Result
 from cpuwatch.web.parameters import parse_query_string
-from cpuwatch.web.pieces import send_pieces
+from cpuwatch.web.places import client_of
 from cpuwatch.web.problem import problem
 from cpuwatch.web.requested import header_text
 from cpuwatch.web.resource import Resource
@@ -29,7 +28,6 @@ __all__ = ["STREAM", "Stream"]
 
 _MEDIA_TYPE = "text/event-stream"
 _RETRY_MS = 2000
-_REFUSED_RETRY_SECONDS = 5
 
 
 STREAM = Operation(
@@ -46,7 +44,8 @@ STREAM = Operation(
     problems={
         400: "A parameter that there is not, is out of its range, or does not go with another.",
         406: "The client takes no events.",
-        503: "As many streams as there may be are open already.",
+        429: "The client has as many streams, or streams of as many views, as one client may have.",
+        503: "As many streams, or streams of as many views, as there may be are open already.",
     },
     query=VIEW,
     request_headers=("Last-Event-ID",),
@@ -76,20 +75,12 @@ class Stream:
             return
         state = live(scope)
         state.heed_server_stop()
-        # The client may leave while an event is being sent, or while there is none to send.
-        with state.broadcast.subscription(_view(scope)) as subscription:
-            events = self._events(state, subscription, _last_event_id(scope))
-            sending = asyncio.create_task(_send_all(opening, events, send))
-            leaving = asyncio.create_task(_until_client_leaves(receive))
-            try:
-                await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                sending.cancel()
-                leaving.cancel()
-                await asyncio.wait({sending, leaving})
-        # A server may raise OSError where the client has left (ASGI 3.0, Disconnected Client).
-        with suppress(asyncio.CancelledError, OSError):
-            sending.result()
+        with state.broadcast.subscription(_view(scope), _client(scope)) as subscription:
+            async with aclosing(self._events(state, subscription, _last_event_id(scope))) as events:
+                await send({"type": "http.response.start", "status": 200, "headers": opening.headers})
+                async for event in events:
+                    await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
     async def _events(self, state: Live, subscription: Subscription, last: TickId | None) -> AsyncGenerator[bytes]:
         yield encode_retry(_RETRY_MS)
@@ -128,14 +119,15 @@ async def _opening(scope: Scope) -> Answer:
         return problem(400, str(error))
     if choose_media_type(header_text(scope, b"accept"), [_MEDIA_TYPE]) is None:
         return problem(406, f"there is {_MEDIA_TYPE} only")
-    refusal = live(scope).broadcast.refusal(view)
-    if refusal is not None:
-        return problem(503, refusal, [("retry-after", str(_REFUSED_RETRY_SECONDS))])
-    return _OPENING
+    return live(scope).broadcast.refusal(view, _client(scope)) or _OPENING
 
 
 def _view(scope: Scope) -> View:
     return view_from(parse_query_string(scope["query_string"], VIEW))
+
+
+def _client(scope: Scope) -> str | None:
+    return client_of(scope, scope["state"]["cpuwatch_rules"].proxies)
 
 
 def _last_event_id(scope: Scope) -> TickId | None:
@@ -146,17 +138,3 @@ def _last_event_id(scope: Scope) -> TickId | None:
         return TickId.parse(value)
     except ValueError as error:
         raise QueryError(f"Last-Event-ID: {error}") from None
-
-
-async def _send_all(opening: Answer, events: AsyncGenerator[bytes], send: Send) -> None:
-    await send({"type": "http.response.start", "status": opening.status, "headers": list(opening.headers)})
-    async with aclosing(events):
-        async for event in events:
-            if not await send_pieces(send, event, more_body=True):
-                return
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _until_client_leaves(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

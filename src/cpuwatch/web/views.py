@@ -20,7 +20,6 @@ from cpuwatch.web.answer import Answer
 from cpuwatch.web.bounded import keep
 from cpuwatch.web.compression import coded
 from cpuwatch.web.encoder import Encoder
-from cpuwatch.web.recurring import Recurring
 
 __all__ = ["Aspect", "Views"]
 
@@ -60,7 +59,6 @@ class Views:
     """
 
     def __init__(self, monitor: Monitor, encoder: Encoder) -> None:
-        self.recurring = Recurring()
         self.ended = False
         self._monitor = monitor
         self._encoder = encoder
@@ -153,7 +151,6 @@ class Views:
 
     def _show(self, snapshot: Snapshot, taken_seconds: float, answers: dict[Aspect, Answer]) -> None:
         self._shown = _Shown(snapshot, taken_seconds, answers)
-        self.recurring.begin(taken_seconds)
         self._changed.set()
         self._changed = asyncio.Event()
 

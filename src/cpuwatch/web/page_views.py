@@ -1,0 +1,13 @@
+"""The views whose streams the page listens to; for these there is always room (``static/feed_worker.js``)."""
+
+from __future__ import annotations
+
+from cpuwatch.parameters import VIEW, view_from
+from cpuwatch.view import View
+from cpuwatch.web.parameters import parse_query_string
+
+__all__ = ["PAGE_VIEWS"]
+
+_PAST = b"fields=key,cpu_percent&min_percent=0.2"
+
+PAGE_VIEWS: frozenset[View] = frozenset({View(), view_from(parse_query_string(_PAST, VIEW))})
