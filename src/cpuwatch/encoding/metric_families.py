@@ -8,7 +8,7 @@ What is not known has no sample.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from cpuwatch.encoding.openmetrics import Family
 from cpuwatch.model import MachineUsage, ProcessUsage, Sampling, Snapshot
@@ -22,7 +22,7 @@ def metric_families(snapshot: Snapshot, totals: CpuTotals) -> list[Family]:
     return [*_host(snapshot), *_machine(snapshot), *_processes(snapshot, totals), *_sampling(snapshot)]
 
 
-def process_families(rows: list[ProcessUsage]) -> list[Family]:
+def process_families(rows: Sequence[ProcessUsage]) -> list[Family]:
     """Two series for each of these processes."""
     labels = [{"pid": str(row.pid), "name": row.name, "user": row.user or ""} for row in rows]
     return [
