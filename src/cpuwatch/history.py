@@ -39,7 +39,7 @@ class SnapshotHistory:
         self._sizes_bytes: deque[int] = deque()
         self._estimated_bytes = 0
         # Of the newest snapshot:
-        self._packed = 0
+        self._packed_keys: set[str] = set()
         self._object_ids: set[int] = set()
 
     @property
@@ -74,11 +74,12 @@ class SnapshotHistory:
         size_bytes = _SNAPSHOT_BYTES + per_cpu_bytes + _EXITED_ROW_BYTES * len(snapshot.exited)
         if not isinstance(rows, PackedRows):
             return size_bytes + _ROW_BYTES * len(rows)
-        # A process that ran in the tick before and not in this one has a new row at rest.
-        size_bytes += _RESTING_ROW_BYTES * min(self._packed, len(rows) - rows.packed)
+        keys = set(rows.column("key"))
+        # A process that ran in the tick before and not in this one has a new row at rest, unless it ended.
+        size_bytes += _RESTING_ROW_BYTES * len(self._packed_keys - keys)
         size_bytes += _REFERENCE_BYTES * len(rows) + _PACKED_ROW_BYTES * rows.packed
         objects = {id(item): item for name in _OBJECT_COLUMNS for item in rows.column(name)}
         # The snapshot before is still here, so an id that was in it is that of the same object.
         size_bytes += sum(sys.getsizeof(objects[new]) for new in objects.keys() - self._object_ids)
-        self._packed, self._object_ids = rows.packed, set(objects)
+        self._packed_keys, self._object_ids = keys, set(objects)
         return size_bytes
