@@ -16,6 +16,7 @@ from cpuwatch.cgroup_name import cgroup_name
 pytestmark = pytest.mark.timeout(60)
 
 TESTS = Path(__file__).parent / "page_modules" / "modules.test.mjs"
+SUMMED_NAMES = Path(__file__).parents[1] / "summed_names.json"
 CGROUPS = [
     "/",
     "/system.slice/nginx.service",
@@ -32,6 +33,7 @@ def test_the_pure_modules_do_what_their_own_tests_say() -> None:
     node = compute_driver_executable()[0]
     environment = os.environ | {
         "PAGE_MODULES": str(files("cpuwatch.web") / "static"),
+        "SUMMED_NAMES": SUMMED_NAMES.read_text(encoding="utf-8"),
         "UNIT_NAMES": json.dumps([(path, cgroup_name(path)) for path in CGROUPS]),
     }
     done = subprocess.run(

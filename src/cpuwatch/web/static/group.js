@@ -10,8 +10,9 @@ export function addTo(sum, row) {
 
 export function grouped(rows, field) {
   const groups = new Map();
+  const source = field === "name" ? "summedName" : field;
   for (const row of rows) {
-    const value = row[field];
+    const value = row[source];
     let group = groups.get(value);
     if (group === undefined) {
       group = makeRow("group", `group ${field} ${value}`);
