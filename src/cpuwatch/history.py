@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from cpuwatch.model import Snapshot
 from cpuwatch.packed_rows import PackedRows
 
-__all__ = ["SnapshotHistory"]
+__all__ = ["DEFAULT_HISTORY_BYTES", "SnapshotHistory"]
+
+DEFAULT_HISTORY_BYTES = 128 * 2**20
 
 _SNAPSHOT_BYTES = 2048
 _CPU_BYTES = 48

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from cpuwatch.attempts import Attempts, Follower
 from cpuwatch.errors import MonitorClosedError, MonitorForkedError
-from cpuwatch.history import SnapshotHistory
+from cpuwatch.history import DEFAULT_HISTORY_BYTES, SnapshotHistory
 from cpuwatch.model import Reading, Snapshot
 from cpuwatch.reaped import NO_CARRY
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
@@ -43,9 +43,6 @@ _LONG_BREAK_TICKS = 3
 """So many ticks missed at once are told in the log."""
 
 _log = logging.getLogger("cpuwatch.monitor")
-
-
-DEFAULT_HISTORY_BYTES = 128 * 2**20
 
 
 class Health(Struct, frozen=True, gc=False):

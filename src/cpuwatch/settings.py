@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, get_args
 from msgspec import Struct
 
 from cpuwatch.errors import SettingsError
+from cpuwatch.history import DEFAULT_HISTORY_BYTES
 from cpuwatch.host import parse_host_name, parse_origin
 from cpuwatch.shortened import shortened
 from cpuwatch.token import Token, parse_token, read_token_file
@@ -18,6 +19,7 @@ __all__ = [
     "parse_allowed_hosts",
     "parse_cors_origins",
     "parse_history",
+    "parse_history_bytes",
     "parse_interval",
     "parse_log_format",
     "parse_streams",
@@ -30,6 +32,7 @@ _PREFIX = "CPUWATCH_"
 
 _INTERVAL_SECONDS = (0.05, 3600.0)
 _HISTORY_TICKS = (1, 86_400)
+_HISTORY_BYTES = (2**20, 2**40)
 _STREAMS = (0, 10_000)
 
 
@@ -50,6 +53,12 @@ def parse_history(text: str) -> int:
     """Snapshots to keep. Raises ``ValueError`` with what is allowed."""
     low, high = _HISTORY_TICKS
     return parse_whole_number(text, low, high, "snapshots")
+
+
+def parse_history_bytes(text: str) -> int:
+    """Memory for old snapshots. Raises ``ValueError`` with what is allowed."""
+    low, high = _HISTORY_BYTES
+    return parse_whole_number(text, low, high, "bytes")
 
 
 def parse_streams(text: str) -> int:
@@ -104,6 +113,7 @@ def _parse_switch(text: str) -> bool:
 class Settings(Struct, frozen=True, gc=False):
     """What the service can be told: seconds between samples, snapshots kept, the backend's name; who may ask; the log.
 
+    ``history_bytes`` limits the memory that old snapshots take.
     Without a ``token`` all may ask. ``allowed_hosts`` are names by which clients call this machine and which it does
     not know itself; ``*`` lets any name pass. ``cors_origins`` are those of web pages elsewhere that may read the
     answers. Without ``page`` there is nothing at ``/``. ``streams`` of events may be open at once.
@@ -112,6 +122,7 @@ class Settings(Struct, frozen=True, gc=False):
 
     interval: float = 1.0
     history: int = 600
+    history_bytes: int = DEFAULT_HISTORY_BYTES
     backend: str = "auto"
     token: Token | None = None
     allowed_hosts: frozenset[str] = frozenset()
@@ -150,6 +161,7 @@ class Settings(Struct, frozen=True, gc=False):
 _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "interval": ("interval", parse_interval),
     "history": ("history", parse_history),
+    "history_bytes": ("history_bytes", parse_history_bytes),
     "backend": ("backend", _parse_backend),
     "token": ("token", parse_token),
     "token_file": ("token", read_token_file),

@@ -73,6 +73,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Listening]]:
         (["sample", "--bind", ":80"], "--bind"),
         (["serve", "--bind", "nonsense"], "HOST:PORT"),
         (["serve", "--history", "0"], "from 1 to 86400"),
+        (["serve", "--history-bytes", "1024"], "from 1048576 to 1099511627776"),
         (["serve", "--json"], "--json"),
         (["serve", "--token", "a"], "--token"),
         (["serve", "--token-file", "/none"], "cannot read '/none': No such file or directory"),
@@ -292,11 +293,12 @@ def test_serving_takes_all_settings_from_flags(served: list[tuple[Settings, List
     arguments = ["--bind", "[::]:80", "--interval", "2", "--history", "30", "--backend", "psutil"]
     arguments += ["--token-file", token_file, "--allowed-hosts", "Watch,10.0.0.1", "--access-log"]
     arguments += ["--cors-origins", "https://a.example,http://b.example:3000", "--log-format", "json"]
-    arguments += ["--root-path", "/cpu", "--certfile", "cert", "--keyfile", "key"]
+    arguments += ["--history-bytes", "2000000", "--root-path", "/cpu", "--certfile", "cert", "--keyfile", "key"]
     assert main(["serve", *arguments]) == 0
     settings = Settings(
         interval=2.0,
         history=30,
+        history_bytes=2_000_000,
         backend="psutil",
         token=Token(b"open-sesame-open"),
         allowed_hosts=frozenset({"watch", "10.0.0.1"}),

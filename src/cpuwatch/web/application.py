@@ -102,7 +102,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         rules = Rules(chosen)
         rules.look_up_full_name()
         sampler = open_sampler(chosen.backend, command_lines=chosen.command_lines)
-        live = Live(Monitor(chosen.interval, chosen.history, sampler), chosen.streams)
+        live = Live(Monitor(chosen.interval, chosen.history, sampler, chosen.history_bytes), chosen.streams)
         with logging_to_stderr(chosen.log_format, "cpuwatch"), loop_errors_in_one_line(), live.monitor as monitor:
             # Where it listens is the server's matter here; who makes the app with settings of his own knows it.
             if settings is None and chosen.token is None:
