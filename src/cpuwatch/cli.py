@@ -27,6 +27,7 @@ from cpuwatch.settings import (
     parse_allowed_hosts,
     parse_cors_origins,
     parse_history,
+    parse_history_bytes,
     parse_interval,
     parse_log_format,
     parse_proxies,
@@ -132,6 +133,12 @@ def _add_serve(serving: argparse.ArgumentParser) -> None:
         type=_typed(parse_history),
         metavar="TICKS",
         help="snapshots to keep (default: CPUWATCH_HISTORY, or 600)",
+    )
+    serving.add_argument(
+        "--history-bytes",
+        type=_typed(parse_history_bytes),
+        metavar="BYTES",
+        help="memory for old snapshots; the oldest are dropped (default: CPUWATCH_HISTORY_BYTES, or 134217728)",
     )
     serving.add_argument(
         "--streams",

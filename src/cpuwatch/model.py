@@ -9,6 +9,7 @@ when it is exactly zero (msgspec's form).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 
@@ -311,7 +312,8 @@ class Sampling(Struct, frozen=True, gc=False):
 class Snapshot(Struct, frozen=True, gc=False):
     """The CPU usage of a machine and of each of its processes over one interval.
 
-    ``exited_names`` says where the names in ``exited`` come from, or ``unavailable: `` and why there are none.
+    ``processes`` cannot be changed; ``list(snapshot.processes)`` can. ``exited_names`` says where the names in
+    ``exited`` come from, or ``unavailable: `` and why there are none.
     """
 
     sequence: int
@@ -321,7 +323,7 @@ class Snapshot(Struct, frozen=True, gc=False):
     host: Host
     machine: MachineUsage
     attribution: Attribution
-    processes: list[ProcessUsage]
+    processes: Sequence[ProcessUsage]
     exited: list[ExitedUsage] = []
     exited_names: str = NO_NAMES
     sampling: Sampling = Sampling()

@@ -11,16 +11,18 @@ import math
 import os
 import threading
 import time
-import traceback
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cpuwatch.attempts import Attempts, Follower
 from cpuwatch.errors import MonitorClosedError, MonitorForkedError
+from cpuwatch.history import DEFAULT_HISTORY_BYTES, SnapshotHistory
 from cpuwatch.model import Reading, Snapshot
 from cpuwatch.reaped import NO_CARRY
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
@@ -45,11 +47,15 @@ _log = logging.getLogger("cpuwatch.monitor")
 
 
 class Health(Struct, frozen=True, gc=False):
-    """How the sampling fares: what was missed or failed since the start, and the cause while the last tick failed."""
+    """The state of the sampling: counts since the start, and the cause while the last tick failed.
+
+    ``failed_follower_calls`` counts calls of followers (:meth:`Monitor.follow`) that raised. Their ticks did not fail.
+    """
 
     missed_ticks: int = 0
     failed_ticks: int = 0
     failure: str | None = None
+    failed_follower_calls: int = 0
 
 
 def next_deadline(start_ns: int, interval_ns: int, now_ns: int) -> int:
@@ -62,31 +68,44 @@ def next_deadline(start_ns: int, interval_ns: int, now_ns: int) -> int:
 
 
 class Monitor:
-    """Samples every ``interval`` seconds and keeps the last ``history`` snapshots.
+    """Samples every ``interval`` seconds and keeps the last ``history`` snapshots in at most ``history_bytes``.
 
     Use it as a context manager, or with :meth:`start` and :meth:`close`. ``sampler`` is the name of a backend, or a
     :class:`~cpuwatch.Sampler` that the monitor then owns and closes. The first snapshot comes within half a second
     of the start. A tick that fails is logged once, counted in :attr:`health`, and sampling goes on.
 
+    ``history_bytes`` limits an estimate of the memory that old snapshots take. The oldest are dropped first; the newest
+    is kept always.
+
     It may be used from any number of threads and event loops, but not across a fork: in the child all that waits or
     looks raises :class:`~cpuwatch.errors.MonitorForkedError`, for the thread that sampled is not there.
     """
 
-    def __init__(self, interval: float = 1.0, history: int = 600, sampler: str | Sampler = "auto") -> None:
+    def __init__(
+        self,
+        interval: float = 1.0,
+        history: int = 600,
+        sampler: str | Sampler = "auto",
+        history_bytes: int = DEFAULT_HISTORY_BYTES,
+    ) -> None:
         if not (math.isfinite(interval) and interval > 0):
             raise ValueError(f"interval is {interval!r}: it has to be a number of seconds above 0")
         if history < 1:
             raise ValueError(f"history is {history!r}: it has to be at least 1 snapshot")
+        if history_bytes < 1:
+            raise ValueError(f"history_bytes is {history_bytes!r}: it has to be at least 1")
         self._interval_ns = max(1, round(interval * 1e9))
         self._wanted = sampler
-        self._history: deque[Snapshot] = deque(maxlen=history)
+        self._history = SnapshotHistory(history, history_bytes)
+        self._reading: Reading | None = None
+        self._carry = NO_CARRY
         self._taken_ns = 0
         self._reading_since_ns = 0
         self._health = Health()
-        self._failed_with: type[BaseException] | None = None
         self._changed = threading.Condition()
         self._listeners: set[Callable[[], None]] = set()
-        self._followers: tuple[Callable[[Snapshot], object], ...] = ()
+        self._followers: tuple[Follower, ...] = ()
+        self._life = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._owner_pid = os.getpid()
@@ -95,37 +114,50 @@ class Monitor:
     # Life
 
     def follow(self, follower: Callable[[Snapshot], object]) -> None:
-        """Have ``follower`` called with each snapshot from now on, none left out, once it is shown.
+        """Call ``follower`` with every snapshot from now on, before readers see that snapshot.
 
-        That is what readers who wait are not promised: they get the newest. It is called in the sampling thread, so it
-        has to be quick; what it raises counts as a failed tick.
+        Readers who wait may miss snapshots; a follower does not. It is called in the sampling thread, so it must be
+        quick. An exception in it is logged and counted in :attr:`health`; other followers and the tick are not
+        affected.
         """
-        self._followers = (*self._followers, follower)
+        with self._life:
+            self._followers = (*self._followers, Follower(follower))
 
     def start(self) -> Self:
         """Open the sampler and begin. Raises what :func:`~cpuwatch.open_sampler` raises."""
         self._check_process()
-        if self._stop.is_set():
-            raise MonitorClosedError("this monitor was closed: make another")
-        if self._thread is None:
-            wanted = self._wanted
-            sampler = open_sampler(wanted) if isinstance(wanted, str) else OpenSampler(wanted)
-            self._thread = threading.Thread(target=self._run, args=(sampler,), name="cpuwatch-monitor", daemon=True)
-            self._thread.start()
+        with self._life:
+            if self._stop.is_set():
+                raise MonitorClosedError("this monitor was closed: make another")
+            if self._thread is None:
+                self._thread = self._started_thread()
         return self
+
+    def _started_thread(self) -> threading.Thread:
+        wanted = self._wanted
+        with ExitStack() as undo:
+            # If the thread cannot be started: what was opened here is closed here, the rest by close().
+            sampler = undo.enter_context(open_sampler(wanted)) if isinstance(wanted, str) else OpenSampler(wanted)
+            thread = threading.Thread(target=self._run, args=(sampler,), name="cpuwatch-monitor", daemon=True)
+            thread.start()
+            undo.pop_all()
+        return thread
 
     def close(self) -> None:
         """End the thread, close the sampler and wake all who wait. Snapshots taken so far stay readable."""
         if os.getpid() != self._owner_pid:
             return
-        self._stop.set()
+        with self._life:
+            closed_before = self._stop.is_set()
+            self._stop.set()
+            thread = self._thread
         self._wake()
-        if self._thread is None:
-            if not isinstance(self._wanted, str):
+        if thread is None:
+            if not (closed_before or isinstance(self._wanted, str)):
                 self._wanted.close()
-        elif self._thread is not threading.current_thread():
-            self._thread.join(_CLOSING_SECONDS)
-            if self._thread.is_alive():
+        elif thread is not threading.current_thread():
+            thread.join(_CLOSING_SECONDS)
+            if thread.is_alive():
                 _log.warning("the sampler did not come back within %g s; its thread is left", _CLOSING_SECONDS)
 
     def __enter__(self) -> Self:
@@ -147,7 +179,7 @@ class Monitor:
     def latest(self) -> Snapshot | None:
         """The newest snapshot; None until the first one has come."""
         self._check_process()
-        # A deque of one end that grows: reading its last item needs no lock.
+        # Reading the last item of a deque needs no lock.
         try:
             return self._history[-1]
         except IndexError:
@@ -257,22 +289,20 @@ class Monitor:
     # The thread
 
     def _run(self, sampler: OpenSampler) -> None:
+        ticks = Attempts("tick", "sampling")
         with sampler:
             start_ns = deadline_ns = time.monotonic_ns()
-            reading: Reading | None = None
-            carry = NO_CARRY
             while not self._stop.wait(max(0, deadline_ns - time.monotonic_ns()) / 1e9):
                 late_ns = time.monotonic_ns() - deadline_ns
-                try:
-                    earlier, reading = reading, self._read(sampler)
-                    if earlier is not None:
-                        snapshot, carry = account(earlier, reading, carry, sequence=self._sequence + 1)
-                        self._publish(snapshot, reading, late_ns)
-                except BaseException as error:  # noqa: BLE001  the outermost loop; SystemExit would end it in silence
-                    self._note_failure(error)
-                else:
-                    self._note_success()
+                ticks.make(partial(self._tick, sampler, late_ns))
+                self._health = replace(self._health, failed_ticks=ticks.failed, failure=ticks.failure)
                 deadline_ns = self._after(deadline_ns, start_ns)
+
+    def _tick(self, sampler: OpenSampler, late_ns: int) -> None:
+        earlier, self._reading = self._reading, self._read(sampler)
+        if earlier is not None:
+            snapshot, self._carry = account(earlier, self._reading, self._carry, sequence=self._sequence + 1)
+            self._publish(snapshot, self._reading.monotonic_ns, late_ns)
 
     def _read(self, sampler: OpenSampler) -> Reading:
         self._reading_since_ns = time.monotonic_ns()
@@ -296,22 +326,7 @@ class Monitor:
             self._health = replace(self._health, missed_ticks=self._health.missed_ticks + missed)
         return next_ns
 
-    def _note_failure(self, error: BaseException) -> None:
-        # Not str(error), which may raise again.
-        told = "".join(traceback.format_exception_only(error)).strip()
-        failure = told.removeprefix(f"{type(error).__module__}.")
-        # By its kind: what it says may hold a number that is another each time, and this is one event.
-        if self._health.failure is None or type(error) is not self._failed_with:
-            _log.error("a tick failed, sampling goes on: %s", failure, exc_info=error)
-        self._failed_with = type(error)
-        self._health = replace(self._health, failed_ticks=self._health.failed_ticks + 1, failure=failure)
-
-    def _note_success(self) -> None:
-        if self._health.failure is not None:
-            _log.info("sampling works again, after %d failed ticks in all", self._health.failed_ticks)
-            self._health = replace(self._health, failure=None)
-
-    def _publish(self, snapshot: Snapshot, reading: Reading, late_ns: int) -> None:
+    def _publish(self, snapshot: Snapshot, taken_ns: int, late_ns: int) -> None:
         sampling = replace(
             snapshot.sampling,
             lateness_seconds=late_ns / 1e9,
@@ -320,12 +335,15 @@ class Monitor:
             run=self._run_id,
         )
         published = replace(snapshot, sampling=sampling)
+        # Followers come first: what they derive is up to date when a reader sees the snapshot.
+        for follower in self._followers:
+            follower.call(published)
+        failed_calls = sum(follower.failed for follower in self._followers)
+        self._health = replace(self._health, failed_follower_calls=failed_calls)
         with self._changed:
             self._history.append(published)
-            self._taken_ns = reading.monotonic_ns
+            self._taken_ns = taken_ns
         self._wake()
-        for follower in self._followers:
-            follower(published)
 
     def _wake(self) -> None:
         with self._changed:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cpuwatch.kernel_threads import KTHREADD, kernel_threads_are_shown
 from cpuwatch.model import ExitedUsage, ProcessUsage, Snapshot
 from cpuwatch.name_pattern import compile_name_pattern
 
@@ -28,8 +29,6 @@ SortKey = Literal[
 ]
 _ASCENDING_BY_NATURE = {"pid", "name", "user"}
 _Row = TypeVar("_Row", ProcessUsage, ExitedUsage)
-_KTHREADD = 2
-"""The parent of all kernel threads (kernel/kthread.c): the second process of every boot, and in no PID namespace."""
 
 
 class Query(Struct, frozen=True, gc=False):
@@ -84,12 +83,12 @@ def top(snapshot: Snapshot, count: int | None = None) -> Snapshot:
 
 
 def _without_kernel_threads(snapshot: Snapshot) -> Snapshot:
-    if any(row.pid == _KTHREADD and row.name != "kthreadd" for row in snapshot.processes):
-        return snapshot  # in a PID namespace 2 is any process, and kernel threads are not seen
+    if not kernel_threads_are_shown(snapshot.processes):
+        return snapshot
     return replace(
         snapshot,
-        processes=[row for row in snapshot.processes if _KTHREADD not in {row.pid, row.ppid}],
-        exited=[ended for ended in snapshot.exited if ended.parent_pid != _KTHREADD],
+        processes=[row for row in snapshot.processes if KTHREADD not in {row.pid, row.ppid}],
+        exited=[ended for ended in snapshot.exited if ended.parent_pid != KTHREADD],
     )
 
 

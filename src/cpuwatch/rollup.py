@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cpuwatch.cgroup_name import unit_names, unit_path
+from cpuwatch.kernel_threads import summing_names
 from cpuwatch.model import ExitedUsage, ProcessUsage, Snapshot
 
 __all__ = ["TreeUsage", "UsageGroup", "by_cgroup", "by_name", "by_tree", "by_user"]
@@ -55,8 +56,16 @@ class TreeUsage(Struct, frozen=True, gc=False):
 
 
 def by_name(snapshot: Snapshot) -> list[UsageGroup]:
-    """Groups by the name of the process, busiest first. Ended processes without a name form the group ``None``."""
-    return _grouped(snapshot, lambda row: row.name, lambda ended: ended.name)
+    """Groups by the name of the process, busiest first. Ended processes without a name form the group ``None``.
+
+    The kernel's workers form one group (:func:`~cpuwatch.kernel_threads.summed_name`).
+    """
+    summed = summing_names(snapshot.processes)
+    return _grouped(
+        snapshot,
+        lambda row: summed(row.name, row.ppid),
+        lambda ended: None if ended.name is None else summed(ended.name, ended.parent_pid),
+    )
 
 
 def by_user(snapshot: Snapshot) -> list[UsageGroup]:

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, get_args
 from msgspec import Struct
 
 from cpuwatch.errors import SettingsError
+from cpuwatch.history import DEFAULT_HISTORY_BYTES
 from cpuwatch.host import parse_host_name, parse_origin
 from cpuwatch.shortened import shortened
 from cpuwatch.token import Token, parse_token, read_token_file
@@ -21,6 +22,7 @@ __all__ = [
     "parse_allowed_hosts",
     "parse_cors_origins",
     "parse_history",
+    "parse_history_bytes",
     "parse_interval",
     "parse_log_format",
     "parse_proxies",
@@ -34,6 +36,7 @@ PREFIX = "CPUWATCH_"
 
 _INTERVAL_SECONDS = (0.05, 3600.0)
 _HISTORY_TICKS = (1, 86_400)
+_HISTORY_BYTES = (2**20, 2**40)
 _STREAMS = (0, 10_000)
 
 
@@ -54,6 +57,12 @@ def parse_history(text: str) -> int:
     """Snapshots to keep. Raises ``ValueError`` with what is allowed."""
     low, high = _HISTORY_TICKS
     return parse_whole_number(text, low, high, "snapshots")
+
+
+def parse_history_bytes(text: str) -> int:
+    """Memory for old snapshots. Raises ``ValueError`` with what is allowed."""
+    low, high = _HISTORY_BYTES
+    return parse_whole_number(text, low, high, "bytes")
 
 
 def parse_streams(text: str) -> int:
@@ -116,6 +125,7 @@ def _parse_switch(text: str) -> bool:
 class Settings(Struct, frozen=True, gc=False):
     """What the service can be told: seconds between samples, snapshots kept, the backend's name; who may ask; the log.
 
+    ``history_bytes`` limits the memory that old snapshots take.
     Without a ``token`` all may ask. ``allowed_hosts`` are names by which clients call this machine and which it does
     not know itself; ``*`` lets any name pass. ``cors_origins`` are those of web pages elsewhere that may read the
     answers. Without ``page`` there is nothing at ``/``. ``streams`` of events may be open at once, a quarter of them by
@@ -125,6 +135,7 @@ class Settings(Struct, frozen=True, gc=False):
 
     interval: float = 1.0
     history: int = 600
+    history_bytes: int = DEFAULT_HISTORY_BYTES
     backend: str = "auto"
     token: Token | None = None
     allowed_hosts: frozenset[str] = frozenset()
@@ -160,6 +171,7 @@ class Settings(Struct, frozen=True, gc=False):
 VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "CPUWATCH_INTERVAL": ("interval", parse_interval),
     "CPUWATCH_HISTORY": ("history", parse_history),
+    "CPUWATCH_HISTORY_BYTES": ("history_bytes", parse_history_bytes),
     "CPUWATCH_BACKEND": ("backend", str),
     "CPUWATCH_TOKEN": ("token", parse_token),
     "CPUWATCH_TOKEN_FILE": ("token", read_token_file),

@@ -8,7 +8,7 @@ same: it is exact, and the number of CPUs may be what a container is shown of th
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
 
 from msgspec import Struct
@@ -29,6 +29,7 @@ from cpuwatch.model import (
     Sampling,
     Snapshot,
 )
+from cpuwatch.packed_rows import PackedRows
 from cpuwatch.reaped import NO_CARRY, Carry, credit_children, slack_ns
 from cpuwatch.reapers import Candidates
 
@@ -74,7 +75,7 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
     """
     span = _span(earlier, later)
     machine = _machine(earlier.machine, later.machine)
-    processes: list[ProcessUsage] = []
+    processes: Sequence[ProcessUsage] = []
     exited: list[ExitedUsage] = []
     attribution = Attribution(None, None, None, None)
     if span.interval_ns:
@@ -98,10 +99,11 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
         credits_ns, carry = reaped.credits_ns, reaped.carry
         rows = [_active(move, credits_ns, span) for move in moves]
         next_row = iter(rows).__next__
-        processes = [
+        shown = [
             next_row() if ran else record.at_rest
             for ran, record in zip(may_have_run, later.processes.values(), strict=True)
         ]
+        processes = PackedRows(shown, may_have_run)
         possible_ns = {pid: ns for pid, ns in credits_ns.items() if _can_be_of_children(ns, span)}
         # A platform that does not count children's time leaves it unknown what ended processes used.
         counted = any(record.children_ns is not None for record in later.processes.values())

@@ -18,8 +18,9 @@ from cpuwatch.encoding.table import missing_processes, printable
 pytestmark = pytest.mark.timeout(60)
 
 TESTS = Path(__file__).parent / "page_modules" / "modules.test.mjs"
-# The library is held to the same table: tests/unit/test_cgroup_name.py.
+# The library is held to the same tables: tests/unit/test_cgroup_name.py and test_kernel_threads.py.
 CGROUP_NAMES = Path(__file__).parents[1] / "cgroup_names.json"
+SUMMED_NAMES = Path(__file__).parents[1] / "summed_names.json"
 SAMPLINGS = [
     Sampling(),
     Sampling(unreadable={"EPERM": 1}),
@@ -35,6 +36,7 @@ def test_the_pure_modules_do_what_their_own_tests_say() -> None:
         "MISSING_PROCESSES": json.dumps(
             [(msgspec.to_builtins(of), [printable(line) for line in missing_processes(of)]) for of in SAMPLINGS]
         ),
+        "SUMMED_NAMES": SUMMED_NAMES.read_text(encoding="utf-8"),
     }
     done = subprocess.run(
         [node, "--no-warnings", "--test", TESTS], capture_output=True, text=True, check=False, env=environment

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -30,6 +31,9 @@ pytestmark = [
 
 PATIENCE_SECONDS = 60
 SCRAPE_SECONDS = 1
+SLOW_SCRAPE_SECONDS = 4
+JOB = "nightlyjob"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "http-api.md"
 NAME = b'e"v\\i\nl{a="b"}'
 """Of the 15 bytes that the kernel keeps: all that has to be escaped, and what looks like the end of a label."""
 
@@ -48,23 +52,34 @@ class Prometheus:
         targets = self._client.get("/api/v1/targets").raise_for_status().json()["data"]["activeTargets"]
         return next((target for target in targets if target["health"] != "unknown"), None)
 
-    def value(self, query: str) -> float | None:
-        """The one value that this finds now; None as long as it finds nothing."""
-        answer = self._client.get("/api/v1/query", params={"query": query}).raise_for_status().json()
-        results = answer["data"]["result"]
+    def last_scrape(self) -> str | None:
+        """When it was; None before the first."""
+        target = self.target()
+        return None if target is None else str(target["lastScrape"])
+
+    def value(self, query: str, at: float | None = None) -> float | None:
+        """The one value that this finds now, or at this time; None as long as it finds nothing."""
+        results = self.results(query, at)
         assert len(results) <= 1, results
         return float(results[0]["value"][1]) if results else None
+
+    def results(self, query: str, at: float | None = None) -> list[dict[str, Any]]:
+        """All that it finds."""
+        parameters = {"query": query} if at is None else {"query": query, "time": str(at)}
+        answer = self._client.get("/api/v1/query", params=parameters).raise_for_status().json()
+        results: list[dict[str, Any]] = answer["data"]["result"]
+        return results
 
     def close(self) -> None:
         self._client.close()
 
 
 @contextmanager
-def running_prometheus(target: str, folder: Path) -> Iterator[Prometheus]:
+def running_prometheus(target: str, folder: Path, scrape_seconds: int = SCRAPE_SECONDS) -> Iterator[Prometheus]:
     """It scrapes this address, keeps all it has in the folder, and listens on a port that the kernel chooses."""
     config = folder / "prometheus.json"  # JSON is YAML.
     job = {"job_name": "cpuwatch", "static_configs": [{"targets": [target]}]}
-    interval = f"{SCRAPE_SECONDS}s"
+    interval = f"{scrape_seconds}s"
     config.write_text(
         json.dumps(
             {"global": {"scrape_interval": interval, "scrape_timeout": interval}, "scrape_configs": [job]},
@@ -98,6 +113,41 @@ def until(look: Callable[[], _Found | None], explain: Callable[[], object]) -> _
         assert time.monotonic() < deadline, explain()
         time.sleep(0.1)
     return found
+
+
+def documented_queries() -> list[str]:
+    """The PromQL of the document."""
+    return re.findall(r"^```promql\n(.*?)\n```$", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def run_job(milliseconds: int) -> tuple[float, float]:
+    """A job called JOB that ends after this much CPU; the seconds it has surely used under its name, and in all."""
+    with puppet() as child:
+        child.rename(JOB.encode())
+        before_ns = child.clock().cpu_ns
+        after_ns = child.spend(milliseconds).cpu_ns
+        child.end()
+        child.reap()
+    return (after_ns - before_ns) / 1e9, after_ns / 1e9
+
+
+def wait_for_scrapes(prometheus: Prometheus, scrapes: int) -> None:
+    """Until so many more have been stored."""
+    seen = {prometheus.last_scrape(), None}
+    wanted = len(seen) + scrapes
+
+    def enough() -> bool:
+        seen.add(prometheus.last_scrape())
+        return len(seen) >= wanted
+
+    until(enough, lambda: f"no scrape after {seen}")
+
+
+def stored_increase(prometheus: Prometheus) -> float:
+    """What the documented query says at the time of the newest sample: there is no edge to extrapolate to."""
+    (query,) = (query for query in documented_queries() if JOB in query)
+    newest = prometheus.value("timestamp(cpuwatch_ticks_total)")
+    return prometheus.value(query, newest) or 0.0
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +187,35 @@ def test_prometheus_scrapes_it_and_a_counter_of_a_hostile_name_grows_as_its_proc
         assert (prometheus.value(counter) or 0.0) >= kept
         assert prometheus.value("sum(system_cpu_utilization_ratio)") == pytest.approx(1)
         assert prometheus.target() == target | {"lastScrape": ANY, "lastScrapeDuration": ANY}
+
+
+def test_a_job_that_begins_and_ends_between_two_scrapes_is_in_the_documented_increase(
+    server: Server, tmp_path: Path
+) -> None:
+    with running_prometheus(server.url.removeprefix("http://"), tmp_path, SLOW_SCRAPE_SECONDS) as prometheus:
+        wait_for_scrapes(prometheus, 2)
+        by_name, in_all = run_job(1500)
+        wait_for_scrapes(prometheus, 3)
+        assert 0.97 * by_name <= stored_increase(prometheus) <= 1.01 * in_all
+        for query in documented_queries():
+            assert prometheus.results(query), query
+
+
+def test_a_restart_of_cpuwatch_loses_nothing_of_a_job_and_counts_nothing_twice(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = (*CPUWATCH_SERVE[:-1], address)
+    # The counter is higher after the restart than before, so nothing in its values shows that it began again.
+    used = []
+    with running_prometheus(address, tmp_path) as prometheus:
+        for milliseconds in (300, 900):
+            with running_server(command, CPUWATCH_INTERVAL="0.2"):
+                wait_for_scrapes(prometheus, 2)
+                used.append(run_job(milliseconds))
+                wait_for_scrapes(prometheus, 3)
+                increase = stored_increase(prometheus)
+    by_name, in_all = map(sum, zip(*used, strict=True))
+    assert 0.97 * by_name <= increase <= 1.01 * in_all
 
 
 @pytest.mark.parametrize("query", ["", "?per_process=true"])

@@ -106,3 +106,15 @@ def minute() -> ScriptedSampler:
     return ScriptedSampler(
         reading(process(cpu_ns=second * SECOND // 2), at_ns=(100 + second) * SECOND) for second in range(60)
     )
+
+
+def as_label(text: str) -> str:
+    """The text as it comes out of a label: what cannot be printed is spelled out, except a line feed."""
+    return "".join(
+        char
+        if char.isprintable() or char == "\n"
+        else f"\\x{ord(char) - 0xDC00:02x}"
+        if 0xDC80 <= ord(char) <= 0xDCFF
+        else repr(char)[1:-1]
+        for char in text
+    )

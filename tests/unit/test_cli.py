@@ -78,6 +78,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Listening]]:
         (["serve", "--root-path", "/cpu?x"], "a path such as /cpu"),
         (["serve", "--root-path", "//cpu"], "a path such as /cpu"),
         (["serve", "--proxies", "proxy.example"], "invalid address or network 'proxy.example'"),
+        (["serve", "--history-bytes", "1024"], "from 1048576 to 1099511627776"),
         (["serve", "--json"], "--json"),
         (["serve", "--token", "a"], "--token"),
         (["serve", "--token-file", "/none"], "cannot read '/none': No such file or directory"),
@@ -373,11 +374,13 @@ def test_serving_takes_all_settings_from_flags(served: list[tuple[Settings, List
     arguments = ["--bind", "[::]:80", "--interval", "2", "--history", "30", "--backend", "psutil"]
     arguments += ["--token-file", token_file, "--allowed-hosts", "Watch,10.0.0.1", "--access-log"]
     arguments += ["--cors-origins", "https://a.example,http://b.example:3000", "--log-format", "json"]
+    arguments += ["--history-bytes", "2000000"]
     arguments += ["--proxies", "10.0.0.0/8", "--root-path", "/cpu/", "--certfile", "cert", "--keyfile", "key"]
     assert main(["serve", *arguments]) == 0
     settings = Settings(
         interval=2.0,
         history=30,
+        history_bytes=2_000_000,
         backend="psutil",
         token=Token(b"open-sesame-open"),
         allowed_hosts=frozenset({"watch", "10.0.0.1"}),

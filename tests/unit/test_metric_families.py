@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,14 +9,13 @@ from hypothesis import given
 from msgspec.structs import replace
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
-from readings import SECOND, process, reading, snapshot
+from readings import SECOND, as_label, process, reading, snapshot
 from strategies import broken_texts, snapshots
 
 from cpuwatch import Attribution, CpuTimes, MachineUsage, Sampling, Snapshot, usage
 from cpuwatch.encoding.metric_families import metric_families, process_families
 from cpuwatch.encoding.openmetrics import Family, openmetrics_text
-from cpuwatch.samplers._kernel_text import from_surrogates
-from cpuwatch.totals import NO_TOTALS, add
+from cpuwatch.totals import CpuTotals, add, no_totals
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "http-api.md"
 
@@ -26,8 +26,13 @@ def samples(families: Iterable[Family]) -> list[Sample]:
     return [sample for metric in text_string_to_metric_families(text) for sample in metric.samples]
 
 
+def added(taken: Snapshot) -> CpuTotals:
+    """The totals after this snapshot, which is the first."""
+    return add(no_totals(taken), taken)
+
+
 def values(taken: Snapshot, name: str, label: str | None = None) -> dict[str | None, float]:
-    found = [sample for sample in samples(metric_families(taken, add(NO_TOTALS, taken))) if sample.name == name]
+    found = [sample for sample in samples(metric_families(taken, added(taken))) if sample.name == name]
     return {None if label is None else sample.labels[label]: sample.value for sample in found}
 
 
@@ -74,7 +79,8 @@ def test_the_totals_are_counters_by_name_and_kind(taken: Snapshot) -> None:
 def test_the_sampling_says_how_it_fares(taken: Snapshot) -> None:
     sampling = Sampling(0.125, missed_ticks=2, failed_ticks=3, unreadable={"EACCES": 3}, lost_exits=5)
     found = {
-        sample.name: sample.value for sample in samples(metric_families(replace(taken, sampling=sampling), NO_TOTALS))
+        sample.name: sample.value
+        for sample in samples(metric_families(replace(taken, sampling=sampling), added(taken)))
     }
     expected = {
         "cpuwatch_ticks_total": 7,
@@ -102,14 +108,15 @@ def test_what_is_not_known_has_no_sample(taken: Snapshot) -> None:
         attribution=Attribution(None, None, None, None),
         processes=[],
     )
-    names = {sample.name for sample in samples(metric_families(unknown, NO_TOTALS))}
+    names = {sample.name for sample in samples(metric_families(unknown, no_totals(unknown)))}
     assert not [name for name in names if name.startswith("system_") or name.endswith("_ratio")]
 
 
 def test_a_process_has_its_time_and_its_share_of_the_machine(taken: Snapshot) -> None:
     newcomer = replace(taken.processes[0], pid=11, user=None, machine_percent=None)
     found = samples(process_families([*taken.processes, newcomer]))
-    assert [(sample.name, sample.labels, sample.value) for sample in found] == [
+    values_now = [sample for sample in found if not sample.name.endswith("_created")]
+    assert [(sample.name, sample.labels, sample.value) for sample in values_now] == [
         ("process_cpu_time_seconds_total", {"pid": "10", "name": "work", "user": "nobody"}, 0.5),
         ("process_cpu_time_seconds_total", {"pid": "11", "name": "work", "user": ""}, 0.5),
         ("process_cpu_utilization_ratio", {"pid": "10", "name": "work", "user": "nobody"}, 0.25),
@@ -118,22 +125,58 @@ def test_a_process_has_its_time_and_its_share_of_the_machine(taken: Snapshot) ->
 
 @given(snapshots(broken_texts))
 def test_whatever_is_in_a_snapshot_a_parser_reads_it_and_finds_the_names(taken: Snapshot) -> None:
-    found = samples([*metric_families(taken, add(NO_TOTALS, taken)), *process_families(taken.processes)])
+    found = samples([*metric_families(taken, added(taken)), *process_families(taken.processes)])
     named = {sample.labels["name"] for sample in found if sample.labels.get("kind") == "named"}
     ran = {row.name for row in taken.processes if row.cpu_percent}
     ran |= {ended.name for ended in taken.exited if ended.cpu_percent and ended.name is not None}
     if taken.interval_seconds > 1e-9:
-        assert named == {from_surrogates(name) for name in ran}
+        assert named == {as_label(name) for name in ran}
     times = [sample.labels["name"] for sample in found if sample.name == "process_cpu_time_seconds_total"]
-    assert set(times) == {from_surrogates(row.name) for row in taken.processes}
+    assert set(times) == {as_label(row.name) for row in taken.processes}
+
+
+def test_a_counter_says_since_when_it_counts(taken: Snapshot) -> None:
+    since = (taken.time - timedelta(seconds=taken.interval_seconds)).timestamp()
+    found = [*metric_families(taken, added(taken)), *process_families(taken.processes)]
+    created = {sample.name: sample.value for sample in samples(found) if sample.name.endswith("_created")}
+    assert created == {
+        "cpuwatch_cpu_seconds_created": since,
+        "cpuwatch_ticks_created": since,
+        "cpuwatch_missed_ticks_created": since,
+        "cpuwatch_failed_ticks_created": since,
+        "cpuwatch_lost_exits_created": since,
+        "process_cpu_time_seconds_created": taken.processes[0].start_time.timestamp(),
+    }
+
+
+def test_a_series_that_the_reader_does_not_have_yet_begins_with_0(taken: Snapshot) -> None:
+    newcomer = replace(taken.processes[0], name="new")
+    later = replace(taken, sequence=8, processes=[*taken.processes, newcomer])
+    totals = add(added(taken), later)
+
+    def cpu_seconds(known_sequence: int | None) -> dict[str, float]:
+        found = samples(metric_families(later, totals, known_sequence))
+        labels = ("name", "kind")
+        return {
+            next(sample.labels[label] for label in labels if label in sample.labels): sample.value
+            for sample in found
+            if sample.name == "cpuwatch_cpu_seconds_total"
+        }
+
+    unlisted = {"unnamed": 0.0, "other": 0.0, "retired": 0.0}
+    assert cpu_seconds(None) == cpu_seconds(8) == {"work": 1.0, "new": 0.5, **unlisted}
+    assert cpu_seconds(7) == {"work": 1.0, "new": 0.0, **unlisted}
+    assert cpu_seconds(6) == {"work": 0.0, "new": 0.0, **unlisted}
 
 
 def test_the_document_names_every_metric_and_no_other(taken: Snapshot) -> None:
     sampling = Sampling(0.125, unreadable={"EACCES": 3})
     families = [
-        *metric_families(replace(taken, sampling=sampling), add(NO_TOTALS, taken)),
+        *metric_families(replace(taken, sampling=sampling), added(taken)),
         *process_families(snapshot((10, SECOND)).processes),
     ]
     _, _, section = DOCUMENT.read_text(encoding="utf-8").partition("\n## Metrics\n")
     rows = [line for line in section.split("\n### ")[0].splitlines() if line.startswith("| `")]
-    assert [row.split("`")[1] for row in rows] == list(dict.fromkeys(sample.name for sample in samples(families)))
+    assert [row.split("`")[1] for row in rows] == list(
+        dict.fromkeys(sample.name for sample in samples(families) if not sample.name.endswith("_created"))
+    )

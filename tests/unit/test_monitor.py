@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from readings import SECOND, process, reading
 from cpuwatch import Health, Monitor, Reading, ScriptedSampler, Snapshot
 from cpuwatch.errors import MonitorClosedError, UnknownSamplerError
 from cpuwatch.monitor import next_deadline
+from cpuwatch.samplers import OpenSampler
 
 TICK = 0.001
 """Seconds between ticks: short, so that a test need not wait; no test counts on how many fit in a time."""
@@ -468,18 +470,117 @@ sys.exit(os.waitstatus_to_exitcode(status))
     assert done.returncode == 6, done.stderr
 
 
-def test_a_follower_that_raises_costs_a_failed_tick_and_no_snapshot() -> None:
-    def follower(_: Snapshot) -> None:
-        raise OSError("cannot follow")
+def cannot_follow(_: Snapshot) -> None:
+    raise OSError("cannot follow")
 
-    gate = Gate()
+
+def test_a_follower_that_raises_neither_fails_the_tick_nor_starves_the_next(
+    gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    followed: list[int] = []
+    gate.let(5)
+    monitor = Monitor(TICK, sampler=gate.sampler)
+    monitor.follow(cannot_follow)
+    monitor.follow(lambda snapshot: followed.append(snapshot.sequence))
+    with monitor:
+        until_newest(monitor, 4)
+        health = monitor.health
+        gate.let(1000)
+    assert followed[:4] == [1, 2, 3, 4]
+    assert [snapshot.sequence for snapshot in monitor.history][:4] == [1, 2, 3, 4]
+    assert health == Health(missed_ticks=health.missed_ticks, failed_follower_calls=4)
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert errors == ["a follower failed, following goes on: OSError: cannot follow"]
+
+
+def test_followers_are_up_to_date_when_a_reader_sees_the_snapshot(gate: Gate) -> None:
+    newest_seen_by_readers: list[Snapshot | None] = []
     gate.let(3)
     monitor = Monitor(TICK, sampler=gate.sampler)
-    monitor.follow(follower)
+    monitor.follow(lambda _: newest_seen_by_readers.append(monitor.latest))
     with monitor:
-        assert monitor.wait(after=1, timeout=PATIENCE)
-        # As many as it takes until the monitor is closed.
-        gate.let(100_000)
-        assert monitor.wait(after=2, timeout=PATIENCE)
-    assert [snapshot.sequence for snapshot in monitor.history][:3] == [1, 2, 3]
-    assert monitor.health.failed_ticks == len(monitor.history)
+        until_newest(monitor, 2)
+        gate.let(1000)
+    assert newest_seen_by_readers[:2] == [None, monitor.history[0]]
+
+
+# Starting and closing at odd moments
+
+
+class Counted(ScriptedSampler):
+    """A script that counts how often it is closed."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.closings = 0
+
+    def close(self) -> None:
+        self.closings += 1
+        super().close()
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_the_sampler_is_closed_once_however_often_the_monitor_is(started: bool) -> None:
+    sampler = Counted()
+    monitor = Monitor(TICK, sampler=sampler)
+    if started:
+        monitor.start()
+    monitor.close()
+    monitor.close()
+    assert sampler.closings == 1
+
+
+def test_threads_that_start_a_monitor_at_once_start_one_sampling_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    both_are_in = threading.Barrier(2)
+    opened: list[ScriptedSampler] = []
+
+    def slowly_opened(_: str) -> OpenSampler:
+        # With a lock around it only one thread comes here, and the barrier breaks.
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both_are_in.wait(0.2)
+        opened.append(ScriptedSampler([]))
+        return OpenSampler(opened[-1])
+
+    monkeypatch.setattr("cpuwatch.monitor.open_sampler", slowly_opened)
+    monitor = Monitor(TICK)
+    starters = [threading.Thread(target=monitor.start) for _ in range(2)]
+    for starter in starters:
+        starter.start()
+    for starter in starters:
+        starter.join(PATIENCE)
+    monitor.close()
+    assert [sampler.closed for sampler in opened] == [True]
+
+
+def test_a_thread_that_cannot_be_started_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, given = ScriptedSampler([]), Counted()
+    monkeypatch.setattr("cpuwatch.monitor.open_sampler", lambda _: OpenSampler(opened))
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    by_name, by_itself = Monitor(TICK), Monitor(TICK, sampler=given)
+    for monitor in (by_name, by_itself):
+        with pytest.raises(RuntimeError, match="can't start"):
+            monitor.start()
+        monitor.close()
+    assert opened.closed
+    assert given.closings == 1
+
+
+# History in bytes
+
+
+@pytest.mark.parametrize("history_bytes", [0, -1])
+def test_a_history_without_memory_is_refused(history_bytes: int) -> None:
+    with pytest.raises(ValueError, match=r"history_bytes is .*at least 1"):
+        Monitor(history_bytes=history_bytes)
+
+
+def test_the_newest_snapshot_is_kept_however_little_memory_there_is(gate: Gate) -> None:
+    gate.let(4)
+    with Monitor(TICK, sampler=gate.sampler, history_bytes=1) as monitor:
+        found = until_newest(monitor, 3)
+        assert monitor.history == [found]
+        gate.let(1000)

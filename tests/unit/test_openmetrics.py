@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -8,10 +12,9 @@ from hypothesis import strategies as st
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from readings import HOSTILE_NAMES
+from readings import HOSTILE_NAMES, as_label
 
-from cpuwatch.encoding.openmetrics import Family, openmetrics_text, prometheus_text
-from cpuwatch.samplers._kernel_text import from_surrogates
+from cpuwatch.encoding.openmetrics import Family, Sample, openmetrics_text, prometheus_text
 
 Encoder = Callable[[Iterable[Family]], bytes]
 Parser = Callable[[str], Iterable[Metric]]
@@ -19,10 +22,17 @@ Parser = Callable[[str], Iterable[Metric]]
 FORMATS: list[tuple[Encoder, Parser]] = [(openmetrics_text, parse_openmetrics), (prometheus_text, parse_text)]
 both_formats = pytest.mark.parametrize(("encode", "parse"), FORMATS, ids=["openmetrics", "text"])
 
+SINCE = datetime(2026, 1, 2, 3, 4, 5, 250_000, UTC)
+
 FAMILIES = [
-    Family("a_ratio", "gauge", 'Of "all" \\ and\nmore.', [({}, 0.25)], "ratio"),
-    Family("b_seconds", "counter", "Spent.", [({"name": "x", "user": "y"}, 2.5), ({"name": "z", "user": ""}, 1e-9)]),
-    Family("c", "info", "What.", [({"version": "1"}, 1)]),
+    Family("a_ratio", "gauge", 'Of "all" \\ and\nmore.', [Sample({}, 0.25)], "ratio"),
+    Family(
+        "b_seconds",
+        "counter",
+        "Spent.",
+        [Sample({"name": "x", "user": "y"}, 2.5, SINCE), Sample({"name": "z", "user": ""}, 1e-9)],
+    ),
+    Family("c", "info", "What.", [Sample({"version": "1"}, 1)]),
     Family("d", "gauge", "None.", []),
 ]
 
@@ -30,7 +40,7 @@ any_text = st.text(st.characters(exclude_categories=()), max_size=20)
 
 
 def hostile(text: str) -> Family:
-    return Family("a", "gauge", "Hostile.", [({"name": text, "after": "this"}, 1.0)])
+    return Family("a", "gauge", "Hostile.", [Sample({"name": text, "after": "this"}, 1.0)])
 
 
 def test_openmetrics_reads_like_this() -> None:
@@ -42,6 +52,7 @@ def test_openmetrics_reads_like_this() -> None:
         "# TYPE b_seconds counter",
         "# HELP b_seconds Spent.",
         'b_seconds_total{name="x",user="y"} 2.5',
+        'b_seconds_created{name="x",user="y"} 1767323045.25',
         'b_seconds_total{name="z",user=""} 1e-09',
         "# TYPE c info",
         "# HELP c What.",
@@ -70,7 +81,8 @@ def test_the_older_format_reads_like_this() -> None:
 @both_formats
 def test_a_parser_finds_what_was_put_in(encode: Encoder, parse: Parser) -> None:
     found = {sample.name: sample.value for metric in parse(encode(FAMILIES).decode()) for sample in metric.samples}
-    assert found == {"a_ratio": 0.25, "b_seconds_total": 1e-9, "c_info": 1.0}
+    created = {"b_seconds_created": SINCE.timestamp()} if encode is openmetrics_text else {}
+    assert found == {"a_ratio": 0.25, "b_seconds_total": 1e-9, "c_info": 1.0} | created
 
 
 def test_a_parser_finds_kinds_units_and_meanings() -> None:
@@ -85,9 +97,11 @@ def test_a_parser_finds_kinds_units_and_meanings() -> None:
 
 @both_formats
 @given(text=any_text)
-def test_any_text_comes_back_as_the_value_of_a_label(encode: Encoder, parse: Parser, text: str) -> None:
+def test_any_text_comes_back_as_a_label_with_its_control_characters_as_escapes(
+    encode: Encoder, parse: Parser, text: str
+) -> None:
     (metric,) = parse(encode([hostile(text)]).decode())
-    assert [sample.labels for sample in metric.samples] == [{"name": from_surrogates(text), "after": "this"}]
+    assert [sample.labels for sample in metric.samples] == [{"name": as_label(text), "after": "this"}]
 
 
 @both_formats
@@ -95,18 +109,43 @@ def test_any_text_comes_back_as_the_value_of_a_label(encode: Encoder, parse: Par
 def test_a_hostile_name_comes_back(encode: Encoder, parse: Parser, raw: bytes) -> None:
     text = raw.decode("utf-8", "surrogateescape")
     (metric,) = parse(encode([hostile(text)]).decode())
-    assert [sample.labels["name"] for sample in metric.samples] == [from_surrogates(text)]
+    assert [sample.labels["name"] for sample in metric.samples] == [as_label(text)]
 
 
 @both_formats
 @given(value=st.floats() | st.integers(-(2**53), 2**53))
 def test_a_value_comes_back_to_the_last_bit(encode: Encoder, parse: Parser, value: float) -> None:
-    (metric,) = parse(encode([Family("a", "gauge", "A.", [({}, value)])]).decode())
+    (metric,) = parse(encode([Family("a", "gauge", "A.", [Sample({}, value)])]).decode())
     assert metric.samples[0].value == pytest.approx(value, rel=0, abs=0, nan_ok=True)
 
 
 @both_formats
 def test_names_that_look_alike_are_one_series(encode: Encoder, parse: Parser) -> None:
-    alike = Family("a", "counter", "A.", [({"name": "\udce9"}, 1.0), ({"name": "\\xe9"}, 2.0)])
+    alike = Family("a", "counter", "A.", [Sample({"name": "\udce9"}, 1.0), Sample({"name": "\\xe9"}, 2.0)])
     (metric,) = parse(encode([alike]).decode())
     assert [(sample.labels, sample.value) for sample in metric.samples] == [({"name": "\\xe9"}, 3.0)]
+
+
+@both_formats
+@given(
+    texts=st.lists(st.text(st.sampled_from('a\\x1b\x1b\n"\udce9\u202e\x7f\x85'), max_size=6) | any_text, max_size=8),
+    kind=st.sampled_from(["counter", "gauge"]),
+)
+def test_no_series_comes_twice_and_no_control_character_gets_through(
+    encode: Encoder, parse: Parser, texts: list[str], kind: Literal["counter", "gauge"]
+) -> None:
+    text = encode([Family("a", kind, "A.", [Sample({"name": name}, 1.0, SINCE) for name in texts])]).decode()
+    samples = [sample for metric in parse(text) for sample in metric.samples]
+    assert max(Counter((sample.name, sample.labels["name"]) for sample in samples).values(), default=1) == 1
+    values = [sample.value for sample in samples if not sample.name.endswith("_created")]
+    assert sum(values) == len(texts)
+    assert not {unicodedata.category(char) for char in text.replace("\n", "")} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def test_of_names_that_look_alike_the_older_one_says_since_when() -> None:
+    alike = [Sample({"name": "\x1b"}, 1.0, SINCE), Sample({"name": r"\x1b"}, 2.0), Sample({"name": "\x1b"}, 4.0, SINCE)]
+    (metric,) = parse_openmetrics(openmetrics_text([Family("a", "counter", "A.", alike)]).decode())
+    assert [(sample.name, sample.value) for sample in metric.samples] == [
+        ("a_total", 7.0),
+        ("a_created", SINCE.timestamp()),
+    ]

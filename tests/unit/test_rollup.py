@@ -153,3 +153,26 @@ def test_units_of_the_same_name_are_kept_apart_and_told_apart() -> None:
         ("system.slice/nginx.service", "/system.slice/nginx.service", 1, 0),
         (None, None, 1, 1),
     ]
+
+
+def test_workers_of_the_kernel_are_one_group_by_name() -> None:
+    template = snapshot((1, 0)).processes[0]
+    names = {2: "kthreadd", 10: "kworker/0:1-events", 11: "kworker/u4:2+flush-8:0", 12: "kworker/0:1-mine"}
+    rows = [
+        replace(template, pid=pid, name=name, ppid={2: 0, 12: 1}.get(pid, 2), cpu_percent=1.0)
+        for pid, name in names.items()
+    ]
+    exited = [ExitedUsage("kworker/1:0", "root", 2, 1, None, None)]
+    taken = replace(snapshot(), processes=rows, exited=exited)
+    assert {group.group: (group.processes, group.exited) for group in by_name(taken)} == {
+        "kthreadd": (1, 0),
+        "kworker": (2, 1),
+        "kworker/0:1-mine": (1, 0),
+    }
+    assert {tree.name for tree in by_tree(taken)} == set(names.values())
+
+
+def test_where_pid_2_is_any_process_its_children_keep_their_names() -> None:
+    template = snapshot((1, 0)).processes[0]
+    rows = [replace(template, pid=2, name="sh"), replace(template, pid=3, ppid=2, name="kworker/0:1-mine")]
+    assert {group.group for group in by_name(replace(snapshot(), processes=rows))} == {"sh", "kworker/0:1-mine"}

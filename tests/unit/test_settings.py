@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cpuwatch import CpuwatchError
 from cpuwatch.environment import unknown_variables
 from cpuwatch.errors import SettingsError
-from cpuwatch.settings import VARIABLES, Settings, parse_history, parse_interval
+from cpuwatch.settings import VARIABLES, Settings, parse_history, parse_history_bytes, parse_interval
 from cpuwatch.token import Token
 
 
@@ -21,7 +21,7 @@ def test_without_settings_it_samples_each_second_and_keeps_ten_minutes() -> None
 
 def test_each_setting_is_taken_from_its_variable() -> None:
     environment = {"CPUWATCH_INTERVAL": "0.5", "CPUWATCH_HISTORY": "10", "CPUWATCH_BACKEND": "psutil"}
-    assert Settings.from_environment(environment) == Settings(0.5, 10, "psutil")
+    assert Settings.from_environment(environment) == Settings(0.5, 10, backend="psutil")
 
 
 def test_what_belongs_to_others_is_left_alone() -> None:
@@ -153,6 +153,17 @@ def test_every_history_in_the_range_is_taken(ticks: int) -> None:
 def test_no_history_beyond_the_range_is_taken(ticks: int) -> None:
     with pytest.raises(ValueError, match="no whole number"):
         parse_history(str(ticks))
+
+
+@given(st.integers(2**20, 2**40))
+def test_any_amount_of_memory_in_the_range_is_accepted(number: int) -> None:
+    assert Settings.from_environment({"CPUWATCH_HISTORY_BYTES": str(number)}).history_bytes == number
+
+
+@given(st.integers(max_value=2**20 - 1) | st.integers(min_value=2**40 + 1))
+def test_no_amount_of_memory_beyond_the_range_is_accepted(number: int) -> None:
+    with pytest.raises(ValueError, match="no whole number of bytes"):
+        parse_history_bytes(str(number))
 
 
 @given(st.text(), st.sampled_from([parse_interval, parse_history]))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from datetime import timedelta
 from itertools import pairwise
 from operator import attrgetter
 
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from readings import SECOND, minute, process, reading, snapshot
 
 from cpuwatch import ExitedUsage, Monitor, ProcessUsage, Snapshot, usage
-from cpuwatch.totals import NO_TOTALS, CpuTotals, RunningTotals, add
+from cpuwatch.totals import CpuTotals, RunningTotals, add, no_totals
 
 PATIENCE = 30.0
 NAMES = st.sampled_from("abcdefgh")
@@ -51,10 +52,15 @@ def used_seconds(snapshots: list[Snapshot]) -> float:
 
 def running(snapshots: list[Snapshot], most_names: int) -> list[CpuTotals]:
     """The totals before the first, and after each."""
-    steps = [NO_TOTALS]
+    steps = [no_totals(snapshots[0] if snapshots else snapshot())]
     for taken in snapshots:
         steps.append(add(steps[-1], taken, most_names))
     return steps
+
+
+def added(taken: Snapshot) -> CpuTotals:
+    """The totals after this snapshot, which is the first."""
+    return add(no_totals(taken), taken)
 
 
 def named_seconds(totals: CpuTotals) -> dict[str, float]:
@@ -75,20 +81,20 @@ def test_the_seconds_of_a_name_are_those_of_all_its_processes_the_ended_ones_inc
         at_ns=102 * SECOND,
     )
     taken = replace(usage(earlier, later), exited=[ended("cc", 100.0), ended(None, 25.0), ended("gone", None)])
-    totals = add(add(NO_TOTALS, taken), taken)
+    totals = add(add(no_totals(taken), taken), taken)
     assert named_seconds(totals) == {"cc": 5.5, "sh": 0.25}
     assert totals.unnamed_seconds == 1.0
 
 
 def test_a_process_that_is_gone_leaves_its_seconds() -> None:
-    before = add(NO_TOTALS, snapshot((10, SECOND)))
+    before = added(snapshot((10, SECOND)))
     after = add(before, snapshot())
     assert named_seconds(after) == {"work": 1.0}
 
 
 def test_what_is_not_known_adds_nothing() -> None:
     taken = replace(snapshot(), processes=[row("a", None)], exited=[ended("b", None), ended(None, None)])
-    assert add(NO_TOTALS, taken) == NO_TOTALS
+    assert added(taken) == replace(no_totals(taken), sequence=taken.sequence)
 
 
 @given(st.lists(intervals(), max_size=12), st.integers(1, 9))
@@ -148,12 +154,35 @@ def test_a_name_that_was_left_out_gets_in_by_going_on() -> None:
     assert "late" in totals[-1].named
 
 
+def test_a_name_counts_since_the_beginning_of_the_interval_in_which_it_was_listed() -> None:
+    first = replace(snapshot(sequence=7), interval_seconds=1.0, processes=[row("a", 50.0)])
+    second = replace(
+        first, sequence=8, time=first.time + timedelta(seconds=2), interval_seconds=2.0, processes=[row("b", 50.0)]
+    )
+    third = replace(second, sequence=9, time=second.time + timedelta(seconds=1), interval_seconds=1.0)
+    totals = running([first, second, third], 5)[-1]
+    assert (totals.since, totals.first_sequence, totals.sequence) == (first.time - timedelta(seconds=1), 7, 9)
+    assert {name: (total.since, total.first_sequence) for name, total in totals.named.items()} == {
+        "a": (totals.since, 7),
+        "b": (first.time, 8),
+    }
+    assert totals.newest_sequence == 8
+
+
+def test_workers_of_the_kernel_have_one_sum_whatever_they_work_at() -> None:
+    workers = [replace(row(name, 50.0), ppid=2) for name in ("kworker/0:1-events", "kworker/0:1-mm_percpu_wq")]
+    impostor = replace(row("kworker/0:1-mine", 50.0), ppid=1)
+    exited = [replace(ended("kworker/u8:3", 25.0), parent_pid=2), replace(ended("kworker/u8:3", 25.0), parent_pid=9)]
+    taken = replace(snapshot(), interval_seconds=1.0, processes=[*workers, impostor], exited=exited)
+    assert named_seconds(added(taken)) == {"kworker": 1.25, "kworker/0:1-mine": 0.5, "kworker/u8:3": 0.25}
+
+
 def test_a_monitor_feeds_the_totals_with_each_of_its_snapshots_though_nobody_looks() -> None:
     totals = RunningTotals()
     monitor = Monitor(0.0005, sampler=minute())
     monitor.follow(totals.take)
     with monitor:
-        # The follower is called once the snapshot is shown: when the next comes, it has been.
         assert monitor.wait(after=58, timeout=PATIENCE)
+    assert totals.latest is not None
     assert named_seconds(totals.latest) == {"work": pytest.approx(used_seconds(monitor.history))}
     assert len(monitor.history) == 59

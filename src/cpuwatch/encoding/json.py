@@ -10,12 +10,21 @@ import msgspec
 from cpuwatch.encoding.rows import reduced
 from cpuwatch.errors import DecodeError
 from cpuwatch.model import Snapshot
+from cpuwatch.packed_rows import PackedRows
 from cpuwatch.samplers import _kernel_text
 from cpuwatch.view import GroupedSnapshot
 
 __all__ = ["decode", "encode", "encode_view"]
 
-_ENCODER = msgspec.json.Encoder()
+
+def _as_builtin(value: object) -> object:
+    """For what msgspec does not know."""
+    if isinstance(value, PackedRows):
+        return list(value)
+    raise TypeError(f"there is no JSON for {type(value).__name__}")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_as_builtin)
 _DECODER = msgspec.json.Decoder(Snapshot)
 
 
@@ -28,7 +37,7 @@ def encode(value: object) -> bytes:
     try:
         return _ENCODER.encode(value)
     except UnicodeEncodeError:
-        return _ENCODER.encode(_without_surrogates(msgspec.to_builtins(value)))
+        return _ENCODER.encode(_without_surrogates(msgspec.to_builtins(value, enc_hook=_as_builtin)))
 
 
 def encode_view(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None = None) -> bytes:

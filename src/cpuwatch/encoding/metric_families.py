@@ -8,21 +8,33 @@ What is not known has no sample.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
-from cpuwatch.encoding.openmetrics import Family
+from cpuwatch.encoding.openmetrics import Family, Sample
 from cpuwatch.model import MachineUsage, ProcessUsage, Sampling, Snapshot
 from cpuwatch.totals import CpuTotals
 
 __all__ = ["metric_families", "process_families"]
 
 
-def metric_families(snapshot: Snapshot, totals: CpuTotals) -> list[Family]:
-    """The machine, the attribution, the totals by name, and how the sampling fares."""
-    return [*_host(snapshot), *_machine(snapshot), *_processes(snapshot, totals), *_sampling(snapshot)]
+def metric_families(snapshot: Snapshot, totals: CpuTotals, known_sequence: int | None = None) -> list[Family]:
+    """The machine, the attribution, the totals by name, and the state of the sampling.
+
+    ``known_sequence`` is the last snapshot of which the reader has the totals. A series of theirs that began later has
+    the value 0 here: a reader takes the first value of a series as one that may be years old, so what was used before
+    it has no rate (prometheus.io/docs/prometheus/latest/querying/functions/#increase). With None all have their values.
+    """
+    return [
+        *_host(snapshot),
+        *_machine(snapshot),
+        *_processes(snapshot),
+        _cpu_seconds(totals, totals.sequence if known_sequence is None else known_sequence),
+        *_sampling(snapshot, totals.since),
+    ]
 
 
-def process_families(rows: list[ProcessUsage]) -> list[Family]:
+def process_families(rows: Sequence[ProcessUsage]) -> list[Family]:
     """Two series for each of these processes."""
     labels = [{"pid": str(row.pid), "name": row.name, "user": row.user or ""} for row in rows]
     return [
@@ -30,7 +42,7 @@ def process_families(rows: list[ProcessUsage]) -> list[Family]:
             "process_cpu_time_seconds",
             "counter",
             "CPU time of the process since it started.",
-            [(who, row.cpu_seconds) for who, row in zip(labels, rows, strict=True)],
+            [Sample(who, row.cpu_seconds, row.start_time) for who, row in zip(labels, rows, strict=True)],
             "seconds",
         ),
         Family(
@@ -38,7 +50,7 @@ def process_families(rows: list[ProcessUsage]) -> list[Family]:
             "gauge",
             "CPU time of the process in the last interval, over that of all CPUs.",
             [
-                (who, row.machine_percent / 100)
+                Sample(who, row.machine_percent / 100)
                 for who, row in zip(labels, rows, strict=True)
                 if row.machine_percent is not None
             ],
@@ -50,7 +62,7 @@ def process_families(rows: list[ProcessUsage]) -> list[Family]:
 def _host(snapshot: Snapshot) -> Iterator[Family]:
     host = snapshot.host
     labels = {"host_name": host.name, "boot_id": host.boot_id, "backend": host.backend}
-    yield Family("cpuwatch_host", "info", "The machine, and how it is read.", [(labels, 1)])
+    yield Family("cpuwatch_host", "info", "The machine, and how it is read.", [Sample(labels, 1)])
     yield _gauge("cpuwatch_logical_cpus", "Logical CPUs.", host.logical_cpus)
     yield _gauge(
         "cpuwatch_clock_resolution_seconds", "Step of the CPU clock.", host.clock_resolution_seconds, unit="seconds"
@@ -87,7 +99,7 @@ def _by_mode(machine: MachineUsage) -> dict[str, float | None]:
     }
 
 
-def _processes(snapshot: Snapshot, totals: CpuTotals) -> Iterator[Family]:
+def _processes(snapshot: Snapshot) -> Iterator[Family]:
     attribution = snapshot.attribution
     yield _gauge("cpuwatch_processes", "Processes.", len(snapshot.processes))
     yield _ratios(
@@ -107,21 +119,32 @@ def _processes(snapshot: Snapshot, totals: CpuTotals) -> Iterator[Family]:
             attribution.excess_percent / 100,
             unit="ratio",
         )
-    yield Family(
+
+
+def _cpu_seconds(totals: CpuTotals, known_sequence: int) -> Family:
+    def sample(labels: dict[str, str], seconds: float, since: datetime, first_sequence: int) -> Sample:
+        return Sample(labels, 0.0 if first_sequence > known_sequence else seconds, since)
+
+    unlisted = {"unnamed": totals.unnamed_seconds, "other": totals.other_seconds, "retired": totals.retired_seconds}
+    return Family(
         "cpuwatch_cpu_seconds",
         "counter",
         "CPU time of processes by name since cpuwatch started, ended ones included; for rates leave out kind retired.",
         [
-            *(({"kind": "named", "name": name}, total.seconds) for name, total in totals.named.items()),
-            ({"kind": "unnamed"}, totals.unnamed_seconds),
-            ({"kind": "other"}, totals.other_seconds),
-            ({"kind": "retired"}, totals.retired_seconds),
+            *(
+                sample({"kind": "named", "name": name}, total.seconds, total.since, total.first_sequence)
+                for name, total in totals.named.items()
+            ),
+            *(
+                sample({"kind": kind}, seconds, totals.since, totals.first_sequence)
+                for kind, seconds in unlisted.items()
+            ),
         ],
         "seconds",
     )
 
 
-def _sampling(snapshot: Snapshot) -> Iterator[Family]:
+def _sampling(snapshot: Snapshot, since: datetime) -> Iterator[Family]:
     sampling = snapshot.sampling
     # The instant and not the age, which is for the reader to take: time() - cpuwatch_snapshot_timestamp_seconds.
     taken = snapshot.time.timestamp()
@@ -135,30 +158,30 @@ def _sampling(snapshot: Snapshot) -> Iterator[Family]:
             sampling.lateness_seconds,
             unit="seconds",
         )
-    yield from _mishaps(snapshot.sequence, sampling)
+    yield from _mishaps(snapshot.sequence, sampling, since)
 
 
-def _mishaps(sequence: int, sampling: Sampling) -> Iterator[Family]:
-    yield _counter("cpuwatch_ticks", "Snapshots taken.", sequence)
-    yield _counter("cpuwatch_missed_ticks", "Ticks that went by unused.", sampling.missed_ticks)
-    yield _counter("cpuwatch_failed_ticks", "Ticks in which sampling failed.", sampling.failed_ticks)
-    yield _counter("cpuwatch_lost_exits", "Messages about ended processes that were lost.", sampling.lost_exits)
+def _mishaps(sequence: int, sampling: Sampling, since: datetime) -> Iterator[Family]:
+    yield _counter("cpuwatch_ticks", "Snapshots taken.", sequence, since)
+    yield _counter("cpuwatch_missed_ticks", "Ticks that went by unused.", sampling.missed_ticks, since)
+    yield _counter("cpuwatch_failed_ticks", "Ticks in which sampling failed.", sampling.failed_ticks, since)
+    yield _counter("cpuwatch_lost_exits", "Messages about ended processes that were lost.", sampling.lost_exits, since)
     yield Family(
         "cpuwatch_unreadable_processes",
         "gauge",
         "Processes that could not be read in the last interval, by reason.",
-        [({"reason": reason}, count) for reason, count in sampling.unreadable.items()],
+        [Sample({"reason": reason}, count) for reason, count in sampling.unreadable.items()],
     )
 
 
 def _gauge(name: str, text: str, value: float, unit: str | None = None) -> Family:
-    return Family(name, "gauge", text, [({}, value)], unit)
+    return Family(name, "gauge", text, [Sample({}, value)], unit)
 
 
-def _counter(name: str, text: str, value: float) -> Family:
-    return Family(name, "counter", text, [({}, value)])
+def _counter(name: str, text: str, value: float, since: datetime) -> Family:
+    return Family(name, "counter", text, [Sample({}, value, since)])
 
 
 def _ratios(name: str, text: str, label: str, percents: Mapping[str, float | None]) -> Family:
-    samples = [({label: key}, percent / 100) for key, percent in percents.items() if percent is not None]
+    samples = [Sample({label: key}, percent / 100) for key, percent in percents.items() if percent is not None]
     return Family(name, "gauge", text, samples, "ratio")

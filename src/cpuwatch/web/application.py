@@ -88,7 +88,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         rules = Rules(chosen)
         rules.look_up_full_name()
         sampler = open_sampler(chosen.backend, command_lines=chosen.command_lines)
-        live = Live(Monitor(chosen.interval, chosen.history, sampler), chosen.streams)
+        live = Live(Monitor(chosen.interval, chosen.history, sampler, chosen.history_bytes), chosen.streams)
         with (
             logging_to_stderr(chosen.log_format, "cpuwatch"),
             loop_errors_in_one_line(),

@@ -19,6 +19,10 @@ def _only(*values: str) -> dict[str, Any]:
 REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
     "Accept-Encoding": ("The content codings that the client takes, with weights.", _TEXT),
     "If-None-Match": ("The ETags that the client has; if one of them still holds, the answer is 304.", _TEXT),
+    "X-Prometheus-Scrape-Timeout-Seconds": (
+        "Sent by Prometheus: a counter that began since its last scrape is 0 in this one, so that it has an increase.",
+        _TEXT,
+    ),
     "Prefer": ("wait=SECONDS: with If-None-Match, hold the answer back until the next tick (RFC 7240).", _TEXT),
     "Last-Event-ID": (
         "The id of the last event; what the history still has of the ticks since comes first. After another run, all.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,11 +13,12 @@ from cpuwatch.encoding.openmetrics import EXPOSITIONS
 from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Health, Monitor
 from cpuwatch.query import Query, select
-from cpuwatch.totals import RunningTotals
+from cpuwatch.totals import CpuTotals, RunningTotals
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.bounded import keep
 from cpuwatch.web.compression import coded
 from cpuwatch.web.encoder import Encoder
+from cpuwatch.web.scrapers import Scraper, Scrapes
 
 __all__ = ["Exposed", "Expositions"]
 
@@ -43,28 +45,42 @@ class Expositions:
         self._totals = RunningTotals()
         monitor.follow(self._totals.take)
         self._one_at_a_time = asyncio.Lock()
-        self._made_of: tuple[int, Health] | None = None
-        self._answers: dict[Exposed, Answer] = {}
+        self._scrapes = Scrapes()
+        self._begun_seconds = time.monotonic()
+        self._made_of: tuple[int, int, Health] | None = None
+        self._answers: dict[tuple[Exposed, int | None], Answer] = {}
 
-    async def answer(self, exposed: Exposed) -> Answer | None:
-        """The answer; None while there is no snapshot. Raises what :func:`~cpuwatch.select` raises."""
+    async def answer(self, exposed: Exposed, scraper: Scraper | None = None) -> Answer | None:
+        """The answer; None while there is no snapshot. Raises what :func:`~cpuwatch.select` raises.
+
+        ``scraper`` is given for requests of a Prometheus, which gets 0 as the first value of a new series.
+        """
         async with self._one_at_a_time:
-            snapshot, health = self._monitor.latest, self._monitor.health
-            if snapshot is None:
+            snapshot, totals, health = self._monitor.latest, self._totals.latest, self._monitor.health
+            if snapshot is None or totals is None:
                 return None
-            if self._made_of != (snapshot.sequence, health):
-                self._made_of = (snapshot.sequence, health)
+            if self._made_of != (snapshot.sequence, totals.sequence, health):
+                self._made_of = (snapshot.sequence, totals.sequence, health)
                 self._answers.clear()
-            answer = self._answers.get(exposed)
+            run_seconds = time.monotonic() - self._begun_seconds
+            known = None if scraper is None else self._scrapes.known_sequence(scraper, totals, run_seconds)
+            # Mostly nothing is new, and all get the same answer.
+            if known is not None and known >= totals.newest_sequence:
+                known = None
+            answer = self._answers.get((exposed, known))
             if answer is None:
-                answer = await self._encoder.run(self._make, snapshot, health, exposed)
-                keep(self._answers, exposed, answer, _MOST_KEPT)
+                answer = await self._encoder.run(self._make, snapshot, totals, health, exposed, known)
+                keep(self._answers, (exposed, known), answer, _MOST_KEPT)
+            if scraper is not None:
+                self._scrapes.note(scraper, totals)
             return answer
 
-    def _make(self, snapshot: Snapshot, health: Health, exposed: Exposed) -> Answer:
+    def _make(
+        self, snapshot: Snapshot, totals: CpuTotals, health: Health, exposed: Exposed, known_sequence: int | None
+    ) -> Answer:
         # While sampling fails there is no newer snapshot, but the count of failures goes on.
         sampling = replace(snapshot.sampling, missed_ticks=health.missed_ticks, failed_ticks=health.failed_ticks)
-        families = metric_families(replace(snapshot, sampling=sampling), self._totals.latest)
+        families = metric_families(replace(snapshot, sampling=sampling), totals, known_sequence)
         if exposed.processes is not None:
             families += process_families(select(snapshot, exposed.processes).processes)
         exposition = EXPOSITIONS[exposed.media_type]

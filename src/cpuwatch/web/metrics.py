@@ -7,16 +7,21 @@ from starlette.types import Scope
 from cpuwatch.encoding.openmetrics import EXPOSITIONS
 from cpuwatch.errors import NotAcceptableError, QueryError
 from cpuwatch.parameters import METRICS, exposed_processes
+from cpuwatch.shortened import shortened
 from cpuwatch.web.answer import Answer
 from cpuwatch.web.expositions import Exposed
 from cpuwatch.web.negotiation import choose_coding, choose_media_type
 from cpuwatch.web.operation import TEXT, Operation, Result
 from cpuwatch.web.parameters import parse_query_string
 from cpuwatch.web.problem import nothing_yet, problem
-from cpuwatch.web.requested import header_text
+from cpuwatch.web.requested import header, header_text
+from cpuwatch.web.scrapers import Scraper
 from cpuwatch.web.state import live
 
 __all__ = ["EXPOSED", "metrics"]
+
+_SCRAPE_HEADER = b"x-prometheus-scrape-timeout-seconds"
+"""Sent by Prometheus, and by agents that scrape as it does, with every scrape."""
 
 EXPOSED = Operation(
     path="/metrics",
@@ -36,14 +41,14 @@ EXPOSED = Operation(
         503: "There is no snapshot yet.",
     },
     query=METRICS,
-    request_headers=("Accept-Encoding",),
+    request_headers=("Accept-Encoding", "X-Prometheus-Scrape-Timeout-Seconds"),
 )
 
 
 async def metrics(scope: Scope) -> Answer:
     """The metrics of the newest snapshot, with the totals up to it."""
     try:
-        answer = await live(scope).expositions.answer(_asked(scope))
+        answer = await live(scope).expositions.answer(_asked(scope), _scraper(scope))
     except QueryError as error:
         return problem(400, str(error))
     except NotAcceptableError as error:
@@ -51,6 +56,15 @@ async def metrics(scope: Scope) -> Answer:
     if answer is None:
         return nothing_yet()
     return answer
+
+
+def _scraper(scope: Scope) -> Scraper | None:
+    """The Prometheus that scrapes, if it is one; others get all values as they are, each time."""
+    if scope["method"] != "GET" or header(scope, _SCRAPE_HEADER) is None:
+        return None
+    client = scope.get("client")
+    user_agent = header_text(scope, b"user-agent")
+    return Scraper(client and client[0], user_agent and shortened(user_agent), scope["query_string"])
 
 
 def _asked(scope: Scope) -> Exposed:

@@ -24,6 +24,7 @@ const { statusOf } = await load("status_line.js");
 const { duration, percent, visible } = await load("text.js");
 const { columnOf } = await load("columns.js");
 const { missingProcesses } = await load("missing_processes.js");
+const { summedName } = await load("summed_name.js");
 const { unitNames, unitPath } = await load("unit_name.js");
 
 let seed = 1;
@@ -99,6 +100,31 @@ test("a filter is words, an exact value or a regular expression", () => {
   assert.equal(parseFilter("/(/").kind, "bad");
   assert.equal(parseFilter("/").kind, "all");
   assert.equal(parseFilter("a".repeat(9999)).words[0].length, 200);
+});
+
+test("the name in sums is the library's", () => {
+  for (const [name, parent, expected] of JSON.parse(process.env.SUMMED_NAMES)) assert.equal(summedName(name, parent), expected);
+  assert.equal(summedName(null, 2), null);
+});
+
+test("the kernel's workers are one group, whatever they do, and a click on it finds them", () => {
+  const table = new ProcessTable();
+  const names = ["kthreadd", "kworker/0:1-events", "kworker/u4:2+flush-8:0", "kworker/0:1-mine"];
+  const processes = names.map((name, index) => ({ key: `k${index}`, pid: index + 2, ppid: index === 3 ? 1 : index && 2, name, cpu_percent: 1 }));
+  table.apply({ sequence: 1, changed: processes, gone: [], exited: [{ name: "kworker/0:0", user: "root", parent_pid: 2, count: 1, cpu_percent: 1 }] });
+  const rows = [...table.rows.values(), ...table.ended.values()];
+  const groups = new Map(grouped(rows, "name").map((group) => [group.name, group]));
+  assert.deepEqual([...groups.keys()], ["kthreadd", "kworker", "kworker/0:1-mine"]);
+  assert.equal(groups.get("kworker").cpu_percent, 3);
+  assert.equal(rows.filter(rowTest(parseFilter("name=kworker"))).length, 3);
+  assert.equal(rows[1].name, "kworker/0:1-events");
+});
+
+test("where PID 2 is any process, its children keep their names in sums", () => {
+  const table = new ProcessTable();
+  const processes = ["sh", "kworker/0:1-mine"].map((name, index) => ({ key: `k${index}`, pid: index + 2, ppid: index && 2, name, cpu_percent: 1 }));
+  table.apply({ sequence: 1, changed: processes, gone: [], exited: [] });
+  assert.deepEqual(grouped([...table.rows.values()], "name").map(({ name }) => name), ["sh", "kworker/0:1-mine"]);
 });
 
 test("groups and trees add up to the rows", () => {

@@ -37,7 +37,9 @@ export function textsOf(row) {
 export function rowTest(filter) {
   if (filter.kind === "exact") {
     const { field, value } = filter;
-    return (row) => (row[field] === null ? value === "" : String(row[field]) === value);
+    // A group by name leads here, and the processes in it may have other names of their own.
+    const isInGroup = (row) => field === "name" && row.summedName === value;
+    return (row) => (row[field] === null ? value === "" : String(row[field]) === value || isInGroup(row));
   }
   if (filter.kind === "words") {
     const holds = filter.words.map((word) => {

@@ -10,14 +10,15 @@ export function addTo(sum, row) {
 
 export function grouped(rows, field) {
   const groups = new Map();
+  // A unit is its path: its name is made longer when another of the same name comes.
+  const source = { name: "summedName", unit: "unitPath" }[field] ?? field;
   for (const row of rows) {
-    // A unit is its path: its name is made longer when another of the same name comes.
-    const which = field === "unit" ? row.unitPath : row[field];
+    const which = row[source];
     let group = groups.get(which);
     if (group === undefined) {
       group = makeRow("group", `group ${field} ${which}`);
-      group[field] = row[field];
-      group.name = row[field];
+      group.name = field === "unit" ? row.unit : which;
+      group[field] = group.name;
       group.count = 0;
       group.members = [];
       groups.set(which, group);

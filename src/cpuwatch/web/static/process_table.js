@@ -1,6 +1,7 @@
 /** The processes of one moment, as rows that are changed in place, and those that ended, for a while. */
 
 import { Series } from "./series.js";
+import { KTHREADD, summedName } from "./summed_name.js";
 import { unitNames, unitPath } from "./unit_name.js";
 
 const FADING_TICKS = 5;
@@ -14,6 +15,7 @@ export function makeRow(kind, id) {
     pid: null,
     ppid: null,
     name: null,
+    summedName: null,
     user: null,
     state: null,
     threads: null,
@@ -96,6 +98,7 @@ export class ProcessTable {
     row.version = this.version;
     row.ppid = process.ppid;
     row.name = process.name;
+    row.summedName = this.summedName(process.name, process.ppid);
     row.user = process.user;
     row.state = process.state;
     row.threads = process.threads;
@@ -108,6 +111,11 @@ export class ProcessTable {
     row.unitPath = unitPath(row.cgroup);
     row.unit = this.unitNames.get(row.unitPath) ?? null;
     if (process.cpu_percent > 0) (row.series ??= new Series(sequence)).set(sequence, process.cpu_percent);
+  }
+
+  /** In a PID namespace PID 2 is any process, and kernel threads are not seen. */
+  summedName(name, parentPid) {
+    return (this.byPid.get(KTHREADD)?.name ?? "kthreadd") === "kthreadd" ? summedName(name, parentPid) : name;
   }
 
   end(key) {
@@ -143,6 +151,7 @@ export class ProcessTable {
       if (row === undefined) {
         row = makeRow("ended", id);
         row.name = group.name;
+        row.summedName = this.summedName(group.name, group.parent_pid);
         row.user = group.user;
         row.ppid = group.parent_pid;
         row.state = "ended";

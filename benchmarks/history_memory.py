@@ -1,0 +1,53 @@
+"""What the history costs in memory: bytes for each active process and tick.
+
+``python benchmarks/history_memory.py`` lets processes run, samples them as the monitor does, and prints what the kept
+snapshots take in memory, beside the estimate by which the history is limited.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import tracemalloc
+
+from processes import forked
+
+import cpuwatch
+from cpuwatch.history import SnapshotHistory
+
+_WARM_UP_TICKS = 3
+_MAX_BYTES = 2**40
+
+
+def main() -> None:
+    """See the docstring of the module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--processes", type=int, default=200, help="that run; as many are idle")
+    parser.add_argument("--ticks", type=int, default=30)
+    parser.add_argument("--interval", type=float, default=1.0, help="seconds between two readings")
+    options = parser.parse_args()
+
+    history = SnapshotHistory(options.ticks, _MAX_BYTES)
+    with forked(2 * options.processes, 0.5), cpuwatch.open_sampler() as sampler:
+        earlier = sampler.read()
+        active = 0
+        for tick in range(_WARM_UP_TICKS + options.ticks):
+            if tick == _WARM_UP_TICKS:
+                tracemalloc.start()
+                history, active = SnapshotHistory(options.ticks, _MAX_BYTES), 0
+            time.sleep(options.interval)
+            later = sampler.read()
+            snapshot = cpuwatch.usage(earlier, later, sequence=tick + 1)
+            history.append(snapshot)
+            active += sum(bool(row.cpu_percent) for row in snapshot.processes)
+            earlier = later
+        taken_bytes, _ = tracemalloc.get_traced_memory()
+    processes = len(history[-1].processes)
+    print(f"{options.ticks} ticks of {processes} processes, {active / options.ticks:.0f} of them active:")
+    idle_bytes = 8 * (processes * options.ticks - active)
+    print(f"{taken_bytes / 1e6:.2f} MB, estimated as {history.estimated_bytes / 1e6:.2f} MB;")
+    print(f"{(taken_bytes - idle_bytes) / active:.0f} bytes for each active process and tick, 8 for each other one")
+
+
+if __name__ == "__main__":
+    main()

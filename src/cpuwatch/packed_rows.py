@@ -1,0 +1,120 @@
+"""The rows of a snapshot, stored in columns. Pure.
+
+A history holds hundreds of snapshots, and a row of a process that ran is new in each: 360 bytes as a Struct with its
+floats, about 130 in columns. Rows of processes at rest are shared between snapshots and stay objects.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import compress, count
+from math import isnan, nan
+from typing import Any, TypeAlias, overload
+
+from msgspec.structs import astuple, fields
+
+from cpuwatch.model import ProcessUsage
+
+__all__ = ["PackedRows"]
+
+_FLOATS = {
+    "cpu_percent",
+    "machine_percent",
+    "user_percent",
+    "system_percent",
+    "children_percent",
+    "cpu_seconds",
+}
+_INTEGERS = {"pid", "ppid", "threads"}
+_FIELDS = tuple(field.name for field in fields(ProcessUsage))
+_Column: TypeAlias = "tuple[Any, ...] | array[Any]"
+
+
+class PackedRows(Sequence[ProcessUsage]):
+    """A list of rows that cannot be changed; those that ``fresh`` marks are packed, the others kept as they are.
+
+    A packed row is made again each time it is looked at: rows of two looks are equal, not identical. It is equal to
+    a list of equal rows, and so is a snapshot that came out of :func:`~cpuwatch.decode`.
+    """
+
+    __slots__ = ("_columns", "_places", "_rows")
+
+    def __init__(self, rows: list[ProcessUsage], fresh: Sequence[bool]) -> None:
+        kept: list[Any] = rows.copy()
+        places = array("I", compress(count(), fresh))
+        # A column is the same field of all packed rows.
+        columns = zip(*map(astuple, compress(kept, fresh)), strict=True)
+        self._columns = tuple(_packed(name, column) for name, column in zip(_FIELDS, columns, strict=False))
+        for place in places:
+            kept[place] = None
+        self._rows = kept
+        self._places = places
+
+    @property
+    def packed(self) -> int:
+        """How many of the rows are packed."""
+        return len(self._places)
+
+    def column(self, name: str) -> _Column:
+        """What is stored of this field of the packed rows: a value for each, or one if all have the same."""
+        return self._columns[_FIELDS.index(name)] if self._columns else ()
+
+    def _list(self) -> list[ProcessUsage]:
+        rows: list[ProcessUsage] = self._rows.copy()
+        packed = len(self._places)
+        made = self._made(lambda column: column if len(column) == packed else column * packed)
+        for place, row in zip(self._places, made, strict=True):
+            rows[place] = row
+        return rows
+
+    def _made(self, part: Callable[[_Column], _Column]) -> Iterator[ProcessUsage]:
+        """Rows of this part of each column."""
+        return map(ProcessUsage, *map(_unpacked, _FIELDS, map(part, self._columns))) if self._columns else iter(())
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[ProcessUsage]:
+        return iter(self._list())
+
+    @overload
+    def __getitem__(self, index: int) -> ProcessUsage: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[ProcessUsage]: ...
+    def __getitem__(self, index: int | slice) -> ProcessUsage | list[ProcessUsage]:
+        if isinstance(index, slice):
+            return self._list()[index]
+        row: ProcessUsage | None = self._rows[index]
+        if row is None:
+            at = bisect_left(self._places, index % len(self._rows))
+            (row,) = self._made(lambda column: column[at : at + 1] if len(column) > 1 else column)
+        return row
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, list | PackedRows):
+            return self._list() == list(other)
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as that of a list
+
+    def __repr__(self) -> str:
+        return repr(self._list())
+
+
+def _packed(name: str, column: tuple[Any, ...]) -> _Column:
+    if column.count(column[0]) == len(column):
+        column = column[:1]
+    if name in _FLOATS:
+        # No percentage is NaN, so NaN can stand for None.
+        return array("d", column if None not in column else [nan if value is None else value for value in column])
+    if name in _INTEGERS:
+        with suppress(TypeError, OverflowError):  # None, or larger than the kernel's
+            return array("i", column)
+    return column
+
+
+def _unpacked(name: str, column: _Column) -> Sequence[Any]:
+    return [None if isnan(value) else value for value in column] if name in _FLOATS else column

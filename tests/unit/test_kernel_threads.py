@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cpuwatch.kernel_threads import summed_name
+
+TABLE = Path(__file__).parents[1] / "summed_names.json"
+
+
+@pytest.mark.parametrize(("name", "parent", "expected"), json.loads(TABLE.read_text(encoding="utf-8")))
+def test_the_name_in_sums(name: str, parent: int | None, expected: str) -> None:
+    assert summed_name(name, parent) == expected
+
+
+@given(st.text(), st.none() | st.integers(0, 5))
+def test_only_workers_of_the_kernel_have_another_name_in_sums(name: str, parent: int | None) -> None:
+    assert summed_name(name, parent) == name or (parent == 2 and name.startswith("kworker/"))

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from readings import SECOND, process, reading
+from strategies import snapshots
+
+from cpuwatch import ProcessUsage, Snapshot, decode, encode, usage
+from cpuwatch.packed_rows import PackedRows
+
+rows_of_any_kind = snapshots().map(lambda snapshot: list(snapshot.processes))
+
+
+@st.composite
+def packed(draw: st.DrawFn) -> tuple[list[ProcessUsage], PackedRows]:
+    """Rows, and the same with some of them packed."""
+    rows = draw(rows_of_any_kind)
+    fresh = draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
+    return rows, PackedRows(rows, fresh)
+
+
+@given(packed())
+def test_packed_rows_are_equal_to_the_list_in_every_way_of_looking(pair: tuple[list[ProcessUsage], PackedRows]) -> None:
+    rows, found = pair
+    assert found == rows
+    assert rows == found
+    assert list(found) == rows
+    assert len(found) == len(rows)
+    assert repr(found) == repr(rows)
+    for index in range(-len(rows), len(rows)):
+        assert found[index] == rows[index]
+    assert found[1:] == rows[1:]
+    assert found[::-1] == rows[::-1]
+    assert list(reversed(found)) == rows[::-1]
+
+
+@given(packed())
+def test_packed_rows_are_told_from_other_rows(pair: tuple[list[ProcessUsage], PackedRows]) -> None:
+    rows, found = pair
+    assert found != [*rows, *rows, None]
+    assert found != tuple(rows)
+    if rows:
+        assert found != [*rows[:-1], replace(rows[-1], cpu_seconds=-1.0)]
+
+
+@given(packed())
+def test_packed_rows_can_be_copied_and_pickled(pair: tuple[list[ProcessUsage], PackedRows]) -> None:
+    rows, found = pair
+    assert copy.deepcopy(found) == rows
+    assert pickle.loads(pickle.dumps(found)) == rows  # noqa: S301  its own bytes
+
+
+@given(snapshots())
+def test_a_snapshot_with_packed_rows_comes_back_from_json(snapshot: Snapshot) -> None:
+    rows = list(snapshot.processes)
+    shown = replace(snapshot, processes=PackedRows(rows, [True] * len(rows)))
+    assert decode(encode(shown)) == shown == replace(snapshot, processes=rows)
+
+
+def test_a_place_beyond_the_end_is_refused() -> None:
+    with pytest.raises(IndexError):
+        PackedRows([], [])[0]
+
+
+@pytest.mark.parametrize("number", [None, 2**31, 2**70])
+def test_numbers_beyond_those_of_the_kernel_are_kept(number: int | None) -> None:
+    (row,) = usage(reading(process()), reading(process(cpu_ns=SECOND), at_ns=101 * SECOND)).processes
+    rows = [row, replace(row, threads=number)]
+    assert list(PackedRows(rows, [True, True])) == rows
+
+
+def test_a_row_at_rest_is_shared_between_snapshots() -> None:
+    resting = process(10)
+    readings = [reading(resting, at_ns=(100 + second) * SECOND) for second in range(3)]
+    first, second = usage(*readings[:2]), usage(*readings[1:])
+    assert first.processes[0] is second.processes[0]

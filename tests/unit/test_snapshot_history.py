@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable, Iterator
+
+import pytest
+from msgspec.structs import replace
+from readings import BOOT, SECOND, process, reading, snapshot
+
+from cpuwatch import ExitedUsage, ProcessTimes, Snapshot, usage
+from cpuwatch.history import SnapshotHistory
+
+PLENTY = 2**40
+TICKS = 30
+PIDS = range(10, 210)
+MAX_BYTES_PER_ACTIVE_PROCESS_AND_TICK = 200
+
+Processes = list[ProcessTimes]
+
+
+def used(pid: int, tick: int) -> ProcessTimes:
+    """What is read of a process that ran in this tick, by an amount that no other did; all texts are new."""
+    used_ns = tick * SECOND + 1_000_003 * pid * tick
+    name = f"work {pid}"
+    return process(pid, cpu_ns=used_ns, user_ns=used_ns // 3, system_ns=used_ns // 2, children_ns=0, name=name)
+
+
+def all_run() -> Iterator[Processes]:
+    """As procfs reads them: what did not change of a process is the same object."""
+    first = {pid: replace(used(pid, 0), first_seen=BOOT) for pid in PIDS}
+    for tick in range(TICKS + 1):
+        yield [
+            replace(known, cpu_ns=new.cpu_ns, user_ns=new.user_ns, system_ns=new.system_ns)
+            for known, new in ((known, used(known.pid, tick)) for known in first.values())
+        ]
+
+
+def every_other_runs() -> Iterator[Processes]:
+    """Each tick has new rows of both kinds: of those that ran, and of those that came to rest."""
+    known = {pid: used(pid, 0) for pid in PIDS}
+    for tick in range(TICKS + 1):
+        known |= {pid: used(pid, tick) for pid in PIDS if (tick + pid) % 2}
+        yield list(known.values())
+
+
+def all_are_new() -> Iterator[Processes]:
+    """As with a shell loop, command lines and cgroups and all."""
+    for tick in range(TICKS + 1):
+        yield [
+            replace(
+                process(pid, cpu_ns=1_000_003 * pid, start_ns=(99 + tick) * SECOND + pid, name=f"job {pid}"),
+                command_line=f"job {pid} " + "x" * 400,
+                cgroup=f"/a/{pid}.scope",
+            )
+            for pid in range(10 + tick * len(PIDS), 10 + (tick + 1) * len(PIDS))
+        ]
+
+
+def all_retitle() -> Iterator[Processes]:
+    """As PostgreSQL does; and all other texts are read anew, as psutil does it."""
+    for tick in range(TICKS + 1):
+        yield [replace(used(pid, tick), command_line=f"postgres: {tick} {pid} " + "x" * 300) for pid in PIDS]
+
+
+def snapshots_of(ticks: Iterator[Processes]) -> Iterator[Snapshot]:
+    """A snapshot a second; a record that is the same object in two ticks has not run."""
+    earlier = reading(*next(ticks))
+    for tick, processes in enumerate(ticks, 1):
+        later = reading(*processes, at_ns=(100 + tick) * SECOND)
+        yield usage(earlier, later, sequence=tick)
+        earlier = later
+
+
+def filled(ticks: Iterator[Processes], max_bytes: int = PLENTY) -> tuple[SnapshotHistory, int]:
+    """A history of these snapshots, and the bytes of memory that it really takes."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        history = SnapshotHistory(TICKS, max_bytes)
+        for taken in snapshots_of(ticks):
+            history.append(taken)
+        # What the sampler keeps of the newest reading is gone by now, except what rows share with it.
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return history, after - before
+
+
+@pytest.mark.parametrize("ticks", [all_run, every_other_runs, all_are_new, all_retitle])
+def test_the_estimate_is_above_what_the_history_takes_and_not_far(ticks: Callable[[], Iterator[Processes]]) -> None:
+    history, taken_bytes = filled(ticks())
+    assert len(history) == TICKS
+    # What a first snapshot shares with all others, and what the history itself takes.
+    assert taken_bytes <= 1.1 * history.estimated_bytes + 1000 * len(PIDS)
+    assert history.estimated_bytes <= 1.6 * taken_bytes
+
+
+def test_a_process_that_runs_in_every_tick_takes_little_in_each() -> None:
+    _, taken_bytes = filled(all_run())
+    assert taken_bytes / TICKS / len(PIDS) <= MAX_BYTES_PER_ACTIVE_PROCESS_AND_TICK
+
+
+@pytest.mark.parametrize("ticks", [all_run, every_other_runs, all_are_new, all_retitle])
+def test_the_oldest_go_when_the_bytes_are_used_up(ticks: Callable[[], Iterator[Processes]]) -> None:
+    everything, _ = filled(ticks())
+    half_bytes = everything.estimated_bytes // 2
+    history, taken_bytes = filled(ticks(), half_bytes)
+    assert history.estimated_bytes <= half_bytes
+    assert taken_bytes <= 1.1 * half_bytes + 1000 * len(PIDS)
+    sequences = [taken.sequence for taken in history]
+    assert sequences == list(range(TICKS - len(history) + 1, TICKS + 1))
+    assert TICKS // 3 < len(history) < TICKS
+
+
+def test_the_number_of_snapshots_is_limited_too() -> None:
+    history = SnapshotHistory(3, PLENTY)
+    for sequence in range(1, 6):
+        history.append(snapshot(sequence=sequence))
+    assert [taken.sequence for taken in history] == [3, 4, 5]
+    assert history[-1].sequence == 5
+
+
+def test_the_newest_stays_though_it_alone_is_too_large() -> None:
+    history = SnapshotHistory(600, 1)
+    for sequence in (1, 2):
+        history.append(snapshot((10, SECOND), sequence=sequence))
+    assert [taken.sequence for taken in history] == [2]
+
+
+def test_rows_of_ended_processes_and_rows_in_a_plain_list_count() -> None:
+    plain, with_rows, with_exits = (SnapshotHistory(1, PLENTY) for _ in range(3))
+    ended = ExitedUsage("sh", "nobody", 10, 1, 0.5, 0.25)
+    plain.append(snapshot())
+    with_rows.append(replace(snapshot(), processes=list(snapshot((10, SECOND), (11, SECOND)).processes)))
+    with_exits.append(replace(snapshot(), exited=[ended] * 100))
+    assert with_rows.estimated_bytes >= plain.estimated_bytes + 2 * 300
+    assert with_exits.estimated_bytes >= plain.estimated_bytes + 100 * 200
