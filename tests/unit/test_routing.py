@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 from asgi_client import service, state_of
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from starlette.types import Message
 
@@ -93,6 +93,7 @@ def test_without_the_token_nothing_but_what_is_open_is_answered(
     prefix: str, in_place: bool, target: str, method: str
 ) -> None:
     target = (normalized_prefix(prefix) if in_place else "") + target
+    assume(target.startswith("/"))  # anything else is 400 before a route is looked for (test_request_target.py)
     (status, _, _), (as_get, headers, body) = answers(requested(target, prefix, method), requested(target, prefix))
     if status not in REFUSALS:
         assert as_get == status
