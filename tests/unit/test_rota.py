@@ -28,7 +28,7 @@ def test_turns_are_taken_in_order_and_each_once(asked: list[int], living: set[in
 
 def test_turns_end_with_the_time_but_one_is_always_had(monkeypatch: pytest.MonkeyPatch) -> None:
     now_ns = 0
-    monkeypatch.setattr(time, "monotonic_ns", lambda: now_ns)
+    monkeypatch.setattr(time, "thread_time_ns", lambda: now_ns)
     turns = Turns()
     living = range(10)
     for pid in living:
