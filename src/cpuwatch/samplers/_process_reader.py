@@ -88,7 +88,7 @@ class ProcessReader:
 
         for pid in self._rota.take(processes):
             look_again(pid, cgroup=True, command_line=False)
-            self._command_line_turns.add(pid)
+            self._owe_command_line(pid)
         for pid in self._command_line_turns.take_for(MAX_COMMAND_LINES_NS, MAX_COMMAND_LINES, processes):
             look_again(pid, cgroup=False, command_line=True)
         return list(found.values())
@@ -134,6 +134,14 @@ class ProcessReader:
     def _command_line(self, directory: str) -> str | None:
         return None if self._command_lines is None else self._command_lines.read(directory)
 
+    def _owe_command_line(self, pid: int, *, first: bool = False) -> None:
+        if self._command_lines is None:
+            return
+        if first:
+            self._command_line_turns.add_first(pid)
+        else:
+            self._command_line_turns.add(pid)
+
     def _membership(self, directory: str) -> Membership | None:
         """None if it cannot be told, as on a kernel without cgroups."""
         try:
@@ -169,11 +177,11 @@ class ProcessReader:
         if record.name != known.name:
             # Another name is another program (execve), mostly.
             self._rota.add_renamed(known.pid)
-            self._command_line_turns.add_first(known.pid)
+            self._owe_command_line(known.pid, first=True)
         if record.user_ns + record.system_ns != known.user_ns + known.system_ns:
             self._rota.add_busy(known.pid)
         if record.cpu_ns != known.cpu_ns:
-            self._command_line_turns.add(known.pid)
+            self._owe_command_line(known.pid)
         return record
 
     def _read_new(self, pid: int, clock_ns: int | None, directory: str, instant: Instant) -> ProcessTimes:
