@@ -29,7 +29,7 @@ def test_hypercorn_serves_with_the_bounded_connection_as_long_as_the_block_lasts
 
 def test_what_is_called_and_replaced_is_there() -> None:
     assert list(inspect.signature(TCPServer.__init__).parameters)[1] == "app"
-    for name in ("run", "protocol_send", "_read_data"):
+    for name in ("run", "_read_data", "_close"):
         assert inspect.iscoroutinefunction(getattr(TCPServer, name))
     for name in ("_flush", "_window_updated"):
         assert inspect.iscoroutinefunction(getattr(H2Protocol, name))

@@ -63,8 +63,9 @@ class _Service(Starlette):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        if scope.get("root_path", "") != (prefix := normalized_prefix(scope.get("root_path", ""))):
-            scope = {**scope, "root_path": prefix}
+        root_path: str = scope.get("root_path", "")
+        if root_path:
+            scope = {**scope, "root_path": normalized_prefix(root_path)}
         await attend(self._guard, scope, receive, send, self._slow_clients)
 
     def build_middleware_stack(self) -> ASGIApp:

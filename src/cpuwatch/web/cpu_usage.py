@@ -16,7 +16,7 @@ from cpuwatch.web.answer import Answer
 from cpuwatch.web.operation import SHOWN, TEXT, Operation, Result
 from cpuwatch.web.prefer import wait_seconds
 from cpuwatch.web.problem import nothing_yet, problem
-from cpuwatch.web.requested import header, requested_aspect
+from cpuwatch.web.requested import headers, requested_aspect
 from cpuwatch.web.state import live
 from cpuwatch.web.views import Aspect
 
@@ -94,7 +94,8 @@ class AllProcesses:
     async def __call__(self, scope: Scope) -> Answer:
         """The answer to one request."""
         views = live(scope).views
-        asked = (scope["query_string"], header(scope, b"accept"), header(scope, b"accept-encoding"))
+        fields = headers(scope)
+        asked = (scope["query_string"], fields.get(b"accept"), fields.get(b"accept-encoding"))
         try:
             aspect = self._aspect(*asked)
             answer = await views.answer(aspect)
@@ -104,10 +105,10 @@ class AllProcesses:
             return problem(406, str(error))
         if answer is None:
             return nothing_yet()
-        known = header(scope, b"if-none-match")
+        known = fields.get(b"if-none-match")
         if known is not None:
             answer = answer.unless_known(known)
-            if answer.status == 304 and (seconds := wait_seconds(header(scope, b"prefer"))) is not None:
+            if answer.status == 304 and (seconds := wait_seconds(fields.get(b"prefer"))) is not None:
                 answer = await _newer(scope, aspect, answer, seconds)
         return answer.with_header(*views.age_header)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,7 +17,6 @@ STALL_SECONDS = 15.0
 """A client has to take each chunk within this time."""
 
 _FIRST_CHECK_SECONDS = 0.05
-"""Most requests are answered by then, and pay for nothing but a timer."""
 _CHECK_SECONDS = 1.0
 _MAX_SLOW = 512
 
@@ -51,11 +52,18 @@ async def attend(app: ASGIApp, scope: Scope, receive: Receive, send: Send, slow_
     wherever it waits, and so frees what it holds: bodies, places, locks. The answer stays unfinished, and the server
     ends the connection or the stream.
     """
+    exchange = _Exchange(scope, receive, send, slow_clients)
+    answering = app(scope, exchange.receive, exchange.send).__await__()
+    # Most requests are answered without waiting for anything. They need no timer, which would cost more than the rest.
+    try:
+        waits_for = next(answering)
+    except StopIteration:
+        return
     try:
         async with asyncio.timeout(None) as limit:
-            exchange = _Exchange(scope, receive, send, limit, slow_clients)
+            exchange.begin(limit)
             try:
-                await app(scope, exchange.receive, exchange.send)
+                await _Begun(answering, waits_for)
             finally:
                 exchange.end()
     except TimeoutError:
@@ -63,22 +71,40 @@ async def attend(app: ASGIApp, scope: Scope, receive: Receive, send: Send, slow_
             raise
 
 
-class _Exchange:
-    """What goes from and to one client; ``limit`` is around the app that answers it."""
+class _Begun(Generator[Any, Any, None]):
+    """What was begun by hand and waits for something; to be awaited for the rest."""
 
-    def __init__(
-        self, scope: Scope, receive: Receive, send: Send, limit: asyncio.Timeout, slow_clients: SlowClients
-    ) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, steps: Generator[Any, Any, None], waits_for: object) -> None:
+        self._steps = steps
+        self._waits_for: list[object] = [waits_for]
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self
+
+    def send(self, value: Any) -> Any:
+        """The next thing that it waits for; the first is known already."""
+        return self._waits_for.pop() if self._waits_for else self._steps.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise this where it waits."""
+        return self._steps.throw(*error)
+
+
+class _Exchange:
+    """What goes from and to one client."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, slow_clients: SlowClients) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._limit = limit
         self._slow_clients = slow_clients
         self._body_ended = False
+        self._is_over = False
+        self._is_sending = False
         self._due_seconds: float | None = None
+        self._limit: asyncio.Timeout | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._timer = self._loop.call_later(_FIRST_CHECK_SECONDS, self._check)
+        self._timer: asyncio.TimerHandle | None = None
 
     async def receive(self) -> Message:
         """The next message from the server (ASGI), for whoever reads the body of the request."""
@@ -92,46 +118,59 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         """Hand a message to the server (ASGI), a large body in chunks."""
         body: bytes = message.get("body", b"")
-        try:
-            for start in range(0, len(body) - CHUNK_BYTES, CHUNK_BYTES):
+        if len(body) > CHUNK_BYTES:
+            last = (len(body) - 1) // CHUNK_BYTES * CHUNK_BYTES
+            for start in range(0, last, CHUNK_BYTES):
                 chunk = body[start : start + CHUNK_BYTES]
-                await self._send_in_time({"type": message["type"], "body": chunk, "more_body": True})
-            if len(body) > CHUNK_BYTES:
-                message = {**message, "body": body[(len(body) - 1) // CHUNK_BYTES * CHUNK_BYTES :]}
-            await self._send_in_time(message)
+                await self._hand_over({"type": message["type"], "body": chunk, "more_body": True})
+            message = {**message, "body": body[last:]}
+        await self._hand_over(message)
+
+    def begin(self, limit: asyncio.Timeout) -> None:
+        """The app waits for something: watch its client from now on. ``limit`` is around the app."""
+        self._limit = limit
+        if self._is_over:
+            self.give_up()
+        self._timer = asyncio.get_running_loop().call_later(_FIRST_CHECK_SECONDS, self._check)
+
+    def give_up(self) -> None:
+        """Cancel the app: its client has left, or takes nothing."""
+        self._is_over = True
+        if self._limit is not None and self._limit.when() is None:
+            self._limit.reschedule(asyncio.get_running_loop().time())
+
+    def end(self) -> None:
+        """The app has answered, or given up."""
+        self._slow_clients.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+
+    async def _hand_over(self, message: Message) -> None:
+        self._due_seconds = None
+        self._is_sending = True
+        try:
+            await self._send(message)
         except OSError:
             # The client has left: some servers say it like this (ASGI 3.0, Disconnected Client).
             self.give_up()
             await asyncio.Event().wait()
-
-    def give_up(self) -> None:
-        """Cancel the app: its client has left, or takes nothing."""
-        if self._limit.when() is None:
-            self._limit.reschedule(self._loop.time())
-
-    def end(self) -> None:
-        """The app has answered, or given up."""
-        self._timer.cancel()
-        self._slow_clients.discard(self)
-        if self._watching is not None:
-            self._watching.cancel()
-
-    async def _send_in_time(self, message: Message) -> None:
-        self._due_seconds = self._loop.time() + STALL_SECONDS
-        await self._send(message)
-        self._due_seconds = None
+        self._is_sending = False
 
     def _check(self) -> None:
-        if self._due_seconds is None:
+        loop = asyncio.get_running_loop()
+        if not self._is_sending:
             self._slow_clients.discard(self)
-        elif self._loop.time() >= self._due_seconds:
+        elif self._due_seconds is None:
+            self._due_seconds = loop.time() + STALL_SECONDS
+            self._slow_clients.add(self)
+        elif loop.time() >= self._due_seconds:
             self.give_up()
             return
-        else:
-            self._slow_clients.add(self)
         if self._watching is None and self._is_body_read():
-            self._watching = self._loop.create_task(self._watch_for_disconnect())
-        self._timer = self._loop.call_later(_CHECK_SECONDS, self._check)
+            self._watching = loop.create_task(self._watch_for_disconnect())
+        self._timer = loop.call_later(_CHECK_SECONDS, self._check)
 
     def _is_body_read(self) -> bool:
         """Whether all that can still come from the client is that it leaves."""

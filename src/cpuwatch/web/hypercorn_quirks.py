@@ -17,12 +17,13 @@ import hypercorn.asyncio.run as hypercorn_run
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from hypercorn.asyncio.tcp_server import TCPServer
-from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.asyncio.worker_context import AsyncioSingleTask
+from hypercorn.events import Closed, RawData
 from hypercorn.protocol.h2 import H2Protocol
-from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
+from hypercorn.protocol.http_stream import ASGIHTTPState
 from hypercorn.typing import AppWrapper
 
-from cpuwatch.web.exchange import CHUNK_BYTES, STALL_SECONDS
+from cpuwatch.web.exchange import STALL_SECONDS
 
 __all__ = ["BoundedConnection", "bounded_connections"]
 
@@ -42,10 +43,10 @@ def bounded_connections() -> Iterator[None]:
 
 
 class BoundedConnection(TCPServer):
-    """A connection that is closed if its client does not take what was written, or if nothing is under way on it.
+    """A connection that is over when its client has left, or when nothing is under way on it for some time.
 
-    A client has to take ``CHUNK_BYTES``, or all that waits for it, within ``STALL_SECONDS``. That is checked from time
-    to time, so that a write costs nothing more.
+    Requests under way are bounded in time by the app. What they left in the server's buffers, and what the protocol
+    says by itself, a client has to take within ``STALL_SECONDS``.
     """
 
     def __init__(self, app: AppWrapper, *others: Any) -> None:
@@ -53,10 +54,6 @@ class BoundedConnection(TCPServer):
         self._wrapped_app = app
         self._under_way = 0
         self._quiet_since_seconds = self.loop.time()
-        self._written_bytes = 0
-        self._due_bytes = 0
-        self._due_seconds: float | None = None
-        self._is_read_to_end = False
         self._is_lost = False
         self._has_ended = False
         self._task: asyncio.Task[Any] | None = None
@@ -72,15 +69,6 @@ class BoundedConnection(TCPServer):
             if not self._waiting_bytes():
                 self._timer.cancel()
 
-    async def protocol_send(self, event: Event) -> None:
-        """Write what the protocol hands out, or note that it is idle or no longer so."""
-        if isinstance(event, Updated) and self._is_read_to_end:
-            # No time to wait for a further request: what belongs to a connection that is over would be kept as long.
-            return
-        await super().protocol_send(event)
-        if isinstance(event, RawData):
-            self._written_bytes += len(event.data)
-
     async def _read_data(self) -> None:
         # In small portions, so that requests are answered, or found to be reset, before there are thousands of them.
         while not self.reader.at_eof():
@@ -91,8 +79,8 @@ class BoundedConnection(TCPServer):
             await self.protocol.handle(RawData(data))
             if len(data) == _READ_BYTES:
                 await asyncio.sleep(0)
-        self._is_read_to_end = True
         await self.idle_task.stop()
+        self.idle_task = _NoIdleTime()
         await self.protocol.handle(Closed())
 
     async def _close(self) -> None:
@@ -103,9 +91,8 @@ class BoundedConnection(TCPServer):
     async def _answer(self, scope: Any, receive: Any, send: Any, *others: Any) -> None:
         # What Hypercorn hands out is a method of the stream.
         stream = send.__self__
-        is_http2 = isinstance(self.protocol.protocol, H2Protocol)
         # Over HTTP/1.1 a stream is closed too when the client has said that it sends nothing more.
-        if self.writer.transport.is_closing() or (is_http2 and stream.closed):
+        if self.writer.transport.is_closing() or (stream.closed and isinstance(self.protocol.protocol, H2Protocol)):
             # The client has left already, or has reset the stream: some do that at once, and often (CVE-2023-44487).
             # Of an open stream Hypercorn would go on to send an error.
             stream.closed = True
@@ -116,7 +103,7 @@ class BoundedConnection(TCPServer):
         finally:
             self._under_way -= 1
             self._quiet_since_seconds = self.loop.time()
-        if isinstance(stream, HTTPStream) and stream.state is ASGIHTTPState.RESPONSE and not stream.closed:
+        if stream.state is ASGIHTTPState.RESPONSE and not stream.closed:
             await self._break_off(stream.stream_id)
 
     async def _break_off(self, stream_id: int) -> None:
@@ -134,19 +121,20 @@ class BoundedConnection(TCPServer):
     def _check(self) -> None:
         transport = self.writer.transport
         waiting_bytes = self._waiting_bytes()
-        now_seconds = self.loop.time()
-        if self._is_stalled(waiting_bytes, now_seconds):
-            transport.abort()
-        elif transport.is_closing() and not waiting_bytes:
+        quiet_seconds = self.loop.time() - self._quiet_since_seconds
+        if transport.is_closing() and not waiting_bytes:
             if self._has_ended:
                 return
             # It should have ended long ago: something waits for a client that has left.
             if self._is_lost and self._task is not None:
                 self._task.cancel()
             self._is_lost = True
-        elif self._under_way == 0 and now_seconds - self._quiet_since_seconds >= self._patience_seconds:
+        elif self._under_way == 0 and quiet_seconds >= self._patience_seconds(waiting_bytes):
             transport.abort()
         self._timer = self.loop.call_later(_CHECK_SECONDS, self._check)
+
+    def _patience_seconds(self, waiting_bytes: int) -> float:
+        return STALL_SECONDS if waiting_bytes else max(STALL_SECONDS, self.config.keep_alive_timeout)
 
     def _waiting_bytes(self) -> int:
         """What was written and not yet taken."""
@@ -156,16 +144,9 @@ class BoundedConnection(TCPServer):
             # asyncio's transport for TLS has let go of its protocol, where it would ask: the connection is lost.
             return 0
 
-    def _is_stalled(self, waiting_bytes: int, now_seconds: float) -> bool:
-        if not waiting_bytes:
-            self._due_seconds = None
-            return False
-        taken_bytes = self._written_bytes - waiting_bytes
-        if self._due_seconds is None or taken_bytes >= self._due_bytes:
-            self._due_seconds = now_seconds + STALL_SECONDS
-            self._due_bytes = taken_bytes + min(waiting_bytes, CHUNK_BYTES)
-        return now_seconds >= self._due_seconds
 
-    @property
-    def _patience_seconds(self) -> float:
-        return max(STALL_SECONDS, self.config.keep_alive_timeout)
+class _NoIdleTime(AsyncioSingleTask):
+    """In place of the task that waits for a further request: a connection that is over would be kept as long."""
+
+    async def restart(self, *_: object) -> None:
+        """Begin no waiting."""

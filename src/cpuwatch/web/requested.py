@@ -12,7 +12,7 @@ from cpuwatch.web.negotiation import choose_coding, choose_media_type
 from cpuwatch.web.parameters import parse_query_string
 from cpuwatch.web.views import Aspect
 
-__all__ = ["header", "header_text", "requested_aspect"]
+__all__ = ["header", "header_text", "headers", "requested_aspect"]
 
 _PARAMETERS = {**VIEW, **FORMAT}
 _MEDIA_TYPES = {chosen.media_type: chosen.name for chosen in FORMATS.values()}
@@ -32,6 +32,14 @@ def _accepted(accept: bytes | None) -> str:
     if media_type is None:
         raise NotAcceptableError(f"there are {', '.join(_MEDIA_TYPES)}, or ?format={'|'.join(FORMATS)}")
     return _MEDIA_TYPES[media_type]
+
+
+def headers(scope: Scope) -> dict[bytes, bytes]:
+    """All headers, the values of several lines joined (RFC 9110, 5.3)."""
+    joined: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        joined[name] = value if name not in joined else joined[name] + b", " + value
+    return joined
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:

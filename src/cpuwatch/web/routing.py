@@ -21,11 +21,12 @@ class Endpoint(Struct, frozen=True):
 
 
 class Routes:
-    """The endpoints by their paths."""
+    """The endpoints by their paths. Those without parameters do not share a path with any other."""
 
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         self.routes = [Route(endpoint.operation.path, endpoint.app) for endpoint in endpoints]
         self._found = list(zip(self.routes, endpoints, strict=True))
+        self._by_path = {route.path: endpoint for route, endpoint in self._found if not route.param_convertors}
 
     def find(self, scope: Scope) -> Endpoint | None:
         """The endpoint of this request, or None; what its path says is put into the scope as ``path_params``.
@@ -33,6 +34,8 @@ class Routes:
         ``root_path`` is the prefix under which a proxy shows the service. Some proxies leave it in place and others
         take it off, so a path that matches nothing without the prefix is tried as it is.
         """
+        if not scope.get("root_path") and (endpoint := self._by_path.get(scope["path"])) is not None:
+            return endpoint
         found = self._match(scope)
         if found is None and scope.get("root_path"):
             found = self._match({**scope, "root_path": ""})
