@@ -14,6 +14,8 @@ import pytest
 from live_server import CPUWATCH_SERVE, HYPERCORN, Server, running_server
 from plugin_package import install_plugin
 
+from cpuwatch.tick_id import TickId
+
 pytestmark = pytest.mark.timeout(120)
 
 STOP_SECONDS = 3
@@ -136,7 +138,8 @@ def test_the_last_snapshot_is_served_with_its_age_until_the_sampler_works_again(
 
 def test_a_stream_goes_on_when_the_sampler_does(server: Server, client: httpx.Client, orders: Orders) -> None:
     with client.stream("GET", "/cpu_usage/stream") as stream:
-        ids = (int(line.removeprefix("id: ")) for line in stream.iter_lines() if line.startswith("id: "))
+        lines = (line.removeprefix("id: ") for line in stream.iter_lines() if line.startswith("id: "))
+        ids = (TickId.parse(line).sequence for line in lines)
         next(ids)
         orders.give("hang")
         wait_until(lambda: httpx.get(f"{server.url}/readyz").status_code == 503)
