@@ -221,7 +221,7 @@ def test_its_readings_make_a_snapshot(sampler: OpenSampler) -> None:
         child.spend(50)
         later = sampler.read()
     snapshot = usage(earlier, later)
-    row = next(row for row in snapshot.processes if row.key == key)
+    row = next(row for row in snapshot.processes if row.pid == child.pid)
     assert row.cpu_percent is not None
     assert row.cpu_percent > 0
     assert {row.pid for row in snapshot.processes} == later.processes.keys()
