@@ -117,7 +117,7 @@ def test_processes_that_cannot_be_read_are_counted_until_they_can(tmp_path: Path
             assert "unreadable: 1 process (EPERM 1)" in told
             (own,) = (row["pid"] for row in partly["processes"])
             assert own != 1
-            assert 'cpuwatch_unreadable_processes{reason="EPERM"} 1.0' in client.get("/metrics").text
+            assert 'cpuwatch_unreadable_processes{reason="EPERM"} 1\n' in client.get("/metrics").text
             assert client.get("/readyz").status_code == 200
             all_shown.touch()
             deadline = time.monotonic() + PATIENCE_SECONDS
