@@ -131,6 +131,7 @@ def history(server: Server) -> int:
     return httpx.get(f"{server.url}/cpu_usage/history?seconds=0", timeout=10).status_code
 
 
+@pytest.mark.any_python
 @pytest.mark.parametrize("leave", [True, False], ids=["gone", "slow"])
 def test_readers_of_history_that_are_gone_or_slow_make_room_for_others(leave: bool) -> None:
     with (

@@ -151,3 +151,4 @@ class ClockSweep:
     def _dismiss(self, pid: int) -> None:
         index = bisect_left(self._pids, pid)
         del self._pids[index], self._clock_ids[index], self._clocks[index]
+        self._unreadable.pop(pid, None)
