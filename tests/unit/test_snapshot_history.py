@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from collections.abc import Callable, Iterator
 
@@ -73,6 +74,7 @@ def snapshots_of(ticks: Iterator[Processes]) -> Iterator[Snapshot]:
 
 def filled(ticks: Iterator[Processes], max_bytes: int = PLENTY) -> tuple[SnapshotHistory, int]:
     """A history of these snapshots, and the bytes of memory that it really takes."""
+    gc.collect()
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
@@ -80,6 +82,8 @@ def filled(ticks: Iterator[Processes], max_bytes: int = PLENTY) -> tuple[Snapsho
         for taken in snapshots_of(ticks):
             history.append(taken)
         # What the sampler keeps of the newest reading is gone by now, except what rows share with it.
+        # Nor is what other tests have left to the collector of this process.
+        gc.collect()
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
