@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import h11
 import hypercorn.asyncio.run as hypercorn_run
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
@@ -20,6 +21,7 @@ from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import AsyncioSingleTask
 from hypercorn.events import Closed, RawData
 from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState
 from hypercorn.typing import AppWrapper
 
@@ -96,6 +98,7 @@ class BoundedConnection(TCPServer):
             # The client has left already, or has reset the stream: some do that at once, and often (CVE-2023-44487).
             # Of an open stream Hypercorn would go on to send an error.
             stream.closed = True
+            await self._drop_requests()
             return
         self._under_way += 1
         try:
@@ -105,6 +108,7 @@ class BoundedConnection(TCPServer):
             self._quiet_since_seconds = self.loop.time()
         if stream.state is ASGIHTTPState.RESPONSE and not stream.closed:
             await self._break_off(stream.stream_id)
+        await self._drop_requests()
 
     async def _break_off(self, stream_id: int) -> None:
         """Let the client see that this answer is not finished, and drop what is left of it."""
@@ -117,6 +121,13 @@ class BoundedConnection(TCPServer):
             await protocol._flush()  # noqa: SLF001
         else:
             self.writer.transport.abort()
+
+    async def _drop_requests(self) -> None:
+        """Once the connection is lost, let whatever reads from it come to its end, and not wait to answer the rest."""
+        protocol = self.protocol.protocol
+        if self.writer.transport.is_closing() and isinstance(protocol, H11Protocol):
+            protocol.connection = h11.Connection(h11.SERVER)
+            await protocol.can_read.set()
 
     def _check(self) -> None:
         transport = self.writer.transport
