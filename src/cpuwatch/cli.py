@@ -13,7 +13,7 @@ from typing import NoReturn
 from msgspec.structs import replace
 
 from cpuwatch.encoding.formats import FORMATS
-from cpuwatch.encoding.table import printable, table
+from cpuwatch.encoding.table import table
 from cpuwatch.environment import check_token_is_in_use, warnings_about
 from cpuwatch.errors import CpuwatchError, OutputError, QueryError, SettingsError, UnknownSamplerError
 from cpuwatch.log import logging_to_stderr
@@ -52,7 +52,8 @@ class _Parser(argparse.ArgumentParser):
     """An argparse parser that answers a mistake with one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(_BAD_USAGE, f"{self.prog}: {printable(message)} (see {self.prog} --help)\n")
+        complain(f"{message} (see {self.prog} --help)", self.prog)
+        self.exit(_BAD_USAGE)
 
 
 class _Once(argparse.Action):

@@ -48,12 +48,12 @@ def discard_output() -> None:
         _discard(sys.stdout.fileno())
 
 
-def complain(message: str) -> None:
+def complain(message: str, program: str = "cpuwatch") -> None:
     """Write one line to the standard error, if there is anybody to read it."""
     if sys.stderr is None:
         return
     try:
-        sys.stderr.write(f"cpuwatch: {printable(message)}\n")
+        sys.stderr.write(f"{program}: {printable(message)}\n")
         sys.stderr.flush()
     except OSError:
         _discard(sys.stderr.fileno())

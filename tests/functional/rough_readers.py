@@ -238,7 +238,8 @@ def main() -> None:
         cert, key = make_certificate(Path(folder))
         flags = ("--certfile", cert, "--keyfile", key) if options.tls else ()
         for sort in options.sorts:
-            server = Server((*CPUWATCH_SERVE, *flags))
+            # Without old snapshots, whose memory grows with each tick of the run.
+            server = Server((*CPUWATCH_SERVE, "--history", "1", *flags))
             try:
                 mib = [memory_bytes(server) / 2**20]
                 for _ in range(2):

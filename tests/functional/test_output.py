@@ -108,8 +108,11 @@ def test_a_closed_output_is_told_in_one_line(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("arguments", [["--backend", "none"], ["--nope"]])
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
-def test_a_mistake_is_told_by_the_exit_code_where_nobody_can_read_it(arguments: list[str], redirection: str) -> None:
-    done = sample(*arguments, script=f'exec "$@" {redirection}')
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_mistake_is_told_by_the_exit_code_where_nobody_can_read_it(
+    arguments: list[str], redirection: str, unbuffered: str
+) -> None:
+    done = sample(*arguments, script=f'exec "$@" {redirection}', PYTHONUNBUFFERED=unbuffered)
     # Nor does it land in the output.
     assert (done.returncode, done.stdout, done.stderr) == (2, b"", b"")
 

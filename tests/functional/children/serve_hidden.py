@@ -5,6 +5,7 @@ To be run as root, as the first process of a PID namespace and in a mount namesp
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401
 import os
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import hypercorn.asyncio  # noqa: F401
 
-import cpuwatch.web  # noqa: F401  the ordinary user may not be let into the folder of this interpreter
+# The ordinary user may not be let into the folders of this interpreter: what the server imports later is imported here.
+import cpuwatch.web.hypercorn_quirks  # noqa: F401
 from cpuwatch import open_sampler
 from cpuwatch.server import Listening, serve
 from cpuwatch.settings import Settings
