@@ -18,12 +18,12 @@ from processes import forked
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from cpuwatch import CpuTimes, Host, MachineTimes, ProcessTimes, Reading, decode, encode, usage
-from cpuwatch.samplers import _cpu_clock
-from cpuwatch.samplers._cgroup import CgroupReader
-from cpuwatch.samplers._proc_text import parse_kernel_stat, parse_process_stat
-from cpuwatch.samplers._process_reader import Instant, ProcessReader
-from cpuwatch.samplers._users import UserNames
-from cpuwatch.samplers.procfs import ProcfsSampler
+from cpuwatch.samplers.procfs import cpu_clock as _cpu_clock
+from cpuwatch.samplers.procfs.cgroup import CgroupReader
+from cpuwatch.samplers.procfs.parse import parse_kernel_stat, parse_process_stat
+from cpuwatch.samplers.procfs.process_reader import Instant, ProcessReader
+from cpuwatch.samplers.procfs.sampler import ProcfsSampler
+from cpuwatch.samplers.users import UserNames
 
 REAL_PROCESSES = 1000
 MADE_UP_PROCESSES = 5000

@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from cpuwatch.cgroup_name import cgroup_name
+from cpuwatch.accounting.reaped import NO_CARRY, Carry
+from cpuwatch.accounting.usage import account, usage
 from cpuwatch.encoding.json import decode, encode, encode_view
 from cpuwatch.encoding.ndjson import encode_lines
 from cpuwatch.encoding.table import table
@@ -28,13 +29,12 @@ from cpuwatch.model import (
 )
 from cpuwatch.monitor import Health, Monitor
 from cpuwatch.one_shot import sample
-from cpuwatch.query import Query, select, top
-from cpuwatch.reaped import NO_CARRY, Carry
-from cpuwatch.rollup import TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
+from cpuwatch.query.cgroup_name import cgroup_name
+from cpuwatch.query.group import TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
+from cpuwatch.query.select import Query, select, top
+from cpuwatch.query.view import GroupedSnapshot, View, look
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.samplers.scripted import ScriptedSampler
-from cpuwatch.usage import account, usage
-from cpuwatch.view import GroupedSnapshot, View, look
 
 __all__ = [
     "NO_CARRY",

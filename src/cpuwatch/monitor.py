@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cpuwatch.accounting.reaped import NO_CARRY
+from cpuwatch.accounting.usage import account
 from cpuwatch.attempts import Attempts, Follower
 from cpuwatch.errors import MonitorClosedError, MonitorForkedError
 from cpuwatch.history import DEFAULT_HISTORY_BYTES, SnapshotHistory
 from cpuwatch.model import Reading, Snapshot
-from cpuwatch.reaped import NO_CARRY
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.tick_id import new_run
-from cpuwatch.usage import account
 
 if TYPE_CHECKING:
     import asyncio

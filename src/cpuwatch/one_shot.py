@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
+from cpuwatch.accounting.usage import usage
 from cpuwatch.model import Snapshot
 from cpuwatch.samplers import open_sampler
-from cpuwatch.usage import usage
 
 __all__ = ["sample"]
 

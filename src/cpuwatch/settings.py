@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from cpuwatch.errors import SettingsError
 from cpuwatch.history import DEFAULT_HISTORY_BYTES
-from cpuwatch.host import parse_host_name, parse_origin
-from cpuwatch.shortened import shortened
-from cpuwatch.token import Token, parse_token, read_token_file
+from cpuwatch.host_names import parse_host_name, parse_origin
+from cpuwatch.text import shortened
+from cpuwatch.token_file import Token, parse_token, read_token_file
 
 __all__ = [
     "PREFIX",

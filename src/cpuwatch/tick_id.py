@@ -9,8 +9,8 @@ from typing import Self
 from msgspec import Struct
 
 from cpuwatch.model import Snapshot
-from cpuwatch.shortened import shortened
-from cpuwatch.view import GroupedSnapshot
+from cpuwatch.query.view import GroupedSnapshot
+from cpuwatch.text import shortened
 
 __all__ = ["MAX_TICK_ID", "TickId", "new_run"]
 

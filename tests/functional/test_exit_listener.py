@@ -16,8 +16,8 @@ from live_processes import CHILDREN
 
 from cpuwatch import NO_CARRY, ProcessExit, account, open_sampler
 from cpuwatch.errors import SamplerUnavailableError
-from cpuwatch.samplers._exit_listener import ExitListener
-from cpuwatch.samplers._users import UserNames
+from cpuwatch.samplers.procfs.exit_listener import ExitListener
+from cpuwatch.samplers.users import UserNames
 
 pytestmark = pytest.mark.timeout(60)
 

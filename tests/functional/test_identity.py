@@ -17,7 +17,7 @@ from live_processes import Child, open_paths, puppet, started
 from namespaces import run_script, unshared
 
 from cpuwatch import OpenSampler, open_sampler, usage
-from cpuwatch.samplers import _cpu_clock
+from cpuwatch.samplers.procfs import cpu_clock as _cpu_clock
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -184,8 +184,8 @@ def test_a_defect_ends_with_a_traceback_and_1() -> None:
     program = (
         "import sys, cpuwatch.cli\n"
         "def broken(*_, **__): raise ValueError('ours')\n"
-        "cpuwatch.cli.sample = broken\n"
-        "sys.exit(cpuwatch.cli.main(['sample']))\n"
+        "cpuwatch.commands.cli.sample = broken\n"
+        "sys.exit(cpuwatch.commands.cli.main(['sample']))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment()

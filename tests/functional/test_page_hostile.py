@@ -17,7 +17,8 @@ from live_server import CPUWATCH_SERVE, Server, running_server
 from playwright.sync_api import Browser, Page, expect
 
 from cpuwatch import Sampling
-from cpuwatch.encoding.table import missing_processes, printable
+from cpuwatch.encoding.table import missing_processes
+from cpuwatch.text import printable
 
 pytest_plugins = ["one_browser"]
 pytestmark = [pytest.mark.timeout(120), needs_chromium, pytest.mark.any_python]

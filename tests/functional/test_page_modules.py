@@ -13,7 +13,8 @@ import pytest
 from playwright._impl._driver import compute_driver_executable
 
 from cpuwatch import Sampling
-from cpuwatch.encoding.table import missing_processes, printable
+from cpuwatch.encoding.table import missing_processes
+from cpuwatch.text import printable
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -18,9 +18,9 @@ from live_processes import Puppet, open_paths, puppet
 
 from cpuwatch import NO_CARRY, OpenSampler, Reading, Sampler, ScriptedSampler, account, open_sampler, usage
 from cpuwatch.errors import SamplerClosedError
-from cpuwatch.samplers import _cpu_clock
-from cpuwatch.samplers._process_reader import ProcessReader
-from cpuwatch.samplers.procfs import ProcfsSampler
+from cpuwatch.samplers.procfs import cpu_clock as _cpu_clock
+from cpuwatch.samplers.procfs.process_reader import ProcessReader
+from cpuwatch.samplers.procfs.sampler import ProcfsSampler
 from cpuwatch.samplers.psutil import PsutilSampler
 
 pytestmark = pytest.mark.timeout(60)

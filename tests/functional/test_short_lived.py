@@ -16,8 +16,8 @@ from loads import BUILD, PIPELINE_LOOP, TRUE_LOOP
 from watched_group import NOBODY, watched
 
 from cpuwatch.errors import SamplerUnavailableError
-from cpuwatch.samplers._exit_listener import ExitListener
-from cpuwatch.samplers._users import UserNames
+from cpuwatch.samplers.procfs.exit_listener import ExitListener
+from cpuwatch.samplers.users import UserNames
 
 pytestmark = [
     pytest.mark.any_python,

@@ -18,8 +18,8 @@ from live_server import CPUWATCH_SERVE, running_server
 from namespaces import unshared
 
 from cpuwatch import Monitor, OpenSampler, ProcessTimes, open_sampler, usage
-from cpuwatch.samplers import _cpu_clock
-from cpuwatch.samplers._rota import ROUND_READINGS
+from cpuwatch.samplers.procfs import cpu_clock as _cpu_clock
+from cpuwatch.samplers.procfs.rota import ROUND_READINGS
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Message
 from cpuwatch import Monitor, Reading, ScriptedSampler
 from cpuwatch.settings import Settings
 from cpuwatch.tick_id import TickId
-from cpuwatch.web.exchange import SlowClients, attend
-from cpuwatch.web.rules import Rules
+from cpuwatch.web.access.hosts import Rules
+from cpuwatch.web.http.exchange import SlowClients, attend
 from cpuwatch.web.state import Live, State
 
 PATIENCE = 30.0

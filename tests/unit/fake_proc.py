@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cpuwatch.samplers import procfs
+from cpuwatch.samplers.procfs import sampler as procfs
 
 BOOT_ID = "0b0e6a3c-8f1d-4d0b-9c57-3a1f2ad0c0de"
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cpuwatch.samplers._cgroup import parse_cgroup
+from cpuwatch.samplers.procfs.cgroup import parse_cgroup
 
 
 @pytest.mark.parametrize(

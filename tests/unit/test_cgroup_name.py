@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.cgroup_name import cgroup_name, shown_names, unit_names, unit_path
+from cpuwatch.query.cgroup_name import cgroup_name, shown_names, unit_names, unit_path
 
 # The page's modules are held to the same table: tests/functional/test_page_modules.py.
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "cgroup_names.json").read_text("utf-8"))

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from readings import SECOND, process, reading, snapshot
 
 from cpuwatch import CpuwatchError, Snapshot, decode, usage
-from cpuwatch.cli import main
+from cpuwatch.commands.cli import main
 from cpuwatch.errors import DecodeError, SamplerUnavailableError
-from cpuwatch.server import Listening, is_local, parse_bind
+from cpuwatch.server.run import Listening, is_local, parse_bind
 from cpuwatch.settings import Settings
-from cpuwatch.token import Token
+from cpuwatch.token_file import Token
 
 
 @pytest.fixture(autouse=True)
@@ -40,14 +40,14 @@ def sampled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
         calls.append((interval, backend))
         return snapshot(*((pid, pid * 1_000_000) for pid in range(1, 31)))
 
-    monkeypatch.setattr("cpuwatch.cli.sample", sample)
+    monkeypatch.setattr("cpuwatch.commands.cli.sample", sample)
     return calls
 
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Listening]]:
     calls: list[tuple[Settings, Listening]] = []
-    monkeypatch.setattr("cpuwatch.cli.serve", lambda settings, listening: calls.append((settings, listening)))
+    monkeypatch.setattr("cpuwatch.commands.cli.serve", lambda settings, listening: calls.append((settings, listening)))
     return calls
 
 
@@ -180,7 +180,7 @@ def test_a_backend_that_cannot_work_here_is_a_failure(
     def sample(_: float, __: str, **___: bool) -> Snapshot:
         raise SamplerUnavailableError("/proc is no /proc of Linux")
 
-    monkeypatch.setattr("cpuwatch.cli.sample", sample)
+    monkeypatch.setattr("cpuwatch.commands.cli.sample", sample)
     assert main(["sample"]) == 1
     assert capsys.readouterr().err == "cpuwatch: /proc is no /proc of Linux\n"
 
@@ -191,7 +191,7 @@ def test_a_failure_of_the_system_is_told_with_its_file(
     def sample(_: float, __: str, **___: bool) -> Snapshot:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "/proc/1/stat")
 
-    monkeypatch.setattr("cpuwatch.cli.sample", sample)
+    monkeypatch.setattr("cpuwatch.commands.cli.sample", sample)
     assert main(["sample"]) == 1
     assert capsys.readouterr().err == "cpuwatch: Too many open files: /proc/1/stat\n"
 
@@ -205,7 +205,7 @@ def test_a_defect_of_ours_is_never_called_wrong_usage(
     def sample(_: float, __: str, **___: bool) -> Snapshot:
         raise defect
 
-    monkeypatch.setattr("cpuwatch.cli.sample", sample)
+    monkeypatch.setattr("cpuwatch.commands.cli.sample", sample)
     if isinstance(defect, CpuwatchError):
         assert main(["sample"]) == 1
         assert capsys.readouterr().err == "cpuwatch: ours\n"
@@ -219,7 +219,7 @@ def test_an_interrupt_ends_with_the_code_that_shells_expect(monkeypatch: pytest.
     def sample(_: float, __: str, **___: bool) -> Snapshot:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cpuwatch.cli.sample", sample)
+    monkeypatch.setattr("cpuwatch.commands.cli.sample", sample)
     assert main(["sample"]) == 128 + 2
 
 
@@ -306,7 +306,7 @@ def test_the_query_has_the_flags_that_the_service_has_as_parameters(
 
 def test_kernel_threads_can_be_left_out(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     earlier, later = (reading(process(1), process(2, name="kthreadd"), at_ns=at * SECOND) for at in (100, 101))
-    monkeypatch.setattr("cpuwatch.cli.sample", lambda _, __, **___: usage(earlier, later))
+    monkeypatch.setattr("cpuwatch.commands.cli.sample", lambda _, __, **___: usage(earlier, later))
     assert main(["sample", "--json", "--no-kernel-threads"]) == 0
     assert [row["pid"] for row in json.loads(capsys.readouterr().out)["processes"]] == [1]
 
@@ -357,7 +357,7 @@ def test_a_name_is_found_by_its_byte_that_is_no_utf_8(
     earlier, later = (
         reading(process(1), process(2, name=r"\xff", user=r"\xff"), at_ns=at * SECOND) for at in (100, 101)
     )
-    monkeypatch.setattr("cpuwatch.cli.sample", lambda _, __, **___: usage(earlier, later))
+    monkeypatch.setattr("cpuwatch.commands.cli.sample", lambda _, __, **___: usage(earlier, later))
     assert main(["sample", "--json", *flags, "\udcff"]) == 0
     assert [row["pid"] for row in json.loads(capsys.readouterr().out)["processes"]] == [2]
 
@@ -504,6 +504,6 @@ def test_no_port_beyond_the_highest_is_taken(port: int) -> None:
 
 
 def test_one_second_of_work_reads_as_such(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cpuwatch.cli.sample", lambda _, __, **___: snapshot((7, SECOND)))
+    monkeypatch.setattr("cpuwatch.commands.cli.sample", lambda _, __, **___: snapshot((7, SECOND)))
     main(["sample"])
     assert capsys.readouterr().out.splitlines()[-1].split()[3] == "100.0"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.command_line import MASK, masked_command_line
+from cpuwatch.redact import MASK, masked_command_line
 
 SECRET = "s3cr3t"  # noqa: S105  none of anybody
 

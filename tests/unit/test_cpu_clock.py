@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cpuwatch.samplers._cpu_clock import GONE, clock_id, read_all, read_one, resolution_seconds
+from cpuwatch.samplers.procfs.cpu_clock import GONE, clock_id, read_all, read_one, resolution_seconds
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cpuwatch.environment import check_token_is_in_use, unknown_variables, warnings_about
 from cpuwatch.errors import SettingsError
 from cpuwatch.settings import VARIABLES, Settings
-from cpuwatch.token import Token
+from cpuwatch.token_file import Token
 
 SERVICE_NAMES = ["CPUWATCH", "CPUWATCH_METRICS", "CPUWATCH_TOKEN_FILE", "CPUWATCH_2"]
 

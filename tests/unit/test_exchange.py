@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cpuwatch.web import exchange
-from cpuwatch.web.exchange import CHUNK_BYTES, SlowClients, attend
+from cpuwatch.web.http import exchange
+from cpuwatch.web.http.exchange import CHUNK_BYTES, SlowClients, attend
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
 SCOPE: Scope = {"type": "http", "method": "GET", "http_version": "1.1", "headers": []}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.samplers._exit_names import ExitNames
-from cpuwatch.samplers._taskstats_message import EndedTask
+from cpuwatch.samplers.procfs.exit_names import ExitNames
+from cpuwatch.samplers.procfs.taskstats import EndedTask
 
 
 def told(pid: int, process_id: int, name: str, *, ended: bool) -> EndedTask:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from readings import process
 
 from cpuwatch import ProcessExit, ProcessTimes
-from cpuwatch.exited import ExitedShare, bound_estimates, share_out, trace
-from cpuwatch.reapers import Candidates
+from cpuwatch.accounting.exited import ExitedShare, bound_estimates, share_out, trace
+from cpuwatch.accounting.reapers import Candidates
 
 MS = 1_000_000
 SLACK_NS = 20 * MS

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from cpuwatch.samplers._given_pids import GivenPids
+from cpuwatch.samplers.procfs.new_pids import GivenPids
 
 LOWEST, HIGHEST = 10, 49
 MOST_ALIVE = 12

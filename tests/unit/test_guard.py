@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
 from cpuwatch.settings import Settings
-from cpuwatch.token import Token, parse_token
-from cpuwatch.web import request_body
-from cpuwatch.web.answer import Answer
-from cpuwatch.web.guard import Guard
-from cpuwatch.web.operation import Operation
+from cpuwatch.token_file import Token, parse_token
+from cpuwatch.web.access.guard import Guard
+from cpuwatch.web.access.hosts import Rules
+from cpuwatch.web.http import request_body
+from cpuwatch.web.http.response import Answer
+from cpuwatch.web.http.security_headers import with_security_headers
+from cpuwatch.web.openapi.operation import Operation
 from cpuwatch.web.routing import Endpoint, Routes
-from cpuwatch.web.rules import Rules
-from cpuwatch.web.security_headers import with_security_headers
 
 TOKEN = "0123456789abcdef"  # noqa: S105  nobody's
 CLOSED = Settings(token=Token(TOKEN.encode()))

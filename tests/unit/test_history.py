@@ -11,9 +11,9 @@ from asgi_client import Client, Service, service
 from readings import BOOT
 
 from cpuwatch import decode
-from cpuwatch.parameters import HISTORY
-from cpuwatch.web import history as history_module
-from cpuwatch.web.history import History
+from cpuwatch.query.parameters import HISTORY
+from cpuwatch.web.endpoints import history as history_module
+from cpuwatch.web.endpoints.history import History
 
 PATH = "/cpu_usage/history"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.host import host_of, is_address, parse_host_name, parse_origin
+from cpuwatch.host_names import host_of, is_address, parse_host_name, parse_origin
 
 PORTS = st.just("") | st.integers(0, 65_535).map(":{}".format) | st.just(":")
 LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)

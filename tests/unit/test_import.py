@@ -59,7 +59,7 @@ def test_the_web_part_without_starlette_says_in_one_line_what_to_install() -> No
 def test_serve_without_its_packages_fails_in_one_line(missing: str) -> None:
     done = run(
         f"import sys; sys.modules[{missing!r}] = None\n"
-        "from cpuwatch.cli import main\n"
+        "from cpuwatch.commands.cli import main\n"
         "sys.exit(main(['serve', '--bind', '127.0.0.1:0']))"
     )
     assert done.returncode == 1
@@ -71,7 +71,7 @@ def test_serve_without_its_packages_fails_in_one_line(missing: str) -> None:
 def test_the_command_line_can_sample_without_the_web_packages() -> None:
     done = run(
         "import sys; sys.modules['starlette'] = sys.modules['hypercorn'] = None\n"
-        "from cpuwatch.cli import main\n"
+        "from cpuwatch.commands.cli import main\n"
         "sys.exit(main(['sample', '--interval', '0.05', '--json']))"
     )
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ from strategies import Pair, broken_texts, pairs, process_rows, snapshots
 
 from cpuwatch import CpuwatchError, ProcessUsage, Snapshot, decode, encode, usage
 from cpuwatch.errors import DecodeError
-from cpuwatch.samplers._kernel_text import from_surrogates
+from cpuwatch.text import text_without_surrogates
 
 SCHEMA = Draft202012Validator(msgspec.json.schema(Snapshot))
 
@@ -109,10 +109,10 @@ def test_no_surrogate_gets_on_the_wire(original: Snapshot) -> None:
         replace(row, name="", key="", user=None, cgroup=None, command_line=None) for row in original.processes
     ]
     assert [row.command_line for row in decoded.processes] == [
-        None if row.command_line is None else from_surrogates(row.command_line) for row in original.processes
+        None if row.command_line is None else text_without_surrogates(row.command_line) for row in original.processes
     ]
     assert [row.cgroup for row in decoded.processes] == [
-        None if row.cgroup is None else from_surrogates(row.cgroup) for row in original.processes
+        None if row.cgroup is None else text_without_surrogates(row.cgroup) for row in original.processes
     ]
     assert decoded.machine == original.machine
     assert decoded.attribution == original.attribution

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.kernel_threads import summed_name
+from cpuwatch.accounting.kernel_threads import summed_name
 
 TABLE = Path(__file__).parents[1] / "summed_names.json"
 

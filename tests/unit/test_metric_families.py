@@ -13,9 +13,9 @@ from readings import SECOND, as_label, process, reading, snapshot
 from strategies import broken_texts, snapshots
 
 from cpuwatch import Attribution, CpuTimes, MachineUsage, Sampling, Snapshot, usage
+from cpuwatch.accounting.totals import CpuTotals, add, no_totals
 from cpuwatch.encoding.metric_families import metric_families, process_families
 from cpuwatch.encoding.openmetrics import Family, openmetrics_text
-from cpuwatch.totals import CpuTotals, add, no_totals
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "http-api.md"
 

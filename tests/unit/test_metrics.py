@@ -15,11 +15,11 @@ from readings import SECOND, process, reading, snapshot
 from starlette.types import Receive, Scope, Send
 
 from cpuwatch import Monitor, Reading, ScriptedSampler
+from cpuwatch.accounting.totals import no_totals
 from cpuwatch.settings import Settings
-from cpuwatch.totals import no_totals
 from cpuwatch.web import create_app
-from cpuwatch.web.answer import Answer
 from cpuwatch.web.expositions import Exposed
+from cpuwatch.web.http.response import Answer
 from cpuwatch.web.scrapers import Scraper, Scrapes
 from cpuwatch.web.state import Live
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cpuwatch.errors import MissingExtraError, PatternError, QueryError
-from cpuwatch.name_pattern import compile_name_pattern
+from cpuwatch.query.name_pattern import compile_name_pattern
 
 names = st.text("ab[]-!", max_size=6) | st.text(max_size=6)
 globs = st.text("ab*?[]-!^&~|", max_size=8) | st.text(max_size=8).filter(lambda text: not text.startswith("re:"))

@@ -11,7 +11,7 @@ from readings import HOSTILE_NAMES, SECOND, snapshot
 from strategies import broken_texts, snapshots
 
 from cpuwatch import Snapshot, View, encode, encode_lines, look
-from cpuwatch.view import FIELDS, Grouping
+from cpuwatch.query.view import FIELDS, Grouping
 
 groupings = st.sampled_from(["name", "user", "cgroup", "tree"])
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.web.negotiation import choose_coding, choose_media_type
+from cpuwatch.web.http.negotiation import choose_coding, choose_media_type
 
 OURS = ["application/json", "application/x-ndjson", "text/plain"]
 CODINGS = ["zstd", "gzip"]

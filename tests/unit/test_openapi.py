@@ -19,10 +19,10 @@ from starlette.routing import Route
 from strategies import broken_texts, snapshots
 
 from cpuwatch import Query, Snapshot, View, encode_view, look
-from cpuwatch.parameters import FORMAT, HISTORY, METRICS, VIEW
+from cpuwatch.query.parameters import FORMAT, HISTORY, METRICS, VIEW
+from cpuwatch.query.view import FIELDS, Grouping
 from cpuwatch.settings import Settings
-from cpuwatch.token import parse_token
-from cpuwatch.view import FIELDS, Grouping
+from cpuwatch.token_file import parse_token
 from cpuwatch.web import create_app
 
 TOKEN = "a-token-for-the-tests-0123456789"  # noqa: S105

@@ -18,9 +18,9 @@ from readings import HOSTILE_NAMES, SECOND, process, reading
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cpuwatch import Monitor, ScriptedSampler
-from cpuwatch.encoding.table import printable
 from cpuwatch.settings import Settings
-from cpuwatch.token import parse_token
+from cpuwatch.text import printable
+from cpuwatch.token_file import parse_token
 from cpuwatch.web import create_app
 from cpuwatch.web.state import Live
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from cpuwatch import Query, View
 from cpuwatch.errors import QueryError
-from cpuwatch.parameters import FORMAT, VIEW, view_from
-from cpuwatch.view import FIELDS
-from cpuwatch.web.parameters import parse_query_string
+from cpuwatch.query.parameters import FORMAT, VIEW, view_from
+from cpuwatch.query.view import FIELDS
+from cpuwatch.web.http.query_string import parse_query_string
 
 ALL = {**VIEW, **FORMAT}
 

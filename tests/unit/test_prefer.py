@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.web.prefer import MOST_WAIT_SECONDS, wait_seconds
+from cpuwatch.web.http.prefer import MOST_WAIT_SECONDS, wait_seconds
 
 
 @pytest.mark.parametrize(

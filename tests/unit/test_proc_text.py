@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from readings import HOSTILE_NAMES
 
 from cpuwatch import CpuTimes
-from cpuwatch.samplers._proc_text import (
+from cpuwatch.samplers.procfs.parse import (
     KernelLoad,
     KernelStat,
     parse_kernel_load,

@@ -14,11 +14,11 @@ from readings import HOSTILE_NAMES
 
 from cpuwatch import OpenSampler, ProcessTimes, Reading, usage
 from cpuwatch.errors import SamplerError, SamplerUnavailableError
-from cpuwatch.samplers import procfs
-from cpuwatch.samplers._brief_thread import run_brief_thread
-from cpuwatch.samplers._rota import MAX_COMMAND_LINES, ROUND_READINGS
-from cpuwatch.samplers._users import UserNames
-from cpuwatch.samplers.procfs import ProcfsSampler
+from cpuwatch.samplers.procfs import sampler as procfs
+from cpuwatch.samplers.procfs.brief_thread import run_brief_thread
+from cpuwatch.samplers.procfs.rota import MAX_COMMAND_LINES, ROUND_READINGS
+from cpuwatch.samplers.procfs.sampler import ProcfsSampler
+from cpuwatch.samplers.users import UserNames
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from strategies import process_rows, snapshots
 
 from cpuwatch import ExitedUsage, ProcessUsage, Query, Snapshot, select, top
 from cpuwatch.errors import PatternError
-from cpuwatch.query import SortKey
+from cpuwatch.query.select import SortKey
 
 
 def pids(of: Snapshot) -> list[int]:

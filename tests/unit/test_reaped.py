@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from cpuwatch.exited import explained, trace
-from cpuwatch.kinship import Kinship
+from cpuwatch.accounting.exited import explained, trace
+from cpuwatch.accounting.kinship import Kinship
+from cpuwatch.accounting.reaped import NO_CARRY, Carry, Reaped, credit_children
+from cpuwatch.accounting.reapers import Candidates
+from cpuwatch.accounting.usage import account
 from cpuwatch.model import (
     CpuTimes,
     Host,
@@ -23,9 +26,6 @@ from cpuwatch.model import (
     Reading,
     Snapshot,
 )
-from cpuwatch.reaped import NO_CARRY, Carry, Reaped, credit_children
-from cpuwatch.reapers import Candidates
-from cpuwatch.usage import account
 
 TICK_NS = 10_000_000
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.samplers._rota import MAX_BUSY, MIN_EACH, ROUND_READINGS, Rota, Turns
+from cpuwatch.samplers.procfs.rota import MAX_BUSY, MIN_EACH, ROUND_READINGS, Rota, Turns
 
 Events = list[tuple[str, int]]
 pids = st.integers(1, 40)

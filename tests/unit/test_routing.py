@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from starlette.types import Message
 
 from cpuwatch.settings import Settings
-from cpuwatch.token import Token
+from cpuwatch.token_file import Token
 from cpuwatch.web import create_app
 from cpuwatch.web.routing import normalized_prefix
 

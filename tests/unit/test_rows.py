@@ -7,7 +7,7 @@ from strategies import process_rows
 
 from cpuwatch import ProcessUsage
 from cpuwatch.encoding.rows import reduced
-from cpuwatch.view import FIELDS
+from cpuwatch.query.view import FIELDS
 
 
 @given(process_rows())

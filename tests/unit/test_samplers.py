@@ -8,7 +8,7 @@ from readings import SECOND, process, reading
 
 from cpuwatch import CpuwatchError, OpenSampler, Reading, Sampler, ScriptedSampler, open_sampler
 from cpuwatch.errors import SamplerClosedError, SamplerUnavailableError, ScriptEndedError, UnknownSamplerError
-from cpuwatch.samplers.procfs import ProcfsSampler
+from cpuwatch.samplers.procfs.sampler import ProcfsSampler
 from cpuwatch.samplers.psutil import PsutilSampler
 
 

@@ -12,7 +12,7 @@ from cpuwatch import CpuwatchError
 from cpuwatch.environment import unknown_variables
 from cpuwatch.errors import SettingsError
 from cpuwatch.settings import VARIABLES, Settings, parse_history, parse_history_bytes, parse_interval
-from cpuwatch.token import Token
+from cpuwatch.token_file import Token
 
 
 def test_without_settings_it_samples_each_second_and_keeps_ten_minutes() -> None:

@@ -9,8 +9,8 @@ from readings import process
 
 from cpuwatch import ProcessTimes
 from cpuwatch.model import PidNamespace
-from cpuwatch.samplers._process_table import ProcessTable
-from cpuwatch.samplers._settling import Settling
+from cpuwatch.samplers.procfs.process_table import ProcessTable
+from cpuwatch.samplers.settling import Settling
 
 
 def record(pid: int, ppid: int, *, children_ns: int = 0, namespace: PidNamespace | None = None) -> ProcessTimes:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.shortened import shortened
+from cpuwatch.text import shortened
 
 
 @given(st.text(), st.integers(1, 50))

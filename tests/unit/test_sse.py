@@ -11,7 +11,7 @@ from strategies import broken_texts, snapshots
 from cpuwatch import Snapshot, decode, usage
 from cpuwatch.encoding.json import encode
 from cpuwatch.encoding.sse import KEEP_ALIVE, encode_event, encode_retry, encode_view_event
-from cpuwatch.view import View, look
+from cpuwatch.query.view import View, look
 
 texts = st.text(st.characters(exclude_categories=["Cs"])) | st.text("\r\n:a \0data\ufeff")
 ids = st.integers(0, 2**63).map(str)

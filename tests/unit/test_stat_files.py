@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.samplers._stat_files import STAT_BYTES, StatFiles, most_open_files
+from cpuwatch.samplers.procfs.stat_files import STAT_BYTES, StatFiles, most_open_files
 
 SWEEP = -1
 """Among PIDs that are read: the end of a sweep."""

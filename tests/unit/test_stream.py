@@ -11,14 +11,14 @@ from hypercorn.utils import ShutdownError, raise_shutdown
 
 from cpuwatch import Snapshot, decode
 from cpuwatch.encoding.sse import encode_view_event
-from cpuwatch.parameters import VIEW, view_from
+from cpuwatch.query.parameters import VIEW, view_from
+from cpuwatch.query.view import View
 from cpuwatch.tick_id import TickId
-from cpuwatch.view import View
 from cpuwatch.web.broadcast import Broadcast
+from cpuwatch.web.endpoints.stream import Stream
+from cpuwatch.web.http.query_string import parse_query_string
 from cpuwatch.web.page_views import PAGE_VIEWS
-from cpuwatch.web.parameters import parse_query_string
 from cpuwatch.web.server_stop import call_when_server_stops
-from cpuwatch.web.stream import Stream
 
 PAGE_QUERIES = ["fields=key,cpu_percent&min_percent=0.2", ""]
 

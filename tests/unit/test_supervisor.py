@@ -15,9 +15,9 @@ from cpuwatch import Monitor, View
 from cpuwatch.settings import Settings
 from cpuwatch.web import create_app
 from cpuwatch.web.broadcast import Broadcast
+from cpuwatch.web.response_cache import Views
 from cpuwatch.web.state import Live
 from cpuwatch.web.supervisor import Supervisor
-from cpuwatch.web.views import Views
 
 
 async def fail() -> None:

@@ -10,8 +10,9 @@ from readings import HOSTILE_NAMES, SECOND, process, reading, snapshot
 from strategies import broken_texts, snapshots
 
 from cpuwatch import CpuTimes, GroupedSnapshot, ProcessExit, Query, Sampling, Snapshot, View, look, usage
-from cpuwatch.encoding.table import printable, table
-from cpuwatch.view import FIELDS, Grouping
+from cpuwatch.encoding.table import table
+from cpuwatch.query.view import FIELDS, Grouping
+from cpuwatch.text import printable
 
 
 def test_a_table_reads_like_this() -> None:

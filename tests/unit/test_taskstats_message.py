@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.samplers._taskstats_message import (
+from cpuwatch.samplers.procfs.taskstats import (
     EndedTask,
     MessageError,
     error_number,

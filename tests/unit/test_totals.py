@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from readings import SECOND, minute, process, reading, snapshot
 
 from cpuwatch import ExitedUsage, Monitor, ProcessUsage, Snapshot, usage
-from cpuwatch.totals import CpuTotals, RunningTotals, add, no_totals
+from cpuwatch.accounting.totals import CpuTotals, RunningTotals, add, no_totals
 
 PATIENCE = 30.0
 NAMES = st.sampled_from("abcdefgh")

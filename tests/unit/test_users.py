@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cpuwatch.samplers._users import NAMED_SECONDS, NAMELESS_SECONDS, UserNames, look_up
+from cpuwatch.samplers.users import NAMED_SECONDS, NAMELESS_SECONDS, UserNames, look_up
 
 
 class NameService:

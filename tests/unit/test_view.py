@@ -24,7 +24,7 @@ from cpuwatch import (
     select,
 )
 from cpuwatch.errors import QueryError
-from cpuwatch.view import FIELDS, Grouping, head
+from cpuwatch.query.view import FIELDS, Grouping, head
 
 SUMS = {"name": by_name, "user": by_user, "cgroup": by_cgroup, "tree": by_tree}
 groupings = st.sampled_from(get_args(Grouping))

@@ -19,9 +19,9 @@ from msgspec.structs import replace
 
 from cpuwatch import GroupedSnapshot, Query, Snapshot, View, decode, encode_lines, encode_view, look, table
 from cpuwatch.encoding.formats import FORMATS
-from cpuwatch.web.answer import Answer
-from cpuwatch.web.compression import SMALLEST_COMPRESSED_BYTES
-from cpuwatch.web.views import Aspect
+from cpuwatch.web.http.compression import SMALLEST_COMPRESSED_BYTES
+from cpuwatch.web.http.response import Answer
+from cpuwatch.web.response_cache import Aspect
 
 ALL = Aspect(View(), "json", "identity")
 BUSIEST = View(Query(top=1))

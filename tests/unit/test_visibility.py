@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.samplers._visibility import Reader, Visibility, mount_options, parse_mount_options, reasons
+from cpuwatch.samplers.procfs.visibility import Reader, Visibility, mount_options, parse_mount_options, reasons
 
 DEVICE = os.makedev(0, 39)
 

@@ -8,8 +8,8 @@ import pytest
 from asgi_client import PATIENCE, Client, Service, service
 
 from cpuwatch import Snapshot, decode
-from cpuwatch.web.cpu_usage import AllProcesses
-from cpuwatch.web.resource import Resource
+from cpuwatch.web.endpoints.cpu_usage import AllProcesses
+from cpuwatch.web.http.resource import Resource
 
 PATH = "/cpu_usage"
 

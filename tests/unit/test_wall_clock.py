@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from readings import SECOND, process
 
-from cpuwatch.samplers._process_table import ProcessTable
-from cpuwatch.samplers._wall_clock import WallClock
+from cpuwatch.samplers.procfs.process_table import ProcessTable
+from cpuwatch.samplers.wall_clock import WallClock
 
 
 class Clocks:

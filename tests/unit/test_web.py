@@ -18,14 +18,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cpuwatch import Monitor, Reading, ScriptedSampler, decode
 from cpuwatch.errors import SettingsError
+from cpuwatch.query.view import View
 from cpuwatch.settings import Settings
-from cpuwatch.view import View
 from cpuwatch.web import create_app
-from cpuwatch.web.answer import Answer
-from cpuwatch.web.cpu_usage import one_process
 from cpuwatch.web.encoder import Encoder
+from cpuwatch.web.endpoints.cpu_usage import one_process
+from cpuwatch.web.http.response import Answer
+from cpuwatch.web.response_cache import Aspect, Views
 from cpuwatch.web.state import Live, State
-from cpuwatch.web.views import Aspect, Views
 
 TICK = 0.001
 PATIENCE = 30.0

@@ -10,7 +10,7 @@ from cpuwatch.encoding.json import encode_view
 from cpuwatch.encoding.ndjson import encode_lines
 from cpuwatch.encoding.table import table
 from cpuwatch.model import Snapshot
-from cpuwatch.view import GroupedSnapshot
+from cpuwatch.query.view import GroupedSnapshot
 
 __all__ = ["FORMATS", "Format"]
 

@@ -11,8 +11,8 @@ from cpuwatch.encoding.rows import reduced
 from cpuwatch.errors import DecodeError
 from cpuwatch.model import Snapshot
 from cpuwatch.packed_rows import PackedRows
-from cpuwatch.samplers import _kernel_text
-from cpuwatch.view import GroupedSnapshot
+from cpuwatch.query.view import GroupedSnapshot
+from cpuwatch.text import text_without_surrogates
 
 __all__ = ["decode", "encode", "encode_view"]
 
@@ -41,7 +41,7 @@ def encode(value: object) -> bytes:
 
 
 def encode_view(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None = None) -> bytes:
-    """The JSON of what a view shows (:func:`~cpuwatch.view.look`), with only these ``fields`` of each process."""
+    """The JSON of what a view shows (:func:`~cpuwatch.query.view.look`), with only these ``fields`` of each process."""
     if fields is None or isinstance(shown, GroupedSnapshot):
         return encode(shown)
     body = {field.name: getattr(shown, field.name) for field in msgspec.structs.fields(shown)}
@@ -62,7 +62,7 @@ def decode(data: bytes | str) -> Snapshot:
 def _without_surrogates(value: Any) -> Any:
     match value:
         case str():
-            return _kernel_text.from_surrogates(value)
+            return text_without_surrogates(value)
         case list():
             return [_without_surrogates(item) for item in value]
         case dict():

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
+from cpuwatch.accounting.totals import CpuTotals
 from cpuwatch.encoding.openmetrics import Family, Sample
 from cpuwatch.model import MachineUsage, ProcessUsage, Sampling, Snapshot
-from cpuwatch.totals import CpuTotals
 
 __all__ = ["metric_families", "process_families"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from cpuwatch.encoding.json import encode
 from cpuwatch.encoding.rows import reduced
 from cpuwatch.model import Snapshot
-from cpuwatch.view import GroupedSnapshot, head
+from cpuwatch.query.view import GroupedSnapshot, head
 
 __all__ = ["encode_lines"]
 

@@ -12,8 +12,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from cpuwatch.encoding.table import printable
-from cpuwatch.samplers import _kernel_text
+from cpuwatch.text import printable, text_without_surrogates
 
 __all__ = ["EXPOSITIONS", "Exposition", "Family", "Sample", "openmetrics_text", "prometheus_text"]
 
@@ -104,7 +103,7 @@ def _escaped(label: str) -> str:
     Lone surrogates are no Unicode: the bytes they stand for are shown. Control characters are shown as escapes, as in
     the table: a label is read on terminals and pages. A line feed has an escape of the format's own.
     """
-    lines = _kernel_text.from_surrogates(label).split("\n")
+    lines = text_without_surrogates(label).split("\n")
     return "\n".join(map(printable, lines)).translate(_ESCAPES)
 
 

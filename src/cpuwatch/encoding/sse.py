@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from cpuwatch.encoding.json import encode_view
 from cpuwatch.model import Snapshot
+from cpuwatch.query.view import GroupedSnapshot
 from cpuwatch.tick_id import TickId
-from cpuwatch.view import GroupedSnapshot
 
 __all__ = ["KEEP_ALIVE", "encode_event", "encode_retry", "encode_view_event"]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from cpuwatch.model import ExitedUsage, ProcessUsage, Sampling, Snapshot
-from cpuwatch.rollup import TreeUsage, UsageGroup
-from cpuwatch.view import GroupedSnapshot
+from cpuwatch.query.group import TreeUsage, UsageGroup
+from cpuwatch.query.view import GroupedSnapshot
+from cpuwatch.text import printable
 
-__all__ = ["missing_processes", "printable", "table"]
+__all__ = ["missing_processes", "table"]
 
 _HEADINGS = ("PID", "USER", "S", "CPU%", "USER%", "SYS%", "ENDED%", "TIME", "NAME")
 _EXITED_HEADINGS = ("PARENT", "USER", "COUNT", "CPU%", "NAME")
@@ -158,10 +159,3 @@ def _percent(value: float | None) -> str:
 def _time(seconds: float) -> str:
     minutes, hundredths = divmod(round(100 * seconds), 6000)
     return f"{minutes}:{hundredths / 100:05.2f}"
-
-
-def printable(text: str, encoding: str = "utf-8") -> str:
-    """The text with an escape for everything that a terminal might obey, and for what ``encoding`` does not have."""
-    if not text.isprintable():
-        text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-    return text if text.isascii() else text.encode(encoding, "backslashreplace").decode(encoding)

@@ -20,7 +20,7 @@ __all__ = ["OpenSampler", "Sampler", "open_sampler"]
 ENTRY_POINT_GROUP = "cpuwatch.samplers"
 
 _BUILT_IN = {
-    "procfs": ("cpuwatch.samplers.procfs", "ProcfsSampler"),
+    "procfs": ("cpuwatch.samplers.procfs.sampler", "ProcfsSampler"),
     "psutil": ("cpuwatch.samplers.psutil", "PsutilSampler"),
 }
 

@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from msgspec.structs import replace
 
-from cpuwatch.command_line import masked_command_line
 from cpuwatch.model import CpuTimes, Host, MachineTimes, PidNamespace, ProcessTimes, Reading
-from cpuwatch.samplers import _kernel_text
-from cpuwatch.samplers._kernel_files import KernelFiles, boot_id
-from cpuwatch.samplers._pid_namespace import read_pid_namespace
-from cpuwatch.samplers._present_cpus import present_cpus
-from cpuwatch.samplers._process_table import ProcessTable
-from cpuwatch.samplers._rota import MAX_COMMAND_LINES, MAX_COMMAND_LINES_NS, Rota, Turns
-from cpuwatch.samplers._settling import Settling
-from cpuwatch.samplers._visibility import Visibility
-from cpuwatch.samplers._wall_clock import WallClock
+from cpuwatch.redact import masked_command_line
+from cpuwatch.samplers.present_cpus import present_cpus
+from cpuwatch.samplers.procfs.machine_files import KernelFiles, boot_id
+from cpuwatch.samplers.procfs.pid_namespace import read_pid_namespace
+from cpuwatch.samplers.procfs.process_table import ProcessTable
+from cpuwatch.samplers.procfs.rota import MAX_COMMAND_LINES, MAX_COMMAND_LINES_NS, Rota, Turns
+from cpuwatch.samplers.procfs.visibility import Visibility
+from cpuwatch.samplers.settling import Settling
+from cpuwatch.samplers.wall_clock import WallClock
+from cpuwatch.text import text_from_locale
 
 if TYPE_CHECKING:
-    from cpuwatch.samplers._users import UserNames
+    from cpuwatch.samplers.users import UserNames
 
 __all__ = ["PsutilSampler"]
 
@@ -172,7 +172,7 @@ class PsutilSampler:
         with process.oneshot():
             created = process.create_time()
             user_id, user = self._user(process)
-            name = _kernel_text.from_locale(process.name())
+            name = text_from_locale(process.name())
             times: Any = process.cpu_times()
             children = getattr(times, "children_user", None)
             return ProcessTimes(
@@ -239,7 +239,7 @@ class PsutilSampler:
             arguments = process.cmdline()
         except (psutil.AccessDenied, psutil.ZombieProcess):
             return None
-        return masked_command_line([_kernel_text.from_locale(text) for text in arguments]) or None
+        return masked_command_line([text_from_locale(text) for text in arguments]) or None
 
 
 def _pid_namespace(pid: int) -> PidNamespace | None:
@@ -251,7 +251,7 @@ def _user_names() -> UserNames | None:
     if os.name != "posix":
         return None
     # The module behind it, pwd, is not there on Windows.
-    from cpuwatch.samplers._users import UserNames  # noqa: PLC0415
+    from cpuwatch.samplers.users import UserNames  # noqa: PLC0415
 
     return UserNames()
 

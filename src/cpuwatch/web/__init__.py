@@ -9,7 +9,7 @@ try:
 except ModuleNotFoundError:
     raise MissingExtraError("cpuwatch.web needs Starlette and Hypercorn: pip install 'cpuwatch[web]'") from None
 
-from cpuwatch.web.application import create_app
+from cpuwatch.web.app import create_app
 
 __all__ = ["app", "create_app"]
 

@@ -14,13 +14,13 @@ from msgspec import Struct
 from cpuwatch.encoding.sse import encode_view_event
 from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Monitor
-from cpuwatch.view import View, look
-from cpuwatch.web.answer import Answer
+from cpuwatch.query.view import View, look
+from cpuwatch.web.access.places import refused, share_of
 from cpuwatch.web.bounded import keep
 from cpuwatch.web.encoder import Encoder
+from cpuwatch.web.http.response import Answer
 from cpuwatch.web.page_views import PAGE_VIEWS
-from cpuwatch.web.places import refused, share_of
-from cpuwatch.web.views import Views
+from cpuwatch.web.response_cache import Views
 
 __all__ = ["Broadcast", "Event", "Subscription"]
 

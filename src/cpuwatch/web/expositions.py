@@ -8,16 +8,16 @@ import time
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cpuwatch.accounting.totals import CpuTotals, RunningTotals
 from cpuwatch.encoding.metric_families import metric_families, process_families
 from cpuwatch.encoding.openmetrics import EXPOSITIONS
 from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Health, Monitor
-from cpuwatch.query import Query, select
-from cpuwatch.totals import CpuTotals, RunningTotals
-from cpuwatch.web.answer import Answer
+from cpuwatch.query.select import Query, select
 from cpuwatch.web.bounded import keep
-from cpuwatch.web.compression import coded
 from cpuwatch.web.encoder import Encoder
+from cpuwatch.web.http.compression import coded
+from cpuwatch.web.http.response import Answer
 from cpuwatch.web.scrapers import Scraper, Scrapes
 
 __all__ = ["Exposed", "Expositions"]

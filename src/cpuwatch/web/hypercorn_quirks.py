@@ -25,7 +25,7 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState
 from hypercorn.typing import AppWrapper
 
-from cpuwatch.web.exchange import STALL_SECONDS
+from cpuwatch.web.http.exchange import STALL_SECONDS
 
 __all__ = ["BoundedConnection", "bounded_connections"]
 

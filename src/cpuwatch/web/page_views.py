@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cpuwatch.parameters import VIEW, view_from
-from cpuwatch.view import View
-from cpuwatch.web.parameters import parse_query_string
+from cpuwatch.query.parameters import VIEW, view_from
+from cpuwatch.query.view import View
+from cpuwatch.web.http.query_string import parse_query_string
 
 __all__ = ["PAGE_VIEWS"]
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Scope
 
-from cpuwatch.web.operation import Operation
+from cpuwatch.web.openapi.operation import Operation
 
 __all__ = ["Endpoint", "Routes", "normalized_prefix"]
 

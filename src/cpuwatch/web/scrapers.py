@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from cpuwatch.totals import CpuTotals
+from cpuwatch.accounting.totals import CpuTotals
 from cpuwatch.web.bounded import keep
 
 __all__ = ["Scraper", "Scrapes"]

@@ -11,13 +11,13 @@ from typing import TypedDict
 from starlette.types import Scope
 
 from cpuwatch.monitor import Monitor
+from cpuwatch.web.access.hosts import Rules
 from cpuwatch.web.broadcast import Broadcast
 from cpuwatch.web.encoder import Encoder
 from cpuwatch.web.expositions import Expositions
-from cpuwatch.web.rules import Rules
+from cpuwatch.web.response_cache import Views
 from cpuwatch.web.server_stop import call_when_server_stops
 from cpuwatch.web.supervisor import Supervisor
-from cpuwatch.web.views import Views
 
 __all__ = ["Live", "State", "live"]
 

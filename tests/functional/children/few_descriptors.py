@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cpuwatch import OpenSampler, open_sampler
-from cpuwatch.samplers import _cpu_clock
+from cpuwatch.samplers.procfs import cpu_clock as _cpu_clock
 
 _CHILDREN = 40
 _READINGS = 5

@@ -6,8 +6,8 @@ import sys
 import time
 from typing import NoReturn
 
-from cpuwatch import cli
-from cpuwatch.web import health
+from cpuwatch.commands import cli
+from cpuwatch.web.endpoints import health
 
 
 async def freeze(_: object) -> NoReturn:

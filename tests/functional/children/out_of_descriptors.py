@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cpuwatch import OpenSampler, Reading, open_sampler, usage
-from cpuwatch.samplers import _cpu_clock
+from cpuwatch.samplers.procfs import cpu_clock as _cpu_clock
 
 _LIMIT = 256
 _PATIENCE_SECONDS = 20

@@ -1,0 +1,205 @@
+"""Runs the web app on Hypercorn, with a clean stop at signals."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from msgspec import Struct
+
+from cpuwatch.errors import ListenError, MissingExtraError, SettingsError
+from cpuwatch.host_names import host_of, is_address
+from cpuwatch.log import LineFormatter, logging_to_stderr, stderr_descriptor
+from cpuwatch.samplers import open_sampler
+from cpuwatch.server.stop_signals import stopping_at_signals, write_if_possible
+from cpuwatch.server.tcp_sockets import open_tcp_sockets
+from cpuwatch.server.unix_socket import unix_listener
+from cpuwatch.settings import LogFormat, Settings
+from cpuwatch.text import shortened
+
+if TYPE_CHECKING:
+    from hypercorn.config import Config
+    from hypercorn.typing import ASGIFramework
+
+__all__ = ["Listening", "is_local", "parse_bind", "parse_root_path", "serve"]
+
+_BIND = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):(?P<port>[0-9]{1,5})", re.ASCII)
+_HIGHEST_PORT = 65_535
+_ROOT_PATH = re.compile(r"(?:/[^/?#\s]+)*/?")
+_GRACEFUL_SECONDS = 1.5
+"""What answers under way are given to end after the signal."""
+
+_BACKLOG = 1024
+"""Connections that may wait to be taken. Of one more the kernel drops the first packet: its client waits a second."""
+
+_CUT_OFF_SECONDS = 0.25
+"""After the graceful time, connections get this long to close. Hypercorn waits without a limit for a client that does
+not read its answer."""
+
+_STOP_SECONDS = 2.5
+"""The process ends this long after the signal, whatever hangs."""
+
+_log = logging.getLogger("cpuwatch.server")
+
+
+class Listening(Struct, frozen=True, gc=False):
+    """Where the server listens, the prefix under which a proxy shows it, and for TLS the certificate and its key."""
+
+    bind: str = "127.0.0.1:8845"
+    root_path: str = ""
+    certfile: str | None = None
+    keyfile: str | None = None
+
+
+def parse_bind(text: str) -> str:
+    """A place to listen: ``HOST:PORT``, ``[IPV6]:PORT``, ``:PORT`` (all addresses), ``unix:PATH`` or ``fd://N``.
+
+    Raises ``ValueError`` with what is allowed.
+    """
+    match = _BIND.fullmatch(text)
+    if match and int(match["port"]) <= _HIGHEST_PORT:
+        return text
+    if re.fullmatch(r"unix:.+|fd://[0-9]{1,9}", text):
+        return text
+    raise ValueError(f"{text!r} is no HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N")
+
+
+def parse_root_path(text: str) -> str:
+    """A prefix of paths, such as ``/cpu``, without a slash at its end. Raises ``ValueError`` with what is allowed."""
+    if text and not _ROOT_PATH.fullmatch(text):
+        raise ValueError(f"invalid prefix {shortened(text)!r}: it has to be a path such as /cpu, without ? or #")
+    return text.rstrip("/")
+
+
+def is_local(bind: str) -> bool:
+    """Whether only this machine can reach that place. Of ``fd://N`` and ``unix:PATH`` its maker decides."""
+    if bind.startswith(("unix:", "fd://")):
+        return True
+    host = host_of(bind)
+    return host == "localhost" or (host is not None and is_address(host) and ip_address(host).is_loopback)
+
+
+def serve(settings: Settings, listening: Listening) -> None:
+    """Serve until SIGINT, SIGTERM, SIGHUP or SIGQUIT comes. The log goes to the standard error.
+
+    The process ends within three seconds of the signal: if this does not return by then, with exit code 1.
+
+    Raises :class:`~cpuwatch.errors.ListenError` if ``listening.bind`` cannot be listened on (in use, not of this
+    machine), :class:`~cpuwatch.errors.SettingsError` for files that are no certificate and key, what
+    :func:`~cpuwatch.open_sampler` raises, and :class:`~cpuwatch.errors.MissingExtraError` without the packages for it.
+    """
+    from cpuwatch.web import create_app  # noqa: PLC0415  an optional part, with its own error if it is missing
+
+    try:
+        from hypercorn.config import Config  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"cpuwatch serve needs {error.name}: pip install 'cpuwatch[web]'") from None
+
+    # What can be wrong is tried before the server starts: inside it, the error comes back under pages of traceback.
+    open_sampler(settings.backend, command_lines=settings.command_lines).close()
+    config = Config()
+    config.root_path = listening.root_path
+    config.errorlog = logging.getLogger("hypercorn.error")
+    config.graceful_timeout = _GRACEFUL_SECONDS
+    config.backlog = _BACKLOG
+    _prepare_tls(config, listening)
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+
+    def on_stop(_: signal.Signals) -> None:
+        with suppress(RuntimeError):  # the loop is closed: the server has ended
+            loop.call_soon_threadsafe(stop.set)
+
+    with (
+        _listening_sockets(config, listening.bind),
+        stopping_at_signals(on_stop, _log_ignored, partial(_write_hard_stop, settings.log_format), _STOP_SECONDS),
+        logging_to_stderr(settings.log_format),
+        asyncio.Runner(loop_factory=lambda: loop) as runner,
+    ):
+        if settings.token is None and not is_local(listening.bind):
+            _log.warning("open to everyone: whoever reaches %s reads all processes", listening.bind)
+        runner.run(_serve(cast("ASGIFramework", create_app(settings)), config, stop))
+
+
+async def _serve(app: ASGIFramework, config: Config, stop: asyncio.Event) -> None:
+    from hypercorn.asyncio import serve as run_hypercorn  # noqa: PLC0415  part of an optional package
+
+    from cpuwatch.web.server_stop import abort_connections  # noqa: PLC0415
+
+    serving = asyncio.create_task(run_hypercorn(app, config, shutdown_trigger=stop.wait))
+    told = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    await asyncio.wait({serving}, timeout=_GRACEFUL_SECONDS + _CUT_OFF_SECONDS)
+    if not serving.done():
+        # On Python 3.12.1 and later Hypercorn begins to count the graceful time only when all connections have closed.
+        config.graceful_timeout = 0
+        if number := abort_connections():
+            _log.warning("%d connections were cut off: their clients did not read the answers", number)
+    await serving
+
+
+@contextmanager
+def _listening_sockets(config: Config, bind: str) -> Iterator[None]:
+    """Within the block ``config`` has sockets that listen at ``bind``.
+
+    From the beginning, not when the app is ready: until they listen, another server can take the place.
+    """
+    with ExitStack() as stack:
+        try:
+            if bind.startswith("unix:"):
+                places = [stack.enter_context(unix_listener(Path(bind.removeprefix("unix:")), _BACKLOG))]
+            else:
+                places = _open_sockets(config, bind)
+                for place in places:
+                    place.listen(_BACKLOG)
+        except OSError as error:
+            raise ListenError(f"cannot listen on {bind}: {error.strerror}") from error
+        # Detached, for Hypercorn makes sockets of its own of them: of two, each would close the number once.
+        config.bind = [f"fd://{place.detach()}" for place in places]
+        yield
+
+
+def _log_ignored(number: signal.Signals) -> None:
+    _log.info("ignored %s: it has no meaning here", number.name)
+
+
+def _write_hard_stop(form: LogFormat, number: signal.Signals) -> None:
+    """Not through logging: what hangs may hold its locks."""
+    message = "the server did not end within %g s of %s: the process exits now"
+    event = logging.LogRecord(_log.name, logging.ERROR, __file__, 0, message, (_STOP_SECONDS, number.name), None)
+    if (descriptor := stderr_descriptor()) is not None:
+        write_if_possible(descriptor, LineFormatter(form).format(event))
+
+
+def _open_sockets(config: Config, bind: str) -> list[socket.socket]:
+    if not bind.startswith("fd://"):
+        return open_tcp_sockets(bind)
+    from hypercorn.config import SocketTypeError  # noqa: PLC0415  an optional part; serve() has checked for it
+
+    config.bind = [bind]
+    try:
+        sockets = config.create_sockets()
+    except (OSError, SocketTypeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ListenError(f"cannot listen on {bind}: {reason}") from error
+    return [*sockets.secure_sockets, *sockets.insecure_sockets]
+
+
+def _prepare_tls(config: Config, listening: Listening) -> None:
+    if (listening.certfile is None) != (listening.keyfile is None):
+        raise SettingsError("--certfile and --keyfile go together")
+    config.certfile, config.keyfile = listening.certfile, listening.keyfile
+    try:
+        config.create_ssl_context()
+    except OSError as error:  # ssl.SSLError is one
+        files = f"{listening.certfile} and {listening.keyfile}"
+        raise SettingsError(f"cannot use {files} for TLS: {error.strerror or error}") from None

@@ -1,0 +1,4 @@
+"""Who may read: hosts, origins, token, limits for each client.
+
+Imports :mod:`cpuwatch.web.http`; never an endpoint.
+"""

@@ -1,0 +1,85 @@
+"""``/livez``: the process answers. ``/readyz``: what it answers is fresh."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+from starlette.types import Scope
+
+from cpuwatch.web.http.problem import problem
+from cpuwatch.web.http.response import Answer
+from cpuwatch.web.openapi.operation import Operation, Result
+from cpuwatch.web.state import Live, live
+
+__all__ = ["ALIVE", "READY", "alive", "ready"]
+
+_STALE_AFTER_INTERVALS = 3
+
+
+class Alive(Struct, frozen=True):
+    """The body of ``/livez``."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(Struct, frozen=True):
+    """The body of ``/readyz``: the age of the snapshot that is served, and how often a task had to be restarted."""
+
+    age_seconds: float
+    restarts: int
+    status: Literal["ready"] = "ready"
+
+
+ALIVE = Operation(
+    path="/livez",
+    name="alive",
+    summary="Whether the process answers.",
+    results={200: Result("It does.", {"application/json": Alive}, headers=("Content-Length", "Cache-Control"))},
+    is_open=True,
+)
+READY = Operation(
+    path="/readyz",
+    name="ready",
+    summary="Whether what it answers is fresh.",
+    results={200: Result("It is.", {"application/json": Ready}, headers=("Content-Length", "Cache-Control"))},
+    problems={503: "There is no snapshot, or the one that is served is older than three intervals."},
+    is_open=True,
+)
+
+
+async def alive(_: Scope) -> Answer:
+    """Always 200."""
+    return Answer.of(msgspec.json.encode(Alive()), "application/json")
+
+
+async def ready(scope: Scope) -> Answer:
+    """200 while the snapshot that clients get is at most three intervals old, else 503 with the reason."""
+    state = live(scope)
+    interval_seconds, age_seconds = state.monitor.interval_seconds, state.age_seconds
+    if age_seconds is not None and age_seconds <= _STALE_AFTER_INTERVALS * interval_seconds:
+        return Answer.of(msgspec.json.encode(Ready(age_seconds, state.supervisor.restarts)), "application/json")
+    reason = (
+        "there is no snapshot yet"
+        if age_seconds is None
+        else (
+            f"the newest snapshot is {age_seconds:.1f} s old, "
+            f"more than {_STALE_AFTER_INTERVALS} intervals of {interval_seconds:g} s"
+        )
+    )
+    return problem(503, reason + _cause(state), [("retry-after", "1")])
+
+
+def _cause(state: Live) -> str:
+    """What keeps the next snapshot from being shown, as far as that is known."""
+    monitor = state.monitor
+    failure, reading_seconds = monitor.health.failure, monitor.reading_seconds
+    if reading_seconds is not None and reading_seconds > monitor.interval_seconds:
+        return f"; a reading has been under way for {reading_seconds:.1f} s"
+    if failure is not None:
+        return f"; sampling fails: {failure}"
+    sampled_seconds = monitor.age_seconds
+    if sampled_seconds is None or sampled_seconds > _STALE_AFTER_INTERVALS * monitor.interval_seconds:
+        return ""
+    return f"; newer snapshots are not shown: {state.supervisor.failure or 'encoding takes too long'}"

@@ -1,0 +1,172 @@
+"""``/cpu_usage/history``: a view of each of the last snapshots."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from cpuwatch.encoding.json import encode, encode_view
+from cpuwatch.errors import QueryError
+from cpuwatch.model import Snapshot
+from cpuwatch.query.parameters import HISTORY, VIEW, view_from
+from cpuwatch.query.view import View, look
+from cpuwatch.tick_id import TickId
+from cpuwatch.web.access.places import Places, client_of
+from cpuwatch.web.http.compression import CODINGS, coded
+from cpuwatch.web.http.negotiation import choose_coding
+from cpuwatch.web.http.problem import nothing_yet, problem
+from cpuwatch.web.http.query_string import parse_query_string
+from cpuwatch.web.http.request import header, header_text
+from cpuwatch.web.http.resource import Resource
+from cpuwatch.web.http.response import Answer
+from cpuwatch.web.openapi.operation import SHOWN, Operation, Result
+from cpuwatch.web.state import live
+
+__all__ = ["HISTORY_PARAMETERS", "PAST", "History", "HistoryPage"]
+
+HISTORY_PARAMETERS = {**HISTORY, **VIEW}
+
+_MOST_BYTES = 4 << 20
+_MOST_AT_ONCE = 16
+_MAX_SECONDS = 60.0
+
+
+class HistoryPage(msgspec.Struct, frozen=True):
+    """The body: snapshots, oldest first, each as ``/cpu_usage`` shows it.
+
+    The service has those from ``oldest_sequence`` to ``newest_sequence`` of this ``run``. A body holds ``most_bytes``
+    of snapshots at most, or a single one; if that cuts it short, ``next_since`` is the ``since`` to go on with,
+    else null.
+    """
+
+    interval_seconds: float
+    run: str
+    oldest_sequence: int
+    newest_sequence: int
+    most_bytes: int
+    next_since: str | None
+    snapshots: Sequence[Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema=SHOWN)]]
+
+
+_OF_A_TICK = ("Cache-Control", "ETag", "Vary")
+
+PAST = Operation(
+    path="/cpu_usage/history",
+    name="history",
+    summary="A view of each of the last snapshots; one of seconds and since is needed.",
+    results={
+        200: Result(
+            "The snapshots, oldest first.",
+            {"application/json": HistoryPage},
+            headers=("Content-Length", *_OF_A_TICK),
+            sometimes=("Content-Encoding",),
+        ),
+        304: Result("The client has these already.", headers=_OF_A_TICK),
+    },
+    problems={
+        400: "A parameter that there is not, is out of its range, or does not go with another.",
+        429: "The client has as many requests for history under way as one client may have.",
+        503: "There is no snapshot yet, or too many ask for history at once.",
+    },
+    query=HISTORY_PARAMETERS,
+    request_headers=("If-None-Match", "Accept-Encoding"),
+)
+
+
+class History:
+    """``GET /cpu_usage/history``: those of the last ``seconds``, or all ``since`` a sequence or a time.
+
+    Encoded one request at a time, in a thread; as many as are under way at once have at most 64 MiB in hand. So that
+    slow readers do not keep the others out, each has to have taken its answer within a minute.
+    """
+
+    def __init__(self) -> None:
+        self._resource = Resource(self._answer)
+        self._places = Places(_MOST_AT_ONCE, "requests for history under way")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request (ASGI)."""
+        client = client_of(scope, scope["state"]["cpuwatch_rules"].proxies)
+        refusal = self._places.refusal(client)
+        if refusal is not None:
+            await refusal.send(send, with_body=scope["method"] != "HEAD")
+            return
+        with self._places.taken(client), suppress(TimeoutError):
+            async with asyncio.timeout(_MAX_SECONDS):
+                await self._resource(scope, receive, send)
+
+    async def _answer(self, scope: Scope) -> Answer:
+        state = live(scope)
+        try:
+            asked = parse_query_string(scope["query_string"], HISTORY_PARAMETERS)
+            view = view_from(asked)
+        except QueryError as error:
+            return problem(400, str(error))
+        if len(asked.keys() & HISTORY) != 1:
+            return problem(400, "one of seconds and since is needed: how much of the past, or from where on")
+        newest = state.views.snapshot
+        if newest is None:
+            return nothing_yet()
+        kept = state.monitor.history
+        # One more may have come that is not shown yet; of a very short history nothing else is left then.
+        shown = [snapshot for snapshot in kept if snapshot.sequence <= newest.sequence] or [newest]
+        coding = choose_coding(header_text(scope, b"accept-encoding"), list(CODINGS))
+        vary = ("vary", "accept-encoding")
+        # Of what is kept the newest decides about the oldest, so that its tag stands for all.
+        etag = state.views.etag(newest, (asked, coding))
+        tagged = Answer.of(b"", "application/json", headers=[vary], etag=etag)
+        known = tagged.unless_known(header(scope, b"if-none-match"))
+        if known.status == 304:
+            return known
+        async with state.reading_history:
+            body = await state.encoder.run(_encode, shown, _chosen(shown, asked), view, state.monitor.interval_seconds)
+            body, said = await state.encoder.run(coded, body, coding)
+        return Answer.of(body, "application/json", headers=[vary, *said], etag=etag)
+
+
+def _chosen(shown: Sequence[Snapshot], asked: Mapping[str, Any]) -> list[Snapshot]:
+    match asked.get("since"):
+        case TickId(run, sequence):
+            newest = TickId.of(shown[-1])
+            # A sequence alone is typed by somebody who has just read it here.
+            last = TickId(run or newest.run, sequence).last_seen_in(newest)
+            return [snapshot for snapshot in shown if snapshot.sequence > last]
+        case datetime() as instant:
+            return [snapshot for snapshot in shown if snapshot.time > instant]
+    chosen: list[Snapshot] = []
+    # Counted in measured intervals: the clock on the wall may have been put back or forward meanwhile.
+    age_seconds = 0.0
+    for snapshot in reversed(shown):
+        if age_seconds >= asked["seconds"]:
+            break
+        chosen.append(snapshot)
+        age_seconds += snapshot.interval_seconds
+    return chosen[::-1]
+
+
+def _encode(shown: Sequence[Snapshot], chosen: Sequence[Snapshot], view: View, interval_seconds: float) -> bytes:
+    parts: list[msgspec.Raw] = []
+    room = _MOST_BYTES
+    for snapshot in chosen:
+        part = encode_view(look(snapshot, view), view.fields)
+        room -= len(part)
+        if room < 0 and parts:
+            break
+        parts.append(msgspec.Raw(part))
+    return encode(
+        HistoryPage(
+            interval_seconds=interval_seconds,
+            run=shown[-1].sampling.run,
+            oldest_sequence=shown[0].sequence,
+            newest_sequence=shown[-1].sequence,
+            most_bytes=_MOST_BYTES,
+            next_since=str(TickId.of(chosen[len(parts) - 1])) if len(parts) < len(chosen) else None,
+            snapshots=parts,
+        )
+    )

@@ -1,0 +1,74 @@
+"""``/static/``: the scripts and styles of the page, as they stand in the package."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from starlette.types import Scope
+
+from cpuwatch.query.parameters import Parameter
+from cpuwatch.web.http.fixed import answer_in_coding, in_each_coding
+from cpuwatch.web.http.problem import problem
+from cpuwatch.web.http.response import Answer
+from cpuwatch.web.openapi.operation import TEXT, Operation, Result
+
+__all__ = ["STATIC", "StaticFiles"]
+
+_MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+STATIC = Operation(
+    path="/static/{name}",
+    name="static",
+    summary="The scripts and styles of the page.",
+    results={
+        200: Result(
+            "The file.",
+            {content_type.partition(";")[0]: TEXT for content_type in _MEDIA_TYPES.values()},
+            headers=("Content-Length", "Cache-Control", "ETag", "Vary"),
+            sometimes=("Content-Encoding",),
+        ),
+        304: Result("The client has it already.", headers=("Cache-Control", "ETag", "Vary")),
+    },
+    problems={404: "There is no such file."},
+    in_path={
+        "name": Parameter(
+            "name", "The name of the file.", {"type": "string", "minLength": 1, "examples": ["page.css"]}, str
+        )
+    },
+    request_headers=("If-None-Match", "Accept-Encoding"),
+    is_open=True,
+)
+
+
+class StaticFiles:
+    """``GET /static/{name}``: each file in each coding, made once, when the first of them is asked for.
+
+    A name is looked up among those that there are; it is never made a path.
+    """
+
+    async def __call__(self, scope: Scope) -> Answer:
+        """The answer to one request."""
+        answers = self._answers.get(scope["path_params"]["name"])
+        if answers is None:
+            return problem(404, f"there is nothing at {scope['path']}")
+        return answer_in_coding(answers, scope)
+
+    @cached_property
+    def _answers(self) -> dict[str, dict[str, Answer]]:
+        folder = files("cpuwatch.web") / "static"
+        return {
+            file.name: in_each_coding(file.read_bytes(), _MEDIA_TYPES[_suffix(file)])
+            for file in folder.iterdir()
+            if _suffix(file) in _MEDIA_TYPES
+        }
+
+
+def _suffix(file: Traversable) -> str:
+    return file.name[file.name.rfind(".") :]

@@ -1,0 +1,140 @@
+"""``/cpu_usage/stream``: each tick of a view as a Server-Sent Event (html.spec.whatwg.org, 9.2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from starlette.types import Receive, Scope, Send
+
+from cpuwatch.encoding.sse import KEEP_ALIVE, encode_retry
+from cpuwatch.errors import QueryError
+from cpuwatch.query.parameters import VIEW, view_from
+from cpuwatch.query.view import View
+from cpuwatch.tick_id import TickId
+from cpuwatch.web.access.places import client_of
+from cpuwatch.web.broadcast import Subscription
+from cpuwatch.web.http.negotiation import choose_media_type
+from cpuwatch.web.http.problem import problem
+from cpuwatch.web.http.query_string import parse_query_string
+from cpuwatch.web.http.request import header_text
+from cpuwatch.web.http.resource import Resource
+from cpuwatch.web.http.response import Answer
+from cpuwatch.web.openapi.operation import TEXT, Operation, Result
+from cpuwatch.web.state import Live, live
+
+__all__ = ["STREAM", "Stream"]
+
+_MEDIA_TYPE = "text/event-stream"
+_RETRY_MS = 2000
+
+
+STREAM = Operation(
+    path="/cpu_usage/stream",
+    name="stream",
+    summary="Each tick as a Server-Sent Event, without end: JSON as of /cpu_usage, with run and sequence as its id.",
+    results={
+        200: Result(
+            "The newest tick, then each as it comes; before that, with Last-Event-ID, those since.",
+            {_MEDIA_TYPE: TEXT},
+            headers=("Cache-Control", "X-Accel-Buffering"),
+        )
+    },
+    problems={
+        400: "A parameter that there is not, is out of its range, or does not go with another.",
+        406: "The client takes no events.",
+        429: "The client has as many streams, or streams of as many views, as one client may have.",
+        503: "As many streams, or streams of as many views, as there may be are open already.",
+    },
+    query=VIEW,
+    request_headers=("Last-Event-ID",),
+)
+
+
+class Stream:
+    """``GET /cpu_usage/stream``: the newest tick at once, then each as it comes, as JSON.
+
+    Each has a :class:`~cpuwatch.tick_id.TickId` as its id. With ``Last-Event-ID``, as browsers send it when they come
+    back, what the history still has of the ticks since comes first. A comment is sent after each ``keep_alive_seconds``
+    without an event.
+    """
+
+    def __init__(self, keep_alive_seconds: float = 15.0) -> None:
+        self._keep_alive_seconds = keep_alive_seconds
+        self._without_events = Resource(_opening)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request (ASGI)."""
+        if scope["method"] != "GET":
+            await self._without_events(scope, receive, send)
+            return
+        opening = await _opening(scope)
+        if opening.status != 200:
+            await opening.send(send)
+            return
+        state = live(scope)
+        state.heed_server_stop()
+        with state.broadcast.subscription(_view(scope), _client(scope)) as subscription:
+            async with aclosing(self._events(state, subscription, _last_event_id(scope))) as events:
+                await send({"type": "http.response.start", "status": 200, "headers": opening.headers})
+                async for event in events:
+                    await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _events(self, state: Live, subscription: Subscription, last: TickId | None) -> AsyncGenerator[bytes]:
+        yield encode_retry(_RETRY_MS)
+        views, after, view = state.views, state.broadcast.after, subscription.view
+        newest = views.newest_sequence
+        # A tick of another run, or a sequence that names no run, stands for none of this one: all that is kept comes.
+        sent = newest - 1 if last is None else last.last_seen_in(views.newest)
+        # Over several rounds, for more ticks come meanwhile; but a reader who does not catch up is to see the newest.
+        behind: float = math.inf
+        while 0 < views.newest_sequence - sent < behind:
+            newest = views.newest_sequence
+            behind = newest - sent
+            while sent < newest and not subscription.ended and (event := await after(sent, view)):
+                yield event.data
+                sent = event.sequence
+        while not subscription.ended:
+            event = await subscription.take(self._keep_alive_seconds)
+            if event is not None and event.sequence > sent:
+                yield event.data
+                sent = event.sequence
+            elif event is None and not subscription.ended:
+                yield KEEP_ALIVE
+
+
+# A proxy such as nginx would otherwise hold events back until its buffer is full.
+_FINITE = Answer.of(b"", _MEDIA_TYPE, headers=[("x-accel-buffering", "no")])
+_OPENING = Answer(200, tuple(field for field in _FINITE.headers if field[0] != b"content-length"), b"")
+
+
+async def _opening(scope: Scope) -> Answer:
+    """Status and headers of the stream, or the problem because of which there is none."""
+    try:
+        view = _view(scope)
+        _last_event_id(scope)
+    except QueryError as error:
+        return problem(400, str(error))
+    if choose_media_type(header_text(scope, b"accept"), [_MEDIA_TYPE]) is None:
+        return problem(406, f"there is {_MEDIA_TYPE} only")
+    return live(scope).broadcast.refusal(view, _client(scope)) or _OPENING
+
+
+def _view(scope: Scope) -> View:
+    return view_from(parse_query_string(scope["query_string"], VIEW))
+
+
+def _client(scope: Scope) -> str | None:
+    return client_of(scope, scope["state"]["cpuwatch_rules"].proxies)
+
+
+def _last_event_id(scope: Scope) -> TickId | None:
+    value = header_text(scope, b"last-event-id")
+    if not value:
+        return None
+    try:
+        return TickId.parse(value)
+    except ValueError as error:
+        raise QueryError(f"Last-Event-ID: {error}") from None

@@ -1,0 +1,182 @@
+"""One request and its answer, with a client that may take nothing of it, or leave at any time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cpuwatch.web.http.request_body import announces_body
+
+__all__ = ["CHUNK_BYTES", "STALL_SECONDS", "SlowClients", "attend"]
+
+CHUNK_BYTES = 65_536
+STALL_SECONDS = 15.0
+"""A client has to take each chunk within this time."""
+
+_FIRST_CHECK_SECONDS = 0.05
+_CHECK_SECONDS = 1.0
+_MAX_SLOW = 512
+
+
+class SlowClients:
+    """Those that just now have not taken what was sent: a limited number, for a server keeps a chunk for each.
+
+    With one more, the one that has been here the longest is given up at once.
+    """
+
+    def __init__(self, most: int = _MAX_SLOW) -> None:
+        self._most = most
+        self._exchanges: dict[_Exchange, None] = {}
+
+    def add(self, exchange: _Exchange) -> None:
+        """Note a client; one that is noted already keeps its age."""
+        self._exchanges[exchange] = None
+        if len(self._exchanges) > self._most:
+            oldest = next(iter(self._exchanges))
+            self.discard(oldest)
+            oldest.give_up()
+
+    def discard(self, exchange: _Exchange) -> None:
+        """Forget a client that has taken what was sent, or has gone."""
+        self._exchanges.pop(exchange, None)
+
+
+async def attend(app: ASGIApp, scope: Scope, receive: Receive, send: Send, slow_clients: SlowClients) -> None:
+    """Let ``app`` answer an HTTP request for as long as its client is there and takes what is sent.
+
+    Bodies go to the server in chunks, because a server copies what a client does not take yet. When the client leaves,
+    does not take a chunk within ``STALL_SECONDS``, or is one too many of the ``slow_clients``, ``app`` is cancelled
+    wherever it waits, and so frees what it holds: bodies, places, locks. The answer stays unfinished, and the server
+    ends the connection or the stream.
+    """
+    exchange = _Exchange(scope, receive, send, slow_clients)
+    answering = app(scope, exchange.receive, exchange.send).__await__()
+    # Most requests are answered without waiting for anything. They need no timer, which would cost more than the rest.
+    try:
+        waits_for = next(answering)
+    except StopIteration:
+        return
+    try:
+        async with asyncio.timeout(None) as limit:
+            exchange.begin(limit)
+            try:
+                await _Begun(answering, waits_for)
+            finally:
+                exchange.end()
+    except TimeoutError:
+        if not limit.expired():
+            raise
+
+
+class _Begun(Generator[Any, Any, None]):
+    """What was begun by hand and waits for something; to be awaited for the rest."""
+
+    def __init__(self, steps: Generator[Any, Any, None], waits_for: object) -> None:
+        self._steps = steps
+        self._waits_for: list[object] = [waits_for]
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self
+
+    def send(self, value: Any) -> Any:
+        """The next thing that it waits for; the first is known already."""
+        return self._waits_for.pop() if self._waits_for else self._steps.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise this where it waits."""
+        return self._steps.throw(*error)
+
+
+class _Exchange:
+    """What goes from and to one client."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, slow_clients: SlowClients) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._slow_clients = slow_clients
+        self._body_ended = False
+        self._is_over = False
+        self._is_sending = False
+        self._due_seconds: float | None = None
+        self._limit: asyncio.Timeout | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def receive(self) -> Message:
+        """The next message from the server (ASGI), for whoever reads the body of the request."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.give_up()
+        elif not message.get("more_body", False):
+            self._body_ended = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Hand a message to the server (ASGI), a large body in chunks."""
+        body: bytes = message.get("body", b"")
+        if len(body) > CHUNK_BYTES:
+            last = (len(body) - 1) // CHUNK_BYTES * CHUNK_BYTES
+            for start in range(0, last, CHUNK_BYTES):
+                chunk = body[start : start + CHUNK_BYTES]
+                await self._hand_over({"type": message["type"], "body": chunk, "more_body": True})
+            message = {**message, "body": body[last:]}
+        await self._hand_over(message)
+
+    def begin(self, limit: asyncio.Timeout) -> None:
+        """The app waits for something: watch its client from now on. ``limit`` is around the app."""
+        self._limit = limit
+        if self._is_over:
+            self.give_up()
+        self._timer = asyncio.get_running_loop().call_later(_FIRST_CHECK_SECONDS, self._check)
+
+    def give_up(self) -> None:
+        """Cancel the app: its client has left, or takes nothing."""
+        self._is_over = True
+        if self._limit is not None and self._limit.when() is None:
+            self._limit.reschedule(asyncio.get_running_loop().time())
+
+    def end(self) -> None:
+        """The app has answered, or given up."""
+        self._slow_clients.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+
+    async def _hand_over(self, message: Message) -> None:
+        self._due_seconds = None
+        self._is_sending = True
+        try:
+            await self._send(message)
+        except OSError:
+            # The client has left: some servers say it like this (ASGI 3.0, Disconnected Client).
+            self.give_up()
+            await asyncio.Event().wait()
+        self._is_sending = False
+
+    def _check(self) -> None:
+        loop = asyncio.get_running_loop()
+        if not self._is_sending:
+            self._slow_clients.discard(self)
+        elif self._due_seconds is None:
+            self._due_seconds = loop.time() + STALL_SECONDS
+            self._slow_clients.add(self)
+        elif loop.time() >= self._due_seconds:
+            self.give_up()
+            return
+        if self._watching is None and self._is_body_read():
+            self._watching = loop.create_task(self._watch_for_disconnect())
+        self._timer = loop.call_later(_CHECK_SECONDS, self._check)
+
+    def _is_body_read(self) -> bool:
+        """Whether all that can still come from the client is that it leaves."""
+        return self._body_ended or not announces_body(self._scope, dict(self._scope["headers"]))
+
+    async def _watch_for_disconnect(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.give_up()
