@@ -44,7 +44,7 @@ def test_it_asks_for_the_token_once_and_keeps_it_for_the_tab(browser: Browser) -
         field = page.get_by_label("This server needs a token")
         field.fill("a-wrong-token-of-mine")
         field.press("Enter")
-        expect(page.locator("#token-note")).to_contain_text("not accepted")
+        expect(page.locator("#token-note")).to_contain_text("rejected")
         field.fill(token)
         field.press("Enter")
         expect(page.locator("#status")).to_contain_text("Live")

@@ -18,7 +18,7 @@ from cpuwatch.text import printable
 
 pytestmark = pytest.mark.timeout(60)
 
-TESTS = Path(__file__).parent / "page_modules" / "modules.test.mjs"
+TESTS = sorted((Path(__file__).parent / "page_modules").glob("*.test.mjs"))
 # The library is held to the same tables: tests/unit/test_cgroup_name.py and test_kernel_threads.py.
 CGROUP_NAMES = Path(__file__).parents[1] / "cgroup_names.json"
 SUMMED_NAMES = Path(__file__).parents[1] / "summed_names.json"
@@ -40,6 +40,6 @@ def test_the_pure_modules_do_what_their_own_tests_say() -> None:
         "SUMMED_NAMES": SUMMED_NAMES.read_text(encoding="utf-8"),
     }
     done = subprocess.run(
-        [node, "--no-warnings", "--test", TESTS], capture_output=True, text=True, check=False, env=environment
+        [node, "--no-warnings", "--test", *TESTS], capture_output=True, text=True, check=False, env=environment
     )
     assert done.returncode == 0, done.stdout + done.stderr

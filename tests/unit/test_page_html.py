@@ -7,6 +7,7 @@ import gzip
 from functools import cache
 from html.parser import HTMLParser
 from importlib.resources import files
+from pathlib import Path
 
 import httpx
 import pytest
@@ -24,7 +25,8 @@ from cpuwatch.token_file import parse_token
 from cpuwatch.web import create_app
 from cpuwatch.web.state import Live
 
-FILES = sorted(file.name for file in (files("cpuwatch.web") / "static").iterdir())
+STATIC = Path(str(files("cpuwatch.web") / "static"))
+FILES = sorted(str(file.relative_to(STATIC)) for file in STATIC.rglob("*.*"))
 TOKEN = "a-token-of-the-tests"  # noqa: S105
 
 
@@ -117,7 +119,7 @@ def test_the_page_can_be_switched_off() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_each_file_is_served_with_its_type_in_each_coding(name: str) -> None:
-    content = (files("cpuwatch.web") / "static" / name).read_bytes()
+    content = (STATIC / name).read_bytes()
     plain = get(f"/static/{name}")
     kinds = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
     assert plain.headers["content-type"].split(";")[0] == kinds[name.rpartition(".")[2]]
@@ -130,16 +132,31 @@ def test_each_file_is_served_with_its_type_in_each_coding(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/static/", "/static/no.js", "/static/../page.py", "/static/..%2fpage.py", "/static/%2e%2e/page.html"]
+    "path",
+    [
+        "/static/",
+        "/static/no.js",
+        "/static/view",
+        "/static/view/",
+        "/static/view/no.js",
+        "/static//app.js",
+        "/static/view//dom.js",
+        "/static/%2e/app.js",
+        "/static/view/%2e%2e/app.js",
+        "/static/../page.py",
+        "/static/..%2fpage.py",
+        "/static/%2e%2e/page.html",
+        "/static/view/../../page.html",
+        "/static//etc/passwd",
+    ],
 )
 def test_nothing_else_is_served(path: str) -> None:
     assert get(path).status_code == 404
 
 
 def test_all_files_together_are_small() -> None:
-    folder = files("cpuwatch.web") / "static"
-    assert sum(len(gzip.compress((folder / name).read_bytes())) for name in FILES) < 60_000
-    assert sum(len(zstandard.compress((folder / name).read_bytes())) for name in FILES) < 60_000
+    assert sum(len(gzip.compress((STATIC / name).read_bytes())) for name in FILES) < 60_000
+    assert sum(len(zstandard.compress((STATIC / name).read_bytes())) for name in FILES) < 60_000
 
 
 def test_the_page_holds_no_script_or_style_of_its_own() -> None:

@@ -266,7 +266,7 @@ def test_the_views_of_the_page_always_have_room() -> None:
 
 
 def test_the_views_with_room_are_those_that_the_page_asks_for() -> None:
-    script = (files("cpuwatch.web") / "static" / "feed_worker.js").read_text()
+    script = (files("cpuwatch.web") / "static" / "feed" / "worker.js").read_text()
     assert set(re.findall(r"readEvents\((.*?),", script)) == {"STREAM", "`${STREAM}?${PAST_FIELDS}`"}
     (past,) = re.findall(r'PAST_FIELDS = "(.*)";', script)
     assert [past, ""] == PAGE_QUERIES

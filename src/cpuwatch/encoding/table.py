@@ -64,7 +64,7 @@ def _summary(snapshot: Snapshot | GroupedSnapshot) -> list[str]:
 def missing_processes(sampling: Sampling) -> list[str]:
     """Lines for people about processes that a snapshot does not show, whose CPU time is in ``unattributed`` therefore.
 
-    The page has the same in static/missing_processes.js.
+    The page has the same in static/model/missing_processes.js.
     """
     lines = [f"hidden: {reason}" for reason in sampling.hidden]
     if sampling.unreadable:

@@ -1,6 +1,6 @@
 """The name of a cgroup that people know: a systemd unit or a container. Pure.
 
-The page has the same rules in ``web/static/unit_name.js``; ``tests/cgroup_names.json`` holds both to them.
+The page has the same rules in ``web/static/model/unit_name.js``; ``tests/cgroup_names.json`` holds both to them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The views whose streams the page listens to; for these there is always room (``static/feed_worker.js``)."""
+"""The views whose streams the page listens to; for these there is always room (``static/feed/worker.js``)."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -24,7 +25,7 @@ _MEDIA_TYPES = {
 
 
 STATIC = Operation(
-    path="/static/{name}",
+    path="/static/{name:path}",
     name="static",
     summary="The scripts and styles of the page.",
     results={
@@ -39,7 +40,10 @@ STATIC = Operation(
     problems={404: "There is no such file."},
     in_path={
         "name": Parameter(
-            "name", "The name of the file.", {"type": "string", "minLength": 1, "examples": ["page.css"]}, str
+            "name",
+            "The name of the file.",
+            {"type": "string", "minLength": 1, "examples": ["page.css"]},
+            str,
         )
     },
     request_headers=("If-None-Match", "Accept-Encoding"),
@@ -48,9 +52,9 @@ STATIC = Operation(
 
 
 class StaticFiles:
-    """``GET /static/{name}``: each file in each coding, made once, when the first of them is asked for.
+    """``GET /static/{name}``: each file in each coding, encoded once, at the first request for any of them.
 
-    A name is looked up among those that there are; it is never made a path.
+    The name is a key in a dict of the files in the package. It never becomes a path, so it cannot leave the folder.
     """
 
     async def __call__(self, scope: Scope) -> Answer:
@@ -62,12 +66,21 @@ class StaticFiles:
 
     @cached_property
     def _answers(self) -> dict[str, dict[str, Answer]]:
-        folder = files("cpuwatch.web") / "static"
         return {
-            file.name: in_each_coding(file.read_bytes(), _MEDIA_TYPES[_suffix(file)])
-            for file in folder.iterdir()
+            name: in_each_coding(file.read_bytes(), _MEDIA_TYPES[_suffix(file)])
+            for name, file in _files_in(files("cpuwatch.web") / "static")
             if _suffix(file) in _MEDIA_TYPES
         }
+
+
+def _files_in(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Traversable]]:
+    """Each file below a folder, with its name relative to it."""
+    for entry in folder.iterdir():
+        name = prefix + entry.name
+        if entry.is_dir():
+            yield from _files_in(entry, f"{name}/")
+        else:
+            yield name, entry
 
 
 def _suffix(file: Traversable) -> str:

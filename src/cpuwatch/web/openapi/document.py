@@ -100,7 +100,7 @@ def document(operations: Sequence[Operation], *, needs_token: bool) -> dict[str,
     """The OpenAPI document, in builtin values."""
     components = _Components(_schemas(operations))
     paths = {
-        quote(operation.path, safe="/{}"): _path_item(operation, components, needs_token=needs_token)
+        _path_template(operation): _path_item(operation, components, needs_token=needs_token)
         for operation in operations
     }
     return {
@@ -130,6 +130,11 @@ class _Components:
     def ref(self, kind: str, name: str, value: dict[str, Any]) -> dict[str, Any]:
         """A reference to this; or it itself, if the name stands for something else already."""
         return {"$ref": f"#/components/{kind}/{name}"} if self.by_kind[kind].setdefault(name, value) == value else value
+
+
+def _path_template(operation: Operation) -> str:
+    """OpenAPI has no parameter that spans segments of a path: its clients percent-encode the slashes."""
+    return quote(operation.path.replace(":path}", "}"), safe="/{}")
 
 
 def _path_item(operation: Operation, components: _Components, *, needs_token: bool) -> dict[str, Any]:

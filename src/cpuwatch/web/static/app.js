@@ -1,22 +1,23 @@
 /** The page: what comes in is kept, what is asked for is shown. */
 
-import { Arrangement, total } from "./arrange.js";
-import { columnOf, COLUMNS, SORTABLE } from "./columns.js";
-import { Detail } from "./detail.js";
-import { byId, element, setAttribute, setText } from "./dom.js";
-import { Feed } from "./feed.js";
-import { parseFilter, rowTest } from "./filter.js";
-import { Keys } from "./keys.js";
-import { Overview } from "./overview.js";
-import { ProcessTable } from "./process_table.js";
-import { RegexMatcher } from "./regex_matcher.js";
-import { heldOrder } from "./sort.js";
-import { statusOf } from "./status_line.js";
-import { TableView } from "./table_view.js";
-import { clock, percent } from "./text.js";
-import { Timeline } from "./timeline.js";
-import { askToken, storedToken } from "./token.js";
-import { fromFragment, toFragment } from "./url_state.js";
+import { Arrangement, total } from "./model/arrange.js";
+import { columnOf, COLUMNS, SORTABLE } from "./model/columns.js";
+import { Detail } from "./view/detail.js";
+import { byId, element, setAttribute, setText } from "./view/dom.js";
+import { Feed } from "./feed/feed.js";
+import { parseFilter, rowTest } from "./model/filter.js";
+import { Keys } from "./view/keys.js";
+import { Overview } from "./view/overview.js";
+import { ProcessTable } from "./model/process_table.js";
+import { RegexMatcher } from "./model/regex_matcher.js";
+import { heldOrder } from "./model/sort.js";
+import { statusOf } from "./view/status_line.js";
+import { TableView } from "./view/table_view.js";
+import { clock, percent } from "./model/text.js";
+import { Timeline } from "./model/timeline.js";
+import { storedToken } from "./feed/token.js";
+import { askToken } from "./view/token_dialog.js";
+import { fromFragment, toFragment } from "./model/url_state.js";
 
 const GROUPINGS = ["", "name", "user", "unit"];
 const MOMENT_PATIENCE_MS = 60;

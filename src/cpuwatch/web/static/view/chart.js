@@ -1,7 +1,7 @@
 /** A line over time with its axes, as SVG. */
 
 import { svgElement } from "./dom.js";
-import { clock } from "./text.js";
+import { clock } from "../model/text.js";
 
 const WIDTH = 320;
 const HEIGHT = 120;

@@ -1,10 +1,10 @@
 /** One row of the table in the document, which shows one process after another. */
 
-import { COLUMNS } from "./columns.js";
+import { COLUMNS } from "../model/columns.js";
 import { attributeSlot, element, svgElement, textSlot } from "./dom.js";
-import { valuesOf } from "./series.js";
+import { valuesOf } from "../model/series.js";
 import { SPARK_HEIGHT, SPARK_TICKS, sparkPath } from "./sparkline.js";
-import { shownName, UNKNOWN, visible } from "./text.js";
+import { shownName, UNKNOWN, visible } from "../model/text.js";
 
 const MOST_INDENTED = 24;
 const HOT_PERCENT = 50;

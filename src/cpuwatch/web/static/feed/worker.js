@@ -17,7 +17,7 @@ const PIECE_ROWS = 400;
 // Less than this is no line in a sparkline.
 const PAST_FIELDS = "fields=key,cpu_percent&min_percent=0.2";
 
-const STREAM = new URL("../cpu_usage/stream", import.meta.url);
+const STREAM = new URL("../../cpu_usage/stream", import.meta.url);
 
 /** The stream as one token may read it, and the tabs that listen. */
 class Feed {

@@ -1,7 +1,7 @@
 /** A list of processes that lead to their own panel. */
 
 import { element, setText, textSlot } from "./dom.js";
-import { shownName } from "./text.js";
+import { shownName } from "../model/text.js";
 
 export class Relatives {
   /** `none` stands where there are none; `onOpen(key)` shows one. */

@@ -1,6 +1,6 @@
 /** A tab's end of the feed: messages come as long as somebody can see the page. */
 
-const WORKER = new URL("./feed_worker.js", import.meta.url);
+const WORKER = new URL("./worker.js", import.meta.url);
 
 export class Feed {
   /** `onMessage` gets each message of the worker; see feed_worker.js. */

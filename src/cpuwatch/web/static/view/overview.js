@@ -1,8 +1,8 @@
 /** The machine at the top of the page: busy share and its past, CPUs, load, and who used it. */
 
 import { byId, element, setAttribute, setText, svgElement } from "./dom.js";
-import { missingProcesses } from "./missing_processes.js";
-import { clock, percent, UNKNOWN } from "./text.js";
+import { missingProcesses } from "../model/missing_processes.js";
+import { clock, percent, UNKNOWN } from "../model/text.js";
 
 const PARTS = [
   ["processes_percent", "live", "living processes"],

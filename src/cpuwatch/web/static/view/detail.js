@@ -3,8 +3,8 @@
 import { chart } from "./chart.js";
 import { byId, element, textSlot } from "./dom.js";
 import { Relatives } from "./relatives.js";
-import { SERIES_TICKS, valuesOf } from "./series.js";
-import { clock, duration, percent, shownName, startedAt, UNKNOWN, visible, wholeNumber } from "./text.js";
+import { SERIES_TICKS, valuesOf } from "../model/series.js";
+import { clock, duration, percent, shownName, startedAt, UNKNOWN, visible, wholeNumber } from "../model/text.js";
 
 const MOST_PARENTS = 20;
 const MOST_CHILDREN = 30;

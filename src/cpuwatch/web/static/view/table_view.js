@@ -1,6 +1,6 @@
 /** The table in the document: only the rows that can be seen, changed in place. */
 
-import { COLUMNS } from "./columns.js";
+import { COLUMNS } from "../model/columns.js";
 import { byId, element, setAttribute } from "./dom.js";
 import { RowView } from "./row_view.js";
 import { windowOf } from "./virtual_list.js";
