@@ -1,7 +1,8 @@
-"""Loaded by Schemathesis: what OpenAPI 3.1 cannot say of the parameters of a good request.
+"""Loaded by Schemathesis: what the description states in words.
 
-They may exclude each other or need each other, and all of them together have a length. Requests that are meant to be
-good are mended to be so; those that are meant to be bad stay as they are.
+Every path answers HEAD and OPTIONS, so both are added beside each GET. Parameters may exclude or require each other,
+and their total length is limited: requests that are meant to be valid are corrected, those meant to be invalid stay as
+they are.
 """
 
 from __future__ import annotations
@@ -12,6 +13,44 @@ from urllib.parse import urlencode
 from schemathesis import Case, GenerationMode, HookContext, hook
 
 LONGEST_QUERY = 4096
+EVERY_PATH_ANSWERS = {"400", "401", "405", "408", "413", "414", "421", "500"}
+
+
+@hook
+def before_load_schema(_: HookContext, raw_schema: dict[str, Any]) -> None:
+    shared = raw_schema["components"]["responses"]
+    for item in raw_schema["paths"].values():
+        get = item["get"]
+        responses = {
+            status: shared[status] if "$ref" in response else response for status, response in get["responses"].items()
+        }
+        item["head"] = {
+            **get,
+            "operationId": f"{get['operationId']}_head",
+            "responses": {
+                status: {name: value for name, value in response.items() if name != "content"}
+                for status, response in responses.items()
+            },
+        }
+        item["options"] = {
+            "operationId": f"{get['operationId']}_options",
+            "security": get["security"],
+            "parameters": [
+                {**parameter, "schema": {"type": "string", "minLength": 1}}
+                for parameter in get["parameters"]
+                if parameter["in"] == "path"
+            ],
+            "responses": {
+                "204": _allowed_methods(responses["405"]),
+                **{status: response for status, response in responses.items() if status in EVERY_PATH_ANSWERS},
+            },
+        }
+
+
+def _allowed_methods(problem: dict[str, Any]) -> dict[str, Any]:
+    about_the_body = {"Cache-Control", "Connection", "Content-Length"}
+    headers = {name: value for name, value in problem["headers"].items() if name not in about_the_body}
+    return {"description": "The allowed methods.", "headers": headers}
 
 
 @hook

@@ -31,7 +31,7 @@ def test_every_answer_is_as_described(command: tuple[str, ...], token: str | Non
                 f"{server.url}/openapi.json",
                 *([] if token is None else ["--header", f"Authorization: Bearer {token}"]),
                 "--checks=all",
-                # It has no end, which the tool waits for; its HEAD, with the same parameters, is asked.
+                # The tool would wait for the end of the stream. Its HEAD takes the same parameters and is tested.
                 "--exclude-operation-id=stream",
                 f"--max-time={BUDGET_SECONDS}",
                 "--seed=1",

@@ -25,6 +25,7 @@ from cpuwatch.text import shortened
 from cpuwatch.web.access.guard import Guard
 from cpuwatch.web.access.hosts import Rules
 from cpuwatch.web.endpoints import cpu_usage, health
+from cpuwatch.web.endpoints.description import DESCRIPTION, Description
 from cpuwatch.web.endpoints.history import PAST, History
 from cpuwatch.web.endpoints.metrics import EXPOSED, metrics
 from cpuwatch.web.endpoints.page import PAGE, Page
@@ -35,7 +36,6 @@ from cpuwatch.web.http.problem import problem
 from cpuwatch.web.http.resource import Resource
 from cpuwatch.web.http.security_headers import with_security_headers
 from cpuwatch.web.loop_errors import loop_errors_in_one_line
-from cpuwatch.web.openapi.document import DESCRIPTION, Description
 from cpuwatch.web.openapi.operation import Operation
 from cpuwatch.web.routing import Endpoint, Routes, normalized_prefix
 from cpuwatch.web.state import Live, State

@@ -16,7 +16,7 @@ from cpuwatch.web.http.prefer import wait_seconds
 from cpuwatch.web.http.problem import nothing_yet, problem
 from cpuwatch.web.http.request import headers, requested_aspect
 from cpuwatch.web.http.response import Answer
-from cpuwatch.web.openapi.operation import SHOWN, TEXT, Operation, Result
+from cpuwatch.web.openapi.operation import SHOWN, TEXT, Operation
 from cpuwatch.web.response_cache import Aspect
 from cpuwatch.web.state import live
 
@@ -34,48 +34,32 @@ class OneProcess(Struct, frozen=True, gc=False):
     process: ProcessUsage
 
 
-_OF_A_TICK = ("Cache-Control", "ETag", "Server-Timing", "Vary")
-
 ALL_PROCESSES = Operation(
     path="/cpu_usage",
     name="cpu_usage",
-    summary="The newest snapshot: the machine, where its time went, every process, and what ended.",
-    results={
-        200: Result(
-            "What the view shows of the newest snapshot.",
-            {chosen.media_type: SHOWN if chosen.name == "json" else TEXT for chosen in FORMATS.values()},
-            headers=("Content-Length", *_OF_A_TICK),
-            sometimes=("Content-Encoding", "Preference-Applied"),
-        ),
-        304: Result("The client has the newest already.", headers=_OF_A_TICK, sometimes=("Preference-Applied",)),
-    },
-    problems={
-        400: "A parameter that there is not, is out of its range, or does not go with another.",
-        406: "None of the formats is wanted.",
-        503: "There is no snapshot yet.",
-    },
+    summary="The newest snapshot: the machine, where its time went, every process, and the exited ones.",
+    content={chosen.media_type: SHOWN if chosen.name == "json" else TEXT for chosen in FORMATS.values()},
+    headers=("Server-Timing", "Preference-Applied"),
+    problems=(406, 503),
     query={**VIEW, **FORMAT},
-    request_headers=("If-None-Match", "Accept-Encoding", "Prefer"),
+    request_headers=("Prefer",),
+    is_conditional=True,
 )
 ONE_PROCESS = Operation(
     path="/cpu_usage/{pid}",
     name="one_process",
-    summary="One process in the newest snapshot.",
-    results={
-        200: Result("The process.", {"application/json": OneProcess}, headers=("Content-Length", "Cache-Control"))
-    },
-    problems={
-        400: "That is no PID.",
-        404: "There was no such process.",
-        503: "There is no snapshot yet.",
-    },
+    summary="One process of the newest snapshot.",
+    content={"application/json": OneProcess},
+    problems=(404, 503),
     in_path=PID,
 )
 REDIRECT = Operation(
     path="/cpu usage",
     name="redirect",
-    summary="The path as a person may type it.",
-    results={308: Result("It is spelt /cpu_usage.", headers=("Content-Length", "Cache-Control", "Location"))},
+    summary="Redirects to /cpu_usage.",
+    content={},
+    status=308,
+    headers=("Location",),
 )
 
 

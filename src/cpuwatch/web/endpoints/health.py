@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from cpuwatch.web.http.problem import problem
 from cpuwatch.web.http.response import Answer
-from cpuwatch.web.openapi.operation import Operation, Result
+from cpuwatch.web.openapi.operation import Operation
 from cpuwatch.web.state import Live, live
 
 __all__ = ["ALIVE", "READY", "alive", "ready"]
@@ -35,16 +35,16 @@ class Ready(Struct, frozen=True):
 ALIVE = Operation(
     path="/livez",
     name="alive",
-    summary="Whether the process answers.",
-    results={200: Result("It does.", {"application/json": Alive}, headers=("Content-Length", "Cache-Control"))},
+    summary="The process is alive.",
+    content={"application/json": Alive},
     is_open=True,
 )
 READY = Operation(
     path="/readyz",
     name="ready",
-    summary="Whether what it answers is fresh.",
-    results={200: Result("It is.", {"application/json": Ready}, headers=("Content-Length", "Cache-Control"))},
-    problems={503: "There is no snapshot, or the one that is served is older than three intervals."},
+    summary="The served snapshot is fresh: at most three intervals old.",
+    content={"application/json": Ready},
+    problems=(503,),
     is_open=True,
 )
 

@@ -25,7 +25,7 @@ from cpuwatch.web.http.query_string import parse_query_string
 from cpuwatch.web.http.request import header, header_text
 from cpuwatch.web.http.resource import Resource
 from cpuwatch.web.http.response import Answer
-from cpuwatch.web.openapi.operation import SHOWN, Operation, Result
+from cpuwatch.web.openapi.operation import SHOWN, Operation
 from cpuwatch.web.state import live
 
 __all__ = ["HISTORY_PARAMETERS", "PAST", "History", "HistoryPage"]
@@ -54,28 +54,14 @@ class HistoryPage(msgspec.Struct, frozen=True):
     snapshots: Sequence[Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema=SHOWN)]]
 
 
-_OF_A_TICK = ("Cache-Control", "ETag", "Vary")
-
 PAST = Operation(
     path="/cpu_usage/history",
     name="history",
-    summary="A view of each of the last snapshots; one of seconds and since is needed.",
-    results={
-        200: Result(
-            "The snapshots, oldest first.",
-            {"application/json": HistoryPage},
-            headers=("Content-Length", *_OF_A_TICK),
-            sometimes=("Content-Encoding",),
-        ),
-        304: Result("The client has these already.", headers=_OF_A_TICK),
-    },
-    problems={
-        400: "A parameter that there is not, is out of its range, or does not go with another.",
-        429: "The client has as many requests for history under way as one client may have.",
-        503: "There is no snapshot yet, or too many ask for history at once.",
-    },
+    summary="The last snapshots, oldest first; requires either seconds or since.",
+    content={"application/json": HistoryPage},
+    problems=(429, 503),
     query=HISTORY_PARAMETERS,
-    request_headers=("If-None-Match", "Accept-Encoding"),
+    is_conditional=True,
 )
 
 

@@ -14,7 +14,7 @@ from cpuwatch.web.http.problem import nothing_yet, problem
 from cpuwatch.web.http.query_string import parse_query_string
 from cpuwatch.web.http.request import header, header_text
 from cpuwatch.web.http.response import Answer
-from cpuwatch.web.openapi.operation import TEXT, Operation, Result
+from cpuwatch.web.openapi.operation import TEXT, Operation
 from cpuwatch.web.scrapers import Scraper
 from cpuwatch.web.state import live
 
@@ -26,20 +26,11 @@ _SCRAPE_HEADER = b"x-prometheus-scrape-timeout-seconds"
 EXPOSED = Operation(
     path="/metrics",
     name="metrics",
-    summary="The machine, totals by name, and the sampling itself, for Prometheus and what speaks like it.",
-    results={
-        200: Result(
-            "The metrics; sort, order, top and what chooses among processes need per_process=true.",
-            dict.fromkeys(EXPOSITIONS, TEXT),
-            headers=("Content-Length", "Cache-Control", "Vary"),
-            sometimes=("Content-Encoding",),
-        )
-    },
-    problems={
-        400: "A parameter that there is not, is out of its range, or does not go with another.",
-        406: "None of the formats is wanted.",
-        503: "There is no snapshot yet.",
-    },
+    summary="The machine, totals by name, and the sampling itself, in the OpenMetrics and Prometheus text formats. "
+    "sort, order, top and the filters require per_process=true.",
+    content=dict.fromkeys(EXPOSITIONS, TEXT),
+    headers=("Vary", "Content-Encoding"),
+    problems=(406, 503),
     query=METRICS,
     request_headers=("Accept-Encoding", "X-Prometheus-Scrape-Timeout-Seconds"),
 )

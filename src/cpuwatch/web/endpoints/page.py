@@ -19,7 +19,7 @@ from cpuwatch.web.access.hosts import Rules
 from cpuwatch.web.http.problem import problem
 from cpuwatch.web.http.request import header
 from cpuwatch.web.http.response import Answer
-from cpuwatch.web.openapi.operation import TEXT, Operation, Result
+from cpuwatch.web.openapi.operation import TEXT, Operation
 from cpuwatch.web.state import live
 
 __all__ = ["PAGE", "Page"]
@@ -44,9 +44,9 @@ _HEADINGS = (
 PAGE = Operation(
     path="/",
     name="page",
-    summary="A page for the browser.",
-    results={200: Result("The page.", {"text/html": TEXT}, headers=("Content-Length", "Cache-Control"))},
-    problems={404: "It is switched off."},
+    summary="The page for the browser.",
+    content={"text/html": TEXT},
+    problems=(404,),
     is_open=True,
 )
 

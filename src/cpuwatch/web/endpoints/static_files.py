@@ -13,7 +13,7 @@ from cpuwatch.query.parameters import Parameter
 from cpuwatch.web.http.fixed import answer_in_coding, in_each_coding
 from cpuwatch.web.http.problem import problem
 from cpuwatch.web.http.response import Answer
-from cpuwatch.web.openapi.operation import TEXT, Operation, Result
+from cpuwatch.web.openapi.operation import TEXT, Operation
 
 __all__ = ["STATIC", "StaticFiles"]
 
@@ -28,16 +28,8 @@ STATIC = Operation(
     path="/static/{name:path}",
     name="static",
     summary="The scripts and styles of the page.",
-    results={
-        200: Result(
-            "The file.",
-            {content_type.partition(";")[0]: TEXT for content_type in _MEDIA_TYPES.values()},
-            headers=("Content-Length", "Cache-Control", "ETag", "Vary"),
-            sometimes=("Content-Encoding",),
-        ),
-        304: Result("The client has it already.", headers=("Cache-Control", "ETag", "Vary")),
-    },
-    problems={404: "There is no such file."},
+    content={content_type.partition(";")[0]: TEXT for content_type in _MEDIA_TYPES.values()},
+    problems=(404,),
     in_path={
         "name": Parameter(
             "name",
@@ -46,7 +38,7 @@ STATIC = Operation(
             str,
         )
     },
-    request_headers=("If-None-Match", "Accept-Encoding"),
+    is_conditional=True,
     is_open=True,
 )
 

@@ -21,7 +21,7 @@ from cpuwatch.web.http.query_string import parse_query_string
 from cpuwatch.web.http.request import header_text
 from cpuwatch.web.http.resource import Resource
 from cpuwatch.web.http.response import Answer
-from cpuwatch.web.openapi.operation import TEXT, Operation, Result
+from cpuwatch.web.openapi.operation import TEXT, Operation
 from cpuwatch.web.state import Live, live
 
 __all__ = ["STREAM", "Stream"]
@@ -34,21 +34,12 @@ STREAM = Operation(
     path="/cpu_usage/stream",
     name="stream",
     summary="Each tick as a Server-Sent Event, without end: JSON as of /cpu_usage, with run and sequence as its id.",
-    results={
-        200: Result(
-            "The newest tick, then each as it comes; before that, with Last-Event-ID, those since.",
-            {_MEDIA_TYPE: TEXT},
-            headers=("Cache-Control", "X-Accel-Buffering"),
-        )
-    },
-    problems={
-        400: "A parameter that there is not, is out of its range, or does not go with another.",
-        406: "The client takes no events.",
-        429: "The client has as many streams, or streams of as many views, as one client may have.",
-        503: "As many streams, or streams of as many views, as there may be are open already.",
-    },
+    content={_MEDIA_TYPE: TEXT},
+    headers=("X-Accel-Buffering",),
+    problems=(406, 429, 503),
     query=VIEW,
     request_headers=("Last-Event-ID",),
+    is_stream=True,
 )
 
 

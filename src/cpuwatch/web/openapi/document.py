@@ -1,108 +1,86 @@
-"""``/openapi.json``: the description of the service (OpenAPI 3.1), made of what the service itself is made of.
+"""The OpenAPI 3.1 document of the service, generated from the code that serves it.
 
-Schemas come from the Structs that are encoded, parameters from the table that parses them, answers from what stands
-beside each endpoint.
+Schemas come from the Structs that are encoded, parameters from the table that parses them, and responses from the
+:class:`~cpuwatch.web.openapi.operation.Operation` beside each endpoint.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from importlib.metadata import version
 from inspect import cleandoc
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Struct, defstruct
-from msgspec.structs import fields as fields_of
-from msgspec.structs import replace
-from starlette.types import Scope
 
 from cpuwatch.model import Snapshot
-from cpuwatch.query.parameters import Parameter
 from cpuwatch.query.view import GroupedSnapshot
-from cpuwatch.web.http.fixed import answer_in_coding, in_each_coding
+from cpuwatch.tick_id import MAX_TICK_ID
 from cpuwatch.web.http.problem import Problem
-from cpuwatch.web.http.response import Answer
-from cpuwatch.web.openapi.headers import OF_ALL, OF_CORS, OF_PROBLEMS, REQUEST_HEADERS, RESPONSE_HEADERS
-from cpuwatch.web.openapi.operation import Operation, Result
+from cpuwatch.web.http.security_headers import SECURITY_HEADERS
+from cpuwatch.web.openapi.operation import TEXT, Operation
 
-__all__ = ["DESCRIPTION", "Description", "document"]
+__all__ = ["document"]
 
-DESCRIPTION = Operation(
-    path="/openapi.json",
-    name="description",
-    summary="This description.",
-    results={
-        200: Result(
-            "The description, as OpenAPI 3.1.",
-            {"application/json": {"type": "object", "required": ["openapi", "info", "paths"]}},
-            headers=("Content-Length", "Cache-Control", "ETag", "Vary"),
-            sometimes=("Content-Encoding",),
-        ),
-        304: Result("The client has it already.", headers=("Cache-Control", "ETag", "Vary")),
-    },
-    request_headers=("If-None-Match", "Accept-Encoding"),
-)
-
-_SCHEMAS = "#/components/schemas/"
-_MEDIA_TYPE_OF_PROBLEMS = "application/problem+json"
-
-_PROBLEMS_OF_ALL = {
-    400: "The server cannot make out the request.",
-    405: "Another method than GET, HEAD and OPTIONS.",
-    408: "A body came with the request, and did not end in time.",
-    413: "A body came with the request, and is too large.",
-    414: "The URL is too long.",
-    421: "Host is no name or address of this machine.",
-    500: "A defect of the service; its log says more under the id.",
-}
+# HEAD, OPTIONS and CORS work alike on every path: repeated at each, they would bury what differs.
 _ABOUT = (
-    "What burns the CPU of this machine: every process, once a second, with what ended meanwhile. Percentages named "
-    "cpu_percent are of one logical CPU, machine_percent of all of them. null is what is not known."
+    "cpuwatch shows which processes use the CPU of this machine, every second, including those that lived for less "
+    "than one. cpu_percent is in percent of one logical CPU, machine_percent in percent of all. Unknown values are "
+    "null. Every path also answers HEAD, with the headers of GET and no body, and OPTIONS, with status 204 and the "
+    "allowed methods in Allow. Pages of the origins that the settings allow get the CORS headers of the Fetch standard."
 )
 
+_PROBLEMS = {
+    400: "Malformed request, unknown parameter, value out of range, or conflicting parameters.",
+    401: "The token is missing or wrong.",
+    404: "No such process, no such file, or the page is switched off.",
+    405: "The method is not GET, HEAD or OPTIONS.",
+    406: "None of the accepted formats is available.",
+    408: "The body of the request did not arrive in time.",
+    413: "The body of the request is too large.",
+    414: "The URL is too long.",
+    421: "The Host header does not name this machine.",
+    429: "This client has reached its limit of concurrent streams or history requests.",
+    500: "Internal error; the log has the details under the same id.",
+    503: "No snapshot yet, a stale snapshot, or the limit of concurrent clients is reached.",
+}
+_PROBLEMS_OF_ALL = (400, 405, 408, 413, 414, 421, 500)
+_HEADERS_OF_PROBLEMS = {401: ["WWW-Authenticate"], 405: ["Allow"], 429: ["Retry-After"], 503: ["Retry-After"]}
 
-def _with_groups(groups: Any) -> type[Struct]:
-    """The kind of GroupedSnapshot that has these, for msgspec has no schema of "either a list of A or a list of B"."""
-    (group,) = get_args(groups)
-    fields = [(field.name, groups if field.name == "groups" else field.type) for field in fields_of(GroupedSnapshot)]
-    about = {"__doc__": GroupedSnapshot.__doc__}
-    return defstruct(f"SnapshotOf{group.__name__}", fields, namespace=about, frozen=True)
-
-
-_GROUPED = [
-    _with_groups(groups)
-    for field in fields_of(GroupedSnapshot)
-    if field.name == "groups"
-    for groups in get_args(field.type)
-]
-
-
-class Description:
-    """``GET /openapi.json``. Where a token is set it says that one is needed."""
-
-    def __init__(self, operations: Sequence[Operation]) -> None:
-        self._answers = cache(
-            lambda needs_token: in_each_coding(
-                msgspec.json.encode(document(operations, needs_token=needs_token)), "application/json"
-            )
-        )
-
-    async def __call__(self, scope: Scope) -> Answer:
-        """The answer to one request."""
-        needs_token = scope["state"]["cpuwatch_rules"].token is not None
-        return answer_in_coding(self._answers(needs_token), scope)
+_REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "Accept-Encoding": ("The accepted content codings, with weights.", TEXT),
+    "If-None-Match": ("The ETags that the client holds; if one is current, the response is 304.", TEXT),
+    "Last-Event-ID": (
+        "The last event received; the response begins with those after it, or with the whole history after a restart.",
+        {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_TICK_ID}, {"type": "string", "maxLength": 0}]},
+    ),
+    "Prefer": ("wait=SECONDS: with If-None-Match, delay a 304 until the next tick (RFC 7240).", TEXT),
+    "X-Prometheus-Scrape-Timeout-Seconds": ("From Prometheus; counters new since its last scrape start at 0.", TEXT),
+}
+_RESPONSE_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "Allow": ("The allowed methods.", TEXT),
+    "Cache-Control": ("Responses must not be reused unchecked.", {"enum": ["no-store", "private, no-cache"]}),
+    "Connection": ("The connection closes after this response.", {"enum": ["close"]}),
+    "Content-Encoding": ("The content coding of the body.", {"enum": ["zstd", "gzip"]}),
+    "Content-Length": ("The length of the body in bytes.", {"type": "integer", "minimum": 0}),
+    "ETag": ("Differs for each tick, view, format and coding.", {"type": "string", "pattern": '^"[^"]*"$'}),
+    "Location": ("The target of the redirect.", {"type": "string", "format": "uri-reference"}),
+    "Preference-Applied": ("The preference that was honored.", {"type": "string", "pattern": "^wait=[0-9]+$"}),
+    "Retry-After": ("Seconds to wait before the next attempt.", {"type": "integer", "minimum": 0}),
+    "Server-Timing": ("age;dur=MILLISECONDS: the age of the data.", {"type": "string", "pattern": "^age;dur=[0-9]+$"}),
+    "Vary": ("The request headers that the response depends on.", TEXT),
+    "WWW-Authenticate": ("The required credentials (RFC 6750).", {"type": "string", "pattern": "^Bearer "}),
+    "X-Accel-Buffering": ("Tells proxies not to buffer events.", {"enum": ["no"]}),
+    **{name.decode().title(): ("For browsers.", {"const": value.decode()}) for name, value in SECURITY_HEADERS},
+}
+_OPTIONAL_HEADERS = {"Connection", "Content-Encoding", "Preference-Applied"}
+_HEADERS_OF_ALL = ["Cache-Control", *(name.decode().title() for name, _ in SECURITY_HEADERS)]
+_SCHEMAS = "#/components/schemas/"
 
 
 def document(operations: Sequence[Operation], *, needs_token: bool) -> dict[str, Any]:
-    """The OpenAPI document, in builtin values."""
-    components = _Components(_schemas(operations))
-    paths = {
-        _path_template(operation): _path_item(operation, components, needs_token=needs_token)
-        for operation in operations
-    }
+    """The OpenAPI document as builtin values."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -111,25 +89,29 @@ def document(operations: Sequence[Operation], *, needs_token: bool) -> dict[str,
             "description": _ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        # Relative to where this document is found, so that it holds under any prefix.
+        # Relative to the URL of this document, so that it holds under any prefix.
         "servers": [{"url": "./"}],
-        "paths": paths,
+        "paths": {
+            _path_template(each): {"get": _operation(each, needs_token=needs_token and not each.is_open)}
+            for each in operations
+        },
         "components": {
-            **components.by_kind,
+            "schemas": _schemas(operations),
+            "headers": {
+                name: {"description": description, "required": name not in _OPTIONAL_HEADERS, "schema": schema}
+                for name, (description, schema) in _RESPONSE_HEADERS.items()
+            },
+            "responses": {
+                str(status): _response(
+                    description,
+                    ["Connection", "Content-Length", *_HEADERS_OF_PROBLEMS.get(status, [])],
+                    {"application/problem+json": Problem},
+                )
+                for status, description in _PROBLEMS.items()
+            },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
-
-
-class _Components:
-    """What stands in the document once and is referred to."""
-
-    def __init__(self, schemas: dict[str, Any]) -> None:
-        self.by_kind: dict[str, dict[str, Any]] = {"schemas": schemas, "headers": {}, "parameters": {}, "responses": {}}
-
-    def ref(self, kind: str, name: str, value: dict[str, Any]) -> dict[str, Any]:
-        """A reference to this; or it itself, if the name stands for something else already."""
-        return {"$ref": f"#/components/{kind}/{name}"} if self.by_kind[kind].setdefault(name, value) == value else value
 
 
 def _path_template(operation: Operation) -> str:
@@ -137,159 +119,81 @@ def _path_template(operation: Operation) -> str:
     return quote(operation.path.replace(":path}", "}"), safe="/{}")
 
 
-def _path_item(operation: Operation, components: _Components, *, needs_token: bool) -> dict[str, Any]:
-    of_all = {status: _problem(status, text) for status, text in _PROBLEMS_OF_ALL.items()}
-    security: list[dict[str, list[str]]] = []
-    if needs_token and not operation.is_open:
-        of_all[401] = _problem(401, "The token is missing or wrong.")
-        security = [{"token": []}]
-    own = {status: _problem(status, text) for status, text in operation.problems.items()}
-    results = {**operation.results, **of_all, **own}
-    parameters = [
-        *(_parameter(parameter, "path", components) for parameter in operation.in_path.values()),
-        *(_parameter(parameter, "query", components) for parameter in operation.query.values()),
-        *(_request_header(name, components) for name in operation.request_headers),
-    ]
+def _operation(operation: Operation, *, needs_token: bool) -> dict[str, Any]:
+    headers, request_headers = operation.headers, operation.request_headers
+    responses: dict[int, dict[str, Any]] = {}
+    if operation.is_conditional:
+        headers += ("ETag", "Vary")
+        request_headers += ("Accept-Encoding", "If-None-Match")
+        responses[304] = _response("The client has the current representation.", headers)
+        headers += ("Content-Encoding",)
+    if not operation.is_stream:
+        headers += ("Content-Length",)
+    responses[operation.status] = _response(operation.summary, headers, operation.content)
+    for status in (*_PROBLEMS_OF_ALL, *operation.problems, *([401] if needs_token else [])):
+        responses[status] = {"$ref": f"#/components/responses/{status}"}
     return {
+        "operationId": operation.name,
         "summary": operation.summary,
-        "get": {
-            "operationId": operation.name,
-            "summary": operation.summary,
-            "security": security,
-            "parameters": parameters,
-            "responses": _responses(results, components),
-        },
-        "head": {
-            "operationId": f"{operation.name}_head",
-            "summary": "The same without the body.",
-            "security": security,
-            "parameters": parameters,
-            "responses": _responses(_without_bodies(results), components, ".head"),
-        },
-        "options": {
-            "operationId": f"{operation.name}_options",
-            "summary": "The methods that are allowed here.",
-            "security": security,
-            "parameters": [
-                _parameter(replace(parameter, schema=_ANY_TEXT), "path", components)
-                for parameter in operation.in_path.values()
-            ],
-            "responses": _responses({204: _METHODS, **of_all}, components),
-        },
+        "security": [{"token": []}] if needs_token else [],
+        "parameters": [
+            *(_parameter("path", name, found.description, found.schema) for name, found in operation.in_path.items()),
+            *(_parameter("query", name, found.description, found.schema) for name, found in operation.query.items()),
+            *(_parameter("header", name, *_REQUEST_HEADERS[name]) for name in request_headers),
+        ],
+        "responses": {str(status): response for status, response in sorted(responses.items())},
     }
 
 
-_METHODS = Result(
-    "The methods that are allowed, or what a page of another origin may do.",
-    sometimes=(
-        "Allow",
-        "Access-Control-Allow-Headers",
-        "Access-Control-Allow-Methods",
-        "Access-Control-Max-Age",
-    ),
-)
+def _parameter(location: str, name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    found = {"name": name, "in": location, "required": location == "path", "description": description, "schema": schema}
+    return found | ({"style": "form", "explode": False} if schema.get("type") == "array" else {})
 
 
-_ANY_TEXT = {"type": "string", "minLength": 1}
-
-
-def _without_bodies(results: Mapping[int, Result]) -> dict[int, Result]:
-    return {status: replace(result, bodies={}) for status, result in results.items()}
-
-
-def _problem(status: int, description: str) -> Result:
-    always = ("Cache-Control", "Content-Length", *OF_PROBLEMS.get(status, ()))
-    return Result(description, {_MEDIA_TYPE_OF_PROBLEMS: Problem}, always, ("Connection",))
-
-
-def _parameter(parameter: Parameter, place: str, components: _Components) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "name": parameter.name,
-        "in": place,
-        "required": place == "path",
-        "description": parameter.description,
-        "schema": parameter.schema,
-    }
-    if parameter.schema.get("type") == "array":
-        described |= {"style": "form", "explode": False}
-    return components.ref("parameters", parameter.name, described)
-
-
-def _request_header(name: str, components: _Components) -> dict[str, Any]:
-    description, schema = REQUEST_HEADERS[name]
-    described = {"name": name, "in": "header", "description": description, "schema": schema}
-    return components.ref("parameters", name, described)
-
-
-def _responses(results: Mapping[int, Result], components: _Components, of: str = "") -> dict[str, Any]:
+def _response(description: str, headers: Iterable[str], content: Mapping[str, Any] = {}) -> dict[str, Any]:
     return {
-        str(status): components.ref("responses", f"{status}{of}", _response(result, components))
-        for status, result in sorted(results.items())
-    }
-
-
-def _response(result: Result, components: _Components) -> dict[str, Any]:
-    always = sorted({*result.headers, *OF_ALL})
-    sometimes = sorted({*result.sometimes, *OF_CORS}.difference(always))
-    described: dict[str, Any] = {
-        "description": result.description,
-        "headers": {
-            **{name: _header(name, components, always=True) for name in always},
-            **{name: _header(name, components, always=False) for name in sometimes},
+        "description": description,
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in (*_HEADERS_OF_ALL, *headers)},
+        "content": {
+            media_type: {"schema": {"$ref": _SCHEMAS + body.__name__} if isinstance(body, type) else body}
+            for media_type, body in content.items()
         },
     }
-    if result.bodies:
-        described["content"] = {media: {"schema": _schema(body)} for media, body in result.bodies.items()}
-    return described
-
-
-def _header(name: str, components: _Components, *, always: bool) -> dict[str, Any]:
-    description, schema = RESPONSE_HEADERS[name]
-    return components.ref("headers", name, {"description": description, "required": always, "schema": schema})
-
-
-def _schema(body: Any) -> Any:
-    return {"$ref": f"{_SCHEMAS}{body.__name__}"} if isinstance(body, type) else body
 
 
 def _schemas(operations: Iterable[Operation]) -> dict[str, Any]:
-    bodies = {
-        body
-        for operation in operations
-        for result in operation.results.values()
-        for body in result.bodies.values()
-        if isinstance(body, type)
+    bodies = {body for operation in operations for body in operation.content.values() if isinstance(body, type)}
+    schemas = _components([*bodies, Problem, Snapshot])[1] | _grouped_snapshot()
+    # The parameter fields chooses among the fields of a row, so a snapshot's rows may lack any of them.
+    schemas["ProcessFields"] = {**schemas["ProcessUsage"], "title": "ProcessFields", "required": []}
+    schemas["Snapshot"]["properties"]["processes"]["items"] = {"$ref": _SCHEMAS + "ProcessFields"}
+    schemas["Shown"] = {"anyOf": [{"$ref": _SCHEMAS + name} for name in ("Snapshot", "GroupedSnapshot")]}
+    return dict(sorted(schemas.items()))
+
+
+def _grouped_snapshot() -> dict[str, Any]:
+    """The schema of GroupedSnapshot and its parts: msgspec has none for a union of two kinds of lists."""
+    types = get_type_hints(GroupedSnapshot)
+    groups = get_args(types.pop("groups"))
+    fields, schemas = _components([*types.values(), *groups])
+    properties = dict(zip(types, fields, strict=False)) | {"groups": {"anyOf": fields[len(types) :]}}
+    return schemas | {
+        "GroupedSnapshot": {
+            "title": "GroupedSnapshot",
+            "description": cleandoc(GroupedSnapshot.__doc__ or ""),
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+        }
     }
-    structs = sorted({*bodies, *_GROUPED, Problem, Snapshot}, key=lambda struct: struct.__name__)
-    _, schemas = msgspec.json.schema_components(structs, ref_template=_SCHEMAS + "{name}")
-    schemas = {name: _of_output(schema) for name, schema in schemas.items()}
-    return {**schemas, **_shown(schemas)}
 
 
-def _of_output(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a Struct, which is of what can be decoded, as one of what is encoded: all fields, no defaults."""
-    fields: dict[str, dict[str, Any]] = schema["properties"]
-    return {
-        **schema,
-        "description": cleandoc(schema["description"]).replace("``", "`"),
-        "properties": {
-            name: {key: value for key, value in field.items() if key != "default"} for name, field in fields.items()
-        },
-        "required": [name for name, field in fields.items() if name in schema["required"] or "default" in field],
-    }
-
-
-def _shown(schemas: Mapping[str, Any]) -> dict[str, Any]:
-    """What a view shows: a snapshot with all fields of its processes or only with some, or with groups."""
-    whole, row = schemas["Snapshot"], schemas["ProcessUsage"]
-    fewer = {name: value for name, value in row.items() if name != "required"}
-    processes = {"type": "array", "items": {"$ref": f"{_SCHEMAS}ProcessFields"}}
-    return {
-        "ProcessFields": {**fewer, "title": "ProcessFields", "description": "The fields of a process asked for."},
-        "SnapshotOfFields": {
-            **whole,
-            "title": "SnapshotOfFields",
-            "properties": {**whole["properties"], "processes": processes},
-        },
-        "Shown": {"anyOf": [_schema(Snapshot), {"$ref": f"{_SCHEMAS}SnapshotOfFields"}, *map(_schema, _GROUPED)]},
-    }
+def _components(types: Iterable[Any]) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
+    """The schemas of these types, and those they refer to, of what is encoded: no field is missing or has a default."""
+    schemas, components = msgspec.json.schema_components(types, ref_template=_SCHEMAS + "{name}")
+    for component in components.values():
+        component["description"] = cleandoc(component["description"]).replace("``", "`")
+        component["required"] += [name for name, field in component["properties"].items() if "default" in field]
+        for field in component["properties"].values():
+            field.pop("default", None)
+    return schemas, components

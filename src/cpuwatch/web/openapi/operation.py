@@ -1,4 +1,4 @@
-"""Describes what a path answers, beside its endpoint; :mod:`cpuwatch.web.openapi.document` collects all of them."""
+"""The description of a path, declared beside its endpoint and rendered by :mod:`cpuwatch.web.openapi.document`."""
 
 from __future__ import annotations
 
@@ -9,40 +9,33 @@ from msgspec import Struct
 
 from cpuwatch.query.parameters import Parameter
 
-__all__ = ["SHOWN", "TEXT", "Operation", "Result"]
+__all__ = ["SHOWN", "TEXT", "Operation"]
 
 TEXT: dict[str, Any] = {"type": "string"}
-"""The schema of a body that is no JSON."""
+"""The schema of a body other than JSON."""
 
 SHOWN: dict[str, Any] = {"$ref": "#/components/schemas/Shown"}
-"""The schema of what a view shows of a snapshot: all of its processes' fields, some of them, or groups."""
-
-
-class Result(Struct, frozen=True):
-    """One of the answers: a body in one of these media types, each with a Struct or a JSON Schema; or no body.
-
-    ``headers`` always come, ``sometimes`` those that may. Those that all answers have are not told here.
-    """
-
-    description: str
-    bodies: Mapping[str, Any] = {}
-    headers: tuple[str, ...] = ()
-    sometimes: tuple[str, ...] = ()
+"""The schema of a snapshot as a view shows it: with all fields of its processes, some of them, or groups."""
 
 
 class Operation(Struct, frozen=True):
-    """A path, what can be asked of it, and what can come.
+    """A path, the parameters of its GET and the responses to it.
 
-    ``problems`` are errors of its own by status. Those that any path answers with are not told here. An ``is_open``
-    path needs no token.
+    ``content`` maps each media type of the response to a Struct or a JSON Schema. ``headers`` and ``problems`` name
+    what not every path sends. An ``is_conditional`` response has an ETag and can be 304; an ``is_stream`` response has
+    no Content-Length; an ``is_open`` path needs no token.
     """
 
     path: str
     name: str
     summary: str
-    results: Mapping[int, Result]
-    problems: Mapping[int, str] = {}
-    query: Mapping[str, Parameter] = {}
+    content: Mapping[str, Any]
+    status: int = 200
+    headers: tuple[str, ...] = ()
+    problems: tuple[int, ...] = ()
     in_path: Mapping[str, Parameter] = {}
+    query: Mapping[str, Parameter] = {}
     request_headers: tuple[str, ...] = ()
+    is_conditional: bool = False
+    is_stream: bool = False
     is_open: bool = False
