@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from readings import HOSTILE_NAMES, SECOND, process, reading, snapshot
 from strategies import broken_texts, snapshots
 
-from cpuwatch import CpuTimes, GroupedSnapshot, ProcessExit, Query, Sampling, Snapshot, View, look, usage
+from cpuwatch import CpuTimes, ExitedUsage, GroupedSnapshot, ProcessExit, Query, Sampling, Snapshot, View, look, usage
 from cpuwatch.encoding.table import table
 from cpuwatch.query.view import FIELDS, Grouping
 from cpuwatch.text import printable
@@ -206,6 +206,44 @@ def test_no_order_to_the_terminal_gets_through_a_chosen_column(original: Snapsho
     assert len(below_summary(text)) == 1 + len(original.processes)
 
 
+# Rows that are left out
+
+
+def test_each_list_tells_how_many_rows_it_leaves_out() -> None:
+    found = snapshot(*((pid, SECOND) for pid in range(1, 31)))
+    exited = [ExitedUsage(name, "alice", 1, 1, 1.0, 0.5) for name in ("a", "b", "c")]
+    lines = below_summary(table(replace(found, exited=exited), max_rows=2, hint=" (--all shows them)"))
+    assert lines[3:4] == ["... 28 more (--all shows them)"]
+    assert lines[-1:] == ["... 1 more (--all shows them)"]
+    assert len(lines) == (1 + 2 + 1) + 2 + (1 + 2 + 1)
+
+
+@pytest.mark.parametrize("max_rows", [None, 2, 3])
+def test_a_table_that_leaves_out_nothing_tells_nothing(max_rows: int | None) -> None:
+    found = snapshot((1, SECOND), (2, SECOND))
+    assert table(found, max_rows=max_rows) == table(found)
+
+
+def test_groups_that_are_left_out_are_told_too() -> None:
+    lines = table(look(family(), View(group_by="name")), max_rows=1).splitlines()
+    assert lines[-2:] == [r"50.0     0.0      1      0  a\nb", "... 2 more"]
+
+
+# Command lines
+
+
+def test_command_lines_that_were_read_stand_in_place_of_names() -> None:
+    found = snapshot((1, SECOND), (2, SECOND))
+    lines = [None, "worker --name 'a b'\x1b[31m"]
+    rows = [replace(row, command_line=line) for row, line in zip(found.processes, lines, strict=True)]
+    heading, *shown = below_summary(table(replace(found, processes=rows)))
+    assert heading.endswith("  COMMAND")
+    # A kernel thread, as ps(1) shows it.
+    assert shown[0].endswith("  [work]")
+    assert shown[1].endswith(r"  worker --name 'a b'\x1b[31m")
+    assert below_summary(table(replace(found, processes=rows), ("pid", "name")))[1:] == ["  1  work", "  2  work"]
+
+
 # Processes that are not shown
 
 
@@ -253,6 +291,32 @@ def test_columns_stay_aligned_whatever_the_width_of_a_name(names: list[str], enc
     text.encode(encoding)
     # The last column is aligned to the right, so all lines end in the same cell.
     assert len({cells(line) for line in below_summary(text)}) == 1
+
+
+@given(snapshots(wide_and_narrow), st.integers(1, 120), st.sampled_from(["utf-8", "ascii"]))
+def test_no_line_is_wider_than_the_terminal(original: Snapshot, width: int, encoding: str) -> None:
+    for line in table(original, encoding=encoding, width=width, max_rows=1, hint=" (--all)").splitlines():
+        assert cells(line) <= width
+
+
+@given(snapshots(wide_and_narrow))
+def test_a_terminal_that_is_wide_enough_changes_nothing(original: Snapshot) -> None:
+    assert table(original, width=10_000) == table(original)
+
+
+def test_a_narrow_terminal_shows_fewer_columns_and_the_start_of_a_name() -> None:
+    found = snapshot((7, SECOND))
+    found = replace(found, processes=[replace(row, name="日本語の名前のプロセス") for row in found.processes])
+    assert below_summary(table(found, width=40)) == [
+        "PID   CPU%  ENDED%  NAME",
+        "  7  100.0       -  日本語の名前のプロセ",
+    ]
+    assert below_summary(table(found, width=39))[-1].endswith("  日本語の名前のプロ")
+
+
+def test_chosen_columns_are_cut_and_not_dropped() -> None:
+    found = snapshot((7, SECOND))
+    assert below_summary(table(found, ("state", "user", "name"), width=15)) == ["STATE  USER", "S      nobody"]
 
 
 def test_wide_names_read_like_this() -> None:

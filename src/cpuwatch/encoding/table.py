@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from textwrap import wrap
+from typing import TypeVar
 
+from msgspec import Struct
+
+from cpuwatch.encoding.columns import aligned, clipped
 from cpuwatch.model import ExitedUsage, ProcessUsage, Sampling, Snapshot
 from cpuwatch.query.group import TreeUsage, UsageGroup
 from cpuwatch.query.view import GroupedSnapshot
@@ -11,37 +16,95 @@ from cpuwatch.text import printable
 
 __all__ = ["missing_processes", "table"]
 
+_Row = TypeVar("_Row")
+
 _HEADINGS = ("PID", "USER", "S", "CPU%", "USER%", "SYS%", "ENDED%", "TIME", "NAME")
 _EXITED_HEADINGS = ("PARENT", "USER", "COUNT", "CPU%", "NAME")
 _GROUP_HEADINGS = ("CPU%", "ENDED%", "ALIVE", "ENDED", "GROUP")
-_LEFT_ALIGNED = {"USER", "S", "NAME", "GROUP", "KEY", "STATE", "START_TIME", "FIRST_SEEN", "CGROUP", "COMMAND_LINE"}
+_LEFT_ALIGNED = {
+    *("USER", "S", "NAME", "COMMAND", "GROUP"),
+    *("KEY", "STATE", "START_TIME", "FIRST_SEEN", "CGROUP", "COMMAND_LINE"),
+}
+_DISPENSABLE = ("S", "SYS%", "USER%", "TIME", "USER")
+"""Columns that a narrow terminal does without, the first one first."""
 
 
-def table(snapshot: Snapshot | GroupedSnapshot, fields: Sequence[str] | None = None, *, encoding: str = "utf-8") -> str:
+def table(
+    snapshot: Snapshot | GroupedSnapshot,
+    fields: Sequence[str] | None = None,
+    *,
+    encoding: str = "utf-8",
+    width: int | None = None,
+    max_rows: int | None = None,
+    hint: str = "",
+) -> str:
     """Machine and attribution, a row for each process of the snapshot, in its order, and one for each kind that ended.
 
-    Or a row for each group. ``fields`` are the columns of processes, in place of those of top(1).
+    Or a row for each group. ``fields`` are the columns of processes, in place of those of top(1). Where command lines
+    were read, they stand in place of the names; kernel threads have none, and their name stands in brackets.
+
+    Lines are cut to ``width`` cells. Of each list at most ``max_rows`` rows are shown, and a line tells how many more
+    there are; ``hint`` is appended to that line.
 
     Control characters in names are shown as escapes: a process may call itself anything, and a terminal obeys. So are
     characters that ``encoding`` does not have: the text can be encoded with it.
     """
-    return "".join(f"{line}\n" for line in _lines(snapshot, fields, encoding))
+    layout = _Layout(encoding, width, max_rows, hint)
+    return "".join(f"{line}\n" for line in _lines(snapshot, fields, layout))
 
 
-def _lines(snapshot: Snapshot | GroupedSnapshot, fields: Sequence[str] | None, encoding: str) -> Iterator[str]:
+class _Layout(Struct, frozen=True):
+    encoding: str
+    width: int | None
+    max_rows: int | None
+    hint: str
+
+    def text(self, line: str) -> list[str]:
+        """A line of text, on as many lines as it needs."""
+        line = printable(line, self.encoding)
+        if self.width is None:
+            return [line]
+        pieces = wrap(line, self.width, subsequent_indent="  ", break_on_hyphens=False)
+        return [clipped(piece, self.width) for piece in pieces]
+
+    def rows(
+        self,
+        headings: Sequence[str],
+        cells: Callable[[_Row], tuple[str, ...]],
+        rows: Sequence[_Row],
+        dispensable: Sequence[str] = _DISPENSABLE,
+    ) -> Iterator[str]:
+        yield from aligned(
+            headings,
+            map(cells, rows[: self.max_rows]),
+            left=_LEFT_ALIGNED,
+            dispensable=dispensable,
+            encoding=self.encoding,
+            width=self.width,
+        )
+        if self.max_rows is not None and len(rows) > self.max_rows:
+            yield clipped(f"... {len(rows) - self.max_rows} more{self.hint}", self.width)
+
+
+def _lines(snapshot: Snapshot | GroupedSnapshot, fields: Sequence[str] | None, layout: _Layout) -> Iterator[str]:
     for line in _summary(snapshot):
-        yield printable(line, encoding)
+        yield from layout.text(line)
     yield ""
     if isinstance(snapshot, GroupedSnapshot):
-        yield from _aligned(_GROUP_HEADINGS, map(_group_cells, snapshot.groups), encoding)
+        groups: Sequence[UsageGroup | TreeUsage] = snapshot.groups
+        yield from layout.rows(_GROUP_HEADINGS, _group_cells, groups)
         return
-    headings, cells = (_HEADINGS, _cells) if fields is None else (_upper(fields), _cells_of(fields))
-    yield from _aligned(headings, map(cells, snapshot.processes), encoding)
+    if fields is not None:
+        yield from layout.rows(_upper(fields), _cells_of(fields), snapshot.processes, dispensable=())
+    elif any(row.command_line is not None for row in snapshot.processes):
+        yield from layout.rows((*_HEADINGS[:-1], "COMMAND"), _command_cells, snapshot.processes)
+    else:
+        yield from layout.rows(_HEADINGS, _cells, snapshot.processes)
     if snapshot.exited:
         yield ""
         estimates = "; ~ estimated, nobody waited for them" if any(row.estimated for row in snapshot.exited) else ""
-        yield printable(f"ended within the interval (names: {snapshot.exited_names}{estimates})", encoding)
-        yield from _aligned(_EXITED_HEADINGS, map(_exited_cells, snapshot.exited), encoding)
+        yield from layout.text(f"ended within the interval (names: {snapshot.exited_names}{estimates})")
+        yield from layout.rows(_EXITED_HEADINGS, _exited_cells, snapshot.exited)
 
 
 def _summary(snapshot: Snapshot | GroupedSnapshot) -> list[str]:
@@ -88,6 +151,10 @@ def _cells(row: ProcessUsage) -> tuple[str, ...]:
     )
 
 
+def _command_cells(row: ProcessUsage) -> tuple[str, ...]:
+    return (*_cells(row)[:-1], f"[{row.name}]" if row.command_line is None else row.command_line)
+
+
 def _upper(fields: Sequence[str]) -> tuple[str, ...]:
     return tuple(name.upper() for name in fields)
 
@@ -125,31 +192,6 @@ def _group_cells(group: UsageGroup | TreeUsage) -> tuple[str, ...]:
         str(group.exited),
         name,
     )
-
-
-def _aligned(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]], encoding: str) -> Iterator[str]:
-    columns = zip(headings, *rows, strict=True)
-    padded = [_padded(column, encoding, left_aligned=column[0] in _LEFT_ALIGNED) for column in columns]
-    return ("  ".join(cells).rstrip() for cells in zip(*padded, strict=True))
-
-
-def _padded(column: tuple[str, ...], encoding: str, *, left_aligned: bool) -> list[str]:
-    """The cells, safe to print, and of one width."""
-    cells = [printable(cell, encoding) for cell in column]
-    widths = [_width(cell) for cell in cells]
-    widest = max(widths)
-    if left_aligned:
-        return [cell + " " * (widest - width) for cell, width in zip(cells, widths, strict=True)]
-    return [" " * (widest - width) + cell for cell, width in zip(cells, widths, strict=True)]
-
-
-def _width(text: str) -> int:
-    """The cells of a terminal that printable text takes: two for a wide character, none for a combining one."""
-    if text.isascii():
-        return len(text)
-    from wcwidth import wcswidth  # noqa: PLC0415  its tables take longer to load than all the rest of cpuwatch
-
-    return wcswidth(text)
 
 
 def _percent(value: float | None) -> str:

@@ -1,0 +1,75 @@
+"""Lays out text in columns for a terminal: escaped, aligned, cut to a width. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from cpuwatch.text import printable
+
+__all__ = ["aligned", "clipped"]
+
+_GAP = "  "
+_MIN_LAST_CELLS = 16
+"""The width that the last column, a name, keeps as long as there are other columns to drop. ``comm`` has 15 bytes."""
+
+
+def aligned(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    left: Collection[str],
+    dispensable: Iterable[str] = (),
+    encoding: str = "utf-8",
+    width: int | None = None,
+) -> Iterator[str]:
+    """The lines of a table, cut to ``width`` cells.
+
+    Numbers are right-aligned, the columns named in ``left`` left-aligned. Where a table is too wide, the
+    ``dispensable`` columns are dropped in their order, until the last column has room for a name.
+    """
+    columns = [_Column(heading, cells, encoding) for heading, *cells in zip(headings, *rows, strict=True)]
+    if width is not None:
+        for heading in dispensable:
+            if _needed(columns) <= width:
+                break
+            columns = [column for column in columns if column.heading != heading]
+    padded = [column.padded(left_aligned=column.heading in left) for column in columns]
+    return (clipped(_GAP.join(cells), width).rstrip() for cells in zip(*padded, strict=True))
+
+
+def clipped(text: str, width: int | None) -> str:
+    """The longest start of printable ``text`` that takes at most ``width`` cells."""
+    if width is None or len(text) <= width // 2:
+        return text
+    if text.isascii():
+        return text[:width]
+    # Not a sum over characters: what one adds depends on the ones before it (emoji with modifiers).
+    return text[: bisect_right(range(len(text) + 1), width, key=lambda end: _width(text[:end])) - 1]
+
+
+class _Column:
+    def __init__(self, heading: str, cells: Sequence[str], encoding: str) -> None:
+        self.heading = heading
+        self._cells = [printable(cell, encoding) for cell in (heading, *cells)]
+        self._widths = list(map(_width, self._cells))
+        self.width = max(self._widths)
+
+    def padded(self, *, left_aligned: bool) -> list[str]:
+        blanks = [" " * (self.width - width) for width in self._widths]
+        pairs = zip(self._cells, blanks, strict=True)
+        return [cell + blank if left_aligned else blank + cell for cell, blank in pairs]
+
+
+def _needed(columns: Sequence[_Column]) -> int:
+    *others, last = columns
+    return sum(column.width + len(_GAP) for column in others) + min(last.width, _MIN_LAST_CELLS)
+
+
+def _width(text: str) -> int:
+    """The cells of a terminal that printable text takes: two for a wide character, none for a combining one."""
+    if text.isascii():
+        return len(text)
+    from wcwidth import wcswidth  # noqa: PLC0415  its tables take longer to load than all the rest of cpuwatch
+
+    return wcswidth(text)
