@@ -35,7 +35,7 @@ def test_an_orphan_that_the_init_of_its_namespace_waits_for_is_counted_once(watc
 
 
 @pytest.mark.parametrize(
-    ("watcher", "lifetimes"),
+    ("watcher", "cpu_seconds"),
     [
         # What the messages say of the build leaves no room for a container, however little it had used.
         pytest.param(0, ("2.4", "0.9", "2.4", "0.9"), id="told of exits"),
@@ -44,11 +44,11 @@ def test_an_orphan_that_the_init_of_its_namespace_waits_for_is_counted_once(watc
     ],
 )
 def test_containers_that_are_killed_hide_nothing_of_a_build_under_the_same_ancestor(
-    watcher: int, lifetimes: tuple[str, ...]
+    watcher: int, cpu_seconds: tuple[str, ...]
 ) -> None:
     try:
         with accounting_group() as group, accounting_group("-killed") as other, other.running(["sleep", "60"]):
-            load = [*CONTAINERS, "killed", str(other.folder / "cgroup.procs"), *lifetimes]
+            load = [*CONTAINERS, "killed", str(other.folder / "cgroup.procs"), *cpu_seconds]
             seen = watched(group, load, watcher=watcher)
     except NoGroupError as error:
         pytest.skip(str(error))
