@@ -57,7 +57,7 @@ def with_cpuwatch(load: Load, seconds: int) -> Iterable[Look]:
             snapshot, carry = account(earlier, later, carry)
             earlier = later
             rows = [row for row in snapshot.processes if row.cgroup == load.path]
-            yield look._replace(percent=sum((row.cpu_percent or 0) + (row.children_percent or 0) for row in rows))
+            yield look._replace(percent=sum((row.cpu_percent or 0) + (row.exited_percent or 0) for row in rows))
 
 
 def with_psutil(load: Load, seconds: int) -> Iterable[Look]:

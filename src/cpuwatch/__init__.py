@@ -32,7 +32,7 @@ from cpuwatch.one_shot import sample
 from cpuwatch.query.cgroup_name import cgroup_name
 from cpuwatch.query.group import TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
 from cpuwatch.query.select import Query, select, top
-from cpuwatch.query.view import GroupedSnapshot, View, look
+from cpuwatch.query.view import GroupedSnapshot, View, apply_view
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.samplers.scripted import ScriptedSampler
 
@@ -63,6 +63,7 @@ __all__ = [
     "UsageGroup",
     "View",
     "account",
+    "apply_view",
     "by_cgroup",
     "by_name",
     "by_tree",
@@ -72,7 +73,6 @@ __all__ = [
     "encode",
     "encode_lines",
     "encode_view",
-    "look",
     "open_sampler",
     "sample",
     "select",

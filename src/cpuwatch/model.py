@@ -147,7 +147,7 @@ class ProcessTimes(Struct, frozen=True, dict=True):
             machine_percent=0.0,
             user_percent=0.0,
             system_percent=0.0,
-            children_percent=None if self.children_ns is None else 0.0,
+            exited_percent=None if self.children_ns is None else 0.0,
             cpu_seconds=self.cpu_ns / 1e9,
             first_seen=self.first_seen,
             cgroup=self.cgroup,
@@ -210,7 +210,7 @@ class ProcessUsage(Struct, frozen=True, gc=False):
     """One process over one interval.
 
     ``cpu_percent`` is per cent of one logical CPU (250 is two and a half CPUs), ``machine_percent`` the same divided
-    by the number of CPUs. ``user_percent`` and ``system_percent`` add up to ``cpu_percent``. ``children_percent`` is
+    by the number of CPUs. ``user_percent`` and ``system_percent`` add up to ``cpu_percent``. ``exited_percent`` is
     the CPU that descendants used in the interval and did not live to show. Percentages are ``None`` while the process
     has no baseline.
     ``cpu_seconds`` is its whole CPU time since it started. ``state`` is the letter of proc_pid_stat(5).
@@ -229,7 +229,7 @@ class ProcessUsage(Struct, frozen=True, gc=False):
     machine_percent: float | None
     user_percent: float | None
     system_percent: float | None
-    children_percent: float | None
+    exited_percent: float | None
     cpu_seconds: float
     first_seen: datetime
     cgroup: str | None = None
@@ -239,7 +239,7 @@ class ProcessUsage(Struct, frozen=True, gc=False):
 class ExitedUsage(Struct, frozen=True, gc=False):
     """What processes of one name and user used in the interval in which they ended.
 
-    ``parent_pid`` is the process that waited for them, in whose ``children_percent`` this is contained. ``name``,
+    ``parent_pid`` is the process that waited for them, in whose ``exited_percent`` this is contained. ``name``,
     ``user`` and ``count`` are ``None`` where the kernel does not tell who ended.
 
     ``estimated`` is true where nobody waited for them (SIGCHLD ignored). The kernel then adds their time to nobody's,

@@ -25,7 +25,7 @@ _FLOATS = {
     "machine_percent",
     "user_percent",
     "system_percent",
-    "children_percent",
+    "exited_percent",
     "cpu_seconds",
 }
 _INTEGERS = {"pid", "ppid", "threads"}

@@ -50,7 +50,7 @@ PROCESS_FIELDS = {
     "machine_percent",
     "user_percent",
     "system_percent",
-    "children_percent",
+    "exited_percent",
     "cpu_seconds",
     "first_seen",
 }

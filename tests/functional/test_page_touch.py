@@ -82,7 +82,7 @@ def test_all_that_keys_do_can_be_tapped(phone: Page, burner: Puppet) -> None:
     phone.get_by_role("button", name="Help").tap()
     # What a mouse reads by hovering over a heading.
     phone.get_by_text("The columns").tap()
-    expect(phone.locator("#columns")).to_contain_text("used by descendants that ended within the interval")
+    expect(phone.locator("#columns")).to_contain_text("used by descendants that exited within the interval")
     keep_screenshot(phone, "help-phone")
     phone.get_by_role("button", name="Close").tap()
     assert burner.pid

@@ -252,7 +252,7 @@ def test_a_child_that_is_waited_for_during_a_reading_is_counted_once(
     for earlier, later in pairwise(readings):
         snapshot, carry = account(earlier, later, carry)
         of_child = sum(row.cpu_percent or 0 for row in snapshot.processes if row.key == key)
-        of_parent = sum(row.children_percent or 0 for row in snapshot.processes if row.pid == os.getpid())
+        of_parent = sum(row.exited_percent or 0 for row in snapshot.processes if row.pid == os.getpid())
         shown_ns += (of_child + of_parent) * snapshot.interval_seconds * 1e7
     # It has used some 10 ms since the first reading, and 300 ms before, which are not to be shown again.
     assert shown_ns < 150_000_000

@@ -32,10 +32,11 @@ def test_every_public_name_is_there() -> None:
 def test_the_query_layer_is_public_and_needs_no_web_packages() -> None:
     done = run(
         "import sys; sys.modules['starlette'] = None\n"
-        "from cpuwatch import GroupedSnapshot, Query, View, encode_lines, encode_view, look, sample, select, table\n"
+        "from cpuwatch import GroupedSnapshot, Query, View, apply_view\n"
+        "from cpuwatch import encode_lines, encode_view, sample, select, table\n"
         "snapshot = sample(0.05)\n"
         "chosen = select(snapshot, Query(name='*', top=1))\n"
-        "groups = look(snapshot, View(group_by='user'))\n"
+        "groups = apply_view(snapshot, View(group_by='user'))\n"
         "print(len(chosen.processes), isinstance(groups, GroupedSnapshot), encode_view(chosen, ['pid'])[:1],\n"
         "      encode_lines(groups)[:1], table(groups) != '')"
     )

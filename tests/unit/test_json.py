@@ -82,7 +82,7 @@ def test_the_field_names_on_the_wire_are_those_that_were_promised() -> None:
     assert set(tree["attribution"]) >= {"processes_percent", "exited_percent", "unattributed_percent"}
     assert set(tree["processes"][0]) >= {
         *("pid", "start_time", "key", "ppid", "name", "user", "state", "threads", "cpu_percent", "machine_percent"),
-        *("user_percent", "system_percent", "children_percent", "cpu_seconds", "first_seen"),
+        *("user_percent", "system_percent", "exited_percent", "cpu_seconds", "first_seen"),
     }
 
 

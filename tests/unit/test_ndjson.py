@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from readings import HOSTILE_NAMES, SECOND, snapshot
 from strategies import broken_texts, snapshots
 
-from cpuwatch import Snapshot, View, encode, encode_lines, look
+from cpuwatch import Snapshot, View, apply_view, encode, encode_lines
 from cpuwatch.query.view import FIELDS, Grouping
 
 groupings = st.sampled_from(["name", "user", "cgroup", "tree"])
@@ -39,7 +39,7 @@ def test_the_lines_hold_what_the_json_holds(original: Snapshot) -> None:
 
 @given(snapshots(broken_texts), groupings)
 def test_the_lines_of_groups_hold_what_the_json_holds(original: Snapshot, grouping: Grouping) -> None:
-    shown = look(original, View(group_by=grouping))
+    shown = apply_view(original, View(group_by=grouping))
     whole = json.loads(encode(shown))
     first, *rows = read(encode_lines(shown))
     groups = whole.pop("groups")

@@ -18,7 +18,7 @@ from referencing.jsonschema import DRAFT202012
 from starlette.routing import Route
 from strategies import broken_texts, snapshots
 
-from cpuwatch import Query, Snapshot, View, encode_view, look
+from cpuwatch import Query, Snapshot, View, apply_view, encode_view
 from cpuwatch.query.parameters import FORMAT, HISTORY, METRICS, VIEW
 from cpuwatch.query.view import FIELDS, Grouping
 from cpuwatch.settings import Settings
@@ -173,7 +173,7 @@ def test_what_is_shown_is_of_its_schema(
     document: dict[str, Any], snapshot: Snapshot, grouping: Grouping | None, fields: tuple[str, ...] | None
 ) -> None:
     view = View(Query(), fields=None if grouping else fields, group_by=grouping)
-    validator(document, "Shown").validate(json.loads(encode_view(look(snapshot, view), view.fields)))
+    validator(document, "Shown").validate(json.loads(encode_view(apply_view(snapshot, view), view.fields)))
 
 
 @given(snapshots(), st.sampled_from(["host", "machine", "sequence", "exited", "sampling"]))

@@ -203,7 +203,7 @@ def test_the_youngest_come_first_of_start_times() -> None:
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-@pytest.mark.parametrize("key", ["user", "threads", "cpu_percent", "user_percent", "children_percent"])
+@pytest.mark.parametrize("key", ["user", "threads", "cpu_percent", "user_percent", "exited_percent"])
 def test_what_is_not_known_comes_last_in_both_directions(key: SortKey, order: Any) -> None:
     known = [row(at, **{key: "a" if key == "user" else 0}) for at in (1, 2)]
     unknown = [row(at, **{key: None}) for at in (3, 4)]

@@ -131,7 +131,7 @@ class Kernel:
 
 
 def shown_ns(snapshot: Snapshot) -> float:
-    percent = sum((row.cpu_percent or 0) + (row.children_percent or 0) for row in snapshot.processes)
+    percent = sum((row.cpu_percent or 0) + (row.exited_percent or 0) for row in snapshot.processes)
     return percent * snapshot.interval_seconds * 1e7
 
 
@@ -182,7 +182,7 @@ class TreeOfProcesses(RuleBasedStateMachine):
         for row in snapshot.processes:
             assert row.cpu_percent is not None
             assert row.cpu_percent >= 0
-            assert row.children_percent is None or row.children_percent >= 0
+            assert row.exited_percent is None or row.exited_percent >= 0
 
     @invariant()
     def never_more_than_was_burned(self) -> None:

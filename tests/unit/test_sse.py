@@ -11,7 +11,7 @@ from strategies import broken_texts, snapshots
 from cpuwatch import Snapshot, decode, usage
 from cpuwatch.encoding.json import encode
 from cpuwatch.encoding.sse import KEEP_ALIVE, encode_event, encode_retry, encode_view_event
-from cpuwatch.query.view import View, look
+from cpuwatch.query.view import View, apply_view
 
 texts = st.text(st.characters(exclude_categories=["Cs"])) | st.text("\r\n:a \0data\ufeff")
 ids = st.integers(0, 2**63).map(str)
@@ -61,7 +61,7 @@ def test_a_keep_alive_is_a_comment_and_no_event() -> None:
 
 @given(snapshots())
 def test_a_snapshot_is_an_event_whose_data_are_its_json(snapshot: Snapshot) -> None:
-    (event,) = EventStream().feed(encode_view_event(look(snapshot, View())))
+    (event,) = EventStream().feed(encode_view_event(apply_view(snapshot, View())))
     assert event == Event(str(snapshot.sequence), encode(snapshot).decode())
     assert decode(event.data) == snapshot
 

@@ -9,7 +9,18 @@ from msgspec.structs import replace
 from readings import HOSTILE_NAMES, SECOND, process, reading, snapshot
 from strategies import broken_texts, snapshots
 
-from cpuwatch import CpuTimes, ExitedUsage, GroupedSnapshot, ProcessExit, Query, Sampling, Snapshot, View, look, usage
+from cpuwatch import (
+    CpuTimes,
+    ExitedUsage,
+    GroupedSnapshot,
+    ProcessExit,
+    Query,
+    Sampling,
+    Snapshot,
+    View,
+    apply_view,
+    usage,
+)
 from cpuwatch.encoding.table import table
 from cpuwatch.query.view import FIELDS, Grouping
 from cpuwatch.text import printable
@@ -35,13 +46,13 @@ def test_a_table_reads_like_this() -> None:
     assert table(usage(earlier, later)).splitlines() == [
         "here  2026-01-01 00:01:41 UTC  1.000 s  scripted  load 0.50 0.25 0.12",
         "machine 60.0 % of 2 CPUs: user 50.0  system 10.0  iowait 5.0  irq 0.0  steal 0.0",
-        "attributed: processes 55.0  ended 2.0  unattributed 3.0",
+        "attributed: processes 55.0  exited 2.0  unattributed 3.0",
         "",
-        " PID  USER    S   CPU%  USER%  SYS%  ENDED%     TIME  NAME",
-        "   7  nobody  S    0.0    0.0   0.0       -  0:01.00  idle",
-        "1234  -       R  110.0   82.5  27.5     4.0  0:01.10  work",
+        " PID  USER    S   CPU%  USER%  SYS%  EXITED%     TIME  NAME",
+        "   7  nobody  S    0.0    0.0   0.0        -  0:01.00  idle",
+        "1234  -       R  110.0   82.5  27.5      4.0  0:01.10  work",
         "",
-        "ended within the interval (names: taskstats)",
+        "exited within the interval (names: taskstats)",
         "PARENT  USER   COUNT  CPU%  NAME",
         "  1234  alice      3   4.0  cc1",
     ]
@@ -52,7 +63,7 @@ def test_an_estimate_is_marked_as_one() -> None:
     later = replace(later, exits=[ProcessExit(2000, 10, "job", "alice", SECOND // 4)], exited_names="taskstats")
     lines = table(usage(reading(process(children_ns=0), total=CpuTimes(0, 0, 0, 0, 0, 0)), later)).splitlines()
     assert lines[-3:] == [
-        "ended within the interval (names: taskstats; ~ estimated, nobody waited for them)",
+        "exited within the interval (names: taskstats; ~ estimated, nobody waited for them)",
         "PARENT  USER   COUNT   CPU%  NAME",
         "    10  alice      1  ~25.0  job",
     ]
@@ -78,7 +89,7 @@ def test_there_is_a_line_for_each_process_and_its_columns_stand_under_their_head
 
 
 @given(snapshots())
-def test_there_is_a_line_for_each_group_of_ended_processes(original: Snapshot) -> None:
+def test_there_is_a_line_for_each_group_of_exited_processes(original: Snapshot) -> None:
     lines = table(original).split("\n")
     without = table(replace(original, exited=[])).split("\n")
     assert len(lines) == len(without) + (3 + len(original.exited) if original.exited else 0)
@@ -157,11 +168,11 @@ def family() -> Snapshot:
 
 
 def test_the_columns_may_be_chosen() -> None:
-    assert table(family(), ("name", "cpu_percent", "children_percent", "cpu_seconds", "pid")).splitlines()[3:7] == [
+    assert table(family(), ("name", "cpu_percent", "exited_percent", "cpu_seconds", "pid")).splitlines()[3:7] == [
         "",
-        "NAME  CPU_PERCENT  CHILDREN_PERCENT  CPU_SECONDS  PID",
-        r"a\nb         50.0                 -      0:00.50    7",
-        "work         25.0              10.0      0:00.25    8",
+        "NAME  CPU_PERCENT  EXITED_PERCENT  CPU_SECONDS  PID",
+        r"a\nb         50.0               -      0:00.50    7",
+        "work         25.0            10.0      0:00.25    8",
     ]
 
 
@@ -171,20 +182,20 @@ def test_the_columns_may_be_chosen() -> None:
         (
             "name",
             [
-                r"50.0     0.0      1      0  a\nb",
-                "25.0     0.0      1      0  work",
-                "10.0    10.0      0      1  cc1",
+                r"50.0      0.0      1       0  a\nb",
+                "25.0      0.0      1       0  work",
+                "10.0     10.0      0       1  cc1",
             ],
         ),
-        ("user", ["85.0    10.0      2      1  nobody"]),
-        ("cgroup", ["85.0    10.0      2      1  -"]),
-        ("tree", [r"50.0     0.0      1      0  7 a\nb", "35.0    10.0      1      1  8 work"]),
+        ("user", ["85.0     10.0      2       1  nobody"]),
+        ("cgroup", ["85.0     10.0      2       1  -"]),
+        ("tree", [r"50.0      0.0      1       0  7 a\nb", "35.0     10.0      1       1  8 work"]),
     ],
 )
 def test_groups_read_like_this(grouping: Grouping, rows: list[str]) -> None:
-    lines = table(look(family(), View(group_by=grouping))).splitlines()
+    lines = table(apply_view(family(), View(group_by=grouping))).splitlines()
     assert lines[:3] == table(family()).splitlines()[:3]
-    assert lines[3:] == ["", "CPU%  ENDED%  ALIVE  ENDED  GROUP", *rows]
+    assert lines[3:] == ["", "CPU%  EXITED%  ALIVE  EXITED  GROUP", *rows]
 
 
 groupings = st.sampled_from(["name", "user", "cgroup", "tree"])
@@ -192,7 +203,7 @@ groupings = st.sampled_from(["name", "user", "cgroup", "tree"])
 
 @given(snapshots(broken_texts), groupings, st.integers(0, 3))
 def test_no_order_to_the_terminal_gets_through_a_group(original: Snapshot, grouping: Grouping, count: int) -> None:
-    shown = look(original, View(Query(top=count), group_by=grouping))
+    shown = apply_view(original, View(Query(top=count), group_by=grouping))
     text = table(shown)
     assert all(char.isprintable() for char in text.replace("\n", ""))
     assert isinstance(shown, GroupedSnapshot)
@@ -225,8 +236,8 @@ def test_a_table_that_leaves_out_nothing_tells_nothing(max_rows: int | None) -> 
 
 
 def test_groups_that_are_left_out_are_told_too() -> None:
-    lines = table(look(family(), View(group_by="name")), max_rows=1).splitlines()
-    assert lines[-2:] == [r"50.0     0.0      1      0  a\nb", "... 2 more"]
+    lines = table(apply_view(family(), View(group_by="name")), max_rows=1).splitlines()
+    assert lines[-2:] == [r"50.0      0.0      1       0  a\nb", "... 2 more"]
 
 
 # Command lines
@@ -307,11 +318,11 @@ def test_a_terminal_that_is_wide_enough_changes_nothing(original: Snapshot) -> N
 def test_a_narrow_terminal_shows_fewer_columns_and_the_start_of_a_name() -> None:
     found = snapshot((7, SECOND))
     found = replace(found, processes=[replace(row, name="日本語の名前のプロセス") for row in found.processes])
-    assert below_summary(table(found, width=40)) == [
-        "PID   CPU%  ENDED%  NAME",
-        "  7  100.0       -  日本語の名前のプロセ",
+    assert below_summary(table(found, width=41)) == [
+        "PID   CPU%  EXITED%  NAME",
+        "  7  100.0        -  日本語の名前のプロセ",
     ]
-    assert below_summary(table(found, width=39))[-1].endswith("  日本語の名前のプロ")
+    assert below_summary(table(found, width=40))[-1].endswith("  日本語の名前のプロ")
 
 
 def test_chosen_columns_are_cut_and_not_dropped() -> None:

@@ -401,7 +401,7 @@ def test_what_ended_children_used_stands_on_their_parent_and_in_the_attribution(
     later = reading(after, total=CpuTimes(30, 0, 70, 0, 0, 0), at_ns=101 * SECOND)
     found = usage(replace_ppid(earlier, 11, 10), later)
     (row,) = found.processes
-    assert row.children_percent == 50.0
+    assert row.exited_percent == 50.0
     assert found.attribution.exited_percent == 25.0
     assert found.attribution.unattributed_percent == 5.0
     assert [(ended.parent_pid, ended.cpu_percent) for ended in found.exited] == [(10, 50.0)]
@@ -411,7 +411,7 @@ def test_more_childrens_time_than_the_cpus_could_give_is_not_shown() -> None:
     earlier = reading(process(10, children_ns=0))
     later = reading(process(10, children_ns=3 * SECOND), at_ns=101 * SECOND)
     found = usage(earlier, later)
-    assert found.processes[0].children_percent is None
+    assert found.processes[0].exited_percent is None
     assert found.attribution.exited_percent == 0.0
     assert found.exited == []
 
@@ -420,7 +420,7 @@ def test_childrens_time_is_bounded_by_the_cpus_that_there_can_be_not_by_those_th
     earlier = reading(process(10, children_ns=0))
     later = replace(reading(process(10, children_ns=3 * SECOND), at_ns=101 * SECOND), present_cpus=4)
     found = usage(earlier, later)
-    assert found.processes[0].children_percent == 300.0
+    assert found.processes[0].exited_percent == 300.0
     assert [row.cpu_percent for row in found.exited] == [300.0]
 
 

@@ -15,12 +15,12 @@ from cpuwatch import (
     Query,
     Snapshot,
     View,
+    apply_view,
     by_cgroup,
     by_name,
     by_tree,
     by_user,
     encode,
-    look,
     select,
 )
 from cpuwatch.errors import QueryError
@@ -31,7 +31,7 @@ groupings = st.sampled_from(get_args(Grouping))
 
 
 def grouped(original: Snapshot, view: View) -> GroupedSnapshot:
-    shown = look(original, view)
+    shown = apply_view(original, view)
     assert isinstance(shown, GroupedSnapshot)
     return shown
 
@@ -43,9 +43,9 @@ def test_the_fields_are_those_of_a_process() -> None:
 @given(snapshots(), st.integers(0, 3))
 def test_a_view_without_groups_is_its_query(original: Snapshot, count: int) -> None:
     query = Query(top=count, sort="pid")
-    assert look(original, View(query)) == select(original, query)
+    assert apply_view(original, View(query)) == select(original, query)
     # Which fields is for the encoder: rows stay rows.
-    assert look(original, View(query, fields=("pid",))) == select(original, query)
+    assert apply_view(original, View(query, fields=("pid",))) == select(original, query)
 
 
 @given(snapshots(), groupings)

@@ -17,7 +17,7 @@ import zstandard
 from asgi_client import PATIENCE, Service, service
 from msgspec.structs import replace
 
-from cpuwatch import GroupedSnapshot, Query, Snapshot, View, decode, encode_lines, encode_view, look, table
+from cpuwatch import GroupedSnapshot, Query, Snapshot, View, apply_view, decode, encode_lines, encode_view, table
 from cpuwatch.encoding.formats import FORMATS
 from cpuwatch.web.http.compression import SMALLEST_COMPRESSED_BYTES
 from cpuwatch.web.http.response import Answer
@@ -97,7 +97,7 @@ def test_the_body_is_the_view_in_the_format(name: str) -> None:
 
     async def act(running: Service) -> None:
         assert running.live.views.snapshot is not None
-        shown = look(running.live.views.snapshot, view)
+        shown = apply_view(running.live.views.snapshot, view)
         answer = await made(running, Aspect(view, name, "identity"))
         bodies = {
             "json": encode_view(shown, view.fields),

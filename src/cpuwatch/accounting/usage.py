@@ -282,7 +282,7 @@ def _row(
         machine_percent=None if cpu_percent is None else cpu_percent / span.logical_cpus,
         user_percent=None if user_ns is None else 100 * user_ns / interval_ns,
         system_percent=None if system_ns is None else 100 * system_ns / interval_ns,
-        children_percent=None if children_ns is None else 100 * children_ns / interval_ns,
+        exited_percent=None if children_ns is None else 100 * children_ns / interval_ns,
         cpu_seconds=record.cpu_ns / 1e9,
         first_seen=record.first_seen,
         cgroup=record.cgroup,

@@ -21,7 +21,7 @@ from cpuwatch.log import logging_to_stderr
 from cpuwatch.model import Snapshot
 from cpuwatch.one_shot import sample
 from cpuwatch.query.parameters import FORMAT, VIEW, Parameter, view_from
-from cpuwatch.query.view import GroupedSnapshot, View, look
+from cpuwatch.query.view import GroupedSnapshot, View, apply_view
 from cpuwatch.server.run import Listening, is_local, parse_bind, parse_root_path, serve
 from cpuwatch.settings import (
     Settings,
@@ -297,7 +297,7 @@ def _sample(options: argparse.Namespace) -> None:
     settings, view = _settings(options, _SAMPLING_FIELDS), _view(options)
     for warning in warnings_about(os.environ):
         complain(warning)
-    shown = look(sample(settings.interval, settings.backend, command_lines=settings.command_lines), view)
+    shown = apply_view(sample(settings.interval, settings.backend, command_lines=settings.command_lines), view)
     write_output(_encoded(shown, options.format or "text", view))
 
 

@@ -41,7 +41,7 @@ def encode(value: object) -> bytes:
 
 
 def encode_view(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None = None) -> bytes:
-    """The JSON of what a view shows (:func:`~cpuwatch.query.view.look`), with only these ``fields`` of each process."""
+    """The JSON of what :func:`~cpuwatch.query.view.apply_view` returned, with only these ``fields`` of each process."""
     if fields is None or isinstance(shown, GroupedSnapshot):
         return encode(shown)
     body = {field.name: getattr(shown, field.name) for field in msgspec.structs.fields(shown)}

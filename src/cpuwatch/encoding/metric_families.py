@@ -129,7 +129,7 @@ def _cpu_seconds(totals: CpuTotals, known_sequence: int) -> Family:
     return Family(
         "cpuwatch_cpu_seconds",
         "counter",
-        "CPU time of processes by name since cpuwatch started, ended ones included; for rates leave out kind retired.",
+        "CPU time of processes by name since cpuwatch started, exited ones included; for rates leave out kind retired.",
         [
             *(
                 sample({"kind": "named", "name": name}, total.seconds, total.since, total.first_sequence)
@@ -165,7 +165,7 @@ def _mishaps(sequence: int, sampling: Sampling, since: datetime) -> Iterator[Fam
     yield _counter("cpuwatch_ticks", "Snapshots taken.", sequence, since)
     yield _counter("cpuwatch_missed_ticks", "Ticks that went by unused.", sampling.missed_ticks, since)
     yield _counter("cpuwatch_failed_ticks", "Ticks in which sampling failed.", sampling.failed_ticks, since)
-    yield _counter("cpuwatch_lost_exits", "Messages about ended processes that were lost.", sampling.lost_exits, since)
+    yield _counter("cpuwatch_lost_exits", "Messages about exited processes that were lost.", sampling.lost_exits, since)
     yield Family(
         "cpuwatch_unreadable_processes",
         "gauge",

@@ -18,9 +18,9 @@ __all__ = ["missing_processes", "table"]
 
 _Row = TypeVar("_Row")
 
-_HEADINGS = ("PID", "USER", "S", "CPU%", "USER%", "SYS%", "ENDED%", "TIME", "NAME")
+_HEADINGS = ("PID", "USER", "S", "CPU%", "USER%", "SYS%", "EXITED%", "TIME", "NAME")
 _EXITED_HEADINGS = ("PARENT", "USER", "COUNT", "CPU%", "NAME")
-_GROUP_HEADINGS = ("CPU%", "ENDED%", "ALIVE", "ENDED", "GROUP")
+_GROUP_HEADINGS = ("CPU%", "EXITED%", "ALIVE", "EXITED", "GROUP")
 _LEFT_ALIGNED = {
     *("USER", "S", "NAME", "COMMAND", "GROUP"),
     *("KEY", "STATE", "START_TIME", "FIRST_SEEN", "CGROUP", "COMMAND_LINE"),
@@ -38,7 +38,7 @@ def table(
     max_rows: int | None = None,
     hint: str = "",
 ) -> str:
-    """Machine and attribution, a row for each process of the snapshot, in its order, and one for each kind that ended.
+    """Machine and attribution, a row for each process of the snapshot, in its order, and one for each kind that exited.
 
     Or a row for each group. ``fields`` are the columns of processes, in place of those of top(1). Where command lines
     were read, they stand in place of the names; kernel threads have none, and their name stands in brackets.
@@ -103,7 +103,7 @@ def _lines(snapshot: Snapshot | GroupedSnapshot, fields: Sequence[str] | None, l
     if snapshot.exited:
         yield ""
         estimates = "; ~ estimated, nobody waited for them" if any(row.estimated for row in snapshot.exited) else ""
-        yield from layout.text(f"ended within the interval (names: {snapshot.exited_names}{estimates})")
+        yield from layout.text(f"exited within the interval (names: {snapshot.exited_names}{estimates})")
         yield from layout.rows(_EXITED_HEADINGS, _exited_cells, snapshot.exited)
 
 
@@ -118,7 +118,7 @@ def _summary(snapshot: Snapshot | GroupedSnapshot) -> list[str]:
         f"iowait {_percent(machine.iowait_percent)}  irq {_percent(machine.irq_percent)}  "
         f"steal {_percent(machine.steal_percent)}",
         f"attributed: processes {_percent(attribution.processes_percent)}  "
-        f"ended {_percent(attribution.exited_percent)}  "
+        f"exited {_percent(attribution.exited_percent)}  "
         f"unattributed {_percent(attribution.unattributed_percent)}",
         *missing_processes(snapshot.sampling),
     ]
@@ -145,7 +145,7 @@ def _cells(row: ProcessUsage) -> tuple[str, ...]:
         _percent(row.cpu_percent),
         _percent(row.user_percent),
         _percent(row.system_percent),
-        _percent(row.children_percent),
+        _percent(row.exited_percent),
         _time(row.cpu_seconds),
         row.name,
     )

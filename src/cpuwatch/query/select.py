@@ -23,7 +23,7 @@ SortKey = Literal[
     "cpu_percent",
     "user_percent",
     "system_percent",
-    "children_percent",
+    "exited_percent",
     "cpu_seconds",
     "start_time",
 ]

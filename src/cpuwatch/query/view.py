@@ -15,7 +15,7 @@ from cpuwatch.model import Attribution, Host, MachineUsage, ProcessUsage, Sampli
 from cpuwatch.query.group import TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
 from cpuwatch.query.select import Query, select
 
-__all__ = ["FIELDS", "GroupedSnapshot", "Grouping", "View", "head", "look"]
+__all__ = ["FIELDS", "GroupedSnapshot", "Grouping", "View", "apply_view", "head"]
 
 FIELDS = tuple(field.name for field in fields_of(ProcessUsage))
 
@@ -66,7 +66,7 @@ class GroupedSnapshot(Struct, frozen=True, gc=False):
     sampling: Sampling
 
 
-def look(snapshot: Snapshot, view: View) -> Snapshot | GroupedSnapshot:
+def apply_view(snapshot: Snapshot, view: View) -> Snapshot | GroupedSnapshot:
     """What the view shows of a snapshot; its ``fields`` are left to the encoder. Raises what ``select`` raises."""
     if view.group_by is None:
         return select(snapshot, view.query)

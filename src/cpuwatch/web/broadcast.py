@@ -14,7 +14,7 @@ from msgspec import Struct
 from cpuwatch.encoding.sse import encode_view_event
 from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Monitor
-from cpuwatch.query.view import View, look
+from cpuwatch.query.view import View, apply_view
 from cpuwatch.web.access.places import refused, share_of
 from cpuwatch.web.bounded import keep
 from cpuwatch.web.encoder import Encoder
@@ -195,7 +195,7 @@ class Broadcast:
 
 
 def _encode(snapshot: Snapshot, view: View) -> Event:
-    return Event(snapshot.sequence, encode_view_event(look(snapshot, view), view.fields))
+    return Event(snapshot.sequence, encode_view_event(apply_view(snapshot, view), view.fields))
 
 
 def _excess(listeners: Sequence[Subscription], view: View, most: int, most_views: float = math.inf) -> str | None:

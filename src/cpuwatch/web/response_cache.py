@@ -13,7 +13,7 @@ from msgspec import Struct
 from cpuwatch.encoding.formats import FORMATS
 from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Monitor
-from cpuwatch.query.view import View, look
+from cpuwatch.query.view import View, apply_view
 from cpuwatch.tick_id import TickId
 from cpuwatch.web.bounded import keep
 from cpuwatch.web.encoder import Encoder
@@ -97,7 +97,7 @@ class Views:
         return age_header(int((time.monotonic() - (self.taken_seconds or 0)) * 1000))
 
     async def answer(self, aspect: Aspect) -> Answer | None:
-        """The answer; None while there is no snapshot. Raises what :func:`~cpuwatch.query.view.look` raises.
+        """The answer; None while there is no snapshot. Raises what :func:`~cpuwatch.query.view.apply_view` raises.
 
         Does not wait where the answer is finished.
         """
@@ -185,6 +185,6 @@ class Views:
 
     def _make(self, snapshot: Snapshot, aspect: Aspect) -> Answer:
         chosen = FORMATS[aspect.format]
-        body, coding = coded(chosen.encode(look(snapshot, aspect.view), aspect.view.fields), aspect.coding)
+        body, coding = coded(chosen.encode(apply_view(snapshot, aspect.view), aspect.view.fields), aspect.coding)
         headers = [("vary", "accept, accept-encoding"), *coding]
         return Answer.of(body, chosen.content_type, headers=headers, etag=self.etag(snapshot, aspect))

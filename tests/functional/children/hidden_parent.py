@@ -88,7 +88,7 @@ def main() -> None:
     for earlier, later in pairwise(readings):
         snapshot, carry = account(earlier, later, carry)
         percent = sum(
-            (row.cpu_percent or 0) + (row.children_percent or 0) for row in snapshot.processes if row.pid == top
+            (row.cpu_percent or 0) + (row.exited_percent or 0) for row in snapshot.processes if row.pid == top
         )
         shown_ns += percent * snapshot.interval_seconds * 1e7
     gone = bottom not in readings[-1].processes

@@ -52,14 +52,14 @@ with open_sampler("procfs") as sampler:
             {
                 "used_ns": used - used_before,
                 "live_ns": to_ns * sum(row.cpu_percent or 0 for row in members),
-                "children_ns": to_ns * sum(row.children_percent or 0 for row in members),
+                "children_ns": to_ns * sum(row.exited_percent or 0 for row in members),
                 "exited": [
                     {"name": row.name, "user": row.user, "count": row.count, "used_ns": to_ns * (row.cpu_percent or 0)}
                     for row in snapshot.exited
                     if row.parent_pid in pids
                 ],
                 "exited_names": snapshot.exited_names,
-                "highest_percent": max((row.children_percent or 0) + (row.cpu_percent or 0) for row in members),
+                "highest_percent": max((row.exited_percent or 0) + (row.cpu_percent or 0) for row in members),
                 "unattributed_ns": to_ns
                 * snapshot.host.logical_cpus
                 * (snapshot.attribution.unattributed_percent or 0),

@@ -250,7 +250,7 @@ test("the top of a chart is round and not below the highest value", () => {
 });
 
 const processOf = (key, pid, percent) => ({ key, pid, ppid: 1, name: key, user: "u", state: "S", threads: 1, cpu_percent: percent,
-  user_percent: 0, system_percent: 0, children_percent: 0, cpu_seconds: 1, start_time: "2026-01-01T00:00:00Z", first_seen: "2026-01-01T00:00:00Z" });
+  user_percent: 0, system_percent: 0, exited_percent: 0, cpu_seconds: 1, start_time: "2026-01-01T00:00:00Z", first_seen: "2026-01-01T00:00:00Z" });
 
 test("what ended and is only estimated is marked, until it fades", () => {
   const table = new ProcessTable();
@@ -331,7 +331,7 @@ function tickOf(sequence, cgroups, exited = []) {
   const head = { sequence, time: new Date(sequence * 1000).toISOString(), exited };
   const changed = Object.entries(cgroups).map(([pid, cgroup]) => ({
     key: `k${pid}`, pid: Number(pid), ppid: 1, name: "n", user: "u", state: "S", threads: 1, cgroup, cpu_percent: 1,
-    user_percent: 1, system_percent: 0, children_percent: 0, cpu_seconds: 1, start_time: head.time, first_seen: head.time,
+    user_percent: 1, system_percent: 0, exited_percent: 0, cpu_seconds: 1, start_time: head.time, first_seen: head.time,
   }));
   return { ...head, changed, gone: [] };
 }

@@ -15,7 +15,7 @@ from cpuwatch.encoding.json import encode, encode_view
 from cpuwatch.errors import QueryError
 from cpuwatch.model import Snapshot
 from cpuwatch.query.parameters import HISTORY, VIEW, view_from
-from cpuwatch.query.view import View, look
+from cpuwatch.query.view import View, apply_view
 from cpuwatch.tick_id import TickId
 from cpuwatch.web.access.places import Places, client_of
 from cpuwatch.web.http.compression import CODINGS, coded
@@ -140,7 +140,7 @@ def _encode(shown: Sequence[Snapshot], chosen: Sequence[Snapshot], view: View, i
     parts: list[msgspec.Raw] = []
     room = _MOST_BYTES
     for snapshot in chosen:
-        part = encode_view(look(snapshot, view), view.fields)
+        part = encode_view(apply_view(snapshot, view), view.fields)
         room -= len(part)
         if room < 0 and parts:
             break

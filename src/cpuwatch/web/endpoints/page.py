@@ -35,7 +35,7 @@ _HEADINGS = (
     ("CPU %", "number"),
     ("User %", "number"),
     ("System %", "number"),
-    ("Ended %", "number"),
+    ("Exited %", "number"),
     ("CPU time", "number"),
     ("Unit", "text"),
 )
@@ -110,7 +110,7 @@ def _row(row: ProcessUsage, unit: str | None) -> str:
         _percent(row.cpu_percent),
         _percent(row.user_percent),
         _percent(row.system_percent),
-        _percent(row.children_percent),
+        _percent(row.exited_percent),
         f"{row.cpu_seconds:.2f} s",
         unit,
     )

@@ -16,7 +16,7 @@ export const COLUMNS = [
   { key: "past", label: "Last minutes", title: "CPU use over the last two minutes", kind: "past", priority: 1 },
   number("user_percent", "User %", "in the program itself", ofScale("user_percent"), 3),
   number("system_percent", "Sys %", "in the kernel, for the program", ofScale("system_percent"), 3),
-  number("children_percent", "Ended %", "used by descendants that ended within the interval", ofScale("children_percent"), 3),
+  number("exited_percent", "Exited %", "used by descendants that exited within the interval", ofScale("exited_percent"), 3),
   number("cpu_seconds", "CPU time", "CPU time since it started", (row) => duration(row.cpu_seconds), 2),
   word("user", "User", "owner", (row) => row.user, 2),
   word("state", "State", "R running, S sleeping, D waiting for a device, Z zombie, T stopped, I idle", (row) => row.state, 3),

@@ -2,7 +2,7 @@
 
 import { makeRow } from "./process_table.js";
 
-const SUMMED = ["cpu_percent", "user_percent", "system_percent", "children_percent", "cpu_seconds", "threads"];
+const SUMMED = ["cpu_percent", "user_percent", "system_percent", "exited_percent", "cpu_seconds", "threads"];
 
 export function addTo(sum, row) {
   for (const field of SUMMED) if (row[field] !== null) sum[field] = (sum[field] ?? 0) + row[field];

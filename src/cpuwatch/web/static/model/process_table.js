@@ -22,7 +22,7 @@ export function makeRow(kind, id) {
     cpu_percent: null,
     user_percent: null,
     system_percent: null,
-    children_percent: null,
+    exited_percent: null,
     cpu_seconds: null,
     started: null,
     firstSeen: null,
@@ -105,7 +105,7 @@ export class ProcessTable {
     row.cpu_percent = process.cpu_percent;
     row.user_percent = process.user_percent;
     row.system_percent = process.system_percent;
-    row.children_percent = process.children_percent;
+    row.exited_percent = process.exited_percent;
     row.cpu_seconds = process.cpu_seconds;
     row.cgroup = process.cgroup ?? null;
     row.unitPath = unitPath(row.cgroup);
@@ -125,8 +125,8 @@ export class ProcessTable {
     row.version = this.version;
     if (this.byPid.get(row.pid) === row) this.byPid.delete(row.pid);
     if (this.ended.size >= MOST_GONE) return;
-    Object.assign(row, { kind: "gone", state: "ended", age: 0, threads: null });
-    Object.assign(row, { cpu_percent: null, user_percent: null, system_percent: null, children_percent: null });
+    Object.assign(row, { kind: "gone", state: "exited", age: 0, threads: null });
+    Object.assign(row, { cpu_percent: null, user_percent: null, system_percent: null, exited_percent: null });
     this.ended.set(key, row);
   }
 
@@ -154,7 +154,7 @@ export class ProcessTable {
         row.summedName = this.summedName(group.name, group.parent_pid);
         row.user = group.user;
         row.ppid = group.parent_pid;
-        row.state = "ended";
+        row.state = "exited";
         row.unitPath = this.byPid.get(group.parent_pid)?.unitPath ?? null;
         row.unit = this.unitNames.get(row.unitPath) ?? null;
         this.ended.set(id, row);

@@ -14,7 +14,7 @@ const known = (value, text) => (value === null ? UNKNOWN : text(value));
 const FACTS = [
   ["CPU", (row, use) => use(row.cpu_percent)],
   ["User, system", (row, use) => `${use(row.user_percent)}, ${use(row.system_percent)}`],
-  ["Ended children", (row, use) => use(row.children_percent)],
+  ["Exited descendants", (row, use) => use(row.exited_percent)],
   ["CPU time", (row) => duration(row.cpu_seconds)],
   ["User", (row) => known(row.user, visible)],
   ["State", (row) => row.state ?? UNKNOWN],
@@ -60,7 +60,7 @@ export class Detail {
     this.panel.hidden = false;
     const ended = row.kind !== "process";
     this.name.set(shownName(row));
-    this.which.set(` · ${row.pid}${ended ? " · ended" : ""}`);
+    this.which.set(` · ${row.pid}${ended ? " · exited" : ""}`);
     this.panel.setAttribute("aria-label", `Process ${row.pid}`);
     const count = Math.max(2, Math.min(SERIES_TICKS, table.sequence - oldest + 1));
     const values = valuesOf(row, table.sequence, count, oldest).map((value) => value * scale || 0);

@@ -6,7 +6,7 @@ import { clock, percent, UNKNOWN } from "../model/text.js";
 
 const PARTS = [
   ["processes_percent", "live", "living processes"],
-  ["exited_percent", "ended", "ended meanwhile"],
+  ["exited_percent", "ended", "exited"],
   ["unattributed_percent", "unattributed", "not attributed"],
 ];
 // Beyond the first there is no room for figures beside the bars; beyond the second, bars stand upright.
