@@ -15,6 +15,7 @@
     ├── DecodeError                  (also ValueError)   bytes that are no snapshot
     ├── QueryError                   (also ValueError)   a query that cannot be answered
     │   └── PatternError                                 a pattern for names that is none
+    ├── NotFoundError                                    a process or user named by a filter does not exist
     ├── NotAcceptableError                               no format that is offered is wanted
     ├── SettingsError                (also ValueError)   an unknown setting, or a value out of its range
     ├── ListenError                                      the server cannot listen where it was told to
@@ -75,6 +76,10 @@ class QueryError(CpuwatchError, ValueError):
 
 class PatternError(QueryError):
     """A pattern for names that is too long, or no regular expression."""
+
+
+class NotFoundError(CpuwatchError):
+    """A filter names a process or a user that does not exist."""
 
 
 class NotAcceptableError(CpuwatchError):

@@ -23,11 +23,11 @@ __all__ = [
     "parse_cors_origins",
     "parse_history",
     "parse_history_bytes",
+    "parse_integer",
     "parse_interval",
     "parse_log_format",
     "parse_proxies",
     "parse_streams",
-    "parse_whole_number",
 ]
 
 LogFormat = Literal["text", "json"]
@@ -41,9 +41,9 @@ _STREAMS = (0, 10_000)
 
 
 def parse_interval(text: str) -> float:
-    """Seconds between two samples. Raises ``ValueError`` with what is allowed."""
+    """Seconds between two readings. Raises ``ValueError`` with what is allowed."""
     low, high = _INTERVAL_SECONDS
-    message = f"{shortened(text)!r} is no number of seconds from {low:g} to {high:g}"
+    message = f"invalid interval {shortened(text)!r}: must be a number of seconds from {low:g} to {high:g}"
     try:
         seconds = float(text)
     except ValueError:
@@ -56,41 +56,42 @@ def parse_interval(text: str) -> float:
 def parse_history(text: str) -> int:
     """Snapshots to keep. Raises ``ValueError`` with what is allowed."""
     low, high = _HISTORY_TICKS
-    return parse_whole_number(text, low, high, "snapshots")
+    return parse_integer(text, low, high, "number of snapshots")
 
 
 def parse_history_bytes(text: str) -> int:
     """Memory for old snapshots. Raises ``ValueError`` with what is allowed."""
     low, high = _HISTORY_BYTES
-    return parse_whole_number(text, low, high, "bytes")
+    return parse_integer(text, low, high, "number of bytes")
 
 
 def parse_streams(text: str) -> int:
     """Streams that may be open at once. Raises ``ValueError`` with what is allowed."""
     low, high = _STREAMS
-    return parse_whole_number(text, low, high, "streams")
+    return parse_integer(text, low, high, "number of streams")
 
 
-def parse_whole_number(text: str, low: int, high: int, unit: str) -> int:
-    """A number in digits. Raises ``ValueError`` with what is allowed."""
-    # int() takes blanks, signs, underscores and other scripts' digits too, and refuses long ones with words of its own.
+def parse_integer(text: str, low: int, high: int, what: str) -> int:
+    """An integer in decimal digits. Raises ``ValueError`` with what is allowed."""
+    # int() also accepts blanks, signs, underscores and other scripts' digits, and rejects long ones with a different
+    # message.
     if text.isascii() and text.isdigit() and len(text) <= len(str(high)) and low <= int(text) <= high:
         return int(text)
-    raise ValueError(f"{shortened(text)!r} is no whole number of {unit} from {low} to {high}")
+    raise ValueError(f"invalid {what} {shortened(text)!r}: must be an integer from {low} to {high}")
 
 
 def parse_allowed_hosts(text: str) -> frozenset[str]:
-    """Names with commas between them, or ``*`` for any. Raises ``ValueError`` with what is allowed."""
+    """Host names separated by commas, or ``*`` for any. Raises ``ValueError`` with what is allowed."""
     return frozenset(part if part == "*" else parse_host_name(part) for part in _parts(text))
 
 
 def parse_cors_origins(text: str) -> frozenset[str]:
-    """Origins with commas between them. Raises ``ValueError`` with what is allowed."""
+    """Origins separated by commas. Raises ``ValueError`` with what is allowed."""
     return frozenset(map(parse_origin, _parts(text)))
 
 
 def parse_proxies(text: str) -> frozenset[IPv4Network | IPv6Network]:
-    """Addresses and networks with commas between them. Raises ``ValueError`` with what is allowed."""
+    """Addresses and networks separated by commas. Raises ``ValueError`` with what is allowed."""
     return frozenset(map(_parse_network, _parts(text)))
 
 
@@ -99,16 +100,16 @@ def _parse_network(text: str) -> IPv4Network | IPv6Network:
         return ip_network(text)
     except ValueError:
         raise ValueError(
-            f"invalid address or network {shortened(text)!r}: write 10.0.0.1, 10.0.0.0/8 or fd00::/8"
+            f"invalid address or network {shortened(text)!r}: must be such as 10.0.0.1, 10.0.0.0/8 or fd00::/8"
         ) from None
 
 
 def parse_log_format(text: str) -> LogFormat:
-    """Raises ``ValueError`` with what is allowed."""
+    """A format of the log. Raises ``ValueError`` with what is allowed."""
     for allowed in get_args(LogFormat):
         if text == allowed:
-            return allowed  # type: ignore[no-any-return]  # get_args knows no types
-    raise ValueError(f"{shortened(text)!r} is none of {', '.join(get_args(LogFormat))}")
+            return allowed  # type: ignore[no-any-return]  # get_args has no types
+    raise ValueError(f"invalid log format {shortened(text)!r}: must be {' or '.join(get_args(LogFormat))}")
 
 
 def _parts(text: str) -> list[str]:
@@ -119,18 +120,18 @@ def _parse_switch(text: str) -> bool:
     try:
         return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
     except KeyError:
-        raise ValueError(f"{shortened(text)!r} is none of true, false, 1, 0") from None
+        raise ValueError(f"invalid switch {shortened(text)!r}: must be true, false, 1 or 0") from None
 
 
 class Settings(Struct, frozen=True, gc=False):
-    """What the service can be told: seconds between samples, snapshots kept, the backend's name; who may ask; the log.
+    """The settings of the service.
 
-    ``history_bytes`` limits the memory that old snapshots take.
-    Without a ``token`` all may ask. ``allowed_hosts`` are names by which clients call this machine and which it does
-    not know itself; ``*`` lets any name pass. ``cors_origins`` are those of web pages elsewhere that may read the
-    answers. Without ``page`` there is nothing at ``/``. ``streams`` of events may be open at once, a quarter of them by
-    one client; ``proxies`` are addresses that stand for many clients, to which that does not apply.
-    ``command_lines`` are read and shown, with secrets masked, only if that is set.
+    ``interval`` is in seconds, ``history`` in snapshots, and ``history_bytes`` limits the memory that old snapshots
+    take. With a ``token``, clients must send it. ``allowed_hosts`` are more names by which clients may call this
+    machine; ``*`` allows any name. ``cors_origins`` are the origins of other web pages that may read the responses.
+    ``page`` switches the live page at ``/``. At most ``streams`` event streams may be open at once, at most a quarter
+    of them by one client; ``proxies`` are addresses that stand for many clients and are exempt from that share.
+    ``command_lines`` switches whether command lines are read and shown, with secrets masked.
     """
 
     interval: float = 1.0
@@ -149,10 +150,10 @@ class Settings(Struct, frozen=True, gc=False):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], fields: Collection[str] | None = None) -> Self:
-        """From the variables ``CPUWATCH_*``; whatever is not set, or set to nothing, has its default.
+        """The settings from the variables ``CPUWATCH_*``; those that are unset or empty have their defaults.
 
-        With ``fields``, only the variables of these fields are read. Other ``CPUWATCH_`` variables are left to
-        :mod:`cpuwatch.environment`. Raises :class:`~cpuwatch.errors.SettingsError` for a bad value.
+        With ``fields``, only the variables of these fields are read. :mod:`cpuwatch.environment` deals with unknown
+        ``CPUWATCH_`` variables. Raises :class:`~cpuwatch.errors.SettingsError` for an invalid value.
         """
         given: dict[str, Any] = {}
         for variable, (field, parse) in VARIABLES.items():
@@ -160,7 +161,7 @@ class Settings(Struct, frozen=True, gc=False):
             if not text or (fields is not None and field not in fields):
                 continue
             if field in given:
-                raise SettingsError("CPUWATCH_TOKEN and CPUWATCH_TOKEN_FILE are both set: set only one of them")
+                raise SettingsError("CPUWATCH_TOKEN and CPUWATCH_TOKEN_FILE are both set: unset one of them")
             try:
                 given[field] = parse(text)
             except ValueError as error:
@@ -184,4 +185,4 @@ VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "CPUWATCH_COMMAND_LINES": ("command_lines", _parse_switch),
     "CPUWATCH_PROXIES": ("proxies", parse_proxies),
 }
-"""The settings by their variables: the field that each stands for, and its parser."""
+"""The variables, each with the field that it sets and its parser."""

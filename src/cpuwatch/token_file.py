@@ -1,4 +1,4 @@
-"""The token that clients show to be let in."""
+"""The token that clients must send, and the file that holds it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from msgspec import Struct
 
 __all__ = ["Token", "parse_token", "read_token_file"]
 
-_FEWEST_CHARACTERS = 16
-_MOST_BYTES = 4096
+_MIN_CHARACTERS = 16
+_MAX_BYTES = 4096
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
-"""What can stand behind ``Bearer`` (RFC 6750, 2.1)."""
+"""The syntax of a bearer token (``b64token``, RFC 6750, 2.1)."""
 
 
 class Token(Struct, frozen=True, gc=False):
-    """A secret. It shows in no representation, so in no log, message or traceback."""
+    """A secret. Its ``repr`` hides it, so no log, message or traceback shows it."""
 
     secret: bytes
 
@@ -27,7 +27,7 @@ class Token(Struct, frozen=True, gc=False):
     def is_shown_by(self, authorization: bytes | None) -> bool:
         """Whether this value of an ``Authorization`` header is ``Bearer`` and the token.
 
-        The time it takes tells nothing about how much of a wrong one was right.
+        Compares in constant time.
         """
         if authorization is None:
             return False
@@ -36,13 +36,13 @@ class Token(Struct, frozen=True, gc=False):
 
 
 def parse_token(text: str) -> Token:
-    """Raises ``ValueError`` with what is allowed, and without the text."""
+    """A token. Raises ``ValueError`` with what is allowed, without the text itself."""
     if not text:
-        raise ValueError("the token is empty")
+        raise ValueError(f"the token is empty: write at least {_MIN_CHARACTERS} characters")
     if not _BEARER.fullmatch(text):
-        raise ValueError("a token is letters, digits and - . _ ~ + /, with = at the end at most")
-    if len(text) < _FEWEST_CHARACTERS:
-        raise ValueError(f"a token of {len(text)} characters is too short: {_FEWEST_CHARACTERS} is the least")
+        raise ValueError("invalid token: only letters, digits, - . _ ~ + / and trailing = are allowed")
+    if len(text) < _MIN_CHARACTERS:
+        raise ValueError(f"a token of {len(text)} characters is too short: use at least {_MIN_CHARACTERS}")
     return Token(text.encode())
 
 
@@ -50,11 +50,11 @@ def read_token_file(path: str) -> Token:
     """The token in a file, which may end with a newline. Raises ``ValueError`` that names the file."""
     try:
         with Path(path).open("rb") as file:
-            content = file.read(_MOST_BYTES)
+            content = file.read(_MAX_BYTES)
     except OSError as error:
         raise ValueError(f"cannot read {path!r}: {error.strerror or error}") from None
     except ValueError:
-        raise ValueError(f"{path!r} is no path of a file") from None
+        raise ValueError(f"invalid path {path!r}") from None
     try:
         return parse_token(content.decode("latin-1").strip())
     except ValueError as error:

@@ -187,7 +187,7 @@ def test_a_process_that_is_not_there_is_not_found(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("text", ["nonsense", "-1", "0", "1.5", "0x10", "٣", "99999999999999999999", "1%20"])
 def test_what_is_no_pid_is_a_bad_request(client: httpx.Client, text: str) -> None:
-    assert_problem(client.get(f"/cpu_usage/{text}"), 400, "is no PID")
+    assert_problem(client.get(f"/cpu_usage/{text}"), 400, "invalid pid")
 
 
 def test_the_path_with_a_blank_redirects(client: httpx.Client) -> None:

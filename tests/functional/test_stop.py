@@ -162,7 +162,7 @@ def test_hypercorn_does_not_start_with_a_wrong_setting_and_names_it() -> None:
         env=environment(CPUWATCH_INTERVAL="never"),
     )
     # Its exit code is Hypercorn's matter: 0.18 has none for a worker that failed.
-    assert "CPUWATCH_INTERVAL: 'never' is no number of seconds" in done.stderr
+    assert "CPUWATCH_INTERVAL: invalid interval 'never': must be a number of seconds" in done.stderr
     assert "Running on" not in done.stderr
 
 

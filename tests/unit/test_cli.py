@@ -18,7 +18,7 @@ from readings import SECOND, process, reading, snapshot
 from cpuwatch import CpuwatchError, Snapshot, decode, usage
 from cpuwatch.commands.cli import main
 from cpuwatch.errors import DecodeError, SamplerUnavailableError
-from cpuwatch.server.run import Listening, is_local, parse_bind
+from cpuwatch.server.listening import Listening, is_local, parse_bind
 from cpuwatch.settings import Settings
 from cpuwatch.token_file import Token
 
@@ -27,7 +27,7 @@ from cpuwatch.token_file import Token
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is set where the tests run is not what they are about."""
     for variable in list(os.environ):
-        if variable.startswith("CPUWATCH_"):
+        if variable.startswith("CPUWATCH_") or variable == "COLUMNS":
             monkeypatch.delenv(variable)
 
 
@@ -40,14 +40,16 @@ def sampled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
         calls.append((interval, backend))
         return snapshot(*((pid, pid * 1_000_000) for pid in range(1, 31)))
 
-    monkeypatch.setattr("cpuwatch.commands.cli.sample", sample)
+    monkeypatch.setattr("cpuwatch.commands.sample.sample", sample)
     return calls
 
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Listening]]:
     calls: list[tuple[Settings, Listening]] = []
-    monkeypatch.setattr("cpuwatch.commands.cli.serve", lambda settings, listening: calls.append((settings, listening)))
+    monkeypatch.setattr(
+        "cpuwatch.commands.serve.serve", lambda settings, listening: calls.append((settings, listening))
+    )
     return calls
 
 
@@ -67,11 +69,16 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Listening]]:
         (["sample", "--interval"], "--interval"),
         (["sample", "--interval", "0"], "from 0.05 to 3600"),
         (["sample", "--interval", "soon"], "'soon'"),
-        (["sample", "--top", "0"], "'0' is no whole number of rows from 1 to 100000"),
+        (["sample", "--top", "0"], "invalid number of rows '0': must be an integer from 1 to 100000"),
         (["sample", "--top", "-1"], "--top"),
         (["sample", "--top", "1.5"], "'1.5'"),
         (["sample", "--bind", ":80"], "--bind"),
         (["serve", "--bind", "nonsense"], "HOST:PORT"),
+        (["serve", "--port", "65536"], "invalid port '65536': must be an integer from 0 to 65535"),
+        (["serve", "--port", ""], "invalid port ''"),
+        (["serve", "--host", "a b"], "invalid host 'a b': must be a host name or an IP address, without port"),
+        (["serve", "--host", ""], "invalid host ''"),
+        (["serve", "--host", "localhost:80"], "without port"),
         (["serve", "--bind", "127.0.0.1:1", "--bind", "[::1]:1"], "--bind can be given only once"),
         (["serve", "--history", "0"], "from 1 to 86400"),
         (["serve", "--root-path", "cpu"], "invalid prefix 'cpu'"),
@@ -82,13 +89,15 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Listening]]:
         (["serve", "--json"], "--json"),
         (["serve", "--token", "a"], "--token"),
         (["serve", "--token-file", "/none"], "cannot read '/none': No such file or directory"),
-        (["serve", "--allowed-hosts", "a b"], "'a b' is no name of a host"),
-        (["serve", "--cors-origins", "*"], "'*' is no origin of pages"),
-        (["serve", "--log-format", "xml"], "text, json"),
+        (["serve", "--allowed-hosts", "a b"], "invalid host 'a b': must be a host name or an IP address"),
+        (["serve", "--cors-origins", "*"], "invalid origin '*': must be such as https://example.org"),
+        (["serve", "--log-format", "xml"], "invalid log format 'xml': must be text or json"),
         (["sample", "--format", "xml"], "json, ndjson, text"),
         (["sample", "--sort", "colour"], "cpu_percent"),
         (["sample", "--name", "re:("], "RE2"),
         (["sample", "--pid", "1,x"], "'x'"),
+        (["sample", "-n"], "-n/--top"),
+        (["sample", "-n", "3", "--all"], "--all"),
     ],
 )
 def test_a_mistake_in_the_command_is_answered_in_one_line(
@@ -180,7 +189,7 @@ def test_a_backend_that_cannot_work_here_is_a_failure(
     def sample(_: float, __: str, **___: bool) -> Snapshot:
         raise SamplerUnavailableError("/proc is no /proc of Linux")
 
-    monkeypatch.setattr("cpuwatch.commands.cli.sample", sample)
+    monkeypatch.setattr("cpuwatch.commands.sample.sample", sample)
     assert main(["sample"]) == 1
     assert capsys.readouterr().err == "cpuwatch: /proc is no /proc of Linux\n"
 
@@ -191,7 +200,7 @@ def test_a_failure_of_the_system_is_told_with_its_file(
     def sample(_: float, __: str, **___: bool) -> Snapshot:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "/proc/1/stat")
 
-    monkeypatch.setattr("cpuwatch.commands.cli.sample", sample)
+    monkeypatch.setattr("cpuwatch.commands.sample.sample", sample)
     assert main(["sample"]) == 1
     assert capsys.readouterr().err == "cpuwatch: Too many open files: /proc/1/stat\n"
 
@@ -205,7 +214,7 @@ def test_a_defect_of_ours_is_never_called_wrong_usage(
     def sample(_: float, __: str, **___: bool) -> Snapshot:
         raise defect
 
-    monkeypatch.setattr("cpuwatch.commands.cli.sample", sample)
+    monkeypatch.setattr("cpuwatch.commands.sample.sample", sample)
     if isinstance(defect, CpuwatchError):
         assert main(["sample"]) == 1
         assert capsys.readouterr().err == "cpuwatch: ours\n"
@@ -219,7 +228,7 @@ def test_an_interrupt_ends_with_the_code_that_shells_expect(monkeypatch: pytest.
     def sample(_: float, __: str, **___: bool) -> Snapshot:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cpuwatch.commands.cli.sample", sample)
+    monkeypatch.setattr("cpuwatch.commands.sample.sample", sample)
     assert main(["sample"]) == 128 + 2
 
 
@@ -250,7 +259,8 @@ def test_by_default_the_twenty_busiest_are_shown_in_a_table(
     out, err = capsys.readouterr()
     assert err == ""
     rows = out.splitlines()[5:]
-    assert [int(row.split()[0]) for row in rows] == list(range(30, 10, -1))
+    assert [int(row.split()[0]) for row in rows[:-1]] == list(range(30, 10, -1))
+    assert rows[-1] == "... 10 more (--all shows them)"
     assert sampled == [(1.0, "auto")]
 
 
@@ -270,7 +280,66 @@ def test_the_busiest_can_be_chosen_in_both_forms(capsys: pytest.CaptureFixture[s
     assert main(["sample", "--json", "--top", "2"]) == 0
     assert [row["pid"] for row in json.loads(capsys.readouterr().out)["processes"]] == [30, 29]
     assert main(["sample", "--top", "2"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 5 + 2
+    assert len(capsys.readouterr().out.splitlines()) == 5 + 2 + 1
+    assert main(["sample", "-n", "2"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 5 + 2 + 1
+
+
+@pytest.mark.usefixtures("sampled")
+@pytest.mark.parametrize("flags", [["--all"], ["--top", "30"]])
+def test_all_rows_can_be_shown_busiest_first(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", *flags]) == 0
+    rows = capsys.readouterr().out.splitlines()[5:]
+    assert [int(row.split()[0]) for row in rows] == list(range(30, 0, -1))
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--pid", "999"], "no process with PID 999"),
+        (["--pid", "7,999,998"], "no process with PID 998; no process with PID 999"),
+        (["--user", "nobody-such"], "no user 'nobody-such'"),
+        (["--user", "nobody-such", "--group-by", "name"], "no user 'nobody-such'"),
+    ],
+)
+@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.usefixtures("sampled")
+def test_a_filter_that_names_nothing_fails_after_valid_output(
+    flags: list[str], complaint: str, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sample", "--format", form, *flags]) == 1
+    out, err = capsys.readouterr()
+    assert err == f"cpuwatch: {complaint}\n"
+    if form == "json":
+        rows = json.loads(out)
+        assert [row["pid"] for row in rows.get("processes", [])] == ([7] if "7,999,998" in flags else [])
+    else:
+        assert out.startswith("here ")
+
+
+@pytest.mark.parametrize("flags", [["--user", "root"], ["--pid", "7", "--user", "root"], ["--name", "none"]])
+@pytest.mark.usefixtures("sampled")
+def test_a_filter_that_matches_nothing_is_no_failure(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    # root has an account, and no process among these.
+    assert main(["sample", "--json", *flags]) == 0
+    out, err = capsys.readouterr()
+    assert (json.loads(out)["processes"], err) == ([], "")
+
+
+@pytest.mark.usefixtures("sampled")
+def test_the_table_is_as_wide_as_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["sample", "-n", "1"])
+    assert capsys.readouterr().out.splitlines()[4].split()[-3:] == ["EXITED%", "TIME", "NAME"]
+    monkeypatch.setenv("COLUMNS", "40")
+    main(["sample", "-n", "1"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 40
+    (heading,) = (line.split() for line in lines if "PID" in line)
+    assert (heading[0], heading[-1], "SYS%" in heading) == ("PID", "NAME", False)
+    main(["sample", "-n", "1", "--json"])
+    assert len(capsys.readouterr().out) > 40
 
 
 def test_a_flag_stands_over_the_environment_and_the_environment_over_the_default(
@@ -291,7 +360,6 @@ def test_a_flag_stands_over_the_environment_and_the_environment_over_the_default
         (["--sort", "pid", "--order", "desc", "--top", "2"], [30, 29]),
         (["--pid", "4,7"], [4, 7]),
         (["--min-percent", "2.9"], [29, 30]),
-        (["--user", "nobody-such"], []),
         (["--state", "Z"], []),
         (["--name", "re:^w.*k$", "--top", "1"], [30]),
         (["--name", "wor"], []),
@@ -306,7 +374,7 @@ def test_the_query_has_the_flags_that_the_service_has_as_parameters(
 
 def test_kernel_threads_can_be_left_out(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     earlier, later = (reading(process(1), process(2, name="kthreadd"), at_ns=at * SECOND) for at in (100, 101))
-    monkeypatch.setattr("cpuwatch.commands.cli.sample", lambda _, __, **___: usage(earlier, later))
+    monkeypatch.setattr("cpuwatch.commands.sample.sample", lambda _, __, **___: usage(earlier, later))
     assert main(["sample", "--json", "--no-kernel-threads"]) == 0
     assert [row["pid"] for row in json.loads(capsys.readouterr().out)["processes"]] == [1]
 
@@ -322,7 +390,7 @@ def test_lines_of_json_hold_the_fields_that_were_asked_for(capsys: pytest.Captur
 @pytest.mark.usefixtures("sampled")
 def test_the_table_has_the_columns_that_were_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", "--fields", "name,pid", "--top", "1"]) == 0
-    assert [line.split() for line in capsys.readouterr().out.splitlines()[4:]] == [["NAME", "PID"], ["work", "30"]]
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[4:6]] == [["NAME", "PID"], ["work", "30"]]
 
 
 @pytest.mark.usefixtures("sampled")
@@ -357,7 +425,7 @@ def test_a_name_is_found_by_its_byte_that_is_no_utf_8(
     earlier, later = (
         reading(process(1), process(2, name=r"\xff", user=r"\xff"), at_ns=at * SECOND) for at in (100, 101)
     )
-    monkeypatch.setattr("cpuwatch.commands.cli.sample", lambda _, __, **___: usage(earlier, later))
+    monkeypatch.setattr("cpuwatch.commands.sample.sample", lambda _, __, **___: usage(earlier, later))
     assert main(["sample", "--json", *flags, "\udcff"]) == 0
     assert [row["pid"] for row in json.loads(capsys.readouterr().out)["processes"]] == [2]
 
@@ -368,6 +436,40 @@ def test_a_name_is_found_by_its_byte_that_is_no_utf_8(
 def test_serving_is_on_this_machine_alone_unless_told_otherwise(served: list[tuple[Settings, Listening]]) -> None:
     assert main(["serve"]) == 0
     assert served == [(Settings(), Listening("127.0.0.1:8845"))]
+
+
+@pytest.mark.parametrize(
+    ("flags", "bind"),
+    [
+        (["--port", "80"], "127.0.0.1:80"),
+        (["--host", "::1"], "[::1]:8845"),
+        (["--host", "[::1]", "--port", "0"], "[::1]:0"),
+        (["--host", "LOCALHOST", "--port", "80"], "localhost:80"),
+    ],
+)
+def test_host_and_port_may_be_given_apart(
+    flags: list[str], bind: str, served: list[tuple[Settings, Listening]]
+) -> None:
+    assert main(["serve", *flags]) == 0
+    assert served == [(Settings(), Listening(bind))]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org"])  # noqa: S104
+def test_a_wide_host_needs_a_token_too(
+    host: str, served: list[tuple[Settings, Listening]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--host", host]) == 2
+    assert "--token-file FILE" in capsys.readouterr().err
+    assert not served
+
+
+@pytest.mark.parametrize("flags", [["--host", "127.0.0.1"], ["--port", "8845"]])
+def test_host_and_port_conflict_with_bind(
+    flags: list[str], served: list[tuple[Settings, Listening]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--bind", "127.0.0.1:8845", *flags]) == 2
+    assert capsys.readouterr().err.startswith(f"cpuwatch: {flags[0]} conflicts with --bind: use ")
+    assert not served
 
 
 def test_serving_takes_all_settings_from_flags(served: list[tuple[Settings, Listening]], token_file: str) -> None:
@@ -436,9 +538,10 @@ def test_only_loopback_addresses_are_of_this_machine_alone(address: IPv4Address 
     assert is_local(place) == address.is_loopback
 
 
-def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("flag", ["-V", "--version"])
+def test_the_version_is_that_of_the_installed_package(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
-        main(["--version"])
+        main([flag])
     assert stopped.value.code == 0
     assert capsys.readouterr().out == f"cpuwatch {version('cpuwatch')}\n"
 
@@ -488,7 +591,7 @@ def test_a_place_to_listen_is_taken_as_it_is(text: str) -> None:
     ],
 )
 def test_what_is_no_place_to_listen_is_refused_with_what_would_be_one(text: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"{text!r} is no HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N")):
+    with pytest.raises(ValueError, match=re.escape(f"invalid address {text!r}: must be HOST:PORT, [IPV6]:PORT, ")):
         parse_bind(text)
 
 
@@ -499,11 +602,11 @@ def test_every_address_and_port_is_a_place_to_listen(address: str, port: int) ->
 
 @given(st.integers(65_536, 10**9))
 def test_no_port_beyond_the_highest_is_taken(port: int) -> None:
-    with pytest.raises(ValueError, match="is no HOST:PORT"):
+    with pytest.raises(ValueError, match="with a port from 0 to 65535"):
         parse_bind(f"localhost:{port}")
 
 
 def test_one_second_of_work_reads_as_such(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cpuwatch.commands.cli.sample", lambda _, __, **___: snapshot((7, SECOND)))
+    monkeypatch.setattr("cpuwatch.commands.sample.sample", lambda _, __, **___: snapshot((7, SECOND)))
     main(["sample"])
     assert capsys.readouterr().out.splitlines()[-1].split()[3] == "100.0"

@@ -118,5 +118,5 @@ def test_an_origin_is_scheme_host_and_port_in_lower_case(scheme: str, name: str,
     ["*", "null", "example.org", "https://", "https://a/", "https://a/b", "ftp://a", "https://a?b", "https://u@a"],
 )
 def test_what_is_no_origin_is_refused_with_what_would_be_one(text: str) -> None:
-    with pytest.raises(ValueError, match=r"as https://example\.org"):
+    with pytest.raises(ValueError, match=r"such as https://example\.org"):
         parse_origin(text)

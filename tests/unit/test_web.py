@@ -194,7 +194,7 @@ def test_a_process_that_was_not_there_is_not_found(monitor: Monitor, pid: int) -
     "pid", ["0", "-1", "abc", "1e3", "1.0", "%20%31", "2147483648", "%D9%A3", "%00", "%0A1", "%FF"]
 )
 def test_what_is_no_pid_is_refused_with_what_would_be_one(monitor: Monitor, pid: str) -> None:
-    assert "whole number from 1 to 2147483647" in problem(request(monitor, f"/cpu_usage/{pid}"), 400)
+    assert "must be an integer from 1 to 2147483647" in problem(request(monitor, f"/cpu_usage/{pid}"), 400)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/?#"), min_size=1, max_size=12))

@@ -15,7 +15,7 @@ from cpuwatch.errors import QueryError
 from cpuwatch.query.name_pattern import compile_name_pattern
 from cpuwatch.query.select import Query, SortKey
 from cpuwatch.query.view import FIELDS, Grouping, View
-from cpuwatch.settings import parse_whole_number
+from cpuwatch.settings import parse_integer
 from cpuwatch.text import shortened
 from cpuwatch.tick_id import MAX_TICK_ID, TickId
 
@@ -82,16 +82,9 @@ def _query(values: Mapping[str, Any]) -> Query:
     )
 
 
-def _whole(low: int, high: int, unit: str) -> tuple[dict[str, Any], Callable[[str], int]]:
+def _whole(low: int, high: int, what: str) -> tuple[dict[str, Any], Callable[[str], int]]:
     schema = {"type": "integer", "minimum": low, "maximum": high}
-    return schema, lambda text: parse_whole_number(text, low, high, unit)
-
-
-def _one_pid(text: str) -> int:
-    try:
-        return parse_whole_number(text, 1, _HIGHEST_PID, "the kind of PIDs")
-    except ValueError:
-        raise ValueError(f"{shortened(text)!r} is no PID: that is a whole number from 1 to {_HIGHEST_PID}") from None
+    return schema, lambda text: parse_integer(text, low, high, what)
 
 
 def _number(low: float, high: float) -> tuple[dict[str, Any], Callable[[str], float]]:
@@ -172,7 +165,11 @@ def _table(*rows: tuple[str, str, tuple[dict[str, Any], Callable[[str], Any]]]) 
 
 
 VIEW = _table(
-    ("top", "Only the first so many rows; the busiest, unless sort says otherwise.", _whole(1, 100_000, "rows")),
+    (
+        "top",
+        "Only the first so many rows; the busiest, unless sort says otherwise.",
+        _whole(1, 100_000, "number of rows"),
+    ),
     ("sort", "The field to sort by.", _choice(*get_args(SortKey))),
     ("order", "Direction; by default texts and pid ascend, numbers descend.", _choice("asc", "desc")),
     (
@@ -180,7 +177,7 @@ VIEW = _table(
         "Only these names: a glob for the whole name, or re: and a regular expression (RE2) for any part of it.",
         ({"type": "string", "minLength": 1, "maxLength": 256}, _pattern),
     ),
-    ("pid", "Only these PIDs, with commas between them.", _several(_whole(1, _HIGHEST_PID, "the kind of PIDs"))),
+    ("pid", "Only these PIDs, with commas between them.", _several(_whole(1, _HIGHEST_PID, "pid"))),
     ("user", "Only processes of these users.", _several(({"type": "string", "pattern": "^[^,]+$"}, _word))),
     (
         "state",
@@ -197,7 +194,7 @@ VIEW = _table(
     ("group_by", "Sums of groups in place of processes.", _choice(*get_args(Grouping))),
 )
 
-PID = _table(("pid", "The PID of the process.", (_whole(1, _HIGHEST_PID, "the kind of PIDs")[0], _one_pid)))
+PID = _table(("pid", "The PID of the process.", _whole(1, _HIGHEST_PID, "pid")))
 
 HISTORY = _table(
     ("seconds", "So much of the past, back from the newest snapshot.", _number(0, _LONGEST_PAST_SECONDS)),
@@ -213,7 +210,7 @@ FORMAT = _table(("format", "In place of an Accept header.", _choice(*FORMATS)))
 METRICS = {
     **_table(
         ("per_process", "Whether the busiest processes get series of their own.", _boolean()),
-        ("top", "Only so many processes.", _whole(1, _MOST_EXPOSED, "processes")),
+        ("top", "Only so many processes.", _whole(1, _MOST_EXPOSED, "number of processes")),
     ),
     **{name: shared for name, shared in VIEW.items() if name not in {"top", "fields", "group_by"}},
 }

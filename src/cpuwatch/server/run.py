@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from msgspec import Struct
-
 from cpuwatch.errors import ListenError, MissingExtraError, SettingsError
-from cpuwatch.host_names import host_of, is_address
 from cpuwatch.log import LineFormatter, logging_to_stderr, stderr_descriptor
 from cpuwatch.samplers import open_sampler
+from cpuwatch.server.listening import Listening, is_local
 from cpuwatch.server.stop_signals import stopping_at_signals, write_if_possible
 from cpuwatch.server.tcp_sockets import open_tcp_sockets
 from cpuwatch.server.unix_socket import unix_listener
 from cpuwatch.settings import LogFormat, Settings
-from cpuwatch.text import shortened
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
     from hypercorn.typing import ASGIFramework
 
-__all__ = ["Listening", "is_local", "parse_bind", "parse_root_path", "serve"]
+__all__ = ["serve"]
 
-_BIND = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]*):(?P<port>[0-9]{1,5})", re.ASCII)
-_HIGHEST_PORT = 65_535
-_ROOT_PATH = re.compile(r"(?:/[^/?#\s]+)*/?")
 _GRACEFUL_SECONDS = 1.5
 """What answers under way are given to end after the signal."""
 
@@ -49,43 +41,6 @@ _STOP_SECONDS = 2.5
 """The process ends this long after the signal, whatever hangs."""
 
 _log = logging.getLogger("cpuwatch.server")
-
-
-class Listening(Struct, frozen=True, gc=False):
-    """Where the server listens, the prefix under which a proxy shows it, and for TLS the certificate and its key."""
-
-    bind: str = "127.0.0.1:8845"
-    root_path: str = ""
-    certfile: str | None = None
-    keyfile: str | None = None
-
-
-def parse_bind(text: str) -> str:
-    """A place to listen: ``HOST:PORT``, ``[IPV6]:PORT``, ``:PORT`` (all addresses), ``unix:PATH`` or ``fd://N``.
-
-    Raises ``ValueError`` with what is allowed.
-    """
-    match = _BIND.fullmatch(text)
-    if match and int(match["port"]) <= _HIGHEST_PORT:
-        return text
-    if re.fullmatch(r"unix:.+|fd://[0-9]{1,9}", text):
-        return text
-    raise ValueError(f"{text!r} is no HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N")
-
-
-def parse_root_path(text: str) -> str:
-    """A prefix of paths, such as ``/cpu``, without a slash at its end. Raises ``ValueError`` with what is allowed."""
-    if text and not _ROOT_PATH.fullmatch(text):
-        raise ValueError(f"invalid prefix {shortened(text)!r}: it has to be a path such as /cpu, without ? or #")
-    return text.rstrip("/")
-
-
-def is_local(bind: str) -> bool:
-    """Whether only this machine can reach that place. Of ``fd://N`` and ``unix:PATH`` its maker decides."""
-    if bind.startswith(("unix:", "fd://")):
-        return True
-    host = host_of(bind)
-    return host == "localhost" or (host is not None and is_address(host) and ip_address(host).is_loopback)
 
 
 def serve(settings: Settings, listening: Listening) -> None:

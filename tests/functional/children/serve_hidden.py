@@ -17,7 +17,8 @@ import hypercorn.asyncio  # noqa: F401
 # The ordinary user may not be let into the folders of this interpreter: what the server imports later is imported here.
 import cpuwatch.web.hypercorn_quirks  # noqa: F401
 from cpuwatch import open_sampler
-from cpuwatch.server.run import Listening, serve
+from cpuwatch.server.listening import Listening
+from cpuwatch.server.run import serve
 from cpuwatch.settings import Settings
 
 
