@@ -27,7 +27,7 @@ def test_the_page_recovers_when_the_server_comes_back(browser: Browser) -> None:
             expect(page.locator("#status")).to_contain_text("Live")
         finally:
             first.stop()
-        expect(page.locator("#status")).to_contain_text("Stale since")
+        expect(page.locator("#status")).to_contain_text("Stale for")
         keep_screenshot(page, "stale")
         with running_server(again, CPUWATCH_INTERVAL=INTERVAL):
             expect(page.locator("#status")).to_contain_text("Live")
@@ -41,7 +41,7 @@ def test_it_asks_for_the_token_once_and_keeps_it_for_the_tab(browser: Browser) -
         window(browser, f"{server.url}/", allowed="401") as page,
     ):
         assert httpx.get(f"{server.url}/").text.count("<tr>") == 1
-        field = page.get_by_label("This server needs a token")
+        field = page.get_by_label("This server requires a token")
         field.fill("a-wrong-token-of-mine")
         field.press("Enter")
         expect(page.locator("#token-note")).to_contain_text("rejected")
@@ -85,7 +85,7 @@ def test_a_link_to_a_moment_that_is_gone_says_so_and_shows_now(browser: Browser)
         running_server(CPUWATCH_SERVE, CPUWATCH_INTERVAL=INTERVAL) as server,
         window(browser, f"{server.url}/#at=2020-01-01T00:00:00Z") as page,
     ):
-        expect(page.locator("#filter-note")).to_contain_text("not kept any more")
+        expect(page.locator("#filter-note")).to_contain_text("no longer has the moment")
         expect(page.locator("#status")).to_contain_text("Live")
 
 

@@ -123,7 +123,7 @@ def test_a_group_of_that_name_is_chosen_by_it(browser: Browser, server: Server) 
 
 def test_ended_processes_of_that_name_are_text(browser: Browser, server: Server) -> None:
     with window(browser, f"{server.url}/") as page:
-        expect(page.locator("tr.ended", has_text="alert(3)").first).to_be_visible()
+        expect(page.locator("tr.exited", has_text="alert(3)").first).to_be_visible()
         assert made_of_names(page) == 0
 
 

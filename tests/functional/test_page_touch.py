@@ -46,7 +46,7 @@ def test_a_tap_opens_a_process_and_another_closes_it(phone: Page, burner: Puppet
     # The only row, so that none comes between the looking and the tapping.
     phone.locator("#filter").fill("touch-burner")
     expect(phone.locator("tr.process")).to_have_count(1)
-    phone.locator("td.c-cpu_percent").tap()
+    phone.locator("td.c-total_percent").tap()
     detail = phone.locator("#detail")
     expect(detail.locator("h2")).to_contain_text(str(burner.pid))
     detail.get_by_role("button", name=re.compile(f"^{os.getpid()} ")).tap()
@@ -77,12 +77,12 @@ def test_all_that_keys_do_can_be_tapped(phone: Page, burner: Puppet) -> None:
     expect(phone.locator("#status")).to_contain_text("Paused")
     phone.locator("#scrub").tap(position={"x": 8, "y": 8})
     expect(phone).to_have_url(re.compile("at="))
-    phone.get_by_role("button", name="Back to now").tap()
+    phone.get_by_role("button", name="Go live").tap()
     expect(phone.locator("#status")).to_contain_text("Live")
     phone.get_by_role("button", name="Help").tap()
     # What a mouse reads by hovering over a heading.
-    phone.get_by_text("The columns").tap()
-    expect(phone.locator("#columns")).to_contain_text("used by descendants that exited within the interval")
+    phone.get_by_text("Columns").tap()
+    expect(phone.locator("#columns")).to_contain_text("used by descendants that exited in this interval")
     keep_screenshot(phone, "help-phone")
     phone.get_by_role("button", name="Close").tap()
     assert burner.pid
@@ -104,11 +104,11 @@ def test_nothing_moves_for_those_who_do_not_want_it(browser: Browser, server: Se
         window(browser, f"{server.url}/", reduced_motion=wish) as page,
     ):
         try:
-            expect(page.locator("tr.ended").first).to_be_visible()
+            expect(page.locator("tr.exited").first).to_be_visible()
             # Looked at in one go, for rows come and go.
             fading = page.wait_for_function(
                 """() => {
-                    const cell = document.querySelector("tr.ended td");
+                    const cell = document.querySelector("tr.exited td");
                     return cell && getComputedStyle(cell).transitionDuration;
                 }"""
             )

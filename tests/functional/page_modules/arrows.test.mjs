@@ -46,3 +46,7 @@ test("no module imports itself through others", () => {
 test("the model knows no document", () => {
   for (const name of modules) if (folderOf(name) === "model") assert.doesNotMatch(code(name), DOCUMENT, name);
 });
+
+test("no module is longer than 350 lines", () => {
+  for (const name of modules) assert.ok(source(name).split("\n").length <= 351, name);
+});

@@ -1,41 +1,43 @@
-/** The page: what comes in is kept, what is asked for is shown. */
+/** The page: connects the feed, the model and the view. */
 
-import { Arrangement, total } from "./model/arrange.js";
-import { columnOf, COLUMNS, SORTABLE } from "./model/columns.js";
-import { Detail } from "./view/detail.js";
-import { byId, element, setAttribute, setText } from "./view/dom.js";
+import { Inbox } from "./feed/inbox.js";
 import { Feed } from "./feed/feed.js";
+import { storedToken } from "./feed/token.js";
+import { Arrangement } from "./model/arrange.js";
+import { columnOf } from "./model/columns.js";
 import { parseFilter, rowTest } from "./model/filter.js";
-import { Keys } from "./view/keys.js";
-import { Overview } from "./view/overview.js";
-import { ProcessTable } from "./model/process_table.js";
 import { RegexMatcher } from "./model/regex_matcher.js";
 import { heldOrder } from "./model/sort.js";
-import { statusOf } from "./view/status_line.js";
-import { TableView } from "./view/table_view.js";
-import { clock, percent } from "./model/text.js";
-import { Timeline } from "./model/timeline.js";
-import { storedToken } from "./feed/token.js";
-import { askToken } from "./view/token_dialog.js";
 import { fromFragment, toFragment } from "./model/url_state.js";
+import { Controls } from "./view/controls.js";
+import { Detail } from "./view/detail.js";
+import { Keys } from "./view/keys.js";
+import { Overview } from "./view/overview.js";
+import { showStatus } from "./view/status_line.js";
+import { showSum } from "./view/sum_line.js";
+import { TableView } from "./view/table_view.js";
+import { askToken } from "./view/token_dialog.js";
 
 const GROUPINGS = ["", "name", "user", "unit"];
-const MOMENT_PATIENCE_MS = 60;
+const SCRUB_DELAY_MS = 60;
+const STATUS_INTERVAL_MS = 500;
+const ORDER = ["sort", "descending", "view", "filter"];
 
 class App {
   constructor() {
     this.state = fromFragment(location.hash);
-    this.live = new ProcessTable();
-    /** The moment that is looked at; null is now. */
+    /** The table of the moment shown; null while the page is live. */
     this.frozen = null;
-    this.timeline = new Timeline();
+    /** The sequence of the moment that was requested, or null. */
+    this.wanted = null;
+    this.requesting = 0;
     this.closed = new Set();
     this.arrangement = new Arrangement();
     this.order = [];
     this.link = { state: "connecting" };
     this.arrived = -Infinity;
     this.matcher = null;
-    this.filling = null;
+    this.lastOpen = null;
     this.painting = 0;
     this.overview = new Overview();
     this.tableView = new TableView({
@@ -46,136 +48,111 @@ class App {
     });
     this.detail = new Detail((key) => this.change({ open: key }), () => this.closeDetail());
     this.keys = new Keys(this.actions());
-    this.feed = new Feed((message) => this[`on_${message.type}`](message));
-    this.bindControls();
+    this.controls = new Controls(this.controlHandlers(), { areKeysOn: this.keys.on });
+    this.inbox = new Inbox(this.feedHandlers());
+    this.feed = new Feed((message) => this.inbox.receive(message));
+    addEventListener("hashchange", () => this.follow(fromFragment(location.hash)));
     this.setFilter(this.state.filter);
     for (const part of document.querySelectorAll(".scripted")) part.hidden = false;
     this.feed.listen(storedToken());
-    setInterval(() => this.showStatus(), 500);
+    setInterval(() => this.showStatus(), STATUS_INTERVAL_MS);
     this.showStatus();
+  }
+
+  get live() {
+    return this.inbox.live;
+  }
+
+  get timeline() {
+    return this.inbox.timeline;
   }
 
   get table() {
     return this.frozen ?? this.live;
   }
 
-  // What the feed says.
-
-  on_state(message) {
-    this.link = message;
-    if (message.state === "refused") askToken((token) => this.feed.listen(token));
-    this.showStatus();
+  get pausedAt() {
+    return this.frozen ? Date.parse(this.table.head.time) : null;
   }
 
-  on_begin(message) {
-    this.live = new ProcessTable();
-    this.timeline = new Timeline();
-    this.on_tick(message);
+  feedHandlers() {
+    return {
+      state: (link) => {
+        this.link = link;
+        if (link.state === "refused") askToken((token) => this.feed.listen(token));
+        this.showStatus();
+      },
+      tick: () => {
+        this.arrived = performance.now();
+        this.paintSoon();
+      },
+      // Sorting each chunk as it arrives spreads the work over several tasks.
+      chunk: (table) => {
+        if (table === this.table) this.arrange();
+      },
+      moment: (table, wanted) => {
+        if (wanted !== this.wanted) return;
+        table.adoptSeries(this.live);
+        this.frozen = table;
+        this.change({ at: table.head.time });
+      },
+      noMoment: (wanted) => {
+        if (wanted === this.wanted) this.controls.note("The server no longer has this moment.");
+      },
+      pastComplete: () => {
+        if (this.state.at && !this.frozen) this.findMoment();
+        this.paintSoon();
+      },
+    };
   }
-
-  on_tick({ type, changed, gone, last, ...head }) {
-    this.live.begin(head, gone);
-    this.fill(this.live, { changed, last }, () => {
-      this.timeline.add(head);
-      this.arrived = performance.now();
-      this.paintSoon();
-    });
-  }
-
-  on_moment({ type, wanted, changed, gone, last, ...head }) {
-    const table = new ProcessTable();
-    table.begin(head, gone);
-    this.fill(table, { changed, last }, () => {
-      if (wanted !== this.wanted) return;
-      table.rememberAs(this.live);
-      this.frozen = table;
-      this.change({ at: head.time });
-    });
-  }
-
-  on_no_moment({ wanted }) {
-    if (wanted === this.wanted) this.note("That moment is not kept any more.");
-  }
-
-  /** Rows that had no room in the message before. */
-  on_more(piece) {
-    this.fill(this.filling, piece, this.filled);
-  }
-
-  fill(table, { changed, last }, filled) {
-    this.filling = last ? null : table;
-    this.filled = filled;
-    table.add(changed);
-    if (last) {
-      table.settle();
-      filled();
-    } else if (table === this.table) {
-      // Sorted now, piece by piece, so that it is not all to be done when the last one comes.
-      this.arrange();
-    }
-  }
-
-  on_past({ first, ticks, pasts, last }) {
-    this.live.fillPast(first, pasts);
-    this.timeline.prepend(ticks);
-    if (!last) return;
-    if (this.state.at && !this.frozen) this.lookUpMoment();
-    this.paintSoon();
-  }
-
-  // What the user does.
 
   actions() {
-    const view = (name) => this.change({ view: this.state.view === name ? "" : name });
     return {
-      "/": () => byId("filter").focus(),
+      "/": () => this.controls.focusFilter(),
       " ": () => this.togglePause(),
       "[": () => this.step(-1),
       "]": () => this.step(1),
+      o: () => this.sortBy("total_percent"),
       c: () => this.sortBy("cpu_percent"),
       p: () => this.sortBy("pid"),
       n: () => this.sortBy("name"),
       u: () => this.sortBy("user"),
-      t: () => view("tree"),
+      t: () => this.change({ view: this.state.view === "tree" ? "" : "tree" }),
       g: () => this.change({ view: GROUPINGS[(GROUPINGS.indexOf(this.state.view) + 1) % GROUPINGS.length] }),
       1: () => this.overview.toggleCpus(),
-      "?": () => byId("help").showModal(),
+      "?": () => this.controls.openHelp(),
       Escape: () => this.escape(),
     };
   }
 
-  bindControls() {
-    byId("filter").addEventListener("input", (event) => this.setFilter(event.target.value));
-    byId("view").addEventListener("change", (event) => this.change({ view: event.target.value }));
-    byId("scale").addEventListener("change", (event) => this.change({ scale: event.target.value }));
-    byId("sort").append(...SORTABLE.map(({ key, label }) => element("option", { value: key, text: label })));
-    byId("sort").addEventListener("change", ({ target }) => this.change({ sort: target.value, descending: columnOf(target.value).descends }));
-    byId("direction").addEventListener("click", () => this.sortBy(this.state.sort));
-    byId("columns").append(...COLUMNS.map(({ label, title }) => element("div", {}, element("dt", { text: label }), element("dd", { text: title }))));
-    byId("pause").addEventListener("click", () => this.togglePause());
-    byId("live").addEventListener("click", () => this.goLive());
-    byId("scrub").addEventListener("input", (event) => this.goTo(Number(event.target.value)));
-    byId("help-open").addEventListener("click", () => byId("help").showModal());
-    byId("keys-on").checked = this.keys.on;
-    byId("keys-on").addEventListener("change", ({ target }) => this.keys.switchTo(target.checked));
-    addEventListener("hashchange", () => this.follow(fromFragment(location.hash)));
+  controlHandlers() {
+    return {
+      filter: (text) => this.setFilter(text),
+      view: (view) => this.change({ view }),
+      scale: (scale) => this.change({ scale }),
+      sort: (sort, descending) => this.change({ sort, descending }),
+      turn: () => this.sortBy(this.state.sort),
+      pause: () => this.togglePause(),
+      live: () => this.goLive(),
+      goTo: (sequence) => this.goTo(sequence),
+      keys: (isOn) => this.keys.switchTo(isOn),
+    };
   }
 
-  /** Somebody has typed an address, or gone back. */
+  /** The address changed: the user edited it or went back. */
   follow(state) {
     this.state = state;
     this.setFilter(state.filter);
     if (state.at === null) this.frozen = null;
-    else if (this.frozen?.head.time !== state.at) this.lookUpMoment();
+    else if (this.frozen?.head.time !== state.at) this.findMoment();
     this.order = [];
     this.paintSoon();
   }
 
   change(part) {
-    const sorted = ["sort", "descending", "view", "filter"].some((name) => name in part && part[name] !== this.state[name]);
+    if (ORDER.some((name) => name in part && part[name] !== this.state[name])) this.order = [];
     this.state = { ...this.state, ...part };
-    if (sorted) this.order = [];
-    // Not one entry in the browser's history for each letter typed.
+    // Replaced, not pushed: otherwise the browser's history has an entry for each letter typed.
     history.replaceState(null, "", location.pathname + location.search + toFragment(this.state));
     this.paintSoon();
   }
@@ -189,19 +166,18 @@ class App {
     this.matcher?.stop();
     this.matcher = null;
     const filter = parseFilter(text);
-    this.note(filter.kind === "bad" ? `No regular expression: ${filter.why}` : "");
+    this.controls.note(filter.kind === "invalid" ? `Invalid regular expression: ${filter.why}` : "");
     if (filter.kind === "regex") {
-      const matcher = new RegexMatcher(filter.source, () => this.testBy(matcher), () => this.note("This regular expression takes too long."));
+      const matcher = new RegexMatcher(filter.source, () => this.testBy(matcher), () => this.controls.note("This regular expression takes too long."));
       this.matcher = matcher;
       this.testBy(matcher);
     } else {
       this.test = rowTest(filter);
     }
-    if (byId("filter").value !== text) byId("filter").value = text;
     this.change({ filter: text });
   }
 
-  /** Another test each time that it has learnt something: what did not pass is to be asked again. */
+  /** A new function after each result of the matcher, so that rows which failed the old one are tested again. */
   testBy(matcher) {
     this.test = (row) => matcher.test(row);
     this.paintSoon();
@@ -212,7 +188,7 @@ class App {
       const field = this.state.view;
       this.change({ view: "" });
       this.setFilter(`${field}=${row[field] ?? ""}`);
-    } else if (row.kind === "ended") {
+    } else if (row.kind === "exited") {
       const parent = this.table.byPid.get(row.ppid);
       if (parent) this.change({ open: parent.id });
     } else {
@@ -239,8 +215,6 @@ class App {
     else document.activeElement?.blur?.();
   }
 
-  // Time.
-
   togglePause() {
     if (this.frozen) this.goLive();
     else if (this.live.head) {
@@ -253,7 +227,7 @@ class App {
   goLive() {
     this.frozen = null;
     this.wanted = null;
-    this.note("");
+    this.controls.note("");
     this.change({ at: null });
   }
 
@@ -267,21 +241,20 @@ class App {
     if (!this.timeline.newest) return;
     this.wanted = Math.max(this.timeline.oldest.sequence, Math.min(this.timeline.newest.sequence, sequence));
     this.frozen ??= this.live.copy();
-    clearTimeout(this.asking);
-    this.asking = setTimeout(() => this.feed.askMoment(this.wanted), MOMENT_PATIENCE_MS);
+    clearTimeout(this.requesting);
+    this.requesting = setTimeout(() => this.feed.requestMoment(this.wanted), SCRUB_DELAY_MS);
     this.paintSoon();
   }
 
-  lookUpMoment() {
+  /** Goes to the moment in the address. */
+  findMoment() {
     const tick = this.timeline.nearest(this.state.at);
     if (tick) this.goTo(tick.sequence);
     else {
       this.change({ at: null });
-      this.note("The moment in the address is not kept any more: this is now.");
+      this.controls.note("The server no longer has the moment in the address. The page is live.");
     }
   }
-
-  // What is seen.
 
   paintSoon() {
     this.painting ||= requestAnimationFrame(() => {
@@ -296,11 +269,10 @@ class App {
 
   paint() {
     const { table, state } = this;
-    // Half a tick adds up to nothing; the other half is on its way.
-    if (!table.head || table === this.filling) return;
-    const tree = state.view === "tree";
+    // Sums over an incomplete tick would be wrong; its other chunks are on their way.
+    if (!table.head || table === this.inbox.filling) return;
     let rows = this.arrange();
-    this.matcher?.ask();
+    this.matcher?.submit();
     if (this.tableView.held && this.order.length > 0) rows = heldOrder(this.order, rows);
     this.order = rows.map((row) => row.id);
     const scale = state.scale === "machine" ? 1 / table.head.host.logical_cpus : 1;
@@ -309,60 +281,23 @@ class App {
     this.overview.show(table.head, table.rows.size);
     this.overview.showPast(this.timeline, this.wanted ?? table.sequence, this.frozen === null);
     this.showDetail(scale, oldest);
-    this.showSum(rows, tree);
-    this.showControls();
+    showSum(rows, table.head, state);
+    this.controls.show(state, { isHeld: this.tableView.held, pausedAt: this.pausedAt });
     this.showStatus();
   }
 
   showDetail(scale, oldest) {
     const { open } = this.state;
-    const row = open && (this.table.rows.get(open) ?? this.table.ended.get(open) ?? (this.lastOpen?.id === open ? this.lastOpen : null));
+    const row = open && (this.table.rows.get(open) ?? this.table.exited.get(open) ?? (this.lastOpen?.id === open ? this.lastOpen : null));
     if (row) {
       this.lastOpen = row;
       this.detail.show(row, this.table, scale, oldest);
     } else if (this.detail.isOpen) this.detail.hide();
   }
 
-  showSum(rows, tree) {
-    const { head } = this.table;
-    const { machine, attribution, host } = head;
-    const sum = total(rows, tree) / host.logical_cpus;
-    const shown = `${rows.length} ${rows.length === 1 ? "row" : "rows"}: ${percent(sum)} % of the machine`;
-    const rest = `not attributed ${percent(attribution.unattributed_percent)}`
-      + (attribution.excess_percent > 0.05 ? ` − beyond the machine's own count ${percent(attribution.excess_percent)}` : "");
-    setText(byId("sum"), this.state.filter ? `${shown} (filtered), of ${percent(machine.cpu_percent)} % busy` : `${shown} + ${rest} = ${percent(machine.cpu_percent)} % busy`);
-  }
-
-  showControls() {
-    const { state } = this;
-    byId("view").value = state.view;
-    byId("scale").value = state.scale;
-    byId("sort").value = state.sort;
-    setText(byId("direction"), state.descending ? "▼" : "▲");
-    setAttribute(byId("direction"), "aria-label", state.descending ? "Highest first; turn round" : "Lowest first; turn round");
-    setText(byId("held"), this.tableView.held ? "Order held while you are in the table" : "");
-    byId("pause").setAttribute("aria-pressed", String(this.frozen !== null));
-    setText(byId("pause-label"), this.frozen ? "Go on" : "Pause");
-    byId("live").hidden = this.frozen === null;
-    setText(byId("moment"), this.frozen ? `Shown: ${clock(Date.parse(this.table.head.time))}` : "Now; drag to look back");
-    document.body.classList.toggle("paused", this.frozen !== null);
-  }
-
-  note(text) {
-    setText(byId("filter-note"), text);
-  }
-
   showStatus() {
-    const head = this.live.head;
-    const age = (performance.now() - this.arrived) / 1000;
-    const pausedAt = this.frozen ? clock(Date.parse(this.table.head.time)) : null;
-    const { kind, text } = statusOf(this.link, age, head?.interval_seconds ?? 1, pausedAt);
-    setAttribute(byId("status"), "class", `status ${kind}`);
-    setText(byId("status"), text);
-    if (!head) return;
-    setText(byId("age"), `${Math.max(0, age).toFixed(1)} s`);
-    const title = `${percent(head.machine.cpu_percent)} % · ${head.host.name} · cpuwatch`;
-    if (document.title !== title) document.title = title;
+    const ageSeconds = (performance.now() - this.arrived) / 1000;
+    showStatus(this.link, this.live.head, ageSeconds, this.pausedAt);
   }
 }
 

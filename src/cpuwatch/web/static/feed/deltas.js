@@ -1,4 +1,4 @@
-/** What is different from one list of processes to the next, so that a tab is told only that. Pure. */
+/** The difference between two lists of processes: all that a tab needs to be sent. Pure. */
 
 export function differences(known, processes) {
   const changed = [];

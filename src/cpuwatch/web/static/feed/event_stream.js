@@ -1,14 +1,14 @@
 /**
- * Server-Sent Events over fetch(): EventSource cannot send the header that carries the token
+ * Server-Sent Events over fetch(): EventSource cannot send the Authorization header
  * (html.spec.whatwg.org, 9.2.6).
  */
 
-/** A parser that is fed text as it comes and calls `onEvent({id, data})` for each event that is complete. */
+/** Returns a function that takes the text as it arrives and calls `onEvent({id, data})` for each complete event. */
 export function eventParser(onEvent) {
   let rest = "";
   let id = "";
   let data = [];
-  const take = (line) => {
+  const parseLine = (line) => {
     if (line === "") {
       if (data.length > 0) onEvent({ id, data: data.join("\n") });
       data = [];
@@ -26,27 +26,27 @@ export function eventParser(onEvent) {
     const end = /\r\n|\n|\r(?=[^])/g;
     let from = 0;
     for (let match = end.exec(rest); match; match = end.exec(rest)) {
-      take(rest.slice(from, match.index));
+      parseLine(rest.slice(from, match.index));
       from = end.lastIndex;
     }
     rest = rest.slice(from);
   };
 }
 
-/** An answer that is no stream; `status` says why. */
-export class RefusedError extends Error {
+/** The server's response is an error; `status` is its HTTP status. */
+export class ResponseError extends Error {
   constructor(status) {
-    super(`the server answered ${status}`);
+    super(`the server responded with ${status}`);
     this.status = status;
   }
 }
 
-/** The id of the event of a tick: its run, and the sequence in that, in ten digits. */
+/** The id of a tick's event: the run, then the sequence in ten digits. */
 export function eventId({ run }, sequence) {
   return run + String(sequence).padStart(10, "0");
 }
 
-/** Read the stream at `url` until it ends, or `onEvent` returns true, or `signal` stops it. */
+/** Reads the stream at `url` until it ends, `onEvent` returns true, or `signal` aborts it. */
 export async function readEvents(url, { token, lastId, signal, onEvent }) {
   const headers = { accept: "text/event-stream" };
   if (token) headers.authorization = `Bearer ${token}`;
@@ -54,18 +54,18 @@ export async function readEvents(url, { token, lastId, signal, onEvent }) {
   const response = await fetch(url, { headers, signal, cache: "no-store" });
   if (!response.ok) {
     await response.body?.cancel();
-    throw new RefusedError(response.status);
+    throw new ResponseError(response.status);
   }
-  let enough = false;
-  const feed = eventParser((event) => {
-    enough = enough || onEvent(event) === true;
+  let isDone = false;
+  const parse = eventParser((event) => {
+    isDone = isDone || onEvent(event) === true;
   });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
-    feed(value);
-    if (enough) {
+    parse(value);
+    if (isDone) {
       await reader.cancel();
       return;
     }

@@ -1,9 +1,9 @@
-/** A tab's end of the feed: messages come as long as somebody can see the page. */
+/** A tab's connection to the worker. Messages arrive while the tab is visible. */
 
 const WORKER = new URL("./worker.js", import.meta.url);
 
 export class Feed {
-  /** `onMessage` gets each message of the worker; see feed_worker.js. */
+  /** `onMessage` receives each message of the worker; see worker.js. */
   constructor(onMessage) {
     if ("SharedWorker" in globalThis) {
       this.port = new SharedWorker(WORKER, { type: "module", name: "cpuwatch" }).port;
@@ -12,22 +12,22 @@ export class Feed {
     }
     this.port.onmessage = ({ data }) => onMessage(data);
     this.token = "";
-    document.addEventListener("visibilitychange", () => this.follow());
+    document.addEventListener("visibilitychange", () => this.subscribe());
     addEventListener("pagehide", () => this.port.postMessage({ type: "sleep" }));
-    addEventListener("pageshow", (event) => event.persisted && this.follow());
+    addEventListener("pageshow", (event) => event.persisted && this.subscribe());
   }
 
   listen(token) {
     this.token = token;
-    this.follow();
+    this.subscribe();
   }
 
-  follow() {
+  subscribe() {
     const type = document.visibilityState === "hidden" ? "sleep" : "listen";
     this.port.postMessage({ type, token: this.token });
   }
 
-  askMoment(sequence) {
+  requestMoment(sequence) {
     this.port.postMessage({ type: "moment", sequence });
   }
 }

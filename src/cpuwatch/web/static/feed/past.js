@@ -1,7 +1,7 @@
-/** The past of those processes that still live, made of the ticks that a server has kept. Pure. */
+/** The past of the running processes, collected from the ticks in the server's history. Pure. */
 
 export class Past {
-  /** `keys`: whose past is wanted. */
+  /** `keys`: the processes to collect. */
   constructor(keys) {
     this.keys = keys;
     this.ticks = [];
@@ -9,7 +9,7 @@ export class Past {
     this.first = null;
   }
 
-  /** A snapshot; they come from the oldest on. */
+  /** Adds a snapshot. The oldest comes first. */
   add({ sequence, time, machine, processes }) {
     this.first ??= sequence;
     this.ticks.push({ sequence, time, machine: { cpu_percent: machine.cpu_percent } });
@@ -22,11 +22,11 @@ export class Past {
     }
   }
 
-  /** `{first, ticks, pasts}`, at most `rows` processes in each piece; the ticks are all in the first one. */
-  pieces(rows) {
+  /** `{first, ticks, pasts}` with at most `rows` processes in each chunk; the first chunk has all ticks. */
+  chunks(rows) {
     const pasts = Array.from(this.values, ([key, values]) => [key, Float32Array.from(values)]);
-    const pieces = [{ first: this.first, ticks: this.ticks, pasts: pasts.slice(0, rows) }];
-    for (let at = rows; at < pasts.length; at += rows) pieces.push({ first: this.first, ticks: [], pasts: pasts.slice(at, at + rows) });
-    return pieces;
+    const chunks = [{ first: this.first, ticks: this.ticks, pasts: pasts.slice(0, rows) }];
+    for (let at = rows; at < pasts.length; at += rows) chunks.push({ first: this.first, ticks: [], pasts: pasts.slice(at, at + rows) });
+    return chunks;
   }
 }

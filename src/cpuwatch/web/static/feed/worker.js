@@ -1,25 +1,26 @@
 /**
- * The one connection of all tabs, off their threads: reads the stream, and tells each tab what changed.
+ * The connection of all tabs to the server, off their threads: reads the stream and sends each tab what changed.
  *
- * It runs as a SharedWorker, or as a worker of one tab where there is no SharedWorker.
+ * Runs as a SharedWorker, or as one worker per tab in browsers without it.
  */
 
 import { differences } from "./deltas.js";
 import { eventId, readEvents } from "./event_stream.js";
 import { Past } from "./past.js";
 
-// As many as a server keeps unless it is told otherwise.
+// The server's default history.
 const PAST_TICKS = 600;
 const FIRST_RETRY_MS = 500;
-const LONGEST_RETRY_MS = 8000;
-// A task of a tab's thread takes one piece, however many processes there are: it is to be done within a few milliseconds.
-const PIECE_ROWS = 400;
-// Less than this is no line in a sparkline.
+const MAX_RETRY_MS = 8000;
+const MOMENT_TIMEOUT_MS = 10_000;
+// A tab handles one chunk per task, within a few milliseconds, however many processes there are.
+const CHUNK_ROWS = 400;
+// Anything below is invisible in a sparkline.
 const PAST_FIELDS = "fields=key,cpu_percent&min_percent=0.2";
 
 const STREAM = new URL("../../cpu_usage/stream", import.meta.url);
 
-/** The stream as one token may read it, and the tabs that listen. */
+/** The stream as one token may read it, and the tabs that listen to it. */
 class Feed {
   constructor(token) {
     this.token = token;
@@ -30,24 +31,24 @@ class Feed {
     this.reading = null;
   }
 
-  async add(port) {
+  add(port) {
     this.ports.add(port);
     port.postMessage({ type: "state", ...this.state });
-    if (this.reading === null) this.begin();
+    if (this.reading === null) this.start();
     else if (this.last) this.introduce(port);
   }
 
   remove(port) {
     this.ports.delete(port);
     if (this.ports.size > 0 || this.reading === null) return;
-    // Nobody looks: neither the server nor this browser has to do anything.
+    // No tab is visible: neither the server nor this browser needs to work.
     this.reading.abort();
     this.reading = null;
     this.last = null;
     this.known = new Map();
   }
 
-  async begin() {
+  async start() {
     const reading = new AbortController();
     this.reading = reading;
     let wait = FIRST_RETRY_MS;
@@ -59,44 +60,44 @@ class Feed {
           signal: reading.signal,
           onEvent: (event) => {
             wait = FIRST_RETRY_MS;
-            this.take(JSON.parse(event.data));
+            this.receive(JSON.parse(event.data));
           },
         });
-        this.say({ state: "broken", why: "the server ended the stream" });
+        this.setState({ state: "broken", why: "the server closed the stream" });
       } catch (error) {
         if (reading.signal.aborted) return;
         if (error.status === 401) {
           this.reading = null;
-          this.say({ state: "refused" });
+          this.setState({ state: "refused" });
           return;
         }
-        this.say({ state: "broken", why: error.status ? `HTTP ${error.status}` : "no connection" });
+        this.setState({ state: "broken", why: error.status ? `HTTP ${error.status}` : "no connection" });
       }
       await new Promise((done) => setTimeout(done, wait));
-      wait = Math.min(2 * wait, LONGEST_RETRY_MS);
+      wait = Math.min(2 * wait, MAX_RETRY_MS);
     }
   }
 
-  take(snapshot) {
-    // A server that was started again counts from the beginning, in another run.
-    const anew = this.last?.sampling.run !== snapshot.sampling.run || snapshot.sequence <= this.last.sequence;
-    const { changed, gone, next } = differences(anew ? new Map() : this.known, snapshot.processes);
+  receive(snapshot) {
+    // A restarted server counts from the beginning, in another run.
+    const restarted = this.last?.sampling.run !== snapshot.sampling.run || snapshot.sequence <= this.last.sequence;
+    const { changed, gone, next } = differences(restarted ? new Map() : this.known, snapshot.processes);
     this.known = next;
     this.last = snapshot;
-    if (this.state.state !== "live") this.say({ state: "live" });
-    if (anew) {
+    if (this.state.state !== "live") this.setState({ state: "live" });
+    if (restarted) {
       for (const port of this.ports) this.introduce(port);
     } else {
-      for (const port of this.ports) tellSnapshot(port, { type: "tick", ...head(snapshot), gone }, changed);
+      for (const port of this.ports) sendSnapshot(port, { type: "tick", ...head(snapshot), gone }, changed);
     }
   }
 
   introduce(port) {
-    tellSnapshot(port, { type: "begin", ...head(this.last), gone: [] }, this.last.processes);
-    this.tellPast(port, this.last.sampling, this.last.sequence);
+    sendSnapshot(port, { type: "begin", ...head(this.last), gone: [] }, this.last.processes);
+    this.sendPast(port, this.last.sampling, this.last.sequence);
   }
 
-  async tellPast(port, sampling, newest) {
+  async sendPast(port, sampling, newest) {
     const oldest = Math.max(0, newest - PAST_TICKS);
     const past = new Past(new Set(this.known.keys()));
     try {
@@ -112,21 +113,21 @@ class Feed {
         },
       });
     } catch {
-      // The past fills up as time goes by.
+      // The tab goes without: its past grows with each tick.
     }
-    const pieces = past.pieces(PIECE_ROWS);
-    pieces.forEach((piece, index) => port.postMessage({ type: "past", ...piece, last: index === pieces.length - 1 }));
+    const chunks = past.chunks(CHUNK_ROWS);
+    chunks.forEach((chunk, index) => port.postMessage({ type: "past", ...chunk, last: index === chunks.length - 1 }));
   }
 
-  /** The whole snapshot with this sequence, or the next one that the server still has. */
-  async tellMoment(port, sequence) {
+  /** Sends the whole snapshot with this sequence, or the next one in the server's history. */
+  async sendMoment(port, sequence) {
     let found = null;
     const sampling = this.last?.sampling;
     try {
       await readEvents(STREAM, {
         token: this.token,
         lastId: eventId(sampling, sequence - 1),
-        signal: AbortSignal.timeout(10_000),
+        signal: AbortSignal.timeout(MOMENT_TIMEOUT_MS),
         onEvent: (event) => {
           const snapshot = JSON.parse(event.data);
           if (snapshot.sampling.run === sampling.run) found = snapshot;
@@ -134,28 +135,24 @@ class Feed {
         },
       });
     } catch {
-      // Told as null.
+      // Reported as "no_moment".
     }
     if (found === null) port.postMessage({ type: "no_moment", wanted: sequence });
-    else tellSnapshot(port, { type: "moment", wanted: sequence, ...head(found), gone: [] }, found.processes);
+    else sendSnapshot(port, { type: "moment", wanted: sequence, ...head(found), gone: [] }, found.processes);
   }
 
-  say(state) {
+  setState(state) {
     this.state = state;
-    this.tell({ type: "state", ...state });
-  }
-
-  tell(message) {
-    for (const port of this.ports) port.postMessage(message);
+    for (const port of this.ports) port.postMessage({ type: "state", ...state });
   }
 }
 
-/** A message with its rows; those for which there is no room in it follow in others, with nothing between them. */
-function tellSnapshot(port, message, processes) {
-  const pieces = Math.max(1, Math.ceil(processes.length / PIECE_ROWS));
-  for (let index = 0; index < pieces; index += 1) {
-    const changed = processes.slice(index * PIECE_ROWS, (index + 1) * PIECE_ROWS);
-    port.postMessage({ ...(index === 0 ? message : { type: "more" }), changed, last: index === pieces - 1 });
+/** Sends a message with its rows. Rows beyond the first chunk follow at once, in messages of type "more". */
+function sendSnapshot(port, message, processes) {
+  const chunks = Math.max(1, Math.ceil(processes.length / CHUNK_ROWS));
+  for (let index = 0; index < chunks; index += 1) {
+    const changed = processes.slice(index * CHUNK_ROWS, (index + 1) * CHUNK_ROWS);
+    port.postMessage({ ...(index === 0 ? message : { type: "more" }), changed, last: index === chunks - 1 });
   }
 }
 
@@ -179,7 +176,7 @@ function serve(port) {
       feed?.remove(port);
     },
     moment({ sequence }) {
-      feed?.tellMoment(port, sequence);
+      feed?.sendMoment(port, sequence);
     },
   };
   port.onmessage = ({ data }) => handlers[data.type]?.(data);

@@ -1,16 +1,16 @@
-/** What the text in the filter field means. Pure; a regex is run elsewhere, with a bound on its time. */
+/** Parses the text of the filter field. Pure; regular expressions run elsewhere, with a time limit. */
 
 const EXACT = /^(name|user|unit|pid)=([^]*)$/;
-export const LONGEST_FILTER = 200;
-// PIDs are texts as well, and of those there are ever more.
-const MOST_SEEN = 20_000;
+export const MAX_FILTER_LENGTH = 200;
+// The texts include PIDs, of which new ones keep coming.
+const MAX_CACHED = 20_000;
 
 /**
  * `{kind: "all"}`, `{kind: "exact", field, value}`, `{kind: "words", words}`, `{kind: "regex", source}`, or
- * `{kind: "bad", why}`.
+ * `{kind: "invalid", why}`.
  */
 export function parseFilter(text) {
-  const trimmed = text.slice(0, LONGEST_FILTER).trim();
+  const trimmed = text.slice(0, MAX_FILTER_LENGTH).trim();
   if (trimmed === "") return { kind: "all" };
   const exact = EXACT.exec(trimmed);
   if (exact) return { kind: "exact", field: exact[1], value: exact[2] };
@@ -20,7 +20,7 @@ export function parseFilter(text) {
     try {
       new RegExp(source, "iu");
     } catch (error) {
-      return { kind: "bad", why: error.message.replace(/^Invalid regular expression: /, "") };
+      return { kind: "invalid", why: error.message.replace(/^Invalid regular expression: /, "") };
     }
     return { kind: "regex", source };
   }
@@ -28,16 +28,16 @@ export function parseFilter(text) {
   return { kind: "words", words: trimmed.toLowerCase().split(/\s+/) };
 }
 
-/** The texts of a row that a filter looks at. */
+/** The texts of a row that filters search. */
 export function textsOf(row) {
   return [row.name, row.user, row.unit, row.pid === null ? null : String(row.pid)];
 }
 
-/** A test of rows for all kinds but a regex. Each distinct text is looked at once. */
+/** A predicate for every kind of filter except a regex. Searches each distinct text once. */
 export function rowTest(filter) {
   if (filter.kind === "exact") {
     const { field, value } = filter;
-    // A group by name leads here, and the processes in it may have other names of their own.
+    // A click on a group by name sets this filter, and processes in the group may have other names.
     const isInGroup = (row) => field === "name" && row.summedName === value;
     return (row) => (row[field] === null ? value === "" : String(row[field]) === value || isInGroup(row));
   }
@@ -48,7 +48,7 @@ export function rowTest(filter) {
         if (text === null) return false;
         let found = seen.get(text);
         if (found === undefined) {
-          if (seen.size >= MOST_SEEN) seen.clear();
+          if (seen.size >= MAX_CACHED) seen.clear();
           seen.set(text, (found = text.toLowerCase().includes(word)));
         }
         return found;

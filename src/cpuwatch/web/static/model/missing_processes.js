@@ -1,8 +1,8 @@
-/** Processes that are not shown, in the words of the table for terminals (encoding/table.py). Pure. */
+/** Reports processes that could not be read, in the same words as the text table (encoding/table.py). Pure. */
 
 import { visible } from "./text.js";
 
-/** A line for each reason why CPU time is unattributed; `sampling` as in a snapshot. */
+/** One line for each reason why CPU time is unattributed; `sampling` is that of a snapshot. */
 export function missingProcesses({ hidden, unreadable }) {
   const lines = hidden.map((reason) => `hidden: ${reason}`);
   const reasons = Object.entries(unreadable).sort(([one], [other]) => (one < other ? -1 : 1));

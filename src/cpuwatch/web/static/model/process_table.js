@@ -1,19 +1,21 @@
-/** The processes of one moment, as rows that are changed in place, and those that ended, for a while. */
+/** The processes of one moment, as rows that change in place, and those that exited a few ticks ago. */
 
 import { Series } from "./series.js";
 import { KTHREADD, summedName } from "./summed_name.js";
 import { unitNames, unitPath } from "./unit_name.js";
 
 const FADING_TICKS = 5;
-const MOST_GONE = 200;
+const MAX_EXITED = 200;
 
-/** A row of the table, of whatever kind; all have the same fields, so that code that sorts them stays fast. */
+/** A row of any kind: process, gone (a process that exited), exited (a group of short-lived processes) or group.
+ * All have the same fields, which keeps sorting fast. */
 export function makeRow(kind, id) {
   return {
     kind,
     id,
     pid: null,
     ppid: null,
+    parentName: null,
     name: null,
     summedName: null,
     user: null,
@@ -23,6 +25,7 @@ export function makeRow(kind, id) {
     user_percent: null,
     system_percent: null,
     exited_percent: null,
+    total_percent: null,
     cpu_seconds: null,
     started: null,
     firstSeen: null,
@@ -38,7 +41,7 @@ export function makeRow(kind, id) {
     members: null,
     below: null,
     sum: null,
-    // Of the table when it was last written, so that others can tell what is new.
+    // The table's version at the last change of this row.
     version: 0,
   };
 }
@@ -48,7 +51,7 @@ export class ProcessTable {
     this.version = 0;
     this.head = null;
     this.rows = new Map();
-    this.ended = new Map();
+    this.exited = new Map();
     this.byPid = new Map();
     this.unitNames = new Map();
   }
@@ -57,19 +60,19 @@ export class ProcessTable {
     return this.head?.sequence ?? 0;
   }
 
-  /** Take over a tick: the head of a snapshot, with the rows that changed and the keys of those that are gone. */
+  /** Applies a tick: the head of a snapshot, the rows that changed and the keys that are gone. */
   apply({ changed, gone, ...head }) {
     this.begin(head, gone);
     this.add(changed);
     this.settle();
   }
 
-  // The same in pieces.
+  // The same in three parts, for ticks that arrive in chunks: begin(), add() for each chunk, settle().
 
   begin(head, gone) {
     this.head = head;
     this.version += 1;
-    for (const key of gone) this.end(key);
+    for (const key of gone) this.remove(key);
   }
 
   add(changed) {
@@ -90,7 +93,7 @@ export class ProcessTable {
       row.pid = process.pid;
       row.started = Date.parse(process.start_time);
       row.firstSeen = process.first_seen;
-      // It was only out of sight.
+      // It did not exit: it was only missing from a tick.
       this.forget(process.key);
       this.rows.set(process.key, row);
       this.byPid.set(process.pid, row);
@@ -106,6 +109,7 @@ export class ProcessTable {
     row.user_percent = process.user_percent;
     row.system_percent = process.system_percent;
     row.exited_percent = process.exited_percent;
+    row.total_percent = process.cpu_percent === null ? null : process.cpu_percent + (process.exited_percent ?? 0);
     row.cpu_seconds = process.cpu_seconds;
     row.cgroup = process.cgroup ?? null;
     row.unitPath = unitPath(row.cgroup);
@@ -113,71 +117,74 @@ export class ProcessTable {
     if (process.cpu_percent > 0) (row.series ??= new Series(sequence)).set(sequence, process.cpu_percent);
   }
 
-  /** In a PID namespace PID 2 is any process, and kernel threads are not seen. */
+  /** In a PID namespace, PID 2 is an ordinary process and kernel threads are invisible. */
   summedName(name, parentPid) {
     return (this.byPid.get(KTHREADD)?.name ?? "kthreadd") === "kthreadd" ? summedName(name, parentPid) : name;
   }
 
-  end(key) {
+  remove(key) {
     const row = this.rows.get(key);
     if (row === undefined) return;
     this.rows.delete(key);
     row.version = this.version;
     if (this.byPid.get(row.pid) === row) this.byPid.delete(row.pid);
-    if (this.ended.size >= MOST_GONE) return;
+    if (this.exited.size >= MAX_EXITED) return;
     Object.assign(row, { kind: "gone", state: "exited", age: 0, threads: null });
-    Object.assign(row, { cpu_percent: null, user_percent: null, system_percent: null, exited_percent: null });
-    this.ended.set(key, row);
+    Object.assign(row, { cpu_percent: null, user_percent: null, system_percent: null, exited_percent: null, total_percent: null });
+    this.exited.set(key, row);
   }
 
   forget(id) {
-    const row = this.ended.get(id);
+    const row = this.exited.get(id);
     if (row === undefined) return;
     row.version = this.version;
-    this.ended.delete(id);
+    this.exited.delete(id);
   }
 
   fade(exited) {
-    for (const [id, row] of this.ended) {
+    for (const [id, row] of this.exited) {
       row.age += 1;
       row.cpu_percent = null;
+      row.total_percent = null;
       row.estimated = false;
       row.version = this.version;
       if (row.age > FADING_TICKS) this.forget(id);
     }
     for (const group of exited) {
-      const id = `ended ${group.parent_pid} ${group.user} ${group.name}`;
-      let row = this.ended.get(id);
+      const id = `exited ${group.parent_pid} ${group.user} ${group.name}`;
+      let row = this.exited.get(id);
       if (row === undefined) {
-        row = makeRow("ended", id);
+        row = makeRow("exited", id);
         row.name = group.name;
         row.summedName = this.summedName(group.name, group.parent_pid);
         row.user = group.user;
         row.ppid = group.parent_pid;
+        row.parentName = group.parent_name ?? this.byPid.get(group.parent_pid)?.name ?? null;
         row.state = "exited";
         row.unitPath = this.byPid.get(group.parent_pid)?.unitPath ?? null;
         row.unit = this.unitNames.get(row.unitPath) ?? null;
-        this.ended.set(id, row);
+        this.exited.set(id, row);
       }
       row.version = this.version;
       row.age = 0;
       row.count = group.count;
       row.cpu_percent = group.cpu_percent;
+      row.total_percent = group.cpu_percent;
       row.estimated = group.estimated === true && group.cpu_percent !== null;
       if (group.cpu_percent > 0) (row.series ??= new Series(this.sequence)).set(this.sequence, group.cpu_percent);
     }
   }
 
-  /** Which name of a unit is unique depends on all of them. So if one came or went, the rows of others may change. */
+  /** The shortest unique name of a unit depends on all others: when one comes or goes, other rows may change. */
   nameUnits() {
     const paths = new Set();
     for (const row of this.rows.values()) paths.add(row.unitPath);
-    for (const row of this.ended.values()) paths.add(row.unitPath);
+    for (const row of this.exited.values()) paths.add(row.unitPath);
     paths.delete(null);
     if (paths.size === this.unitNames.size && [...paths].every((path) => this.unitNames.has(path))) return;
     this.unitNames = unitNames(paths);
     this.writeUnits(this.rows);
-    this.writeUnits(this.ended);
+    this.writeUnits(this.exited);
   }
 
   writeUnits(rows) {
@@ -189,7 +196,7 @@ export class ProcessTable {
     }
   }
 
-  /** Give the rows that are here the past that the server has kept: by key, the values from the tick `first` on. */
+  /** Adds the past to the rows: for each key, the values from the tick `first` on. */
   fillPast(first, pasts) {
     for (const [key, values] of pasts) {
       const row = this.rows.get(key);
@@ -202,20 +209,20 @@ export class ProcessTable {
     }
   }
 
-  /** What is here now, as a table of its own that moves no more; the series go on. */
+  /** A copy that no longer changes, except for its series. */
   copy() {
     const copy = new ProcessTable();
     copy.head = this.head;
     copy.version = this.version;
     for (const [key, row] of this.rows) copy.rows.set(key, { ...row });
-    for (const [id, row] of this.ended) copy.ended.set(id, { ...row });
+    for (const [id, row] of this.exited) copy.exited.set(id, { ...row });
     for (const row of copy.rows.values()) copy.byPid.set(row.pid, row);
     copy.unitNames = this.unitNames;
     return copy;
   }
 
-  /** Take over the series of a table that knows the past. */
-  rememberAs(live) {
+  /** Shares the series of the live table, which knows the past. */
+  adoptSeries(live) {
     for (const [key, row] of this.rows) row.series = live.rows.get(key)?.series ?? row.series;
   }
 }

@@ -1,8 +1,8 @@
-/** Runs a regular expression over texts, apart from the page, which ends this worker if it takes too long. */
+/** Runs a regular expression over texts. The page stops this worker if it takes too long. */
 
-const LONGEST_TEXT = 256;
+const MAX_TEXT_LENGTH = 256;
 
 onmessage = ({ data: { source, texts } }) => {
   const expression = new RegExp(source, "iu");
-  postMessage(texts.map((text) => expression.test(text.slice(0, LONGEST_TEXT))));
+  postMessage(texts.map((text) => expression.test(text.slice(0, MAX_TEXT_LENGTH))));
 };

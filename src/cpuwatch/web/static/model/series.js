@@ -1,4 +1,4 @@
-/** The last values of one process, a tick each. Ticks in which nothing was said of it count as 0. */
+/** The last values of one process, one per tick. Ticks without a value count as 0. */
 
 export const SERIES_TICKS = 300;
 
@@ -22,7 +22,7 @@ export class Series {
     return this.values[sequence % SERIES_TICKS];
   }
 
-  /** Add the values of the ticks from `start` on to `sums`. */
+  /** Adds the values of the ticks from `start` on to `sums`. */
   addTo(sums, start) {
     const from = Math.max(this.first, start, this.last - SERIES_TICKS + 1);
     const to = Math.min(this.last, start + sums.length - 1);
@@ -35,7 +35,7 @@ export class Series {
 
 /**
  * The values of a row, or the sums over its members, for the `count` ticks up to `sequence`; NaN before `oldest`, the
- * first tick of which anything is known.
+ * first known tick.
  */
 export function valuesOf(row, sequence, count, oldest = 0) {
   const sums = new Float32Array(count);

@@ -1,13 +1,13 @@
-/** Rows in the order of a column. Pure but for SortedRows, which remembers. */
+/** Sorts rows by a column. Everything is pure except SortedRows, which keeps the order of the last tick. */
 
-/** A comparison for Array.sort: by the column, then by CPU time and id, so that equal rows keep their places. */
+/** A comparison for Array.sort: by the column, then by CPU time, PID and id, so that equal rows keep their places. */
 export function comparison(key, descending) {
   const sign = descending ? -1 : 1;
   return (a, b) => {
     const left = a[key];
     const right = b[key];
     if (left !== right) {
-      // What is not known comes last in either direction.
+      // Unknown values come last in both directions.
       if (left === null) return 1;
       if (right === null) return -1;
       return left < right ? -sign : sign;
@@ -18,7 +18,7 @@ export function comparison(key, descending) {
   };
 }
 
-/** Two sorted lists as one; quick where one of them is much shorter. */
+/** Merges two sorted lists; fast if one is much shorter. */
 export function merged(long, short, compare) {
   const all = [];
   let from = 0;
@@ -37,37 +37,37 @@ export function merged(long, short, compare) {
   return all;
 }
 
-/** The rows of a table in order, from tick to tick: only those that changed meanwhile are tested and placed anew. */
+/** The sorted rows of a table, from tick to tick. Only rows that changed since the last tick are tested and placed again. */
 export class SortedRows {
   constructor() {
     this.rows = [];
-    this.of = null;
+    this.criteria = null;
     this.version = 0;
   }
 
-  /** Those rows of `table` that pass `test`, which is asked again about a row only when that changes. */
-  take(table, { sort, descending }, test) {
-    const known = this.of;
-    const same = known !== null && known.table === table && known.sort === sort && known.descending === descending && known.test === test;
+  /** The rows of `table` that pass `test`. A row is tested again only after it changed. */
+  select(table, { sort, descending }, test) {
+    const known = this.criteria;
+    const same = known?.table === table && known.sort === sort && known.descending === descending && known.test === test;
     if (!same) {
-      this.of = { table, sort, descending, test };
+      this.criteria = { table, sort, descending, test };
       this.rows = [];
       this.version = -1;
     }
     if (this.version === table.version) return this.rows;
     const compare = comparison(sort, descending);
-    const still = this.rows.filter((row) => row.version <= this.version);
+    const unchanged = this.rows.filter((row) => row.version <= this.version);
     const moved = [];
-    for (const rows of [table.rows, table.ended]) {
+    for (const rows of [table.rows, table.exited]) {
       for (const row of rows.values()) if (row.version > this.version && test(row)) moved.push(row);
     }
-    this.rows = merged(still, moved.sort(compare), compare);
+    this.rows = merged(unchanged, moved.sort(compare), compare);
     this.version = table.version;
     return this.rows;
   }
 }
 
-/** The rows in the order in which they stood before; those that are new come behind. */
+/** Rows in their previous order; new rows come last. */
 export function heldOrder(before, rows) {
   const left = new Map();
   for (const row of rows) left.set(row.id, row);

@@ -1,8 +1,8 @@
-/** The name under which a process counts in sums; the same rule as the library's summed_name. Pure. */
+/** The name of a process in sums by name; the same rule as the library's summed_name. Pure. */
 
 export const KTHREADD = 2;
 
-/** Its own, but workers of the kernel change theirs with the work that they do: all of them count as one. */
+/** Kernel workers rename themselves after their current work, so all of them share one name. Others keep theirs. */
 export function summedName(name, parentPid) {
   return parentPid === KTHREADD && name !== null && name.startsWith("kworker/") ? "kworker" : name;
 }

@@ -1,6 +1,6 @@
-/** Figures and names as text. Pure. */
+/** Formats numbers and names. Pure. */
 
-/** What may not be shown as it is: control and format characters, which hide or turn round what stands beside them. */
+/** Control and format characters: they can hide or reorder the text around them. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu;
 
 export const UNKNOWN = "–";
@@ -19,10 +19,10 @@ function escaped(character) {
 }
 
 export function shownName({ name }) {
-  return name === null ? "(not known)" : visible(name) || "(no name)";
+  return name === null ? "(unknown)" : visible(name) || "(no name)";
 }
 
-/** Of a thousand and more, whole ones: there a tenth says nothing, and takes the room of a digit that does. */
+/** One decimal below a thousand, none above: there it carries no information and takes up space. */
 export function percent(value) {
   if (value === null || value === undefined) return UNKNOWN;
   return value.toFixed(value < 999.95 ? 1 : 0);
@@ -32,7 +32,7 @@ export function wholeNumber(value) {
   return value === null ? UNKNOWN : String(value);
 }
 
-/** Seconds in the manner of top: 0:07.25, 12:03, 3 h 12 m, 4 d 7 h. */
+/** Formats seconds as top does: 0:07.25, 12:03, 3 h 12 m, 4 d 7 h. */
 export function duration(seconds) {
   if (seconds === null) return UNKNOWN;
   const minutes = Math.floor(seconds / 60);
@@ -48,7 +48,7 @@ export function clock(milliseconds) {
   return [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
 }
 
-/** The time of day, or the date for what is older than a day. */
+/** The time of day, or the date if it is more than a day ago. */
 export function startedAt(milliseconds, now = Date.now()) {
   if (milliseconds === null) return UNKNOWN;
   if (now - milliseconds < 86_400_000) return clock(milliseconds);

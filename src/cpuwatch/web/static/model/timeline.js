@@ -1,8 +1,8 @@
-/** The machine's last minutes: a tick each, with its sequence. */
+/** The machine's last minutes, one entry per tick. */
 
 export class Timeline {
-  constructor(most = 600) {
-    this.most = most;
+  constructor(maxTicks = 600) {
+    this.maxTicks = maxTicks;
     this.ticks = [];
   }
 
@@ -11,10 +11,10 @@ export class Timeline {
     const last = this.ticks.at(-1);
     if (last && last.sequence >= sequence) return;
     this.ticks.push(tick);
-    if (this.ticks.length > this.most) this.ticks.shift();
+    if (this.ticks.length > this.maxTicks) this.ticks.shift();
   }
 
-  /** Put older ticks in front of those that came meanwhile. */
+  /** Adds older ticks before those that have arrived since. */
   prepend(older) {
     const newer = this.ticks;
     this.ticks = [];
@@ -34,13 +34,13 @@ export class Timeline {
     return this.ticks.find((tick) => tick.sequence === sequence) ?? null;
   }
 
-  /** The tick nearest to a time; null if that lies outside by more than a few intervals. */
+  /** The tick nearest to a time, or null if none is within `slackMilliseconds`. */
   nearest(time, slackMilliseconds = 5000) {
     const wanted = Date.parse(time);
     let best = null;
     for (const tick of this.ticks) {
-      const off = Math.abs(tick.milliseconds - wanted);
-      if (best === null || off < Math.abs(best.milliseconds - wanted)) best = tick;
+      const distance = Math.abs(tick.milliseconds - wanted);
+      if (best === null || distance < Math.abs(best.milliseconds - wanted)) best = tick;
     }
     return best && Math.abs(best.milliseconds - wanted) <= slackMilliseconds ? best : null;
   }

@@ -1,15 +1,15 @@
-/** Processes under their parents, each with the sum of its branch. Pure. */
+/** Arranges processes below their parents, each with the sum of its branch. Pure. */
 
-import { addTo } from "./group.js";
+import { add, addTo } from "./group.js";
 import { merged } from "./sort.js";
 
 /**
- * The rows in the order of the tree, with `depth` and `branch` ("open", "closed" or "" for a leaf) written to them;
- * those with something below are copies that hold the sums. `rows` are sorted by `compare`, and so are children; those
- * below an id in `closed` are left out.
+ * The rows in tree order. Sets `depth` and `branch` ("open", "closed", or "" for a leaf) of each. Rows with children
+ * are copies that hold the sums. `rows` must be sorted by `compare`; siblings are sorted the same way. Descendants of an
+ * id in `closed` are omitted.
  */
 export function treeOrder(rows, compare, closed) {
-  const roots = hang(rows);
+  const roots = linkChildren(rows);
   sumUp(parentsFirst(roots));
   const ordered = [];
   const stack = [];
@@ -30,8 +30,8 @@ export function treeOrder(rows, compare, closed) {
   return ordered;
 }
 
-/** Write to each row those `below` it, in the order of `rows`; gives those that are below none. */
-function hang(rows) {
+/** Sets `below`, the children of each row in the order of `rows`; returns the roots. */
+function linkChildren(rows) {
   const byPid = new Map();
   for (const row of rows) {
     row.below = null;
@@ -45,12 +45,12 @@ function hang(rows) {
     else if (parent.below === null) parent.below = [row];
     else parent.below.push(row);
   }
-  cutCircles(rows, roots, byPid);
+  cutCycles(rows, roots, byPid);
   return roots;
 }
 
-/** Rows from anywhere may name each other as parents: such a circle is cut open above its first row. */
-function cutCircles(rows, roots, byPid) {
+/** A backend may report rows that are each other's parents. Such a cycle is cut above its first row. */
+function cutCycles(rows, roots, byPid) {
   let count = roots.length;
   for (const { below } of parentsFirst(roots)) count += below.length;
   if (count === rows.length) return;
@@ -69,14 +69,14 @@ function cutCircles(rows, roots, byPid) {
   }
 }
 
-/** Of these rows and all below them, those that have something below. */
+/** The rows with children among these and their descendants, each before its children. */
 function parentsFirst(roots) {
   const parents = roots.filter(({ below }) => below !== null);
   for (const { below } of parents) for (const row of below) if (row.below !== null) parents.push(row);
   return parents;
 }
 
-/** Write a copy with the `sum` of its branch to each row that has something below. */
+/** Sets `sum` of each row with children: a copy that holds the sum of its branch. */
 function sumUp(parents) {
   for (let index = parents.length - 1; index >= 0; index -= 1) {
     const row = parents[index];
@@ -84,13 +84,18 @@ function sumUp(parents) {
     for (const child of row.below) {
       const part = child.sum ?? child;
       addTo(sum, part);
+      // The row's own exited_percent contains its exited children, unless the kernel only estimates them.
+      if (part.kind !== "exited" || part.estimated) {
+        add(sum, "exited_percent", part.kind === "exited" ? part.cpu_percent : part.exited_percent);
+        add(sum, "total_percent", part.total_percent);
+      }
       sum.members.push(part);
     }
     row.sum = sum;
   }
 }
 
-/** Leaves stand in their order already, as `rows` did; sums have to find their places among them. */
+/** Leaves are in order already; sums are sorted and merged into them. */
 function inOrder(siblings, compare) {
   const leaves = siblings.filter(({ below }) => below === null);
   if (leaves.length === siblings.length) return leaves;
@@ -98,7 +103,7 @@ function inOrder(siblings, compare) {
   return merged(leaves, sums.sort(compare), compare);
 }
 
-/** Those that match, with all their ancestors, so that a filtered tree still hangs together. */
+/** The rows that match, with all their ancestors, so that a filtered tree stays connected. */
 export function withAncestors(rows, test, byPid) {
   const kept = new Set();
   for (const row of rows) {

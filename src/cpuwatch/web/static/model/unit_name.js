@@ -1,20 +1,20 @@
 /**
- * The names of cgroups that people know; the same rules as the library's cgroup_name.py. Pure.
- * tests/cgroup_names.json holds both to them.
+ * Readable names of cgroups, by the same rules as the library's cgroup_name.py. Pure.
+ * Both are tested against tests/cgroup_names.json.
  */
 
 const CONTAINER = /^(?:([a-z][a-z-]*?)-)?([0-9a-f]{64})(?:\.scope)?$/;
 const UNIT = /^[^]+\.(?:service|scope|socket|mount|swap|timer)$/;
 const RUNTIMES = { libpod: "podman", "cri-containerd": "containerd", crio: "cri-o" };
 const ESCAPES = /(?:\\x[0-9a-f]{2})+/g;
-/** A slash too: a segment with one would look like two. */
+/** Includes the slash: a segment that contains one would look like two. */
 const HIDDEN = /[/\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]|(?! )\p{Zs}/u;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const known = new Map();
 const MAX_KNOWN = 5000;
 
-/** The path of the innermost unit or container that contains this cgroup; a path with neither stays as it is. */
+/** The path of the innermost unit or container that contains this cgroup; the path itself if there is none. */
 export function unitPath(path) {
   if (path === null || path === undefined) return null;
   let unit = known.get(path);
@@ -26,7 +26,7 @@ export function unitPath(path) {
   return unit;
 }
 
-/** For each of these the shortest name that none of the others could have, as a Map. */
+/** Maps each path to its shortest name that no other path could have. */
 export function unitNames(unitPaths) {
   const candidates = new Map();
   const counts = new Map();
@@ -36,7 +36,7 @@ export function unitNames(unitPaths) {
     for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
   }
   const names = new Map();
-  for (const [path, those] of candidates) names.set(path, those.find((name) => counts.get(name) === 1) ?? path);
+  for (const [path, options] of candidates) names.set(path, options.find((name) => counts.get(name) === 1) ?? path);
   return names;
 }
 
@@ -60,7 +60,7 @@ function candidatesOf(path) {
 function shortName(segments) {
   const container = CONTAINER.exec(segments.at(-1));
   if (container === null) return unescaped(segments.at(-1));
-  const runtime = container[1] ?? ofFolder(segments.at(-2));
+  const runtime = container[1] ?? runtimeOfFolder(segments.at(-2));
   return `${RUNTIMES[runtime] ?? runtime} ${container[2].slice(0, 12)}`;
 }
 
@@ -71,8 +71,8 @@ function unescaped(segment) {
     for (let at = 0; at < bytes.length; ) {
       const character = characterAt(bytes, at);
       const length = character === null ? 1 : utf8Length(bytes[at]);
-      const isShown = character !== null && !HIDDEN.test(character);
-      text += isShown ? character : bytes.slice(at, at + length).map(escaped).join("");
+      const isVisible = character !== null && !HIDDEN.test(character);
+      text += isVisible ? character : bytes.slice(at, at + length).map(escaped).join("");
       at += length;
     }
     return text;
@@ -87,7 +87,7 @@ function characterAt(bytes, at) {
   }
 }
 
-/** Of the character that begins with this byte, if one does. */
+/** The length of a character that starts with this byte. */
 function utf8Length(first) {
   if (first < 0x80) return 1;
   if (first < 0xe0) return 2;
@@ -98,7 +98,7 @@ function escaped(byte) {
   return `\\x${byte.toString(16).padStart(2, "0")}`;
 }
 
-function ofFolder(name) {
+function runtimeOfFolder(name) {
   if (["docker", "lxc", "podman"].includes(name)) return name;
   return name.startsWith("kubepods") || name.startsWith("pod") ? "pod" : "container";
 }

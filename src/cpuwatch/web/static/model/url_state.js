@@ -1,11 +1,11 @@
-/** What is shown, as the part of the address behind #, and back. Pure. */
+/** Converts the state of the page to the fragment of its address and back. Pure. */
 
 import { columnOf } from "./columns.js";
 
 const VIEWS = ["", "tree", "name", "user", "unit"];
 
-export const START = Object.freeze({
-  sort: "cpu_percent",
+export const DEFAULTS = Object.freeze({
+  sort: "total_percent",
   descending: true,
   filter: "",
   view: "",
@@ -17,21 +17,21 @@ export const START = Object.freeze({
 export function toFragment(state) {
   const parts = new URLSearchParams();
   if (state.at) parts.set("at", state.at);
-  if (state.sort !== START.sort || state.descending !== START.descending) {
+  if (state.sort !== DEFAULTS.sort || state.descending !== DEFAULTS.descending) {
     parts.set("sort", (state.descending ? "-" : "") + state.sort);
   }
   if (state.filter) parts.set("filter", state.filter);
   if (state.view) parts.set("view", state.view);
-  if (state.scale !== START.scale) parts.set("of", state.scale);
+  if (state.scale !== DEFAULTS.scale) parts.set("of", state.scale);
   if (state.open) parts.set("open", state.open);
   const text = parts.toString();
   return text ? `#${text}` : "";
 }
 
-/** Whatever stands in an address; what makes no sense is left out. */
+/** Parses a fragment; invalid parts are ignored. */
 export function fromFragment(fragment) {
   const parts = new URLSearchParams(fragment.replace(/^#/, ""));
-  const state = { ...START };
+  const state = { ...DEFAULTS };
   const sort = parts.get("sort");
   if (sort && columnOf(sort.replace(/^-/, ""))) {
     state.sort = sort.replace(/^-/, "");

@@ -1,21 +1,21 @@
-/** A line over time with its axes, as SVG. */
+/** A line chart over time, as SVG. */
 
 import { svgElement } from "./dom.js";
 import { clock } from "../model/text.js";
 
 const WIDTH = 320;
 const HEIGHT = 120;
-// Room for "50000 %".
+// Wide enough for "50000 %".
 const LEFT = 52;
 const BOTTOM = 18;
 const TOP = 6;
 
-/** A round figure at or above the highest value. */
+/** A round number at or above the highest value. */
 export function roundTop(highest) {
   for (let step = 1; ; step *= 10) for (const factor of [1, 2, 5]) if (factor * step >= highest) return factor * step;
 }
 
-/** `values` a tick each, the last one at `end` (milliseconds), an `interval` (milliseconds) apart. */
+/** `values` are one per tick, `interval` milliseconds apart; the last one is at `end`, in milliseconds. */
 export function chart(values, end, interval, label) {
   const top = roundTop(Math.max(10, ...values));
   const x = (index) => LEFT + (index / Math.max(1, values.length - 1)) * (WIDTH - LEFT - 4);

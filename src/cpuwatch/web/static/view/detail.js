@@ -1,4 +1,4 @@
-/** One process: what is known of it, its last minutes, its parents and its children. */
+/** The panel of one process: its figures, its last minutes, its parents and its children. */
 
 import { chart } from "./chart.js";
 import { byId, element, textSlot } from "./dom.js";
@@ -6,12 +6,13 @@ import { Relatives } from "./relatives.js";
 import { SERIES_TICKS, valuesOf } from "../model/series.js";
 import { clock, duration, percent, shownName, startedAt, UNKNOWN, visible, wholeNumber } from "../model/text.js";
 
-const MOST_PARENTS = 20;
-const MOST_CHILDREN = 30;
+const MAX_PARENTS = 20;
+const MAX_CHILDREN = 30;
 
 const known = (value, text) => (value === null ? UNKNOWN : text(value));
 
 const FACTS = [
+  ["Total", (row, use) => use(row.total_percent)],
   ["CPU", (row, use) => use(row.cpu_percent)],
   ["User, system", (row, use) => `${use(row.user_percent)}, ${use(row.system_percent)}`],
   ["Exited descendants", (row, use) => use(row.exited_percent)],
@@ -24,21 +25,21 @@ const FACTS = [
 ];
 
 export class Detail {
-  /** `onOpen(key)` shows another process, `onClose()` none. */
+  /** `onOpen(key)` opens another process, `onClose()` closes the panel. */
   constructor(onOpen, onClose) {
     this.panel = byId("detail");
     const name = element("bdi");
     this.title = element("h2", { id: "detail-title" }, name);
     this.name = textSlot(name);
-    this.which = textSlot(this.title);
+    this.suffix = textSlot(this.title);
     this.close = element("button", { type: "button", class: "close", onclick: onClose }, "Close ", element("kbd", { text: "Esc" }));
-    // Elements that stay, so that text in them can be selected, and only what changes is laid out anew.
+    // The elements stay, so that their text can be selected, and only changed values trigger layout.
     this.facts = FACTS.map(([label, text]) => {
       const value = element("bdi");
       return { text, slot: textSlot(value), element: element("div", {}, element("dt", { text: label }), element("dd", {}, value)) };
     });
     this.plot = element("div");
-    this.parents = new Relatives(() => "Parents", "none that is known", onOpen);
+    this.parents = new Relatives(() => "Parents", "unknown", onOpen);
     this.children = new Relatives((count) => `Children${count ? ` (${count})` : ""}`, "none", onOpen);
     this.panel.append(
       element("div", { class: "detail-head" }, this.title, this.close),
@@ -58,15 +59,15 @@ export class Detail {
 
   show(row, table, scale, oldest) {
     this.panel.hidden = false;
-    const ended = row.kind !== "process";
+    const exited = row.kind !== "process";
     this.name.set(shownName(row));
-    this.which.set(` · ${row.pid}${ended ? " · exited" : ""}`);
+    this.suffix.set(` · ${row.pid}${exited ? " · exited" : ""}`);
     this.panel.setAttribute("aria-label", `Process ${row.pid}`);
     const count = Math.max(2, Math.min(SERIES_TICKS, table.sequence - oldest + 1));
     const values = valuesOf(row, table.sequence, count, oldest).map((value) => value * scale || 0);
     const interval = table.head.interval_seconds * 1000;
     this.plot.replaceChildren(
-      chart(values, Date.parse(table.head.time), interval, `CPU use of ${row.pid} over the last minutes, now ${percent(row.cpu_percent)} per cent`),
+      chart(values, Date.parse(table.head.time), interval, `CPU use of process ${row.pid} in the last minutes, now ${percent(row.cpu_percent)} %`),
     );
     const use = (value) => known(value, () => `${percent(value * scale)} %`);
     for (const { text, slot } of this.facts) slot.set(text(row, use));
@@ -75,13 +76,13 @@ export class Detail {
 
   showRelatives(row, table, use) {
     const parents = [];
-    for (let at = table.byPid.get(row.ppid); at && parents.length < MOST_PARENTS && !parents.includes(at); at = table.byPid.get(at.ppid)) parents.push(at);
+    for (let at = table.byPid.get(row.ppid); at && parents.length < MAX_PARENTS && !parents.includes(at); at = table.byPid.get(at.ppid)) parents.push(at);
     const children = [...table.rows.values()].filter((other) => other.ppid === row.pid && other !== row);
     children.sort((a, b) => (b.cpu_percent ?? 0) - (a.cpu_percent ?? 0) || a.pid - b.pid);
     const focusWasHere = this.panel.contains(document.activeElement);
     this.parents.show(parents, parents.length, use);
-    this.children.show(children.slice(0, MOST_CHILDREN), children.length, use);
-    // Who followed a link by key goes on from here, not from the top of the page.
+    this.children.show(children.slice(0, MAX_CHILDREN), children.length, use);
+    // After following a link by key, the focus stays in the panel instead of jumping to the top of the page.
     if (focusWasHere && !this.panel.contains(document.activeElement)) this.close.focus();
   }
 }

@@ -1,4 +1,4 @@
-/** Elements made by calls, never from markup. */
+/** Builds elements by calls, never from markup. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -22,7 +22,7 @@ function filled(made, text, properties, children) {
   return made;
 }
 
-/** Setting text costs layout even where it is the same. */
+/** Setting text triggers layout even if the text is the same. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -31,7 +31,7 @@ export function setAttribute(node, name, value) {
   if (node.getAttribute(name) !== value) node.setAttribute(name, value);
 }
 
-/** A place in the document that is written to only when what it shows changes. */
+/** A place in the document. It is written only when its value changes. */
 class Slot {
   constructor(write) {
     this.write = write;
@@ -45,7 +45,7 @@ class Slot {
   }
 }
 
-/** The text at the end of an element; a node that stays costs less than a new one. */
+/** A text node at the end of an element. Changing its data is cheaper than replacing the node. */
 export function textSlot(parent) {
   const node = document.createTextNode("");
   parent.append(node);
@@ -54,7 +54,7 @@ export function textSlot(parent) {
   });
 }
 
-/** An attribute; null takes it away. */
+/** An attribute; null removes it. */
 export function attributeSlot(owner, name) {
   return new Slot((value) => {
     if (value === null) owner.removeAttribute(name);

@@ -1,20 +1,20 @@
-/** Single keys that do something, unless somebody writes, or has switched them off (WCAG 2.2, 2.1.4). */
+/** Single-key shortcuts, inactive while the user types and when switched off (WCAG 2.2, 2.1.4). */
 
-const STORED = "cpuwatch.keys";
-const WRITES = "input:not([type=range]):not([type=checkbox]), textarea, select, [contenteditable]";
-const SPACE_IS_THEIRS = "button, input, summary, a";
+const STORAGE_KEY = "cpuwatch.keys";
+const TEXT_FIELDS = "input:not([type=range]):not([type=checkbox]), textarea, select, [contenteditable]";
+const USES_SPACE = "button, input, summary, a";
 
 export class Keys {
-  /** `actions`: what to do, by key. Escape works always. */
+  /** `actions`: a function for each key. Escape works even when shortcuts are off. */
   constructor(actions) {
     this.actions = actions;
-    this.on = localStorage.getItem(STORED) !== "off";
+    this.on = localStorage.getItem(STORAGE_KEY) !== "off";
     document.addEventListener("keydown", (event) => this.press(event));
   }
 
   switchTo(on) {
     this.on = on;
-    localStorage.setItem(STORED, on ? "on" : "off");
+    localStorage.setItem(STORAGE_KEY, on ? "on" : "off");
   }
 
   press(event) {
@@ -23,8 +23,8 @@ export class Keys {
     const action = this.actions[event.key];
     if (action === undefined) return;
     if (event.key !== "Escape") {
-      if (!this.on || event.target.closest?.(WRITES)) return;
-      if (event.key === " " && event.target.closest?.(SPACE_IS_THEIRS)) return;
+      if (!this.on || event.target.closest?.(TEXT_FIELDS)) return;
+      if (event.key === " " && event.target.closest?.(USES_SPACE)) return;
     }
     event.preventDefault();
     action();

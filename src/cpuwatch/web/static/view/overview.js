@@ -1,17 +1,17 @@
-/** The machine at the top of the page: busy share and its past, CPUs, load, and who used it. */
+/** The machine, at the top of the page: CPU use now and in the past, each CPU, load, and attribution. */
 
 import { byId, element, setAttribute, setText, svgElement } from "./dom.js";
 import { missingProcesses } from "../model/missing_processes.js";
 import { clock, percent, UNKNOWN } from "../model/text.js";
 
 const PARTS = [
-  ["processes_percent", "live", "living processes"],
-  ["exited_percent", "ended", "exited"],
-  ["unattributed_percent", "unattributed", "not attributed"],
+  ["processes_percent", "live", "running processes"],
+  ["exited_percent", "exited", "exited processes"],
+  ["unattributed_percent", "unattributed", "unattributed"],
 ];
-// Beyond the first there is no room for figures beside the bars; beyond the second, bars stand upright.
-const FIGURES = 4;
-const LYING = 12;
+// With more CPUs, the bars have no figures beside them; with still more, they are vertical.
+const MAX_WITH_FIGURES = 4;
+const MAX_HORIZONTAL = 12;
 
 export class Overview {
   constructor() {
@@ -45,12 +45,12 @@ export class Overview {
     setText(byId("host"), host.name);
     setText(byId("busy"), percent(machine.cpu_percent));
     setText(byId("busy-note"), `of ${host.logical_cpus} CPUs · user ${percent(machine.user_percent)} · system ${percent(machine.system_percent)}`
-      + (machine.iowait_percent > 0.05 ? ` · waiting for disk ${percent(machine.iowait_percent)}` : ""));
+      + (machine.iowait_percent > 0.05 ? ` · waiting for I/O ${percent(machine.iowait_percent)}` : ""));
     setText(byId("load"), machine.load_average?.map((load) => load.toFixed(2)).join("  ") ?? UNKNOWN);
     setText(byId("count"), String(count));
-    setText(byId("ended"), String(head.exited.reduce((sum, row) => sum + (row.count ?? 0), 0)));
+    setText(byId("exited"), String(head.exited.reduce((sum, row) => sum + (row.count ?? 0), 0)));
     setText(byId("interval"), `${interval.toFixed(2)} s`);
-    setText(byId("backend"), host.backend);
+    setText(byId("source"), host.backend);
     this.showCpus(head);
     PARTS.forEach(([field], index) => {
       const share = attribution[field] ?? 0;
@@ -73,8 +73,8 @@ export class Overview {
       this.cpus.push(made);
     }
     while (this.cpus.length > values.length) this.cpus.pop().item.remove();
-    list.classList.toggle("many", values.length > FIGURES && values.length <= LYING);
-    list.classList.toggle("crowd", values.length > LYING);
+    list.classList.toggle("many", values.length > MAX_WITH_FIGURES && values.length <= MAX_HORIZONTAL);
+    list.classList.toggle("crowd", values.length > MAX_HORIZONTAL);
     values.forEach((value, index) => {
       setText(this.cpus[index].name, single ? "all" : String(index));
       setText(this.cpus[index].figure, value === null ? UNKNOWN : `${Math.round(value)} %`);
@@ -82,7 +82,7 @@ export class Overview {
     });
   }
 
-  /** The strip of the last minutes, with a mark at the moment that is shown. */
+  /** The chart of the last minutes, with a mark at the moment shown. */
   showPast(timeline, sequence, isLive) {
     const { oldest, newest } = timeline;
     if (newest === null) return;
@@ -107,6 +107,6 @@ export class Overview {
     setAttribute(scrub, "max", String(newest.sequence));
     if (document.activeElement !== scrub || isLive) scrub.value = String(sequence);
     const shown = timeline.find(sequence);
-    setAttribute(scrub, "aria-valuetext", isLive ? "now" : shown ? clock(shown.milliseconds) : String(sequence));
+    setAttribute(scrub, "aria-valuetext", isLive ? "live" : shown ? clock(shown.milliseconds) : String(sequence));
   }
 }

@@ -1,10 +1,10 @@
-/** A list of processes that lead to their own panel. */
+/** A list of links to related processes. */
 
 import { element, setText, textSlot } from "./dom.js";
 import { shownName } from "../model/text.js";
 
 export class Relatives {
-  /** `none` stands where there are none; `onOpen(key)` shows one. */
+  /** `title(count)` is the heading, `none` the text of an empty list; `onOpen(key)` opens a process. */
   constructor(title, none, onOpen) {
     this.title = title;
     this.none = none;
@@ -16,7 +16,7 @@ export class Relatives {
     this.nodes = [this.heading, this.list, this.note];
   }
 
-  /** `rows` in their order, of `count` in all; `use(row)` is what stands behind the name. */
+  /** Shows `rows`, out of `count` in total; `use(row)` is the text after each name. */
   show(rows, count, use) {
     setText(this.heading, this.title(count));
     setText(this.note, count === 0 ? this.none : count > rows.length ? `and ${count - rows.length} more` : "");
@@ -28,13 +28,13 @@ export class Relatives {
       link.item.remove();
       this.links.delete(id);
     }
-    // A link that is made anew or moved while it is pressed loses the click, and one that moves away under the pointer
-    // gives it to another.
+    // A link that is replaced or moved while it is pressed loses the click, and one that moves away from under the
+    // pointer passes it to another.
     const held = this.list.matches(":hover, :focus-within");
     let next = this.list.firstChild;
     for (const row of rows) {
       const known = this.links.get(row.id);
-      const link = known ?? this.made(row);
+      const link = known ?? this.makeLink(row);
       link.name.set(shownName(row));
       link.use.set(` ${use(row)}`);
       if (held && known) continue;
@@ -44,7 +44,7 @@ export class Relatives {
     }
   }
 
-  made(row) {
+  makeLink(row) {
     const name = element("bdi");
     const button = element("button", { type: "button", class: "link", onclick: () => this.onOpen(row.id) }, `${row.pid} `, name);
     const link = { item: element("li", {}, button), name: textSlot(name), use: textSlot(button) };

@@ -1,4 +1,4 @@
-/** One row of the table in the document, which shows one process after another. */
+/** One row of the table in the document. It is reused for one process after another. */
 
 import { COLUMNS } from "../model/columns.js";
 import { attributeSlot, element, svgElement, textSlot } from "./dom.js";
@@ -6,15 +6,15 @@ import { valuesOf } from "../model/series.js";
 import { SPARK_HEIGHT, SPARK_TICKS, sparkPath } from "./sparkline.js";
 import { shownName, UNKNOWN, visible } from "../model/text.js";
 
-const MOST_INDENTED = 24;
+const MAX_INDENT = 24;
 const HOT_PERCENT = 50;
 
 export class RowView {
   constructor() {
     this.id = null;
     this.element = element("tr", { role: "row" });
-    this.place = attributeSlot(this.element, "aria-rowindex");
-    this.look = attributeSlot(this.element, "class");
+    this.index = attributeSlot(this.element, "aria-rowindex");
+    this.className = attributeSlot(this.element, "class");
     this.texts = [];
     for (const column of COLUMNS) {
       const cell = element("td", { role: "cell", class: `${column.kind} p${column.priority} c-${column.key}` });
@@ -27,17 +27,17 @@ export class RowView {
 
   makeName(cell) {
     const name = element("bdi");
-    const many = element("span", { class: "many" });
+    const count = element("span", { class: "many" });
     const indent = element("span", { class: "indent" });
-    // A button, as a finger that comes near is taken to mean the nearest one; keys have the arrows for it.
+    // A button, because browsers direct a near miss of a finger to the nearest one. Keys use the arrows instead.
     this.twist = element("button", { type: "button", class: "twist", tabindex: "-1", "aria-hidden": "true" });
-    this.button = element("button", { type: "button", class: "name" }, name, many);
+    this.button = element("button", { type: "button", class: "name" }, name, count);
     cell.append(element("div", { class: "named" }, indent, this.twist, this.button));
     this.name = textSlot(name);
-    this.many = textSlot(many);
-    this.sign = textSlot(this.twist);
+    this.count = textSlot(count);
+    this.twistSign = textSlot(this.twist);
     this.expanded = attributeSlot(this.button, "aria-expanded");
-    this.stop = attributeSlot(this.button, "tabindex");
+    this.tabStop = attributeSlot(this.button, "tabindex");
     this.depth = attributeSlot(indent, "class");
   }
 
@@ -49,20 +49,27 @@ export class RowView {
 
   show(row, index, { scale, open, view, sequence, oldest }) {
     this.id = row.id;
-    this.place.set(index + 2);
-    const fading = row.kind === "ended" || row.kind === "gone";
-    this.look.set(`${row.kind}${fading ? ` fade${Math.min(5, row.age)}` : ""}${row.id === open ? " open" : ""}${row.cpu_percent >= HOT_PERCENT ? " hot" : ""}`);
+    this.index.set(index + 2);
+    const fading = row.kind === "exited" || row.kind === "gone";
+    this.className.set(`${row.kind}${fading ? ` fade${Math.min(5, row.age)}` : ""}${row.id === open ? " open" : ""}${row.total_percent >= HOT_PERCENT ? " hot" : ""}`);
     for (const { column, slot } of this.texts) {
       const text = column.text(row, scale);
       slot.set(text === null ? UNKNOWN : column.kind === "number" ? text : visible(text));
     }
     this.name.set(shownName(row));
-    this.many.set((row.kind === "group" || row.kind === "ended") && row.count !== null ? ` ×${row.count}` : "");
+    this.count.set(countOf(row));
     this.past.set(sparkPath(valuesOf(row, sequence, SPARK_TICKS, oldest)));
-    // Depth and branch mean something in a tree only.
+    // Depth and branch have a meaning only in a tree.
     const branch = view === "tree" ? row.branch : "";
     this.expanded.set(branch ? String(branch === "open") : null);
-    this.sign.set(branch === "open" ? "▾" : branch === "closed" ? "▸" : "");
-    this.depth.set(view === "tree" ? `indent depth${Math.min(row.depth, MOST_INDENTED)}` : "indent");
+    this.twistSign.set(branch === "open" ? "▾" : branch === "closed" ? "▸" : "");
+    this.depth.set(view === "tree" ? `indent depth${Math.min(row.depth, MAX_INDENT)}` : "indent");
   }
+}
+
+/** The number of processes in a row, and for exited ones their parent. */
+function countOf({ kind, count, parentName, ppid }) {
+  if (kind !== "group" && kind !== "exited") return "";
+  const times = count === null ? "" : ` ×${count}`;
+  return kind === "group" || ppid === null ? times : `${times} from ${shownName({ name: parentName })} ${ppid}`;
 }

@@ -1,17 +1,32 @@
-/** Whether the data is fresh, in words. Pure. */
+/** Whether the data is fresh, as text. */
+
+import { clock, percent } from "../model/text.js";
+import { byId, setAttribute, setText } from "./dom.js";
 
 const STALE_INTERVALS = 3;
+const MIN_STALE_SECONDS = 2;
 
 /** `{kind, text}` for the state of the feed and the age of the newest data. */
 export function statusOf({ state, why }, ageSeconds, intervalSeconds, pausedAt) {
-  if (state === "refused") return { kind: "stale", text: "needs a token" };
+  if (state === "refused") return { kind: "stale", text: "Token required" };
   const age = `${Math.max(0, Math.floor(ageSeconds))} s`;
   if (state === "broken") {
-    const since = Number.isFinite(ageSeconds) ? `Stale since ${age}` : "No data yet";
-    return { kind: "stale", text: `${since}: ${why}; connecting again` };
+    const problem = Number.isFinite(ageSeconds) ? `Stale for ${age}` : "No data yet";
+    return { kind: "stale", text: `${problem}: ${why}; reconnecting` };
   }
   if (!Number.isFinite(ageSeconds)) return { kind: "waiting", text: "Connecting" };
-  if (ageSeconds > Math.max(2, STALE_INTERVALS * intervalSeconds)) return { kind: "stale", text: `Stale since ${age}: nothing comes` };
+  if (ageSeconds > Math.max(MIN_STALE_SECONDS, STALE_INTERVALS * intervalSeconds)) return { kind: "stale", text: `Stale for ${age}: no data received` };
   if (pausedAt) return { kind: "paused", text: `Paused at ${pausedAt}` };
   return { kind: "live", text: `Live, every ${Number(intervalSeconds.toFixed(1))} s` };
+}
+
+/** `head` is that of the newest snapshot, or null; `pausedAt` the moment shown in milliseconds, or null. */
+export function showStatus(link, head, ageSeconds, pausedAt) {
+  const { kind, text } = statusOf(link, ageSeconds, head?.interval_seconds ?? 1, pausedAt === null ? null : clock(pausedAt));
+  setAttribute(byId("status"), "class", `status ${kind}`);
+  setText(byId("status"), text);
+  if (!head) return;
+  setText(byId("age"), `${Math.max(0, ageSeconds).toFixed(1)} s`);
+  const title = `${percent(head.machine.cpu_percent)} % · ${head.host.name} · cpuwatch`;
+  if (document.title !== title) document.title = title;
 }

@@ -1,21 +1,21 @@
-/** The table in the document: only the rows that can be seen, changed in place. */
+/** The table in the document. It keeps only the visible rows and changes them in place. */
 
 import { COLUMNS } from "../model/columns.js";
 import { byId, element, setAttribute } from "./dom.js";
 import { RowView } from "./row_view.js";
 import { windowOf } from "./virtual_list.js";
 
-// In one frame: each costs as much as drawing some ten that are there already.
-const MOST_NEW_ROWS = 8;
-const CLICK_FOLLOWS_MS = 300;
+// Per frame: a new row costs as much as updating ten existing ones.
+const MAX_NEW_ROWS = 8;
+const CLICK_DELAY_MS = 300;
 
 export class TableView {
-  /** `on`: sort(key), open(row), branch(row, isOpen) and release(), which is called when rows may move again. */
+  /** `on`: sort(key), open(row), branch(row, isOpen), and release(), called when rows may move again. */
   constructor(on) {
     this.on = on;
     this.scroller = byId("rows");
     this.table = byId("table");
-    // The styles lay out each row by itself, which costs a third less than a table; roles say that it still is one.
+    // Laying out each row separately takes a third less time than a table layout. Roles keep the table's semantics.
     this.table.classList.add("rowwise");
     this.table.setAttribute("role", "table");
     for (const group of [this.table.tHead, this.table.tBodies[0]]) group.setAttribute("role", "rowgroup");
@@ -29,39 +29,39 @@ export class TableView {
     this.rows = [];
     this.options = { scale: 1, sequence: 0 };
     this.current = null;
-    this.pointed = false;
+    this.hovered = false;
     this.scroller.addEventListener("scroll", () => this.paint(), { passive: true });
     new ResizeObserver(() => this.paint()).observe(this.scroller);
-    this.body.addEventListener("click", (event) => this.clicked(event));
-    this.body.addEventListener("focusin", (event) => this.focusedOn(event.target));
+    this.body.addEventListener("click", (event) => this.click(event));
+    this.body.addEventListener("focusin", (event) => this.focusIn(event.target));
     this.body.addEventListener("keydown", (event) => this.key(event));
-    // A finger leaves no pointer behind that could rest on a row, and the focus that it leaves nobody moves away.
+    // A finger leaves no pointer over a row, and the focus that it sets stays until the next key or touch.
     this.touched = false;
     document.addEventListener("pointerdown", (event) => (this.touched = event.pointerType === "touch"));
     document.addEventListener("keydown", () => (this.touched = false));
-    // From where a finger comes down until the click that follows, what is below it stays.
+    // From the touch until its click, the rows below the finger stay.
     this.pressed = false;
     this.body.addEventListener("pointerdown", () => (this.pressed = true));
-    for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => this.letGo());
-    this.body.addEventListener("pointerenter", (event) => (this.pointed = event.pointerType === "mouse"));
+    for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => this.lift());
+    this.body.addEventListener("pointerenter", (event) => (this.hovered = event.pointerType === "mouse"));
     this.body.addEventListener("pointerleave", () => {
-      this.pointed = false;
+      this.hovered = false;
       on.release();
     });
     this.body.addEventListener("focusout", () => setTimeout(() => this.held || on.release()));
   }
 
-  /** Whether somebody is about to take hold of a row. */
+  /** Whether the user is about to act on a row, so that rows must not move. */
   get held() {
-    return this.pointed || this.pressed || (!this.touched && this.body.contains(document.activeElement));
+    return this.hovered || this.pressed || (!this.touched && this.body.contains(document.activeElement));
   }
 
-  letGo() {
+  lift() {
     if (!this.pressed) return;
     setTimeout(() => {
       this.pressed = false;
       if (!this.held) this.on.release();
-    }, CLICK_FOLLOWS_MS);
+    }, CLICK_DELAY_MS);
   }
 
   heading(column) {
@@ -96,18 +96,18 @@ export class TableView {
     );
     const focused = this.body.contains(document.activeElement);
     const count = last - first;
-    for (let made = 0; this.pool.length < count && made < MOST_NEW_ROWS; made += 1) {
-      const shown = new RowView();
-      this.pool.push(shown);
-      this.below.before(shown.element);
+    for (let added = 0; this.pool.length < count && added < MAX_NEW_ROWS; added += 1) {
+      const view = new RowView();
+      this.pool.push(view);
+      this.below.before(view.element);
     }
     while (this.pool.length > count) this.pool.pop().element.remove();
     setHeight(this.above, above);
     setHeight(this.below, below);
     for (let index = first; index < Math.min(last, first + this.pool.length); index += 1) {
-      const shown = this.pool[index - first];
-      shown.show(this.rows[index], index, this.options);
-      shown.stop.set(shown.id === this.current ? "0" : "-1");
+      const view = this.pool[index - first];
+      view.show(this.rows[index], index, this.options);
+      view.tabStop.set(view.id === this.current ? "0" : "-1");
     }
     if (focused) this.focusCurrent(false);
     if (this.pool.length < count) requestAnimationFrame(() => this.paint());
@@ -117,20 +117,20 @@ export class TableView {
     return this.pool.length > 0 ? this.pool[0].element.offsetHeight || 28 : 28;
   }
 
-  clicked(event) {
-    const parts = this.pool.find(({ element: shown }) => shown.contains(event.target));
-    const row = parts && this.rows.find(({ id }) => id === parts.id);
+  click(event) {
+    const view = this.pool.find(({ element: one }) => one.contains(event.target));
+    const row = view && this.rows.find(({ id }) => id === view.id);
     if (!row) return;
     this.current = row.id;
-    if (event.target === parts.twist && this.options.view === "tree" && row.branch) this.on.branch(row, row.branch !== "open");
+    if (event.target === view.twist && this.options.view === "tree" && row.branch) this.on.branch(row, row.branch !== "open");
     else this.on.open(row);
   }
 
-  focusedOn(target) {
-    const parts = this.pool.find(({ button }) => button === target);
-    if (!parts || parts.id === this.current) return;
-    this.current = parts.id;
-    for (const { stop, id } of this.pool) stop.set(id === this.current ? "0" : "-1");
+  focusIn(target) {
+    const view = this.pool.find(({ button }) => button === target);
+    if (!view || view.id === this.current) return;
+    this.current = view.id;
+    for (const { tabStop, id } of this.pool) tabStop.set(id === this.current ? "0" : "-1");
   }
 
   key(event) {
@@ -155,16 +155,16 @@ export class TableView {
     const height = this.rowHeight();
     const head = this.table.tHead.offsetHeight;
     const top = at * height;
-    const room = this.scroller.clientHeight - head - height;
+    const visible = this.scroller.clientHeight - head - height;
     if (top < this.scroller.scrollTop) this.scroller.scrollTop = top;
-    else if (top > this.scroller.scrollTop + room) this.scroller.scrollTop = top - room;
+    else if (top > this.scroller.scrollTop + visible) this.scroller.scrollTop = top - visible;
     this.paint();
     this.focusCurrent(true);
   }
 
   focusCurrent(always) {
-    const parts = this.pool.find(({ id }) => id === this.current);
-    if (parts && (always || document.activeElement !== parts.button)) parts.button.focus({ preventScroll: true });
+    const view = this.pool.find(({ id }) => id === this.current);
+    if (view && (always || document.activeElement !== view.button)) view.button.focus({ preventScroll: true });
   }
 }
 

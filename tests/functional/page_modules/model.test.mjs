@@ -1,26 +1,19 @@
-// The page's pure modules; run by test_page_modules.py, which names their folder.
+// The modules in model/. Run by test_page_modules.py, which sets the environment.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 import { pathToFileURL } from "node:url";
 
 const load = (name) => import(pathToFileURL(`${process.env.PAGE_MODULES}/${name}`));
-const { eventParser } = await load("feed/event_stream.js");
-const { differences } = await load("feed/deltas.js");
-const { comparison, heldOrder, merged, SortedRows } = await load("model/sort.js");
+const { comparison, heldOrder, merged } = await load("model/sort.js");
 const { parseFilter, rowTest } = await load("model/filter.js");
 const { grouped } = await load("model/group.js");
 const { Arrangement } = await load("model/arrange.js");
 const { treeOrder, withAncestors } = await load("model/tree.js");
-const { Past } = await load("feed/past.js");
-const { windowOf, MOST_ROWS } = await load("view/virtual_list.js");
-const { fromFragment, toFragment, START } = await load("model/url_state.js");
+const { fromFragment, toFragment, DEFAULTS } = await load("model/url_state.js");
 const { Series, SERIES_TICKS, valuesOf } = await load("model/series.js");
 const { sparkPath } = await load("view/sparkline.js");
-const { roundTop } = await load("view/chart.js");
 const { ProcessTable, makeRow } = await load("model/process_table.js");
-const { Timeline } = await load("model/timeline.js");
-const { statusOf } = await load("view/status_line.js");
 const { duration, percent, visible } = await load("model/text.js");
 const { columnOf } = await load("model/columns.js");
 const { missingProcesses } = await load("model/missing_processes.js");
@@ -34,59 +27,32 @@ function row(pid, more = {}) {
   return Object.assign(makeRow("process", `k${pid}`), { pid, name: `p${pid}`, cpu_percent: 0, cpu_seconds: 0 }, more);
 }
 
-function parsed(text, sizes) {
-  const events = [];
-  const feed = eventParser((event) => events.push(event));
-  for (let at = 0; at < text.length; ) {
-    const size = sizes();
-    feed(text.slice(at, at + size));
-    at += size;
-  }
-  return events;
+const processOf = (key, pid, percent) => ({ key, pid, ppid: 1, name: key, user: "u", state: "S", threads: 1, cpu_percent: percent,
+  user_percent: 0, system_percent: 0, exited_percent: 0, cpu_seconds: 1, start_time: "2026-01-01T00:00:00Z", first_seen: "2026-01-01T00:00:00Z" });
+
+function tickOf(sequence, cgroups, exited = []) {
+  const head = { sequence, time: new Date(sequence * 1000).toISOString(), exited };
+  const changed = Object.entries(cgroups).map(([pid, cgroup]) => ({
+    key: `k${pid}`, pid: Number(pid), ppid: 1, name: "n", user: "u", state: "S", threads: 1, cgroup, cpu_percent: 1,
+    user_percent: 1, system_percent: 0, exited_percent: 0, cpu_seconds: 1, start_time: head.time, first_seen: head.time,
+  }));
+  return { ...head, changed, gone: [] };
 }
 
-test("events come out the same however the stream is cut", () => {
-  for (const end of ["\n", "\r\n", "\r"]) {
-    const text = ["retry: 20", "", ": comment", "", "id: 7", "data: a", "data:  b:c", "", "id:8", "data", "", "data: cut off"].join(end);
-    const whole = parsed(`${text}`, () => 1000);
-    assert.deepEqual(whole, [{ id: "7", data: "a\n b:c" }, { id: "8", data: "" }]);
-    for (let round = 0; round < 200; round += 1) assert.deepEqual(parsed(text, () => 1 + random(5)), whole);
-  }
-});
-
-test("differences, applied to what was known, give what is", () => {
-  let known = new Map();
-  const copy = new Map();
-  for (let round = 0; round < 100; round += 1) {
-    const processes = [];
-    for (let pid = 1; pid < 20; pid += 1) if (random(4)) processes.push({ key: `k${pid}`, cpu_percent: random(3) });
-    const { changed, gone, next } = differences(known, processes);
-    for (const key of gone) copy.delete(key);
-    for (const process of changed) copy.set(process.key, process);
-    known = next;
-    assert.deepEqual([...copy.values()].sort((a, b) => (a.key < b.key ? -1 : 1)), [...processes].sort((a, b) => (a.key < b.key ? -1 : 1)));
-  }
-});
-
-test("what did not change is not told", () => {
-  const { next } = differences(new Map(), [{ key: "a", cpu_percent: 0 }]);
-  assert.deepEqual(differences(next, [{ key: "a", cpu_percent: 0 }]).changed, []);
-});
-
-test("sorting goes both ways, and what is not known comes last in both", () => {
+test("sorting works in both directions, and unknown values come last in both", () => {
   const rows = [row(1, { cpu_percent: 5 }), row(2, { cpu_percent: null }), row(3, { cpu_percent: 9 })];
   assert.deepEqual([...rows].sort(comparison("cpu_percent", true)).map(({ pid }) => pid), [3, 1, 2]);
   assert.deepEqual([...rows].sort(comparison("cpu_percent", false)).map(({ pid }) => pid), [1, 3, 2]);
 });
 
-test("equal rows have one order, whatever it was before", () => {
+test("equal rows have one order, whatever their previous one", () => {
   const rows = [3, 1, 2].map((pid) => row(pid));
   for (const descending of [true, false]) {
     assert.deepEqual([...rows].sort(comparison("cpu_percent", descending)).map(({ pid }) => pid), [1, 2, 3]);
   }
 });
 
-test("a held order keeps places, drops what is gone, puts new rows behind", () => {
+test("a held order keeps places, drops missing rows and puts new rows last", () => {
   const rows = [row(4), row(1), row(3)];
   assert.deepEqual(heldOrder(["k1", "k2", "k3"], rows).map(({ pid }) => pid), [1, 3, 4]);
 });
@@ -97,7 +63,7 @@ test("a filter is words, an exact value or a regular expression", () => {
   assert.ok(holds("bas") && holds("ROOT ssh") && holds("77") && holds("name=Bash") && holds("  "));
   assert.ok(!holds("bash nobody") && !holds("name=bash") && !holds("user=ro"));
   assert.deepEqual(parseFilter("/a|b/"), { kind: "regex", source: "a|b" });
-  assert.equal(parseFilter("/(/").kind, "bad");
+  assert.equal(parseFilter("/(/").kind, "invalid");
   assert.equal(parseFilter("/").kind, "all");
   assert.equal(parseFilter("a".repeat(9999)).words[0].length, 200);
 });
@@ -107,12 +73,12 @@ test("the name in sums is the library's", () => {
   assert.equal(summedName(null, 2), null);
 });
 
-test("the kernel's workers are one group, whatever they do, and a click on it finds them", () => {
+test("kernel workers form one group, whatever their current work, and a click on it finds them", () => {
   const table = new ProcessTable();
   const names = ["kthreadd", "kworker/0:1-events", "kworker/u4:2+flush-8:0", "kworker/0:1-mine"];
   const processes = names.map((name, index) => ({ key: `k${index}`, pid: index + 2, ppid: index === 3 ? 1 : index && 2, name, cpu_percent: 1 }));
   table.apply({ sequence: 1, changed: processes, gone: [], exited: [{ name: "kworker/0:0", user: "root", parent_pid: 2, count: 1, cpu_percent: 1 }] });
-  const rows = [...table.rows.values(), ...table.ended.values()];
+  const rows = [...table.rows.values(), ...table.exited.values()];
   const groups = new Map(grouped(rows, "name").map((group) => [group.name, group]));
   assert.deepEqual([...groups.keys()], ["kthreadd", "kworker", "kworker/0:1-mine"]);
   assert.equal(groups.get("kworker").cpu_percent, 3);
@@ -120,7 +86,7 @@ test("the kernel's workers are one group, whatever they do, and a click on it fi
   assert.equal(rows[1].name, "kworker/0:1-events");
 });
 
-test("where PID 2 is any process, its children keep their names in sums", () => {
+test("where PID 2 is an ordinary process, its children keep their names in sums", () => {
   const table = new ProcessTable();
   const processes = ["sh", "kworker/0:1-mine"].map((name, index) => ({ key: `k${index}`, pid: index + 2, ppid: index && 2, name, cpu_percent: 1 }));
   table.apply({ sequence: 1, changed: processes, gone: [], exited: [] });
@@ -144,20 +110,20 @@ test("groups and trees add up to the rows", () => {
   for (const { pid, ppid } of tree) if (places.has(ppid)) assert.ok(places.get(ppid) < places.get(pid));
 });
 
-test("a closed branch hides what is below it and keeps its sum", () => {
+test("a closed branch hides its descendants and keeps its sum", () => {
   const rows = [row(1, { cpu_percent: 1 }), row(2, { ppid: 1, cpu_percent: 2 }), row(3, { ppid: 2, cpu_percent: 4 })];
   const [only] = treeOrder(rows, comparison("pid", false), new Set(["k1"]));
   assert.equal(only.branch, "closed");
   assert.equal(only.cpu_percent, 7);
 });
 
-test("parents that go round in a circle are all shown, once", () => {
+test("parents that form a cycle are all shown, once", () => {
   const rows = [row(1, { ppid: 2 }), row(2, { ppid: 1 }), row(3, { ppid: 3 }), row(4, { ppid: 1 })];
   const tree = treeOrder(rows, comparison("pid", false), new Set());
   assert.deepEqual(tree.map(({ pid }) => pid).sort(), [1, 2, 3, 4]);
 });
 
-test("what changes is placed anew, and the order is the same as if all had been sorted", () => {
+test("placing only changed rows gives the same order as sorting all", () => {
   for (const view of ["", "tree"]) {
     const table = new ProcessTable();
     const arrangement = new Arrangement();
@@ -173,14 +139,14 @@ test("what changes is placed anew, and the order is the same as if all had been 
       const shown = arrangement.rows(table, state, test, closed).map(({ id, cpu_percent: percent }) => [id, percent]);
       assert.deepEqual(shown, new Arrangement().rows(table, state, test, closed).map(({ id, cpu_percent: percent }) => [id, percent]));
       if (view === "") {
-        const all = [...table.rows.values(), ...table.ended.values()].filter(test).sort(comparison("cpu_percent", true));
+        const all = [...table.rows.values(), ...table.exited.values()].filter(test).sort(comparison("cpu_percent", true));
         assert.deepEqual(shown.map(([id]) => id), all.map(({ id }) => id));
       }
     }
   }
 });
 
-test("two sorted lists are merged into one", () => {
+test("merging two sorted lists sorts their union", () => {
   const compare = (a, b) => a - b;
   for (let round = 0; round < 300; round += 1) {
     const lists = [random(30), random(30)].map((length) => Array.from({ length }, () => random(40)).sort(compare));
@@ -188,27 +154,13 @@ test("two sorted lists are merged into one", () => {
   }
 });
 
-test("a filtered tree keeps the ancestors of what matches", () => {
+test("a filtered tree keeps the ancestors of matching rows", () => {
   const rows = [row(1), row(2, { ppid: 1 }), row(3, { ppid: 2 }), row(4, { ppid: 1 })];
   const byPid = new Map(rows.map((one) => [one.pid, one]));
   assert.deepEqual(withAncestors(rows, ({ pid }) => pid === 3, byPid).map(({ pid }) => pid), [1, 2, 3]);
 });
 
-test("the window covers what can be seen, and is never longer than the most", () => {
-  for (let round = 0; round < 2000; round += 1) {
-    const count = random(6000);
-    const height = 20 + random(30);
-    const view = random(1000);
-    const scroll = random(Math.max(1, count * height));
-    const { first, last, above, below } = windowOf(count, height, scroll, view);
-    assert.ok(0 <= first && first <= last && last <= count && last - first <= MOST_ROWS);
-    assert.equal(above + below + (last - first) * height, count * height);
-    const bottom = Math.min(count, Math.ceil((scroll + view) / height));
-    if (view < 45 * height && bottom > 0) assert.ok(first * height <= scroll && (last >= bottom || last === count));
-  }
-});
-
-test("an address gives the state back", () => {
+test("the state survives the address", () => {
   for (const sort of ["cpu_percent", "name"]) {
     for (const descending of [true, false]) {
       for (const view of ["", "tree", "user"]) {
@@ -217,14 +169,14 @@ test("an address gives the state back", () => {
       }
     }
   }
-  assert.equal(toFragment(START), "");
+  assert.equal(toFragment(DEFAULTS), "");
 });
 
-test("an address of nonsense gives the start", () => {
-  assert.deepEqual(fromFragment("#sort=-__proto__&view=x&of=y&at=never&filter=&open="), START);
+test("an invalid address gives the defaults", () => {
+  assert.deepEqual(fromFragment("#sort=-__proto__&view=x&of=y&at=never&filter=&open="), DEFAULTS);
 });
 
-test("a series remembers its last ticks, and counts silence as nothing", () => {
+test("a series keeps its last ticks and counts missing ones as 0", () => {
   const series = new Series(5);
   const truth = new Map();
   for (let at = 5; at < 1500; at += 1 + random(9)) {
@@ -236,7 +188,7 @@ test("a series remembers its last ticks, and counts silence as nothing", () => {
   assert.equal(series.at(20_000 - SERIES_TICKS + 1), 0);
 });
 
-test("values are summed over members, and not known before the first tick", () => {
+test("values are summed over members, and unknown before the first tick", () => {
   const one = row(1, { series: new Series(8) });
   one.series.set(9, 3);
   const both = row(2, { members: [one, row(3, { members: [one] })] });
@@ -245,81 +197,47 @@ test("values are summed over members, and not known before the first tick", () =
   assert.equal(sparkPath(Float32Array.of(NaN, 0, 0, 100, 100, 0)), "M1,19H2L3,1H4L5,19");
 });
 
-test("the top of a chart is round and not below the highest value", () => {
-  assert.deepEqual([1, 10, 11, 87, 150, 400].map(roundTop), [1, 10, 20, 100, 200, 500]);
-});
-
-const processOf = (key, pid, percent) => ({ key, pid, ppid: 1, name: key, user: "u", state: "S", threads: 1, cpu_percent: percent,
-  user_percent: 0, system_percent: 0, exited_percent: 0, cpu_seconds: 1, start_time: "2026-01-01T00:00:00Z", first_seen: "2026-01-01T00:00:00Z" });
-
-test("what ended and is only estimated is marked, until it fades", () => {
+test("estimates of exited processes are marked until they fade", () => {
   const table = new ProcessTable();
   const lost = { name: "job", user: "root", parent_pid: 1, count: 2, cpu_percent: 12.34, estimated: true };
   table.apply({ sequence: 1, exited: [lost, { ...lost, name: "other", estimated: false }], changed: [], gone: [] });
-  const shown = () => [...table.ended.values()].map((row) => columnOf("cpu_percent").text(row, 1));
+  const shown = () => [...table.exited.values()].map((row) => columnOf("cpu_percent").text(row, 1));
   assert.deepEqual(shown(), ["~12.3", "12.3"]);
   table.apply({ sequence: 2, exited: [], changed: [], gone: [] });
   assert.deepEqual(shown(), ["–", "–"]);
 });
 
-test("rows that end fade for some ticks and then are gone", () => {
+test("rows of exited processes fade and disappear", () => {
   const table = new ProcessTable();
   table.apply({ sequence: 1, exited: [], changed: [processOf("a", 10, 5)], gone: [] });
   const storm = { name: "true", user: "root", parent_pid: 1, count: 900, cpu_percent: 80 };
   table.apply({ sequence: 2, exited: [storm], changed: [], gone: ["a"] });
-  assert.deepEqual([...table.ended.values()].map(({ kind, cpu_percent: percent }) => [kind, percent]), [["gone", null], ["ended", 80]]);
+  assert.deepEqual([...table.exited.values()].map(({ kind, cpu_percent: percent }) => [kind, percent]), [["gone", null], ["exited", 80]]);
   for (let sequence = 3; sequence < 10; sequence += 1) table.apply({ sequence, exited: [], changed: [], gone: [] });
-  assert.equal(table.ended.size + table.rows.size, 0);
+  assert.equal(table.exited.size + table.rows.size, 0);
 });
 
-test("a PID that is given out again belongs to the new process", () => {
+test("a reused PID belongs to the new process", () => {
   const table = new ProcessTable();
   table.apply({ sequence: 1, exited: [], changed: [processOf("old", 10, 5)], gone: [] });
   table.apply({ sequence: 2, exited: [], changed: [processOf("new", 10, 6)], gone: ["old"] });
   assert.equal(table.byPid.get(10).id, "new");
 });
 
-test("the past is put before what came meanwhile", () => {
-  const table = new ProcessTable();
-  table.apply({ sequence: 9, exited: [], changed: [processOf("a", 10, 5)], gone: [] });
-  const past = new Past(new Set(["a"]));
-  const kept = (sequence, processes) => ({ sequence, time: "", machine: { cpu_percent: 1 }, processes });
-  past.add(kept(5, []));
-  past.add(kept(7, [{ key: "a", cpu_percent: 2 }, { key: "dead", cpu_percent: 1 }]));
-  const [{ first, ticks, pasts }, ...more] = past.pieces(10);
-  assert.deepEqual([first, ticks.map(({ sequence }) => sequence), pasts, more], [5, [5, 7], [["a", Float32Array.of(0, 0, 2)]], []]);
-  table.fillPast(first, [...pasts, ["dead", Float32Array.of(1)]]);
-  assert.deepEqual([...valuesOf(table.rows.get("a"), 9, 4)], [0, 2, 0, 5]);
-  const timeline = new Timeline(3);
-  const tick = (sequence) => ({ sequence, time: new Date(sequence * 1000).toISOString(), machine: { cpu_percent: 1 } });
-  timeline.add(tick(5));
-  timeline.prepend([tick(3), tick(4), tick(5)]);
-  timeline.add(tick(6));
-  assert.deepEqual(timeline.ticks.map(({ sequence }) => sequence), [4, 5, 6]);
-  assert.equal(timeline.nearest(new Date(5400).toISOString()).sequence, 5);
-  assert.equal(timeline.nearest(new Date(99_000).toISOString()), null);
-});
-
-test("staleness is said in words", () => {
-  assert.equal(statusOf({ state: "live" }, 0.2, 1, null).kind, "live");
-  assert.equal(statusOf({ state: "live" }, 9.7, 1, null).text, "Stale since 9 s: nothing comes");
-  assert.match(statusOf({ state: "broken", why: "no connection" }, 3, 1, null).text, /^Stale since 3 s: no connection/);
-});
-
-test("text that would hide or turn round is written out", () => {
+test("characters that hide or reorder text are escaped", () => {
   assert.equal(visible("a\u202eb\n\x1b\u200f\u{e0041} c"), "a\\u202eb\\n\\x1b\\u200f\\U000e0041 c");
   assert.equal(visible("schön 🔥 <b>"), "schön 🔥 <b>");
 });
 
-test("a percentage has a tenth below a thousand", () => {
+test("a percentage has one decimal below a thousand", () => {
   assert.deepEqual([null, 0, 0.04, 99.96, 999.94, 999.95, 38_400].map(percent), ["–", "0.0", "0.0", "100.0", "999.9", "1000", "38400"]);
 });
 
-test("durations read like those of top", () => {
+test("durations look like those of top", () => {
   assert.deepEqual([0, 7.259, 599.999, 725, 11_520, 370_800].map(duration), ["0:00.00", "0:07.25", "9:59.99", "12:05", "3 h 12 m", "4 d 7 h"]);
 });
 
-test("units are named as the library names them", () => {
+test("units have the library's names", () => {
   for (const { about, shown } of JSON.parse(readFileSync(process.env.CGROUP_NAMES, "utf8"))) {
     const names = unitNames(Object.keys(shown).map(unitPath));
     for (const [path, name] of Object.entries(shown)) assert.equal(names.get(unitPath(path)), name, about);
@@ -327,16 +245,7 @@ test("units are named as the library names them", () => {
   assert.equal(unitPath(null), null);
 });
 
-function tickOf(sequence, cgroups, exited = []) {
-  const head = { sequence, time: new Date(sequence * 1000).toISOString(), exited };
-  const changed = Object.entries(cgroups).map(([pid, cgroup]) => ({
-    key: `k${pid}`, pid: Number(pid), ppid: 1, name: "n", user: "u", state: "S", threads: 1, cgroup, cpu_percent: 1,
-    user_percent: 1, system_percent: 0, exited_percent: 0, cpu_seconds: 1, start_time: head.time, first_seen: head.time,
-  }));
-  return { ...head, changed, gone: [] };
-}
-
-test("a unit's name gets longer when another of the same name comes, and shorter when that has gone", () => {
+test("a unit's name gets longer while another has the same name", () => {
   const table = new ProcessTable();
   const unitsOf = () => [...table.rows.values()].map(({ unit }) => unit);
   table.apply(tickOf(1, { 1: "/s/nginx.service", 2: "/s/nginx.service/worker", 3: null }));
@@ -344,15 +253,50 @@ test("a unit's name gets longer when another of the same name comes, and shorter
   const version = table.rows.get("k1").version;
   table.apply(tickOf(2, { 4: "/lxc/7/nginx.service" }, [{ parent_pid: 4, user: "u", name: "cc1", count: 2, cpu_percent: 5 }]));
   assert.deepEqual(unitsOf(), ["s/nginx.service", "s/nginx.service", null, "7/nginx.service"]);
-  assert.ok(table.rows.get("k1").version > version, "the rows that are named anew are changed rows");
-  const groups = grouped([...table.rows.values(), ...table.ended.values()], "unit");
+  assert.ok(table.rows.get("k1").version > version, "renamed rows count as changed");
+  const groups = grouped([...table.rows.values(), ...table.exited.values()], "unit");
   assert.deepEqual(groups.map(({ name, count, cpu_percent: percent }) => [name, count, percent]), [["s/nginx.service", 2, 2], [null, 1, 1], ["7/nginx.service", 1, 6]]);
   table.apply({ ...tickOf(3, {}), gone: ["k4"] });
-  for (let sequence = 4; table.ended.size > 0; sequence += 1) table.apply(tickOf(sequence, {}));
+  for (let sequence = 4; table.exited.size > 0; sequence += 1) table.apply(tickOf(sequence, {}));
   assert.deepEqual(unitsOf(), ["nginx.service", "nginx.service", null]);
   assert.deepEqual(table.copy().unitNames, table.unitNames);
 });
 
-test("missing processes are told as in the table", () => {
+test("missing processes are reported as in the text table", () => {
   for (const [sampling, lines] of JSON.parse(process.env.MISSING_PROCESSES)) assert.deepEqual(missingProcesses(sampling), lines);
+});
+
+/** A shell that runs short-lived commands beside a process that uses more CPU itself. */
+function shellLoop() {
+  const table = new ProcessTable();
+  const changed = [{ ...processOf("sh", 10, 2), exited_percent: 60, total_percent: 62 }, { ...processOf("busy", 11, 40), total_percent: 40 }];
+  const ofShell = { name: "true", user: "u", parent_pid: 10, count: 900, cpu_percent: 60 };
+  const lost = { name: "lost", user: "u", parent_pid: 11, count: 2, cpu_percent: 5, estimated: true };
+  table.apply({ sequence: 1, changed, gone: [], exited: [ofShell, lost] });
+  return table;
+}
+
+test("by default the process whose descendants used the most comes first", () => {
+  const rows = new Arrangement().rows(shellLoop(), DEFAULTS, null, new Set());
+  assert.deepEqual(rows.map(({ name, total_percent: percent }) => [name, percent]), [["sh", 62], ["true", 60], ["busy", 40], ["lost", 5]]);
+});
+
+test("exited processes name their parent", () => {
+  const { exited } = shellLoop();
+  assert.deepEqual([...exited.values()].map(({ parentName, ppid }) => [parentName, ppid]), [["sh", 10], ["busy", 11]]);
+});
+
+test("a branch contains exited processes once", () => {
+  const table = shellLoop();
+  const [sh, busy] = new Arrangement().rows(table, { ...DEFAULTS, view: "tree" }, null, new Set(["sh", "busy"]));
+  assert.deepEqual([sh.cpu_percent, sh.exited_percent, sh.total_percent], [62, 60, 62]);
+  assert.deepEqual([busy.cpu_percent, busy.exited_percent, busy.total_percent], [45, 5, 45]);
+});
+
+test("groups contain exited processes once, in the group of their own name and user", () => {
+  const { rows, exited } = shellLoop();
+  const all = [...rows.values(), ...exited.values()];
+  const figures = (field) => grouped(all, field).map(({ name, total_percent: total, exited_percent: part }) => [name, total, part]);
+  assert.deepEqual(figures("name"), [["sh", 2, null], ["busy", 40, null], ["true", 60, 60], ["lost", 5, 5]]);
+  assert.deepEqual(figures("user"), [["u", 107, 65]]);
 });

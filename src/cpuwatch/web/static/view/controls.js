@@ -1,0 +1,56 @@
+/** The controls around the table: filter, view, scale, order, pause, timeline and help. */
+
+import { columnOf, COLUMNS, SORTABLE } from "../model/columns.js";
+import { clock } from "../model/text.js";
+import { byId, element, setAttribute, setText } from "./dom.js";
+
+export class Controls {
+  /**
+   * `on`: filter(text), view(name), scale(name), sort(key, descending), turn(), pause(), live(), goTo(sequence) and
+   * keys(isOn).
+   */
+  constructor(on, { areKeysOn }) {
+    const listen = (id, type, handler) => byId(id).addEventListener(type, ({ target }) => handler(target));
+    listen("filter", "input", ({ value }) => on.filter(value));
+    listen("view", "change", ({ value }) => on.view(value));
+    listen("scale", "change", ({ value }) => on.scale(value));
+    byId("sort").append(...SORTABLE.map(({ key, label }) => element("option", { value: key, text: label })));
+    listen("sort", "change", ({ value }) => on.sort(value, columnOf(value).descends));
+    listen("direction", "click", () => on.turn());
+    listen("pause", "click", () => on.pause());
+    listen("live", "click", () => on.live());
+    listen("scrub", "input", ({ value }) => on.goTo(Number(value)));
+    listen("help-open", "click", () => this.openHelp());
+    byId("keys-on").checked = areKeysOn;
+    listen("keys-on", "change", ({ checked }) => on.keys(checked));
+    byId("columns").append(...COLUMNS.map(({ label, title }) => element("div", {}, element("dt", { text: label }), element("dd", { text: title }))));
+  }
+
+  openHelp() {
+    byId("help").showModal();
+  }
+
+  focusFilter() {
+    byId("filter").focus();
+  }
+
+  /** `pausedAt` is the moment shown, in milliseconds; null if the page is live. */
+  show({ filter, view, scale, sort, descending }, { isHeld, pausedAt }) {
+    if (byId("filter").value !== filter) byId("filter").value = filter;
+    byId("view").value = view;
+    byId("scale").value = scale;
+    byId("sort").value = sort;
+    setText(byId("direction"), descending ? "▼" : "▲");
+    setAttribute(byId("direction"), "aria-label", descending ? "Descending; reverse the order" : "Ascending; reverse the order");
+    setText(byId("held"), isHeld ? "Order held while you are in the table" : "");
+    const isPaused = pausedAt !== null;
+    setAttribute(byId("pause"), "aria-pressed", String(isPaused));
+    setText(byId("pause-label"), isPaused ? "Resume" : "Pause");
+    byId("live").hidden = !isPaused;
+    setText(byId("moment"), isPaused ? `Shown: ${clock(pausedAt)}` : "Live; drag to rewind");
+  }
+
+  note(text) {
+    setText(byId("filter-note"), text);
+  }
+}
