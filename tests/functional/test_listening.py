@@ -88,7 +88,7 @@ def test_where_ipv6_is_not_allowed_ipv4_answers() -> None:
         "        if family == socket.AF_INET6: raise OSError(errno.EAFNOSUPPORT, 'not supported')\n"
         "        super().__init__(family, *rest, **more)\n"
         "socket.socket = IPv4Only\n"
-        "from cpuwatch.cli import main\n"
+        "from cpuwatch.commands.cli import main\n"
         "sys.argv[:] = sys.argv[sys.argv.index('serve') - 1:]\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )

@@ -16,7 +16,18 @@ def test_importing_cpuwatch_loads_no_optional_or_heavy_part() -> None:
     assert done.returncode == 0, done.stderr
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "cpuwatch" in loaded
-    assert not loaded & {"psutil", "starlette", "hypercorn", "h11", "httpx", "asyncio", "anyio", "argparse", "wcwidth"}
+    assert not loaded & {
+        "psutil",
+        "starlette",
+        "hypercorn",
+        "h11",
+        "httpx",
+        "asyncio",
+        "anyio",
+        "argparse",
+        "wcwidth",
+        "shtab",
+    }
 
 
 def test_opening_procfs_does_not_load_psutil() -> None:

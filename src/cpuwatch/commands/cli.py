@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import signal
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import NoReturn
 
+from cpuwatch.commands.completion import add_completion
 from cpuwatch.commands.sample import add_sample
 from cpuwatch.commands.serve import add_serve
-from cpuwatch.commands.standard_streams import complain, discard_output, flush_output
+from cpuwatch.commands.standard_streams import complain, discard_output, flush_output, write_output
 from cpuwatch.errors import CpuwatchError, OutputError, QueryError, SettingsError, UnknownSamplerError
 
 __all__ = ["main", "parser"]
@@ -26,6 +28,14 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         complain(f"{message} (see {self.prog} --help)", self.prog)
         self.exit(_BAD_USAGE)
+
+
+class _Version(argparse.Action):
+    """Prints the version that is installed. There is none yet where a build makes the man page."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        write_output(f"cpuwatch {version('cpuwatch')}\n".encode())
+        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,11 +78,12 @@ def parser() -> argparse.ArgumentParser:
         description="Show which processes use the CPU, including those that lived for less than a second.",
         allow_abbrev=False,
     )
-    top.add_argument("-V", "--version", action="version", version=f"cpuwatch {version('cpuwatch')}")
+    top.add_argument("-V", "--version", action=_Version, nargs=0, help="show the version and exit")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, add, summary in (
         ("serve", add_serve, "serve the live page, GET /cpu_usage and /metrics over HTTP"),
         ("sample", add_sample, "sample once and print the result"),
+        ("completion", partial(add_completion, whole_parser=parser), "print the completion script of a shell"),
     ):
         add(
             commands.add_parser(

@@ -26,6 +26,8 @@ __all__ = ["add_sample"]
 _TABLE_ROWS = 20
 _SAMPLING_FIELDS = ("interval", "backend", "command_lines")
 
+_METAVARS = {"sort": "FIELD", "fields": "FIELD", "min_percent": "PERCENT", "group_by": "KEY"}
+
 
 def add_sample(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the command."""
@@ -70,9 +72,14 @@ def _add_parameter(group: argparse._ArgumentGroup, parameter: Parameter) -> None
         f"--{name}",
         type=typed(lambda text: parameter.parse(_as_shown(text))),
         choices=None if several else allowed,
-        metavar=parameter.name.upper() + (",..." if several else ""),
-        help=parameter.description + (f" One of {', '.join(allowed)}." if allowed else ""),
+        metavar=_METAVARS.get(parameter.name, parameter.name.upper()) + (",..." if several else ""),
+        help=_help(parameter.description) + (f"; one of {', '.join(allowed)}" if allowed else ""),
     )
+
+
+def _help(description: str) -> str:
+    """A description, which is a sentence, in the form that argparse gives its own help texts."""
+    return description[0].lower() + description[1:].removesuffix(".")
 
 
 def _as_shown(text: str) -> str:
