@@ -30,7 +30,7 @@ def main() -> None:
     history = SnapshotHistory(options.ticks, _MAX_BYTES)
     with forked(2 * options.processes, 0.5), cpuwatch.open_sampler() as sampler:
         earlier = sampler.read()
-        active = 0
+        active = processes = 0
         for tick in range(_WARM_UP_TICKS + options.ticks):
             if tick == _WARM_UP_TICKS:
                 tracemalloc.start()
@@ -39,10 +39,10 @@ def main() -> None:
             later = sampler.read()
             snapshot = cpuwatch.usage(earlier, later, sequence=tick + 1)
             history.append(snapshot)
+            processes = len(snapshot.processes)
             active += sum(bool(row.cpu_percent) for row in snapshot.processes)
             earlier = later
         taken_bytes, _ = tracemalloc.get_traced_memory()
-    processes = len(history[-1].processes)
     print(f"{options.ticks} ticks of {processes} processes, {active / options.ticks:.0f} of them active:")
     idle_bytes = 8 * (processes * options.ticks - active)
     print(f"{taken_bytes / 1e6:.2f} MB, estimated as {history.estimated_bytes / 1e6:.2f} MB;")

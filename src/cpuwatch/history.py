@@ -1,87 +1,293 @@
-"""The last snapshots of a monitor, bounded in number and in bytes."""
+"""Snapshots by tick and by time: the protocol through which everyone reads them, and its implementation in memory."""
 
 from __future__ import annotations
 
-import sys
-from collections import deque
-from collections.abc import Iterator
+import logging
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from cpuwatch.model import Snapshot
-from cpuwatch.packed_rows import PackedRows
+from cpuwatch.snapshot_bytes import SnapshotBytes
+from cpuwatch.tick_id import TickId
 
-__all__ = ["DEFAULT_HISTORY_BYTES", "SnapshotHistory"]
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["DEFAULT_HISTORY_BYTES", "SnapshotHistory", "SnapshotStore", "Tick"]
 
 DEFAULT_HISTORY_BYTES = 128 * 2**20
 
-_SNAPSHOT_BYTES = 2048
-_CPU_BYTES = 48
-_EXITED_ROW_BYTES = 224
-_ROW_BYTES = 368
-"""A row that is not packed: the Struct, its six floats, the reference to it."""
-_RESTING_ROW_BYTES = 192
-"""The same of a process at rest: its percentages are shared."""
-_PACKED_ROW_BYTES = 128
-"""6 floats, 3 integers of 4 bytes, 8 references to objects, and the place of the row."""
-_REFERENCE_BYTES = 8
-_OBJECT_COLUMNS = ("key", "name", "cgroup", "command_line", "start_time", "first_seen")
+_log = logging.getLogger("cpuwatch.monitor")
+
+Tick = int | TickId
+"""A sequence of the newest run, or a :class:`TickId`, which also names its run."""
+
+
+class SnapshotStore(Protocol):
+    """The snapshots of one machine in the order in which they were taken.
+
+    The wall clock may have been set back, so times can repeat and do not define an order. Iterators are lazy: they hold
+    no snapshots, skip those removed meanwhile, and go on to those added meanwhile, except within a range of times.
+    """
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """The newest snapshot; None if there is none yet."""
+        ...
+
+    def __iter__(self) -> Iterator[Snapshot]:
+        """All snapshots, oldest first."""
+        ...
+
+    def after(self, tick: Tick) -> Iterator[Snapshot]:
+        """The snapshots after this tick, oldest first: all of them if the store does not know the tick's run."""
+        ...
+
+    def at(self, time: datetime) -> Snapshot | None:
+        """The snapshot with the latest time at or before ``time``; of two with the same time, the newer one."""
+        ...
+
+    def between(self, start: datetime | None = None, end: datetime | None = None) -> Iterator[Snapshot]:
+        """The snapshots with ``start < time <= end``, in the order in which they were taken.
+
+        A snapshot describes the interval that ends at its time, so adjacent ranges share none. None is no limit.
+        """
+        ...
+
+    def last(self, seconds: float) -> Iterator[Snapshot]:
+        """The snapshots of the last ``seconds``, by measured intervals, not by the wall clock."""
+        ...
+
+    def wait(self, after: Tick | None = None, timeout: float | None = None) -> Snapshot | None:
+        """The newest snapshot after this tick, as soon as there is one; without ``after``, the next one that is added.
+
+        None after ``timeout`` seconds, or if no more snapshots will come.
+        """
+        ...
+
+    async def wait_async(self, after: Tick | None = None, timeout: float | None = None) -> Snapshot | None:
+        """The same as :meth:`wait` in a coroutine."""
+        ...
+
+
+class _Kept(Struct, frozen=True):
+    snapshot: Snapshot
+    size_bytes: int
+    elapsed_seconds: float
+    """The sum of all measured intervals up to the end of this one."""
+
+
+def _sequence(kept: _Kept) -> int:
+    return kept.snapshot.sequence
+
+
+def _time(kept: _Kept) -> datetime:
+    return kept.snapshot.time
+
+
+def _elapsed_seconds(kept: _Kept) -> float:
+    return kept.elapsed_seconds
 
 
 class SnapshotHistory:
-    """At most ``max_snapshots`` and about ``max_bytes``; the oldest go first, the newest always stays.
+    """A :class:`SnapshotStore` in memory, for one run, limited to ``max_snapshots`` and about ``max_bytes``.
 
-    The bytes are an estimate from above of what a snapshot keeps in memory and the one before does not: its packed
-    rows, the rows of processes that came to rest, new texts. What the sampler keeps of each living process is not in
-    it.
+    The oldest snapshots are dropped first; the newest is always kept. One thread appends; any thread may read.
+
+    Everything is found by bisection. Times ascend within a stretch, which ends where the wall clock was set back; a
+    search by time bisects each stretch. Clocks are rarely set back, and one list stays sorted by sequence, by elapsed
+    time and, within a stretch, by time. A separate index by time would have to be sorted anew for every range.
     """
 
     def __init__(self, max_snapshots: int, max_bytes: int) -> None:
         self._max_snapshots = max_snapshots
         self._max_bytes = max_bytes
-        self._snapshots: deque[Snapshot] = deque()
-        self._sizes_bytes: deque[int] = deque()
+        # Not a deque, which is slow in the middle. Deleting the first item moves 86,400 references in some 20 µs.
+        self._kept: list[_Kept] = []
+        self._stretches: list[int] = []
+        """The sequence with which each stretch begins."""
+        self._sizes = SnapshotBytes()
         self._estimated_bytes = 0
-        # Of the newest snapshot:
-        self._packed_keys: set[str] = set()
-        self._object_ids: set[int] = set()
+        self._changed = threading.Condition()
+        self._listeners: set[Callable[[], None]] = set()
+        self._ended = False
 
     @property
     def estimated_bytes(self) -> int:
-        """How much memory all of them keep."""
+        """How much memory all snapshots together take."""
         return self._estimated_bytes
 
     def append(self, snapshot: Snapshot) -> None:
-        """Add the newest; drop the oldest as the limits require."""
-        size_bytes = self._added_bytes(snapshot)
-        self._snapshots.append(snapshot)
-        self._sizes_bytes.append(size_bytes)
-        self._estimated_bytes += size_bytes
-        while len(self._snapshots) > 1 and (
-            len(self._snapshots) > self._max_snapshots or self._estimated_bytes > self._max_bytes
-        ):
-            self._snapshots.popleft()
-            self._estimated_bytes -= self._sizes_bytes.popleft()
+        """Add the newest snapshot, whose sequence is above all others; drop the oldest as the limits require."""
+        size_bytes = self._sizes.added_by(snapshot)
+        with self._changed:
+            newest = self._kept[-1] if self._kept else None
+            if newest is None or snapshot.time < newest.snapshot.time:
+                self._stretches.append(snapshot.sequence)
+            elapsed_seconds = snapshot.interval_seconds + (0 if newest is None else newest.elapsed_seconds)
+            self._kept.append(_Kept(snapshot, size_bytes, elapsed_seconds))
+            self._estimated_bytes += size_bytes
+            self._drop_oldest()
+        self._wake()
+
+    def end(self) -> None:
+        """Wake everyone who waits: no more snapshots will come."""
+        self._ended = True
+        self._wake()
 
     def __len__(self) -> int:
-        return len(self._snapshots)
+        return len(self._kept)
+
+    # Reading
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """The newest snapshot; None if there is none yet."""
+        # Without the lock: once there is a last item, there always is.
+        return self._kept[-1].snapshot if self._kept else None
 
     def __iter__(self) -> Iterator[Snapshot]:
-        return iter(self._snapshots)
+        return self.after(0)
 
-    def __getitem__(self, index: int) -> Snapshot:
-        return self._snapshots[index]
+    def after(self, tick: Tick) -> Iterator[Snapshot]:
+        """The snapshots after this tick, oldest first; all of them if it belongs to another run."""
+        sequence = self._sequence_of(tick)
+        while (snapshot := self._first_after(sequence)) is not None:
+            yield snapshot
+            sequence = snapshot.sequence
 
-    def _added_bytes(self, snapshot: Snapshot) -> int:
-        rows = snapshot.processes
-        per_cpu_bytes = _CPU_BYTES * len(snapshot.machine.per_cpu_percent)
-        size_bytes = _SNAPSHOT_BYTES + per_cpu_bytes + _EXITED_ROW_BYTES * len(snapshot.exited)
-        if not isinstance(rows, PackedRows):
-            return size_bytes + _ROW_BYTES * len(rows)
-        keys = set(rows.column("key"))
-        # A process that ran in the tick before and not in this one has a new row at rest, unless it ended.
-        size_bytes += _RESTING_ROW_BYTES * len(self._packed_keys - keys)
-        size_bytes += _REFERENCE_BYTES * len(rows) + _PACKED_ROW_BYTES * rows.packed
-        objects = {id(item): item for name in _OBJECT_COLUMNS for item in rows.column(name)}
-        # The snapshot before is still here, so an id that was in it is that of the same object.
-        size_bytes += sum(sys.getsizeof(objects[new]) for new in objects.keys() - self._object_ids)
-        self._packed_keys, self._object_ids = keys, set(objects)
-        return size_bytes
+    def at(self, time: datetime) -> Snapshot | None:
+        """The snapshot with the latest time at or before ``time``; of two with the same time, the newer one."""
+        found: Snapshot | None = None
+        with self._changed:
+            for low, high in self._stretch_bounds():
+                index = bisect_right(self._kept, time, low, high, key=_time) - 1
+                if index >= low and (found is None or self._kept[index].snapshot.time >= found.time):
+                    found = self._kept[index].snapshot
+        return found
+
+    def between(self, start: datetime | None = None, end: datetime | None = None) -> Iterator[Snapshot]:
+        """The snapshots with ``start < time <= end``, in the order in which they were taken. None is no limit."""
+        for before, last in self._ranges(start, end):
+            for snapshot in self.after(before):
+                if snapshot.sequence > last:
+                    break
+                yield snapshot
+
+    def last(self, seconds: float) -> Iterator[Snapshot]:
+        """The snapshots of the last ``seconds``, by measured intervals: the wall clock may have been set meanwhile."""
+        with self._changed:
+            begin_seconds = self._kept[-1].elapsed_seconds - seconds if self._kept else 0.0
+            index = bisect_right(self._kept, begin_seconds, key=_elapsed_seconds)
+            before = self._sequence_before(index)
+        return self.after(before)
+
+    # Waiting
+
+    def wait(self, after: Tick | None = None, timeout: float | None = None) -> Snapshot | None:
+        """The newest snapshot after this tick, as soon as there is one; without ``after``, the next one.
+
+        None after ``timeout`` seconds, or if no more snapshots will come.
+        """
+        with self._changed:
+            wanted = self._newest_sequence if after is None else self._sequence_of(after)
+            self._changed.wait_for(lambda: self._newest_sequence > wanted or self._ended, timeout)
+            return self._newer_than(wanted)
+
+    async def wait_async(self, after: Tick | None = None, timeout: float | None = None) -> Snapshot | None:
+        """The same in a coroutine. Many may wait; each costs the appending thread one call into its event loop."""
+        import asyncio  # noqa: PLC0415  a caller has it loaded already, and `import cpuwatch` stays fast
+
+        wanted = self._newest_sequence if after is None else self._sequence_of(after)
+        loop = asyncio.get_running_loop()
+        arrived = asyncio.Event()
+
+        def listener() -> None:
+            _call_in(loop, arrived.set)
+
+        with self._changed:
+            self._listeners.add(listener)
+        try:
+            # Checked once the listener is in place, so that no snapshot slips through between.
+            if self._newest_sequence <= wanted and not self._ended:
+                async with asyncio.timeout(timeout):
+                    await arrived.wait()
+        except TimeoutError:
+            pass
+        finally:
+            with self._changed:
+                self._listeners.discard(listener)
+        return self._newer_than(wanted)
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+            listeners = tuple(self._listeners)
+        for listener in listeners:
+            listener()
+
+    # Searching
+
+    @property
+    def _newest_sequence(self) -> int:
+        latest = self.latest
+        return 0 if latest is None else latest.sequence
+
+    def _newer_than(self, sequence: int) -> Snapshot | None:
+        latest = self.latest
+        return latest if latest is not None and latest.sequence > sequence else None
+
+    def _sequence_of(self, tick: Tick) -> int:
+        if isinstance(tick, int):
+            return tick
+        latest = self.latest
+        return 0 if latest is None else tick.last_seen_in(TickId.of(latest))
+
+    def _first_after(self, sequence: int) -> Snapshot | None:
+        with self._changed:
+            index = self._index_after(sequence)
+            return self._kept[index].snapshot if index < len(self._kept) else None
+
+    def _index_after(self, sequence: int) -> int:
+        return bisect_right(self._kept, sequence, key=_sequence)
+
+    def _sequence_before(self, index: int) -> int:
+        return self._kept[index - 1].snapshot.sequence if index else 0
+
+    def _stretch_bounds(self) -> Iterator[tuple[int, int]]:
+        """The indexes between which each stretch lies."""
+        begins = [self._index_after(sequence - 1) for sequence in self._stretches]
+        return pairwise([*begins, len(self._kept)])
+
+    def _ranges(self, start: datetime | None, end: datetime | None) -> list[tuple[int, int]]:
+        """The part of each stretch that lies between these times: the sequence before it, and its last."""
+        ranges = []
+        with self._changed:
+            for low, high in self._stretch_bounds():
+                first = low if start is None else bisect_right(self._kept, start, low, high, key=_time)
+                behind = high if end is None else bisect_right(self._kept, end, low, high, key=_time)
+                if first < behind:
+                    ranges.append((self._sequence_before(first), self._sequence_before(behind)))
+        return ranges
+
+    def _drop_oldest(self) -> None:
+        while len(self._kept) > 1 and (
+            len(self._kept) > self._max_snapshots or self._estimated_bytes > self._max_bytes
+        ):
+            self._estimated_bytes -= self._kept.pop(0).size_bytes
+        while len(self._stretches) > 1 and self._stretches[1] <= _sequence(self._kept[0]):
+            self._stretches.pop(0)
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    try:
+        loop.call_soon_threadsafe(callback)
+    except RuntimeError:
+        # The loop was closed with its waiter still in it; there is nobody left to tell.
+        _log.debug("an event loop was closed while it waited for a snapshot")

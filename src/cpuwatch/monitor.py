@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,13 +24,10 @@ from cpuwatch.accounting.reaped import NO_CARRY
 from cpuwatch.accounting.usage import account
 from cpuwatch.attempts import Attempts, Follower
 from cpuwatch.errors import MonitorClosedError, MonitorForkedError
-from cpuwatch.history import DEFAULT_HISTORY_BYTES, SnapshotHistory
+from cpuwatch.history import DEFAULT_HISTORY_BYTES, SnapshotHistory, SnapshotStore
 from cpuwatch.model import Reading, Snapshot
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.tick_id import new_run
-
-if TYPE_CHECKING:
-    import asyncio
 
 __all__ = ["Health", "Monitor", "next_deadline"]
 
@@ -102,8 +99,7 @@ class Monitor:
         self._taken_ns = 0
         self._reading_since_ns = 0
         self._health = Health()
-        self._changed = threading.Condition()
-        self._listeners: set[Callable[[], None]] = set()
+        self._publishing = threading.Lock()
         self._followers: tuple[Follower, ...] = ()
         self._life = threading.RLock()
         self._stop = threading.Event()
@@ -151,7 +147,7 @@ class Monitor:
             closed_before = self._stop.is_set()
             self._stop.set()
             thread = self._thread
-        self._wake()
+        self._history.end()
         if thread is None:
             if not (closed_before or isinstance(self._wanted, str)):
                 self._wanted.close()
@@ -179,24 +175,20 @@ class Monitor:
     def latest(self) -> Snapshot | None:
         """The newest snapshot; None until the first one has come."""
         self._check_process()
-        # Reading the last item of a deque needs no lock.
-        try:
-            return self._history[-1]
-        except IndexError:
-            return None
+        return self._history.latest
 
     def newest(self) -> tuple[Snapshot, float] | None:
         """:attr:`latest` with the time of its reading, by ``time.monotonic``."""
         self._check_process()
-        with self._changed:
-            return (self._history[-1], self._taken_ns / 1e9) if self._history else None
+        with self._publishing:
+            latest = self._history.latest
+            return None if latest is None else (latest, self._taken_ns / 1e9)
 
     @property
-    def history(self) -> list[Snapshot]:
-        """The last snapshots, oldest first."""
+    def history(self) -> SnapshotStore:
+        """The last snapshots, by tick and by time. It stays readable after :meth:`close`."""
         self._check_process()
-        with self._changed:
-            return list(self._history)
+        return self._history
 
     @property
     def health(self) -> Health:
@@ -225,36 +217,12 @@ class Monitor:
         Without ``after``: the next one that comes. None when ``timeout`` seconds have passed or the monitor is closed.
         """
         self._check_process()
-        with self._changed:
-            wanted = self._sequence if after is None else after
-            self._changed.wait_for(lambda: self._sequence > wanted or self._stop.is_set(), timeout)
-            return self._newer_than(wanted)
+        return self._history.wait(after, timeout)
 
     async def wait_async(self, after: int | None = None, timeout: float | None = None) -> Snapshot | None:
         """The same from a coroutine. Many may wait; each costs the sampling thread one call into its event loop."""
-        import asyncio  # noqa: PLC0415  whoever calls this has it loaded, and `import cpuwatch` stays quick
-
         self._check_process()
-        wanted = self._sequence if after is None else after
-        loop = asyncio.get_running_loop()
-        arrived = asyncio.Event()
-
-        def listener() -> None:
-            _call_in(loop, arrived.set)
-
-        with self._changed:
-            self._listeners.add(listener)
-        try:
-            # Looked at after the listener is in place, so that nothing slips between.
-            if self._sequence <= wanted and not self._stop.is_set():
-                async with asyncio.timeout(timeout):
-                    await arrived.wait()
-        except TimeoutError:
-            pass
-        finally:
-            with self._changed:
-                self._listeners.discard(listener)
-        return self._newer_than(wanted)
+        return await self._history.wait_async(after, timeout)
 
     def __iter__(self) -> Iterator[Snapshot]:
         """Each new snapshot as it comes, until the monitor is closed; the newest only, for whoever is slow."""
@@ -274,10 +242,6 @@ class Monitor:
     def _sequence(self) -> int:
         latest = self.latest
         return 0 if latest is None else latest.sequence
-
-    def _newer_than(self, sequence: int) -> Snapshot | None:
-        latest = self.latest
-        return latest if latest is not None and latest.sequence > sequence else None
 
     def _check_process(self) -> None:
         if os.getpid() != self._owner_pid:
@@ -340,22 +304,6 @@ class Monitor:
             follower.call(published)
         failed_calls = sum(follower.failed for follower in self._followers)
         self._health = replace(self._health, failed_follower_calls=failed_calls)
-        with self._changed:
-            self._history.append(published)
+        with self._publishing:
             self._taken_ns = taken_ns
-        self._wake()
-
-    def _wake(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
-            listeners = tuple(self._listeners)
-        for listener in listeners:
-            listener()
-
-
-def _call_in(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
-    try:
-        loop.call_soon_threadsafe(callback)
-    except RuntimeError:
-        # The loop was closed with its waiter still in it; there is nobody left to tell.
-        _log.debug("an event loop was closed while it waited for a snapshot")
+            self._history.append(published)

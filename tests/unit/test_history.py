@@ -74,7 +74,7 @@ def test_history_holds_the_very_snapshots_and_says_how_far_back_it_goes() -> Non
     async def act() -> None:
         async with service(ticks=8, history=3) as running:
             body = await page(running, "since=0")
-            assert [decode(json.dumps(shown)) for shown in body["snapshots"]] == running.live.monitor.history
+            assert [decode(json.dumps(shown)) for shown in body["snapshots"]] == list(running.live.monitor.history)
             assert (body["oldest_sequence"], body["newest_sequence"]) == (6, 8)
 
     asyncio.run(act())

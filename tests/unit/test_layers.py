@@ -22,7 +22,7 @@ LAYERS = [
     ["tick_id"],
     ["encoding"],
     ["samplers"],
-    ["history", "attempts", "monitor", "one_shot"],
+    ["snapshot_bytes", "history", "attempts", "monitor", "one_shot"],
     ["settings", "token_file", "environment", "log", "log_writer"],
     ["query.parameters"],
     [""],

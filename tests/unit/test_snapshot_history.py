@@ -121,7 +121,8 @@ def test_the_number_of_snapshots_is_limited_too() -> None:
     for sequence in range(1, 6):
         history.append(snapshot(sequence=sequence))
     assert [taken.sequence for taken in history] == [3, 4, 5]
-    assert history[-1].sequence == 5
+    assert history.latest is not None
+    assert history.latest.sequence == 5
 
 
 def test_the_newest_stays_though_it_alone_is_too_large() -> None:

@@ -184,5 +184,5 @@ def test_a_monitor_feeds_the_totals_with_each_of_its_snapshots_though_nobody_loo
     with monitor:
         assert monitor.wait(after=58, timeout=PATIENCE)
     assert totals.latest is not None
-    assert named_seconds(totals.latest) == {"work": pytest.approx(used_seconds(monitor.history))}
-    assert len(monitor.history) == 59
+    assert named_seconds(totals.latest) == {"work": pytest.approx(used_seconds(list(monitor.history)))}
+    assert len(list(monitor.history)) == 59

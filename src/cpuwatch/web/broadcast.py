@@ -167,7 +167,7 @@ class Broadcast:
         Many who lost the connection together come back together: they get the same events, and the encoding of old
         ones takes one thread at most from the sampling.
         """
-        wanted = next((old for old in self._monitor.history if old.sequence > sequence), None)
+        wanted = next(self._monitor.history.after(sequence), None)
         if wanted is None or wanted.sequence > self._views.newest_sequence:
             return None
         made = self._made.get((view, wanted.sequence))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import takewhile
 from typing import Annotated, Any
 
 import msgspec
@@ -13,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from cpuwatch.encoding.json import encode, encode_view
 from cpuwatch.errors import QueryError
+from cpuwatch.history import SnapshotStore
 from cpuwatch.model import Snapshot
 from cpuwatch.query.parameters import HISTORY, VIEW, view_from
 from cpuwatch.query.view import View, apply_view
@@ -99,9 +101,7 @@ class History:
         newest = state.views.snapshot
         if newest is None:
             return nothing_yet()
-        kept = state.monitor.history
-        # One more may have come that is not shown yet; of a very short history nothing else is left then.
-        shown = [snapshot for snapshot in kept if snapshot.sequence <= newest.sequence] or [newest]
+        store = state.monitor.history
         coding = choose_coding(header_text(scope, b"accept-encoding"), list(CODINGS))
         vary = ("vary", "accept-encoding")
         # Of what is kept the newest decides about the oldest, so that its tag stands for all.
@@ -111,48 +111,52 @@ class History:
         if known.status == 304:
             return known
         async with state.reading_history:
-            body = await state.encoder.run(_encode, shown, _chosen(shown, asked), view, state.monitor.interval_seconds)
+            body = await state.encoder.run(_encode, store, newest, asked, view, state.monitor.interval_seconds)
             body, said = await state.encoder.run(coded, body, coding)
         return Answer.of(body, "application/json", headers=[vary, *said], etag=etag)
 
 
-def _chosen(shown: Sequence[Snapshot], asked: Mapping[str, Any]) -> list[Snapshot]:
+def _chosen(store: SnapshotStore, newest: Snapshot, asked: Mapping[str, Any]) -> Iterator[Snapshot]:
     match asked.get("since"):
         case TickId(run, sequence):
-            newest = TickId.of(shown[-1])
-            # A sequence alone is typed by somebody who has just read it here.
-            last = TickId(run or newest.run, sequence).last_seen_in(newest)
-            return [snapshot for snapshot in shown if snapshot.sequence > last]
+            # A sequence without a run was typed by somebody who has just read it here.
+            return store.after(TickId(run or newest.sampling.run, sequence))
         case datetime() as instant:
-            return [snapshot for snapshot in shown if snapshot.time > instant]
-    chosen: list[Snapshot] = []
-    # Counted in measured intervals: the clock on the wall may have been put back or forward meanwhile.
-    age_seconds = 0.0
-    for snapshot in reversed(shown):
-        if age_seconds >= asked["seconds"]:
-            break
-        chosen.append(snapshot)
-        age_seconds += snapshot.interval_seconds
-    return chosen[::-1]
+            return store.between(start=instant)
+    return store.last(asked["seconds"])
 
 
-def _encode(shown: Sequence[Snapshot], chosen: Sequence[Snapshot], view: View, interval_seconds: float) -> bytes:
+def _encode(
+    store: SnapshotStore, newest: Snapshot, asked: Mapping[str, Any], view: View, interval_seconds: float
+) -> bytes:
+    oldest = next(iter(store), newest)
+    chosen: Iterable[Snapshot]
+    if oldest.sequence > newest.sequence:
+        # A very short history may have dropped it meanwhile. Twice is better than never.
+        oldest, chosen = newest, [newest]
+    else:
+        # The store may have one more that is not shown yet.
+        chosen = takewhile(lambda snapshot: snapshot.sequence <= newest.sequence, _chosen(store, newest, asked))
     parts: list[msgspec.Raw] = []
     room = _MOST_BYTES
+    last: Snapshot | None = None
+    next_since: str | None = None
     for snapshot in chosen:
         part = encode_view(apply_view(snapshot, view), view.fields)
         room -= len(part)
-        if room < 0 and parts:
+        if room < 0 and last is not None:
+            next_since = str(TickId.of(last))
             break
         parts.append(msgspec.Raw(part))
+        last = snapshot
     return encode(
         HistoryPage(
             interval_seconds=interval_seconds,
-            run=shown[-1].sampling.run,
-            oldest_sequence=shown[0].sequence,
-            newest_sequence=shown[-1].sequence,
+            run=newest.sampling.run,
+            oldest_sequence=oldest.sequence,
+            newest_sequence=newest.sequence,
             most_bytes=_MOST_BYTES,
-            next_since=str(TickId.of(chosen[len(parts) - 1])) if len(parts) < len(chosen) else None,
+            next_since=next_since,
             snapshots=parts,
         )
     )
