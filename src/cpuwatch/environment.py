@@ -1,4 +1,4 @@
-"""Variables that begin with ``CPUWATCH_`` and are not settings: whose they are, and which setting was meant. Pure."""
+"""Variables that begin with ``CPUWATCH_`` but are not settings: service links, and misspelled settings. Pure."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _SERVICE_LINK = re.compile(
     """,
     re.VERBOSE | re.ASCII,
 )
-"""What begins the assignments that container engines make for other services.
+"""The start of assignments that container engines make for other services.
 
-Kubernetes for each Service of the namespace (``pkg/kubelet/envvars/envvars.go``), and Docker for ``--link``
-(``daemon/links/links.go``), whose names the first forms copy.
+Kubernetes makes them for each Service of the namespace (``pkg/kubelet/envvars/envvars.go``), after the manner of Docker
+for ``--link`` (``daemon/links/links.go``).
 """
 
-_SPEAKS_OF_A_SECRET = re.compile("TOKEN|AUTH|PASSW|SECRET")
+_SECRET = re.compile("TOKEN|AUTH|PASSW|SECRET")
 _TOKEN_VARIABLES = {"CPUWATCH_TOKEN", "CPUWATCH_TOKEN_FILE"}
 
 
 def unknown_variables(environment: Mapping[str, str]) -> dict[str, str | None]:
-    """The ``CPUWATCH_`` variables that are neither settings nor made by a container engine.
+    """The ``CPUWATCH_`` variables that are neither settings nor service links of a container engine.
 
-    Each with the setting that has the most similar name; ``None`` if no name is similar.
+    Each with the setting of the most similar name, or ``None`` if no name is similar.
     """
     return {
         variable: _nearest(variable)
@@ -47,7 +47,7 @@ def unknown_variables(environment: Mapping[str, str]) -> dict[str, str | None]:
 
 
 def warnings_about(environment: Mapping[str, str]) -> list[str]:
-    """A line for each unknown variable."""
+    """A warning for each unknown variable."""
     return [
         f"{variable} is not a setting and is ignored"
         + (f"; did you mean {nearest}?" if nearest else f"; settings are {', '.join(VARIABLES)}")
@@ -56,25 +56,25 @@ def warnings_about(environment: Mapping[str, str]) -> list[str]:
 
 
 def check_token_is_in_use(environment: Mapping[str, str], settings: Settings) -> None:
-    """Refuse to serve without a token if the environment tried to set one.
+    """Refuse to serve without a token if the environment seems to set one.
 
-    A misspelled ``CPUWATCH_TOKEN_FILE``, or one that a deployment filled in with nothing, would otherwise open the
-    service to everyone. Raises :class:`~cpuwatch.errors.SettingsError`, which names the variable.
+    Otherwise a misspelled or empty ``CPUWATCH_TOKEN_FILE`` would open the service to everyone. Raises
+    :class:`~cpuwatch.errors.SettingsError`, which names the variable.
     """
     if settings.token is not None:
         return
     for variable in sorted(_TOKEN_VARIABLES.intersection(environment)):
-        raise SettingsError(f"{variable} is empty: remove it to serve without a token")
+        raise SettingsError(f"{variable} is empty: set it, or unset it to serve without a token")
     for variable, nearest in unknown_variables(environment).items():
-        if nearest in _TOKEN_VARIABLES or _SPEAKS_OF_A_SECRET.search(variable.upper()):
+        if nearest in _TOKEN_VARIABLES or _SECRET.search(variable.upper()):
             raise SettingsError(
                 f"{variable} is not a setting, and no token is set: did you mean CPUWATCH_TOKEN_FILE? "
-                f"If not, remove {variable} to serve without a token"
+                f"Otherwise unset {variable} to serve without a token"
             )
 
 
 def _nearest(variable: str) -> str | None:
-    # Without the prefix, in which all of them are alike.
+    # Without the common prefix, which would make all names similar.
     names = {setting.removeprefix(PREFIX): setting for setting in VARIABLES}
     similar = get_close_matches(variable.upper().removeprefix(PREFIX), names, n=1)
     return names[similar[0]] if similar else None

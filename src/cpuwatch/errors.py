@@ -4,42 +4,42 @@
 
     CpuwatchError
     ├── SamplerError
-    │   ├── UnknownSamplerError      (also ValueError)   no backend of that name
-    │   ├── SamplerUnavailableError                      the backend cannot work on this machine
+    │   ├── UnknownSamplerError      (also ValueError)   no sampler has that name
+    │   ├── SamplerUnavailableError                      the sampler cannot work on this machine
     │   ├── SamplerClosedError                           read() after close()
-    │   └── ScriptEndedError                             a scripted sampler has nothing more to replay
-    ├── ReadingOrderError            (also ValueError)   usage() of readings that do not follow each other
+    │   └── ScriptEndedError                             a scripted sampler has no more readings
+    ├── ReadingOrderError            (also ValueError)   two readings in the wrong order, or of different boots
     ├── MonitorError
-    │   ├── MonitorClosedError                           start() of a monitor that was closed
-    │   └── MonitorForkedError                           used in a process that forked off its owner
-    ├── DecodeError                  (also ValueError)   bytes that are no snapshot
-    ├── QueryError                   (also ValueError)   a query that cannot be answered
-    │   └── PatternError                                 a pattern for names that is none
+    │   ├── MonitorClosedError                           start() after close()
+    │   └── MonitorForkedError                           used in a child process of its owner
+    ├── DecodeError                  (also ValueError)   the bytes are not a snapshot
+    ├── QueryError                   (also ValueError)   an invalid query
+    │   └── PatternError                                 an invalid name pattern
     ├── NotFoundError                                    a process or user named by a filter does not exist
-    ├── NotAcceptableError                               no format that is offered is wanted
-    ├── SettingsError                (also ValueError)   an unknown setting, or a value out of its range
-    ├── ListenError                                      the server cannot listen where it was told to
-    ├── OutputError                                      a command cannot write its output
-    └── MissingExtraError            (also ImportError)  an optional part is not installed
+    ├── NotAcceptableError                               none of the accepted formats is available
+    ├── SettingsError                (also ValueError)   an unknown setting, or an invalid value
+    ├── ListenError                                      the server cannot listen on an address
+    ├── OutputError                                      the standard output cannot be written to
+    └── MissingExtraError            (also ImportError)  an optional dependency is not installed
 
-A process that vanishes while it is being read is no error and appears nowhere in this tree.
+A process that vanishes while it is being read is not an error.
 """
 
 
 class CpuwatchError(Exception):
-    """Root of the tree: ``except CpuwatchError`` catches all that cpuwatch raises on purpose."""
+    """Root of the tree: ``except CpuwatchError`` catches everything that cpuwatch raises on purpose."""
 
 
 class SamplerError(CpuwatchError):
-    """A backend could not be opened or read."""
+    """A sampler could not be opened or read."""
 
 
 class UnknownSamplerError(SamplerError, ValueError):
-    """No backend goes by that name; the message lists the names there are."""
+    """No sampler has that name; the message lists the known names."""
 
 
 class SamplerUnavailableError(SamplerError):
-    """The backend exists but cannot work here; the message says what it misses."""
+    """The sampler cannot work on this machine; the message names what is missing."""
 
 
 class SamplerClosedError(SamplerError):
@@ -47,15 +47,15 @@ class SamplerClosedError(SamplerError):
 
 
 class ScriptEndedError(SamplerError):
-    """A :class:`~cpuwatch.ScriptedSampler` was read more often than it has readings."""
+    """A :class:`~cpuwatch.ScriptedSampler` has no more readings."""
 
 
 class ReadingOrderError(CpuwatchError, ValueError):
-    """``usage(earlier, later)`` was given readings of two boots, or the later one first."""
+    """Two readings are in the wrong order, or from different boots."""
 
 
 class MonitorError(CpuwatchError):
-    """A monitor was used in a way it cannot serve."""
+    """A monitor was used in a state in which it cannot work."""
 
 
 class MonitorClosedError(MonitorError):
@@ -63,19 +63,19 @@ class MonitorClosedError(MonitorError):
 
 
 class MonitorForkedError(MonitorError):
-    """The monitor's thread stayed in the parent process of a fork."""
+    """A monitor was used in a child process: its thread stayed in the parent."""
 
 
 class DecodeError(CpuwatchError, ValueError):
-    """The bytes are not the JSON of a snapshot; the message names the place."""
+    """The bytes are not the JSON of a snapshot; the message says where."""
 
 
 class QueryError(CpuwatchError, ValueError):
-    """A query asks for what there is not; the message says what there is."""
+    """A query names something unknown or is inconsistent; the message says what is allowed."""
 
 
 class PatternError(QueryError):
-    """A pattern for names that is too long, or no regular expression."""
+    """A name pattern is too long, or is not a valid regular expression."""
 
 
 class NotFoundError(CpuwatchError):
@@ -83,20 +83,20 @@ class NotFoundError(CpuwatchError):
 
 
 class NotAcceptableError(CpuwatchError):
-    """The client takes none of the formats; the message lists them."""
+    """None of the accepted formats is available; the message lists the available ones."""
 
 
 class SettingsError(CpuwatchError, ValueError):
-    """A setting is unknown or its value is out of range; the message names it and what is allowed."""
+    """A setting is unknown, or its value is invalid; the message says what is allowed."""
 
 
 class ListenError(CpuwatchError):
-    """The server cannot listen at an address; the message names it and the reason."""
+    """The server cannot listen on an address; the message names it and the reason."""
 
 
 class OutputError(CpuwatchError):
-    """The standard output is closed or full."""
+    """The standard output is closed, or cannot be written to."""
 
 
 class MissingExtraError(CpuwatchError, ImportError):
-    """An optional part needs packages that are not installed; the message says which to install."""
+    """An optional dependency is not installed; the message says what to install."""

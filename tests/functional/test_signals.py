@@ -66,7 +66,7 @@ def test_a_frozen_event_loop_does_not_keep_the_server_from_ending(number: signal
         assert server.stop(number, within=STOP_SECONDS) == HARD_STOP_EXIT_CODE
         last = server.output.splitlines()[-1]
         assert "level=error logger=cpuwatch.server" in last
-        assert f"the server did not end within 2.5 s of {number.name}" in last
+        assert f"the server did not stop within 2.5 s of {number.name}" in last
 
 
 @contextmanager

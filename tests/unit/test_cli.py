@@ -65,7 +65,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Listening]]:
         (["sample", "extra"], "extra"),
         (["sample", "--nope"], "--nope"),
         # An abbreviation that works today is a flag that cannot be added tomorrow.
-        (["sample", "--inter", "1"], "--inter"),
+        (["sample", "--inter", "1"], "unknown argument '--inter': did you mean --interval?"),
+        (["sample", "--usr=root"], "unknown argument '--usr=root': did you mean --user?"),
         (["sample", "--interval"], "--interval"),
         (["sample", "--interval", "0"], "from 0.05 to 3600"),
         (["sample", "--interval", "soon"], "'soon'"),

@@ -325,6 +325,23 @@ def test_a_narrow_terminal_shows_fewer_columns_and_the_start_of_a_name() -> None
     assert below_summary(table(found, width=40))[-1].endswith("  日本語の名前のプロ")
 
 
+def test_a_command_line_has_more_room_than_a_name() -> None:
+    found = snapshot((7, SECOND))
+    rows = [replace(row, command_line="x" * 100) for row in found.processes]
+    assert below_summary(table(replace(found, processes=rows), width=70)) == [
+        "PID  USER     CPU%  EXITED%  COMMAND",
+        "  7  nobody  100.0        -  " + "x" * 41,
+    ]
+
+
+def test_the_summary_is_broken_between_its_figures() -> None:
+    assert table(snapshot((7, SECOND)), width=50).splitlines()[:3] == [
+        "here  2026-01-01 00:01:41 UTC  1.000 s  scripted",
+        "  load 0.50 0.25 0.12",
+        "machine 0.0 % of 2 CPUs: user 0.0  system 0.0",
+    ]
+
+
 def test_chosen_columns_are_cut_and_not_dropped() -> None:
     found = snapshot((7, SECOND))
     assert below_summary(table(found, ("state", "user", "name"), width=15)) == ["STATE  USER", "S      nobody"]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import signal
 from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import version
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cpuwatch.commands.completion import add_completion
 from cpuwatch.commands.sample import add_sample
 from cpuwatch.commands.serve import add_serve
 from cpuwatch.commands.standard_streams import complain, discard_output, flush_output, write_output
 from cpuwatch.errors import CpuwatchError, OutputError, QueryError, SettingsError, UnknownSamplerError
+from cpuwatch.text import shortened
 
 __all__ = ["main", "parser"]
 
@@ -23,7 +25,15 @@ _INTERRUPTED = 128 + signal.SIGINT
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argparse parser that reports a mistake in one line."""
+    """An argparse parser that reports a mistake in one line, with the nearest valid flag."""
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        options, unknown = super().parse_known_args(*args, **kwargs)
+        if unknown:
+            nearest = get_close_matches(unknown[0].partition("=")[0], self._option_string_actions, n=1)
+            suggestion = f": did you mean {nearest[0]}?" if nearest else ""
+            self.error(f"unknown argument {shortened(unknown[0])!r}{suggestion}")
+        return options, unknown
 
     def error(self, message: str) -> NoReturn:
         complain(f"{message} (see {self.prog} --help)", self.prog)

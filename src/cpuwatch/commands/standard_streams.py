@@ -1,4 +1,4 @@
-"""The standard output and error of a command: they may be closed, full, without a reader, or not UTF-8."""
+"""The standard output and error of a command, which may be closed, full, without a reader, or not UTF-8."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["complain", "discard_output", "flush_output", "output_encoding", "wri
 
 
 def output_encoding() -> str:
-    """The encoding that readers of the standard output expect of text (``PYTHONIOENCODING``, or the locale's)."""
+    """The encoding of text on the standard output (``PYTHONIOENCODING``, or that of the locale)."""
     return "utf-8" if sys.stdout is None else sys.stdout.encoding
 
 
 def write_output(data: bytes) -> None:
     """Write bytes to the standard output.
 
-    Raises ``BrokenPipeError`` if nobody reads it any more, and :class:`~cpuwatch.errors.OutputError` if it is closed or
-    cannot be written to otherwise.
+    Raises ``BrokenPipeError`` if its reader is gone, and :class:`~cpuwatch.errors.OutputError` if it is closed or
+    cannot be written to for another reason.
     """
     if sys.stdout is None:
         raise OutputError("cannot write the output: the standard output is closed")
@@ -36,20 +36,20 @@ def write_output(data: bytes) -> None:
 
 
 def flush_output() -> None:
-    """Write out what is buffered, if there is a standard output. Raises the same errors as :func:`write_output`."""
+    """Flush the standard output, if there is one. Raises the same errors as :func:`write_output`."""
     if sys.stdout is not None:
         with _output_errors():
             _flush(sys.stdout)
 
 
 def discard_output() -> None:
-    """Drop what is still buffered: the interpreter would write it out at its end, and fail once more."""
+    """Drop buffered output, which the interpreter would otherwise try to write again when it exits."""
     if sys.stdout is not None:
         _discard(sys.stdout.fileno())
 
 
 def complain(message: str, program: str = "cpuwatch") -> None:
-    """Write one line to the standard error, if there is anybody to read it."""
+    """Write one line to the standard error, if that is possible."""
     if sys.stderr is None:
         return
     try:
@@ -76,9 +76,9 @@ def _discard(fd: int) -> None:
 
 
 def _write_some(stream: BinaryIO, data: memoryview) -> int:
-    """How many bytes were written. Waits first if another process made the pipe non-blocking, as node and ssh do.
+    """Write and return the number of bytes written; wait if another process (node, ssh) made the pipe non-blocking.
 
-    With ``PYTHONUNBUFFERED`` the stream is a raw one, which may write less than it was given, or nothing (``None``).
+    With ``PYTHONUNBUFFERED`` the stream is raw: it may write less than it is given, or nothing (``None``).
     """
     try:
         written: int | None = stream.write(data)
@@ -100,7 +100,7 @@ def _flush(stream: TextIO) -> None:
 
 
 def _wait_until_writable(stream: IO[Any]) -> None:
-    # poll, and not select, which knows no descriptor above 1023.
+    # poll, because select supports no descriptor above 1023.
     poll = select.poll()
     poll.register(stream.fileno(), select.POLLOUT)
     poll.poll()

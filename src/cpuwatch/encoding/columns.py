@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from textwrap import wrap
 
 from cpuwatch.text import printable
 
-__all__ = ["aligned", "clipped"]
+__all__ = ["aligned", "clipped", "wrapped"]
 
 _GAP = "  "
-_MIN_LAST_CELLS = 16
-"""The width that the last column, a name, keeps as long as there are other columns to drop. ``comm`` has 15 bytes."""
+_SINGLE_BLANK = re.compile("(?<! ) (?! )")
+_NO_BREAK = "\xa0"
 
 
 def aligned(
@@ -22,16 +24,17 @@ def aligned(
     dispensable: Iterable[str] = (),
     encoding: str = "utf-8",
     width: int | None = None,
+    min_last: int = 0,
 ) -> Iterator[str]:
     """The lines of a table, cut to ``width`` cells.
 
     Numbers are right-aligned, the columns named in ``left`` left-aligned. Where a table is too wide, the
-    ``dispensable`` columns are dropped in their order, until the last column has room for a name.
+    ``dispensable`` columns are dropped in their order, until the last column has ``min_last`` cells.
     """
     columns = [_Column(heading, cells, encoding) for heading, *cells in zip(headings, *rows, strict=True)]
     if width is not None:
         for heading in dispensable:
-            if _needed(columns) <= width:
+            if _needed(columns, min_last) <= width:
                 break
             columns = [column for column in columns if column.heading != heading]
     padded = [column.padded(left_aligned=column.heading in left) for column in columns]
@@ -48,6 +51,16 @@ def clipped(text: str, width: int | None) -> str:
     return text[: bisect_right(range(len(text) + 1), width, key=lambda end: _width(text[:end])) - 1]
 
 
+def wrapped(text: str, width: int | None) -> list[str]:
+    """Printable ``text`` on as many lines as it needs, broken between items where two blanks separate them."""
+    if width is None:
+        return [text]
+    if _GAP in text:
+        text = _SINGLE_BLANK.sub(_NO_BREAK, text)  # printable text has no such character itself
+    lines = wrap(text, width, subsequent_indent=_GAP, break_on_hyphens=False)
+    return [clipped(line.replace(_NO_BREAK, " "), width) for line in lines]
+
+
 class _Column:
     def __init__(self, heading: str, cells: Sequence[str], encoding: str) -> None:
         self.heading = heading
@@ -61,9 +74,9 @@ class _Column:
         return [cell + blank if left_aligned else blank + cell for cell, blank in pairs]
 
 
-def _needed(columns: Sequence[_Column]) -> int:
+def _needed(columns: Sequence[_Column], min_last: int) -> int:
     *others, last = columns
-    return sum(column.width + len(_GAP) for column in others) + min(last.width, _MIN_LAST_CELLS)
+    return sum(column.width + len(_GAP) for column in others) + min(last.width, min_last)
 
 
 def _width(text: str) -> int:

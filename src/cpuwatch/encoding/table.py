@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from textwrap import wrap
 from typing import TypeVar
 
 from msgspec import Struct
 
-from cpuwatch.encoding.columns import aligned, clipped
+from cpuwatch.encoding.columns import aligned, clipped, wrapped
 from cpuwatch.model import ExitedUsage, ProcessUsage, Sampling, Snapshot
 from cpuwatch.query.group import TreeUsage, UsageGroup
 from cpuwatch.query.view import GroupedSnapshot
@@ -26,7 +25,9 @@ _LEFT_ALIGNED = {
     *("KEY", "STATE", "START_TIME", "FIRST_SEEN", "CGROUP", "COMMAND_LINE"),
 }
 _DISPENSABLE = ("S", "SYS%", "USER%", "TIME", "USER")
-"""Columns that a narrow terminal does without, the first one first."""
+"""Columns that are dropped on a narrow terminal, in this order."""
+_MIN_LAST_CELLS = {"NAME": 16, "COMMAND": 40, "GROUP": 16}
+"""Cells that the last column keeps as long as others can be dropped for it."""
 
 
 def table(
@@ -61,11 +62,7 @@ class _Layout(Struct, frozen=True):
 
     def text(self, line: str) -> list[str]:
         """A line of text, on as many lines as it needs."""
-        line = printable(line, self.encoding)
-        if self.width is None:
-            return [line]
-        pieces = wrap(line, self.width, subsequent_indent="  ", break_on_hyphens=False)
-        return [clipped(piece, self.width) for piece in pieces]
+        return wrapped(printable(line, self.encoding), self.width)
 
     def rows(
         self,
@@ -81,6 +78,7 @@ class _Layout(Struct, frozen=True):
             dispensable=dispensable,
             encoding=self.encoding,
             width=self.width,
+            min_last=_MIN_LAST_CELLS.get(headings[-1], 0),
         )
         if self.max_rows is not None and len(rows) > self.max_rows:
             yield clipped(f"... {len(rows) - self.max_rows} more{self.hint}", self.width)

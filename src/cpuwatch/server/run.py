@@ -28,38 +28,38 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 _GRACEFUL_SECONDS = 1.5
-"""What answers under way are given to end after the signal."""
+"""How long requests in progress may take to finish after the signal."""
 
 _BACKLOG = 1024
-"""Connections that may wait to be taken. Of one more the kernel drops the first packet: its client waits a second."""
+"""Connections that may wait to be accepted. Beyond that, the kernel drops SYNs, and clients retry after a second."""
 
 _CUT_OFF_SECONDS = 0.25
-"""After the graceful time, connections get this long to close. Hypercorn waits without a limit for a client that does
-not read its answer."""
+"""How long connections may take to close after that. Hypercorn itself waits forever for a client that does not read."""
 
 _STOP_SECONDS = 2.5
-"""The process ends this long after the signal, whatever hangs."""
+"""The process exits this long after the signal, even if something hangs."""
 
 _log = logging.getLogger("cpuwatch.server")
 
 
 def serve(settings: Settings, listening: Listening) -> None:
-    """Serve until SIGINT, SIGTERM, SIGHUP or SIGQUIT comes. The log goes to the standard error.
+    """Serve until SIGINT, SIGTERM, SIGHUP or SIGQUIT. Logs to the standard error.
 
-    The process ends within three seconds of the signal: if this does not return by then, with exit code 1.
+    The process exits within three seconds of the signal, with exit code 1 if this function has not returned by then.
 
-    Raises :class:`~cpuwatch.errors.ListenError` if ``listening.bind`` cannot be listened on (in use, not of this
-    machine), :class:`~cpuwatch.errors.SettingsError` for files that are no certificate and key, what
-    :func:`~cpuwatch.open_sampler` raises, and :class:`~cpuwatch.errors.MissingExtraError` without the packages for it.
+    Raises :class:`~cpuwatch.errors.ListenError` if it cannot listen on ``listening.bind`` (in use, not an address of
+    this machine), :class:`~cpuwatch.errors.SettingsError` if the certificate or key is invalid,
+    :class:`~cpuwatch.errors.MissingExtraError` if the extra ``web`` is not installed, and what
+    :func:`~cpuwatch.open_sampler` raises.
     """
-    from cpuwatch.web import create_app  # noqa: PLC0415  an optional part, with its own error if it is missing
+    from cpuwatch.web import create_app  # noqa: PLC0415  optional; raises its own error if it is missing
 
     try:
         from hypercorn.config import Config  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"cpuwatch serve needs {error.name}: pip install 'cpuwatch[web]'") from None
 
-    # What can be wrong is tried before the server starts: inside it, the error comes back under pages of traceback.
+    # Fail before the server starts: from inside it, an error arrives under pages of traceback.
     open_sampler(settings.backend, command_lines=settings.command_lines).close()
     config = Config()
     config.root_path = listening.root_path
@@ -70,7 +70,7 @@ def serve(settings: Settings, listening: Listening) -> None:
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
 
     def on_stop(_: signal.Signals) -> None:
-        with suppress(RuntimeError):  # the loop is closed: the server has ended
+        with suppress(RuntimeError):  # the loop is closed: the server has stopped
             loop.call_soon_threadsafe(stop.set)
 
     with (
@@ -80,7 +80,7 @@ def serve(settings: Settings, listening: Listening) -> None:
         asyncio.Runner(loop_factory=lambda: loop) as runner,
     ):
         if settings.token is None and not is_local(listening.bind):
-            _log.warning("open to everyone: whoever reaches %s reads all processes", listening.bind)
+            _log.warning("open to everyone: any client that reaches %s can read all processes", listening.bind)
         runner.run(_serve(cast("ASGIFramework", create_app(settings)), config, stop))
 
 
@@ -95,18 +95,18 @@ async def _serve(app: ASGIFramework, config: Config, stop: asyncio.Event) -> Non
     told.cancel()
     await asyncio.wait({serving}, timeout=_GRACEFUL_SECONDS + _CUT_OFF_SECONDS)
     if not serving.done():
-        # On Python 3.12.1 and later Hypercorn begins to count the graceful time only when all connections have closed.
+        # On Python 3.12.1 and later, Hypercorn starts its graceful timeout only after all connections have closed.
         config.graceful_timeout = 0
         if number := abort_connections():
-            _log.warning("%d connections were cut off: their clients did not read the answers", number)
+            _log.warning("aborted %d connections whose clients did not read their responses", number)
     await serving
 
 
 @contextmanager
 def _listening_sockets(config: Config, bind: str) -> Iterator[None]:
-    """Within the block ``config`` has sockets that listen at ``bind``.
+    """Give ``config`` sockets that listen on ``bind``, for the duration of the block.
 
-    From the beginning, not when the app is ready: until they listen, another server can take the place.
+    They listen before the app is ready, so that no other server can take the address meanwhile.
     """
     with ExitStack() as stack:
         try:
@@ -118,18 +118,18 @@ def _listening_sockets(config: Config, bind: str) -> Iterator[None]:
                     place.listen(_BACKLOG)
         except OSError as error:
             raise ListenError(f"cannot listen on {bind}: {error.strerror}") from error
-        # Detached, for Hypercorn makes sockets of its own of them: of two, each would close the number once.
+        # Detached: Hypercorn wraps the descriptors in its own sockets, and only one owner may close them.
         config.bind = [f"fd://{place.detach()}" for place in places]
         yield
 
 
 def _log_ignored(number: signal.Signals) -> None:
-    _log.info("ignored %s: it has no meaning here", number.name)
+    _log.info("ignored %s", number.name)
 
 
 def _write_hard_stop(form: LogFormat, number: signal.Signals) -> None:
-    """Not through logging: what hangs may hold its locks."""
-    message = "the server did not end within %g s of %s: the process exits now"
+    """Write the last line of the log, without logging, whose locks may be held by whatever hangs."""
+    message = "the server did not stop within %g s of %s: exiting now"
     event = logging.LogRecord(_log.name, logging.ERROR, __file__, 0, message, (_STOP_SECONDS, number.name), None)
     if (descriptor := stderr_descriptor()) is not None:
         write_if_possible(descriptor, LineFormatter(form).format(event))
@@ -138,7 +138,7 @@ def _write_hard_stop(form: LogFormat, number: signal.Signals) -> None:
 def _open_sockets(config: Config, bind: str) -> list[socket.socket]:
     if not bind.startswith("fd://"):
         return open_tcp_sockets(bind)
-    from hypercorn.config import SocketTypeError  # noqa: PLC0415  an optional part; serve() has checked for it
+    from hypercorn.config import SocketTypeError  # noqa: PLC0415  optional; serve() has checked for it
 
     config.bind = [bind]
     try:
@@ -151,7 +151,7 @@ def _open_sockets(config: Config, bind: str) -> list[socket.socket]:
 
 def _prepare_tls(config: Config, listening: Listening) -> None:
     if (listening.certfile is None) != (listening.keyfile is None):
-        raise SettingsError("--certfile and --keyfile go together")
+        raise SettingsError("--certfile and --keyfile must be given together")
     config.certfile, config.keyfile = listening.certfile, listening.keyfile
     try:
         config.create_ssl_context()

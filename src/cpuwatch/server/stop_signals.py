@@ -1,7 +1,7 @@
-"""Stopping at a signal, whatever hangs.
+"""Stops the process at a signal, even if something hangs.
 
-The kernel hands a signal to Python through a file descriptor (``signal.set_wakeup_fd``), which a thread reads. A Python
-handler, or one of the event loop, would need the main thread or the loop to run, and one of these may be what hangs.
+A thread reads signal numbers from a file descriptor (``signal.set_wakeup_fd``). A Python signal handler needs the main
+thread, and one of asyncio the event loop; either may be what hangs.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ __all__ = ["HARD_STOP_EXIT_CODE", "stopping_at_signals", "write_if_possible"]
 HARD_STOP_EXIT_CODE = 1
 
 _STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-_WITHOUT_MEANING = (signal.SIGUSR1, signal.SIGUSR2)
-"""They would kill the process. Log rotation tools send them to services that reopen their log."""
+_IGNORED = (signal.SIGUSR1, signal.SIGUSR2)
+"""By default they kill the process. Log rotation tools send them to services that reopen their log."""
 
 _LAST_RESORT_SECONDS = 0.25
 
@@ -43,7 +43,7 @@ class _Watch:
         self._on_ignored = on_ignored
         self._on_hard_stop = on_hard_stop
         self._stop_seconds = stop_seconds
-        # Opened and started now: at the time of the signal there may be no descriptor and no thread left.
+        # Now, because no descriptor or thread may be left at the time of the signal.
         self._nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="cpuwatch-signals", daemon=True)
         self._thread.start()
@@ -53,13 +53,13 @@ class _Watch:
             for number in map(signal.Signals, data):
                 if number in _STOP:
                     self._stop(number)
-                elif number in _WITHOUT_MEANING:
+                elif number in _IGNORED:
                     self._on_ignored(number)
 
     def _stop(self, number: signal.Signals) -> None:
         deadline = time.monotonic() + self._stop_seconds
-        # A thread in C, which needs no GIL: it ends a process that hangs in the interpreter's own exit, where threads
-        # of Python no longer run.
+        # A C thread, which needs no GIL: it ends a process that hangs while the interpreter exits, when Python threads
+        # no longer run.
         with suppress(RuntimeError):
             faulthandler.dump_traceback_later(self._stop_seconds + _LAST_RESORT_SECONDS, exit=True, file=self._nowhere)
         try:
@@ -79,18 +79,18 @@ def stopping_at_signals(
     on_hard_stop: Callable[[signal.Signals], object],
     stop_seconds: float,
 ) -> Iterator[None]:
-    """Within the block, SIGINT, SIGTERM, SIGHUP and SIGQUIT call ``on_stop``, once; SIGUSR1 and 2 ``on_ignored``.
+    """Call ``on_stop`` once at SIGINT, SIGTERM, SIGHUP or SIGQUIT, and ``on_ignored`` at SIGUSR1 or SIGUSR2.
 
-    The process ends ``stop_seconds`` after the first of the former, with exit code 1, if it has not ended by then;
-    ``on_hard_stop`` is called before. This holds after the block too, until the process exits. All callbacks run in a
-    thread of their own. SIGHUP stays ignored where it is (``nohup``). To be entered in the main thread.
+    ``stop_seconds`` after the first stop signal, unless the process has exited by then, ``on_hard_stop`` is called and
+    the process exits with code 1. That deadline also applies after the block. Callbacks run in a separate thread.
+    SIGHUP stays ignored if it is (``nohup``). Enter the block in the main thread.
     """
     numbers, kernel = socket.socketpair()
     kernel.setblocking(False)
     _Watch(numbers, on_stop, on_ignored, on_hard_stop, stop_seconds)
     with ExitStack() as stack:
         stack.callback(kernel.close)
-        for number in (*_STOP, *_WITHOUT_MEANING):
+        for number in (*_STOP, *_IGNORED):
             if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                 continue
             stack.callback(signal.signal, number, signal.signal(number, _leave_to_watch))
@@ -100,11 +100,11 @@ def stopping_at_signals(
 
 
 def _leave_to_watch(*_: object) -> None:
-    """Only with a handler in Python does a signal reach the file descriptor."""
+    """Do nothing; a signal without a Python handler does not reach the file descriptor."""
 
 
 def write_if_possible(descriptor: int, line: str) -> None:
-    """Write one line if that does not block, cut off at what a pipe takes at once; otherwise do nothing."""
+    """Write one line, truncated to what a pipe accepts atomically; do nothing if that would block."""
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Listening TCP sockets for ``HOST:PORT``, on every address that the host stands for."""
+"""TCP sockets for ``HOST:PORT``, bound to every address of the host."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from cpuwatch.host_names import host_of, is_address
 __all__ = ["open_tcp_sockets"]
 
 _ADDRESSES = {
-    "": ("0.0.0.0", "::"),  # noqa: S104  cpuwatch.cli asks for a token before it comes to that
+    "": ("0.0.0.0", "::"),  # noqa: S104  cpuwatch.commands.serve requires a token first
     "localhost": ("127.0.0.1", "::1"),
 }
 
 _NO_SUCH_ADDRESS = {errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EADDRNOTAVAIL}
-"""What the kernel says where IPv6 is not built in, switched off (``disable_ipv6``), or not allowed to this process."""
+"""Errors where IPv6 is not built in, is disabled (``disable_ipv6``), or is not allowed to this process."""
 
 
 def open_tcp_sockets(bind: str) -> list[socket.socket]:
-    """Bound, non-blocking sockets for ``HOST:PORT``, ``[IPV6]:PORT`` or ``:PORT``; listening is left to the server.
+    """Bound, non-blocking sockets for ``HOST:PORT``, ``[IPV6]:PORT`` or ``:PORT``, which do not listen yet.
 
-    Without a host they are for all addresses. ``localhost`` stands for 127.0.0.1 and ::1, whatever a name server says,
-    and any other name for all its addresses. Each family gets a socket, so that a client over IPv4 has an IPv4 address
-    in the log; ``[::]`` alone is one socket for both. Where the machine has no IPv6, those of IPv4 remain.
-    A port of 0 is chosen by the kernel, the same for all.
+    Without a host, they are bound to all addresses. ``localhost`` is 127.0.0.1 and ::1, regardless of name servers; any
+    other name is all its addresses. Each family has its own socket, so that the log shows IPv4 clients by their IPv4
+    address; only ``[::]`` is one socket for both. On a machine without IPv6, only the IPv4 sockets are opened.
+    For port 0 the kernel chooses one port, the same for all sockets.
 
     Raises :class:`~cpuwatch.errors.ListenError`.
     """
