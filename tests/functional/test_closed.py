@@ -173,7 +173,7 @@ def test_a_place_that_others_can_reach_is_refused_in_one_line_that_says_both_way
         ("CPUWATCH_TOKEN_FILE", "/none/such", "/none/such"),
         ("CPUWATCH_TOKEN_FILE", "/dev/null", "empty"),
         ("CPUWATCH_CORS_ORIGINS", "*", "CPUWATCH_CORS_ORIGINS"),
-        ("CPUWATCH_LOG_FORMAT", "xml", "text, json"),
+        ("CPUWATCH_LOG_FORMAT", "xml", "text or json"),
     ],
 )
 def test_a_bad_setting_is_said_in_one_line_without_the_token(setting: str, value: str, expected: str) -> None:
