@@ -18,11 +18,12 @@ from processes import forked
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from cpuwatch import CpuTimes, Host, MachineTimes, ProcessTimes, Reading, decode, encode, usage
-from cpuwatch.samplers.procfs import cpu_clock as _cpu_clock
+from cpuwatch.samplers.procfs import cpu_clock
 from cpuwatch.samplers.procfs.cgroup import CgroupReader
-from cpuwatch.samplers.procfs.parse import parse_kernel_stat, parse_process_stat
-from cpuwatch.samplers.procfs.process_reader import Instant, ProcessReader
+from cpuwatch.samplers.procfs.parse import parse_machine_stat, parse_process_stat
+from cpuwatch.samplers.procfs.process_reader import ProcessReader
 from cpuwatch.samplers.procfs.sampler import ProcfsSampler
+from cpuwatch.samplers.procfs.sweep import Instant
 from cpuwatch.samplers.users import UserNames
 
 REAL_PROCESSES = 1000
@@ -94,8 +95,8 @@ def test_list(benchmark: BenchmarkFixture, sampler: ProcfsSampler) -> None:
 
 @pytest.mark.usefixtures("sampler")
 def test_clocks(benchmark: BenchmarkFixture) -> None:
-    clock_ids = [_cpu_clock.clock_id(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    clocks = benchmark(_cpu_clock.read_all, clock_ids)
+    clock_ids = [cpu_clock.clock_id(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    clocks = benchmark(cpu_clock.read_all, clock_ids)
     assert len(clocks) > REAL_PROCESSES
 
 
@@ -106,7 +107,7 @@ def test_parse_a_process(benchmark: BenchmarkFixture) -> None:
 
 def test_parse_the_machine(benchmark: BenchmarkFixture) -> None:
     data = Path("/proc/stat").read_bytes()
-    assert benchmark(parse_kernel_stat, data, TICK_NS).forks
+    assert benchmark(parse_machine_stat, data, TICK_NS).forks
 
 
 def test_read_a_process(benchmark: BenchmarkFixture) -> None:

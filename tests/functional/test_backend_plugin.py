@@ -78,4 +78,4 @@ def test_a_server_whose_backend_fails_lives_on_and_says_why_it_is_not_ready(inst
 def test_a_backend_that_reads_no_command_lines_says_so_where_they_are_asked_for(installed: str) -> None:
     done = run("sample", "--backend", "ownprocess", "--command-lines", PYTHONPATH=installed)
     assert done.returncode == 1
-    assert done.stderr == "cpuwatch: 'ownprocess' reads no command lines; procfs and psutil do\n"
+    assert done.stderr == "cpuwatch: the sampler 'ownprocess' cannot read command lines: only procfs and psutil can\n"

@@ -37,13 +37,13 @@ def listener() -> Iterator[ExitListener]:
 
 def exits_of(listener: ExitListener, mode: str) -> list[ProcessExit]:
     """The ends of some runs of the threaded program, one after the other."""
-    listener.take()
+    listener.receive()
     pids = set()
     for _ in range(RUNS):
         with subprocess.Popen([*PROGRAM, mode], stderr=subprocess.DEVNULL) as process:
             pids.add(process.pid)
     # The second time it gives what was without a name the first time.
-    return [end for end in listener.take() + listener.take() if end.pid in pids]
+    return [end for end in listener.receive() + listener.receive() if end.pid in pids]
 
 
 @pytest.mark.parametrize(
@@ -93,14 +93,14 @@ def test_what_was_seen_under_one_name_and_ended_under_another_is_booked_under_th
 def test_a_message_that_is_about_no_task_is_counted_and_costs_nothing_else(
     listener: ExitListener, payload: bytes
 ) -> None:
-    listener.take()
+    listener.receive()
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16) as sender:
         sender.bind((0, 0))
         own_port = listener._socket.getsockname()[0]
         for _ in range(2):
             subprocess.run(["/bin/true"], check=True)
             sender.sendto(payload, (own_port, 0))
-    ends = listener.take() + listener.take()
+    ends = listener.receive() + listener.receive()
     assert sum(end.name == "true" and end.parent_pid == os.getpid() for end in ends) == 2
     assert listener.unexpected == 2
 

@@ -17,7 +17,7 @@ from live_processes import Child, open_paths, puppet, started
 from namespaces import run_script, unshared
 
 from cpuwatch import OpenSampler, open_sampler, usage
-from cpuwatch.samplers.procfs import cpu_clock as _cpu_clock
+from cpuwatch.samplers.procfs import cpu_clock
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -32,7 +32,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a
 def sampler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenSampler]:
     if request.param == "procfs/stat":
         # As in test_sampler_contract.py: the mode for a /proc whose PIDs are not ours, on ours.
-        monkeypatch.setattr(_cpu_clock, "speaks_for", lambda *_: False)
+        monkeypatch.setattr(cpu_clock, "is_usable", lambda *_: False)
     with open_sampler(request.param.partition("/")[0]) as opened:
         yield opened
 

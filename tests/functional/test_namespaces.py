@@ -54,7 +54,7 @@ def test_in_a_network_of_its_own_nothing_is_heard_of_what_ends_and_it_says_so() 
     seen = seen_in("--net")
     assert seen.host.backend == "procfs/clock"
     if seen.exited_names != "unavailable: this kernel has no taskstats":
-        assert seen.exited_names == "unavailable: it needs the first network namespace"
+        assert seen.exited_names == "unavailable: it needs the initial network namespace"
     assert all(ended.name is None for ended in seen.exited)
 
 

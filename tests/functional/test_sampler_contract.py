@@ -18,7 +18,7 @@ from live_processes import Puppet, open_paths, puppet
 
 from cpuwatch import NO_CARRY, OpenSampler, Reading, Sampler, ScriptedSampler, account, open_sampler, usage
 from cpuwatch.errors import SamplerClosedError
-from cpuwatch.samplers.procfs import cpu_clock as _cpu_clock
+from cpuwatch.samplers.procfs import cpu_clock
 from cpuwatch.samplers.procfs.process_reader import ProcessReader
 from cpuwatch.samplers.procfs.sampler import ProcfsSampler
 from cpuwatch.samplers.psutil import PsutilSampler
@@ -35,7 +35,7 @@ def clock_mode(_: pytest.MonkeyPatch) -> OpenSampler:
 def stat_mode(monkeypatch: pytest.MonkeyPatch) -> OpenSampler:
     # A /proc that CPU clocks do not speak for is one of another PID namespace, in which the tests' own processes are
     # not. (test_namespaces.py opens a real one.) Here the same code has to be seen at work on this machine's /proc.
-    monkeypatch.setattr(_cpu_clock, "speaks_for", lambda *_: False)
+    monkeypatch.setattr(cpu_clock, "is_usable", lambda *_: False)
     return open_sampler("procfs")
 
 

@@ -18,8 +18,8 @@ from live_server import CPUWATCH_SERVE, running_server
 from namespaces import unshared
 
 from cpuwatch import Monitor, OpenSampler, ProcessTimes, open_sampler, usage
-from cpuwatch.samplers.procfs import cpu_clock as _cpu_clock
-from cpuwatch.samplers.procfs.rota import ROUND_READINGS
+from cpuwatch.samplers.procfs import cpu_clock
+from cpuwatch.samplers.reread_schedule import READINGS_PER_ROUND
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -33,17 +33,17 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can do this
 
 def opened(backend: str, monkeypatch: pytest.MonkeyPatch, *, command_lines: bool = False) -> OpenSampler:
     if backend == "procfs/stat":
-        monkeypatch.setattr(_cpu_clock, "speaks_for", lambda *_: False)
+        monkeypatch.setattr(cpu_clock, "is_usable", lambda *_: False)
     return open_sampler(backend.partition("/")[0], command_lines=command_lines)
 
 
 def first_that(sampler: OpenSampler, pid: int, holds: Callable[[ProcessTimes], bool]) -> ProcessTimes:
     """The first record of this process of which that holds; it has to come within a round."""
-    for _ in range(ROUND_READINGS + 1):
+    for _ in range(READINGS_PER_ROUND + 1):
         record = sampler.read().processes[pid]
         if holds(record):
             return record
-    raise AssertionError(f"after {ROUND_READINGS} readings: {record}")
+    raise AssertionError(f"after {READINGS_PER_ROUND} readings: {record}")
 
 
 def made(*folders: Path) -> Iterator[tuple[Path, ...]]:
@@ -125,12 +125,12 @@ def test_a_process_that_is_frozen_while_it_sleeps_is_shown_as_such(
         try:
             (freezer / "cgroup.procs").write_text(str(sleeper.pid))
             first_that(sampler, sleeper.pid, lambda record: record.name == "sleep" and record.state == "S")
-            clock_ns = _cpu_clock.read_one(sleeper.pid)
+            clock_ns = cpu_clock.read_one(sleeper.pid)
             (freezer / "freezer.state").write_text("FROZEN")
             first_that(sampler, sleeper.pid, lambda record: record.state == "D")
             (freezer / "freezer.state").write_text("THAWED")
             first_that(sampler, sleeper.pid, lambda record: record.state == "S")
-            assert _cpu_clock.read_one(sleeper.pid) == clock_ns
+            assert cpu_clock.read_one(sleeper.pid) == clock_ns
         finally:
             (freezer / "freezer.state").write_text("THAWED")
             sleeper.kill()

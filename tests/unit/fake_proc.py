@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cpuwatch.samplers.procfs import sampler as procfs
+from cpuwatch.samplers.procfs import new_pids
 
 BOOT_ID = "0b0e6a3c-8f1d-4d0b-9c57-3a1f2ad0c0de"
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -135,7 +135,7 @@ class FakeProc:
 
         monkeypatch.setattr(time, "clock_gettime_ns", clock_gettime_ns)
         # The sampler's own thread is given a PID by this kernel, not by that of the machine.
-        monkeypatch.setattr(procfs, "run_brief_thread", self.fork)
+        monkeypatch.setattr(new_pids, "run_empty_thread", self.fork)
 
     def _end_open_files_with_their_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """As in the kernel's /proc: what is held open of a process that has ended cannot be read any more (proc(5))."""

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from readings import process
 
 from cpuwatch import ProcessTimes
-from cpuwatch.samplers.procfs.process_table import ProcessTable
+from cpuwatch.samplers.process_table import ProcessTable
 
 pids = st.integers(0, 12)
 """Few, so that they are used again, and are each other's parents."""

@@ -14,10 +14,11 @@ from readings import HOSTILE_NAMES
 
 from cpuwatch import OpenSampler, ProcessTimes, Reading, usage
 from cpuwatch.errors import SamplerError, SamplerUnavailableError
+from cpuwatch.samplers.procfs import new_pids
 from cpuwatch.samplers.procfs import sampler as procfs
-from cpuwatch.samplers.procfs.brief_thread import run_brief_thread
-from cpuwatch.samplers.procfs.rota import MAX_COMMAND_LINES, ROUND_READINGS
+from cpuwatch.samplers.procfs.new_pids import run_empty_thread
 from cpuwatch.samplers.procfs.sampler import ProcfsSampler
+from cpuwatch.samplers.reread_schedule import MAX_COMMAND_LINES_PER_READING, READINGS_PER_ROUND
 from cpuwatch.samplers.users import UserNames
 
 
@@ -450,7 +451,7 @@ def test_all_are_listed_where_more_pids_went_by_than_there_are_processes(
 def test_a_last_pid_of_another_namespace_is_not_believed(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
     proc.use_clocks(monkeypatch)
     # The host's loadavg in a container: each fork of the container is also given a PID there, a different one.
-    monkeypatch.setattr(procfs, "run_brief_thread", lambda: proc.fork() - 4000)
+    monkeypatch.setattr(new_pids, "run_empty_thread", lambda: proc.fork() - 4000)
     with OpenSampler(ProcfsSampler(proc.root)) as sampler:
         assert sampler.read().host.backend == "procfs/clock"
         for _ in range(5):
@@ -468,7 +469,7 @@ def test_a_last_pid_is_believed_where_the_circle_of_pids_begins_anew_just_then(
         proc.last_pid = 299
         return proc.fork()
 
-    monkeypatch.setattr(procfs, "run_brief_thread", fork_anew)
+    monkeypatch.setattr(new_pids, "run_empty_thread", fork_anew)
     with OpenSampler(ProcfsSampler(proc.root)) as sampler:
         sampler.read()
         sampler.read()
@@ -479,7 +480,7 @@ def test_a_last_pid_is_believed_where_the_circle_of_pids_begins_anew_just_then(
 
 def test_where_no_thread_can_be_made_all_are_listed(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
     proc.use_clocks(monkeypatch)
-    monkeypatch.setattr(procfs, "run_brief_thread", run_brief_thread)
+    monkeypatch.setattr(new_pids, "run_empty_thread", run_empty_thread)
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -495,7 +496,7 @@ def test_where_no_thread_can_be_made_all_are_listed(proc: FakeProc, monkeypatch:
 def test_a_fork_count_that_never_moves_is_not_believed(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
     # Emulated kernels print a constant.
     proc.use_clocks(monkeypatch)
-    monkeypatch.setattr(procfs, "run_brief_thread", lambda: proc.fork(forks=0))
+    monkeypatch.setattr(new_pids, "run_empty_thread", lambda: proc.fork(forks=0))
     with OpenSampler(ProcfsSampler(proc.root)) as sampler:
         for pid in (7, 9, 8):
             proc.start(pid, forks=0)
@@ -577,7 +578,7 @@ def test_each_of_many_that_ran_once_gets_its_new_command_line(
 ) -> None:
     if with_clocks:
         proc.use_clocks(monkeypatch)
-    pids = range(100, 101 + MAX_COMMAND_LINES)
+    pids = range(100, 101 + MAX_COMMAND_LINES_PER_READING)
     for pid in pids:
         proc.start(pid)
         (proc.root / f"{pid}/cmdline").write_bytes(b"first\0")
@@ -656,7 +657,7 @@ def test_a_process_that_sleeps_is_found_in_its_new_cgroup_within_a_round(proc: F
     for pid in range(100, 150):
         proc.move(pid, b"0::/b.service\n")
     cgroups = []
-    for _ in range(ROUND_READINGS):
+    for _ in range(READINGS_PER_ROUND):
         earlier, later = before, sampler.read()
         # It did not run, so it used nothing: that is known.
         assert {row.cpu_percent for row in usage(earlier, later).processes} == {0.0}
@@ -708,7 +709,7 @@ def test_a_process_that_is_frozen_while_it_sleeps_shows_it_within_a_round(
     for state in ("D", "S"):
         for pid in range(100, 150):
             proc.write(pid, state=state)
-        for _ in range(ROUND_READINGS):
+        for _ in range(READINGS_PER_ROUND):
             last = sampler.read()
         assert {record.state for record in last.processes.values()} == {state}
 

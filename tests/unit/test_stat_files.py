@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.samplers.procfs.stat_files import STAT_BYTES, StatFiles, most_open_files
+from cpuwatch.samplers.procfs.stat_files import STAT_BYTES, StatFiles, max_open_files
 
 SWEEP = -1
 """Among PIDs that are read: the end of a sweep."""
@@ -170,4 +170,4 @@ def test_the_longest_line_of_this_machine_has_room() -> None:
 @pytest.mark.parametrize(("limit", "most"), [(64, 16), (1024, 256), (3, 0), (resource.RLIM_INFINITY, 4096)])
 def test_a_quarter_of_what_may_be_open_is_held(limit: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, resource.RLIM_INFINITY))
-    assert most_open_files() == most
+    assert max_open_files() == most

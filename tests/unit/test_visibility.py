@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.samplers.procfs.visibility import Reader, Visibility, mount_options, parse_mount_options, reasons
+from cpuwatch.samplers.procfs.visibility import (
+    ProcAccess,
+    Visibility,
+    hiding_reasons,
+    mount_options,
+    parse_mount_options,
+)
 
 DEVICE = os.makedev(0, 39)
 
@@ -19,8 +25,8 @@ MOUNTINFO = b"""\
 """
 
 
-def reader(*groups: int, may_trace_all: bool = False, init: str = "absent", in_container: bool = False) -> Reader:
-    return Reader(frozenset(groups), may_trace_all, init, in_container)
+def access(*groups: int, may_trace_all: bool = False, init: str = "absent", in_container: bool = False) -> ProcAccess:
+    return ProcAccess(frozenset(groups), may_trace_all, init, in_container)
 
 
 def test_the_options_are_those_of_the_file_system_of_that_device() -> None:
@@ -43,47 +49,47 @@ def test_the_proc_of_this_machine_is_found_among_its_mounts() -> None:
 @pytest.mark.parametrize(
     ("options", "who", "expected"),
     [
-        ({"hidepid": "2"}, reader(init="absent"), "mounted with hidepid=2, so processes of other users are not shown"),
-        ({"hidepid": "invisible"}, reader(init="absent"), "hidepid=2"),
-        ({"hidepid": "4"}, reader(0, init="absent"), "hidepid=4"),
-        ({"hidepid": "ptraceable"}, reader(0, init="absent"), "hidepid=4"),
-        ({"hidepid": "1"}, reader(init="refused"), "hidepid=1, so processes of other users cannot be read"),
-        ({"hidepid": "noaccess"}, reader(init="refused"), "hidepid=1"),
-        ({"hidepid": "2", "gid": "23"}, reader(init="absent"), "or in group 23"),
+        ({"hidepid": "2"}, access(init="absent"), "mounted with hidepid=2, so processes of other users are not shown"),
+        ({"hidepid": "invisible"}, access(init="absent"), "hidepid=2"),
+        ({"hidepid": "4"}, access(0, init="absent"), "hidepid=4"),
+        ({"hidepid": "ptraceable"}, access(0, init="absent"), "hidepid=4"),
+        ({"hidepid": "1"}, access(init="denied"), "hidepid=1, so processes of other users cannot be read"),
+        ({"hidepid": "noaccess"}, access(init="denied"), "hidepid=1"),
+        ({"hidepid": "2", "gid": "23"}, access(init="absent"), "or in group 23"),
         # Where process 1 is the reader's own, it is shown in any case: the kernel's rule decides.
-        ({"hidepid": "2"}, reader(1000, init="own"), "hidepid=2"),
-        ({"hidepid": "2", "gid": "23"}, reader(0, init="own"), "hidepid=2"),
-        ({"hidepid": "4", "gid": "23"}, reader(23, init="own"), "hidepid=4"),
+        ({"hidepid": "2"}, access(1000, init="own"), "hidepid=2"),
+        ({"hidepid": "2", "gid": "23"}, access(0, init="own"), "hidepid=2"),
+        ({"hidepid": "4", "gid": "23"}, access(23, init="own"), "hidepid=4"),
         # Something else than hidepid=, as a security module.
-        ({}, reader(0, init="absent"), "does not show process 1"),
-        ({}, reader(0, init="own", in_container=True), "outside this PID namespace"),
+        ({}, access(0, init="absent"), "does not show process 1"),
+        ({}, access(0, init="own", in_container=True), "outside this PID namespace"),
     ],
 )
-def test_what_is_hidden_is_said_with_its_cause(options: dict[str, str], who: Reader, expected: str) -> None:
-    (reason,) = reasons(options, who)
+def test_what_is_hidden_is_said_with_its_cause(options: dict[str, str], who: ProcAccess, expected: str) -> None:
+    (reason,) = hiding_reasons(options, who)
     assert expected in reason
 
 
 @pytest.mark.parametrize(
     ("options", "who"),
     [
-        ({}, reader(init="own")),
-        ({"hidepid": "off"}, reader(init="own")),
-        ({"hidepid": "0"}, reader(init="shown")),
-        ({"hidepid": "2"}, reader(init="shown")),
-        ({"hidepid": "2"}, reader(0, init="own")),
-        ({"hidepid": "2", "gid": "23"}, reader(23, init="own")),
-        ({"hidepid": "4"}, reader(may_trace_all=True, init="own")),
+        ({}, access(init="own")),
+        ({"hidepid": "off"}, access(init="own")),
+        ({"hidepid": "0"}, access(init="visible")),
+        ({"hidepid": "2"}, access(init="visible")),
+        ({"hidepid": "2"}, access(0, init="own")),
+        ({"hidepid": "2", "gid": "23"}, access(23, init="own")),
+        ({"hidepid": "4"}, access(may_trace_all=True, init="own")),
         # One process that is refused says nothing of others; it is counted among the unreadable.
-        ({}, reader(init="refused")),
+        ({}, access(init="denied")),
     ],
 )
-def test_nothing_is_said_to_a_reader_who_is_shown_all(options: dict[str, str], who: Reader) -> None:
-    assert reasons(options, who) == []
+def test_nothing_is_said_to_a_reader_who_is_shown_all(options: dict[str, str], who: ProcAccess) -> None:
+    assert hiding_reasons(options, who) == []
 
 
 def test_both_reasons_are_told() -> None:
-    assert len(reasons({"hidepid": "2"}, reader(init="absent", in_container=True))) == 2
+    assert len(hiding_reasons({"hidepid": "2"}, access(init="absent", in_container=True))) == 2
 
 
 def make_proc(root: Path, hidepid: str) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from readings import SECOND, process
 
-from cpuwatch.samplers.procfs.process_table import ProcessTable
+from cpuwatch.samplers.process_table import ProcessTable
 from cpuwatch.samplers.wall_clock import WallClock
 
 

@@ -1,7 +1,11 @@
-"""Backends: where the raw counters come from, behind one small protocol.
+"""Samplers: sources of raw counters behind one small protocol.
 
-A third party offers a backend under the entry-point group ``cpuwatch.samplers``: a callable without arguments that
-returns a :class:`Sampler`. Backends are imported when they are opened, not before.
+A package adds a sampler through the entry-point group ``cpuwatch.samplers``. The entry point names a callable without
+arguments that returns a :class:`Sampler`. Samplers are imported when they are opened, not before.
+
+:mod:`~cpuwatch.samplers.procfs` is the sampler for Linux, :mod:`~cpuwatch.samplers.psutil` the one for all other
+systems, and :mod:`~cpuwatch.samplers.scripted` replays given readings. The other modules are what these share. The
+package imports the model, text, redaction and :mod:`cpuwatch.accounting.reapers`.
 """
 
 from __future__ import annotations
@@ -27,31 +31,34 @@ _BUILT_IN = {
 
 @runtime_checkable
 class Sampler(Protocol):
-    """All that a backend has to be. It is used from one thread at a time."""
+    """What every sampler provides. It is used from one thread at a time."""
 
     def read(self) -> Reading:
-        """Read the machine and every process now."""
+        """Read the counters of the machine and of every process."""
         ...
 
     def close(self) -> None:
-        """Give back what the backend holds. Called once."""
+        """Release all resources. Called once."""
         ...
 
 
 class OpenSampler:
-    """A backend in use: a context manager that closes it once and says so when it is read afterwards."""
+    """A context manager around a sampler, which closes it once and refuses to read it afterwards."""
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler: Sampler | None = sampler
 
     def read(self) -> Reading:
-        """Read the machine and every process now. Raises :class:`SamplerClosedError` after ``close()``."""
+        """Read the counters of the machine and of every process.
+
+        Raises :class:`SamplerClosedError` after ``close()``.
+        """
         if self._sampler is None:
-            raise SamplerClosedError("this sampler was closed: open another with cpuwatch.open_sampler()")
+            raise SamplerClosedError("this sampler is closed: open a new one with cpuwatch.open_sampler()")
         return self._sampler.read()
 
     def close(self) -> None:
-        """Give back what the backend holds; a second call does nothing."""
+        """Release all resources; a second call does nothing."""
         sampler, self._sampler = self._sampler, None
         if sampler is not None:
             sampler.close()
@@ -66,18 +73,21 @@ class OpenSampler:
 
 
 def open_sampler(name: str = "auto", *, command_lines: bool = False) -> OpenSampler:
-    """Open a backend: ``"auto"``, ``"procfs"``, ``"psutil"`` or the name of an entry point.
+    """Open a sampler: ``"auto"``, ``"procfs"``, ``"psutil"`` or the name of an entry point.
 
-    ``auto`` is procfs on Linux, psutil elsewhere and where there is no usable /proc. ``command_lines``, with secrets
-    masked, are read only if asked for, and by these two only.
-    Raises :class:`UnknownSamplerError`, or :class:`SamplerUnavailableError` if the backend cannot do that here.
+    ``"auto"`` is procfs on Linux. It is psutil on other systems, and on Linux without a usable /proc.
+    ``command_lines`` also reads command lines, with secrets masked; only procfs and psutil can do that.
+    Raises :class:`UnknownSamplerError` for an unknown name, and :class:`SamplerUnavailableError` if the sampler does
+    not work here.
     """
     if name == "auto":
         return _open_best(command_lines)
     factory = _factory(name)
     if command_lines and name not in _BUILT_IN:
-        raise SamplerUnavailableError(f"{name!r} reads no command lines; {' and '.join(_BUILT_IN)} do")
-    # A backend of a third party takes no arguments.
+        raise SamplerUnavailableError(
+            f"the sampler {name!r} cannot read command lines: only {' and '.join(_BUILT_IN)} can"
+        )
+    # The factory of an entry point takes no arguments.
     return OpenSampler(factory(command_lines=True) if command_lines else factory())
 
 
@@ -102,12 +112,12 @@ def _factory(name: str) -> Callable[..., Sampler]:
         module, attribute = _BUILT_IN[name]
         factory = getattr(import_module(module), attribute)
         return factory
-    # Reading the installed packages' metadata takes milliseconds, so only for a name that is not ours.
+    # Reading the metadata of installed packages takes milliseconds: only for names that are not built in.
     from importlib.metadata import entry_points  # noqa: PLC0415
 
     offered = entry_points(group=ENTRY_POINT_GROUP)
     if name not in offered.names:
         names = ", ".join(sorted({"auto", *_BUILT_IN, *offered.names}))
-        raise UnknownSamplerError(f"no sampler is called {name!r}; there are: {names}")
+        raise UnknownSamplerError(f"unknown sampler {name!r}: must be one of {names}")
     factory = offered[name].load()
     return factory

@@ -1,4 +1,4 @@
-"""The backend for every other system, on psutil: dearer, and in the steps of the platform's ticks."""
+"""The sampler for all other systems, on psutil: more expensive, and in the ticks of the platform."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import platform
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,13 +17,17 @@ from msgspec.structs import replace
 
 from cpuwatch.model import CpuTimes, Host, MachineTimes, PidNamespace, ProcessTimes, Reading
 from cpuwatch.redact import masked_command_line
-from cpuwatch.samplers.present_cpus import present_cpus
-from cpuwatch.samplers.procfs.machine_files import KernelFiles, boot_id
+from cpuwatch.samplers.process_table import ProcessTable
+from cpuwatch.samplers.procfs.machine_files import MachineFiles, boot_id, present_cpus
 from cpuwatch.samplers.procfs.pid_namespace import read_pid_namespace
-from cpuwatch.samplers.procfs.process_table import ProcessTable
-from cpuwatch.samplers.procfs.rota import MAX_COMMAND_LINES, MAX_COMMAND_LINES_NS, Rota, Turns
 from cpuwatch.samplers.procfs.visibility import Visibility
-from cpuwatch.samplers.settling import Settling
+from cpuwatch.samplers.reconciliation import Reconciler, UnreadableError
+from cpuwatch.samplers.reread_schedule import (
+    COMMAND_LINES_BUDGET_NS,
+    MAX_COMMAND_LINES_PER_READING,
+    PidQueue,
+    RereadSchedule,
+)
 from cpuwatch.samplers.wall_clock import WallClock
 from cpuwatch.text import text_from_locale
 
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PsutilSampler"]
 
-# psutil names states in words; these are the letters of ps(1) for them.
+# psutil spells states out; these are the letters of ps(1).
 _STATE_LETTERS = {
     psutil.STATUS_RUNNING: "R",
     psutil.STATUS_SLEEPING: "S",
@@ -55,15 +58,14 @@ _WINDOWS_TICK_SECONDS = 1 / 64
 class PsutilSampler:
     """Samples every process that psutil lists.
 
-    Identity is ours: ``psutil.process_iter`` hands back a cached Process for a reused PID, so each one is compared
-    with what runs under its PID *after* it was read (``is_running``, which compares start times on a clock that
-    does not jump). ``command_lines`` are read only if asked for. Raises :class:`SamplerUnavailableError` if
-    there is no usable ``/proc/stat`` on Linux.
+    ``psutil.process_iter`` returns a cached Process for a reused PID. So each process is checked *after* it was read,
+    with ``is_running``, which compares start times on a clock that does not jump. ``command_lines`` also reads command
+    lines. On Linux this raises :class:`SamplerUnavailableError` if there is no usable ``/proc/stat``.
     """
 
     def __init__(self, *, command_lines: bool = False) -> None:
-        self._rota = Rota() if command_lines else None
-        self._command_line_turns = Turns()
+        self._schedule = RereadSchedule() if command_lines else None
+        self._command_line_queue = PidQueue()
         self._table = ProcessTable()
         self._processes: dict[int, psutil.Process] = {}
         self._wall_clock = WallClock()
@@ -73,11 +75,11 @@ class PsutilSampler:
         self._visibility = Visibility(_PROC) if sys.platform == "linux" else None
         self._boot_id = _boot_id()
         if sys.platform == "linux":
-            # psutil reads the same file, parses it without checks, and fails in many ways where it is masked.
-            KernelFiles(_PROC, round(self._resolution_seconds * 1e9)).close()
+            # psutil parses this file without checks, and fails in many ways if it is masked.
+            MachineFiles(_PROC, round(self._resolution_seconds * 1e9)).close()
 
     def read(self) -> Reading:
-        """Read the machine and every process now."""
+        """Read the counters of the machine and of every process."""
         started_ns = time.monotonic_ns()
         machine = _machine_times()
         now = datetime.now(UTC)
@@ -85,29 +87,17 @@ class PsutilSampler:
         boot_time = psutil.boot_time()
         if sys.platform == "linux":
             self._wall_clock.follow(self._table)
-        unreadable: Counter[str] = Counter()
-        settling = Settling(
-            self._table,
-            lambda known: self._read_process(known.pid, now, boot_time),
-            lambda pid: not psutil.pid_exists(pid),
+
+        def read(pid: int, known: ProcessTimes | None) -> ProcessTimes | None:
+            return self._read_process(pid, known, now, boot_time)
+
+        reconciler = Reconciler(
+            self._table, lambda known: read(known.pid, known), lambda pid: not psutil.pid_exists(pid)
         )
-        before = self._table.copy()
-        listed = psutil.pids()
-        # What had ended by then was waited for before any of the others is read.
-        for pid in self._table.pids().difference(listed):
-            settling.note(pid, None, ended_meanwhile=False)
-        for pid in listed:
-            try:
-                record = self._read_process(pid, now, boot_time)
-            except PermissionError as error:
-                unreadable[str(error)] += 1
-                self._table.remove(pid)
-                continue
-            settling.note(pid, record, ended_meanwhile=True)
-        settling.settle()
+        unreadable = reconciler.read_all(psutil.pids(), read)
         processes = self._table.copy()
         self._processes = {pid: process for pid, process in self._processes.items() if pid in processes}
-        for record in self._renewed(before, processes):
+        for record in self._reread(processes):
             self._table.put(record)
             processes[record.pid] = record
         return Reading(
@@ -127,36 +117,46 @@ class PsutilSampler:
             start_resolution_ns=round(self._resolution_seconds * 1e9),
             unreadable=dict(unreadable),
             present_cpus=self._present_cpus,
-            hidden_parents=settling.hidden_parents(),
+            hidden_parents=reconciler.hidden_parents(),
             hidden=[] if self._visibility is None else self._visibility.hidden(),
         )
 
     def close(self) -> None:
-        """Forget the processes."""
+        """Forget all processes."""
         self._processes.clear()
         if self._users is not None:
             self._users.close()
 
-    def _read_process(self, pid: int, now: datetime, boot_time: float) -> ProcessTimes | None:
-        """The process under this PID; None if it vanished. Raises ``PermissionError`` if it may not be read."""
+    def _read_process(
+        self, pid: int, known: ProcessTimes | None, now: datetime, boot_time: float
+    ) -> ProcessTimes | None:
+        """The process with this PID; None if it has exited. Raises :class:`UnreadableError` if access is denied."""
         try:
-            return self._read_known(pid, now, boot_time) or self._read_new(pid, now, boot_time)
+            record = None if known is None else self._read_known(known, now, boot_time)
+            return record or self._read_new(pid, now, boot_time)
         except psutil.NoSuchProcess:
             return None
-        except psutil.Error as error:
-            raise PermissionError(type(error).__name__) from error
+        except (psutil.Error, PermissionError) as error:
+            raise UnreadableError(type(error).__name__) from error
 
-    def _read_known(self, pid: int, now: datetime, boot_time: float) -> ProcessTimes | None:
-        before = self._table.get(pid)
-        if before is None:
-            return None
-        process = self._processes[pid]
-        # If the PID has another holder by now, this one says that there is no such process.
+    def _read_known(self, known: ProcessTimes, now: datetime, boot_time: float) -> ProcessTimes | None:
+        """The new record of a known process; None if it has exited, even if another process has its PID now."""
+        process = self._processes[known.pid]
         with suppress(psutil.NoSuchProcess):
-            record = self._record(process, before, now, boot_time)
+            record = self._record(process, known, now, boot_time)
             if process.is_running():
-                return before if before == record else record
+                self._queue_command_line(known, record)
+                return record
         return None
+
+    def _queue_command_line(self, known: ProcessTimes, record: ProcessTimes) -> None:
+        if self._schedule is None:
+            return
+        if record.name != known.name:
+            # A new name usually means a new program.
+            self._command_line_queue.prepend(record.pid)
+        elif record.cpu_ns != known.cpu_ns:
+            self._command_line_queue.append(record.pid)
 
     def _read_new(self, pid: int, now: datetime, boot_time: float) -> ProcessTimes:
         process = psutil.Process(pid)
@@ -164,6 +164,8 @@ class PsutilSampler:
         if not process.is_running():
             raise psutil.NoSuchProcess(pid)
         self._processes[pid] = process
+        if self._schedule is not None:
+            self._schedule.add_new(pid)
         return record
 
     def _record(
@@ -177,7 +179,7 @@ class PsutilSampler:
             children = getattr(times, "children_user", None)
             return ProcessTimes(
                 pid=process.pid,
-                # What is shown as start must not move with the wall clock, so it stays as it was seen first.
+                # The start time must not move with the wall clock, so the first value stays.
                 key=before.key if before else f"{process.pid}-{round(created * 1000)}",
                 start_ns=before.start_ns if before else round((created - boot_time) * 1e9),
                 start_time=before.start_time if before else datetime.fromtimestamp(created, UTC),
@@ -196,28 +198,18 @@ class PsutilSampler:
                 user_id=user_id,
             )
 
-    def _renewed(
-        self, earlier: Mapping[int, ProcessTimes], processes: Mapping[int, ProcessTimes]
-    ) -> Iterator[ProcessTimes]:
-        """Bring user names up to date, and give new records for those whose command line is another."""
+    def _reread(self, processes: Mapping[int, ProcessTimes]) -> Iterator[ProcessTimes]:
+        """Refresh user names, and yield new records of processes whose command line changed."""
         if self._users is not None:
-            # All processes are read each time, and get the new names then.
+            # The next reading reads all processes, and they get the new names then.
             self._users.refresh(lambda: {record.user_id for record in processes.values()})
-        if self._rota is None:
+        if self._schedule is None:
             return
-        for pid, record in processes.items():
-            before = earlier.get(pid)
-            if before is None or before.key != record.key:
-                self._rota.add_new(pid)
-            elif before.name != record.name:
-                self._command_line_turns.add_first(pid)
-            elif before.cpu_ns != record.cpu_ns:
-                self._command_line_turns.add(pid)
-        for pid in self._rota.take(processes):
-            self._command_line_turns.add(pid)
-        for pid in self._command_line_turns.take_for(MAX_COMMAND_LINES_NS, MAX_COMMAND_LINES, processes):
+        for pid in self._schedule.due(processes):
+            self._command_line_queue.append(pid)
+        for pid in self._command_line_queue.pop_for(COMMAND_LINES_BUDGET_NS, MAX_COMMAND_LINES_PER_READING, processes):
             process, record = self._processes[pid], processes[pid]
-            # A process that has gone keeps what was known of it.
+            # A process that has exited keeps its record.
             with suppress(psutil.NoSuchProcess):
                 command_line = self._command_line(process)
                 if command_line != record.command_line and process.is_running():
@@ -233,7 +225,7 @@ class PsutilSampler:
             return None, None
 
     def _command_line(self, process: psutil.Process) -> str | None:
-        if self._rota is None:
+        if self._schedule is None:
             return None
         try:
             arguments = process.cmdline()
@@ -247,10 +239,10 @@ def _pid_namespace(pid: int) -> PidNamespace | None:
 
 
 def _user_names() -> UserNames | None:
-    """None where users have no numbers."""
+    """None on systems without user IDs."""
     if os.name != "posix":
         return None
-    # The module behind it, pwd, is not there on Windows.
+    # It needs the module pwd, which Windows does not have.
     from cpuwatch.samplers.users import UserNames  # noqa: PLC0415
 
     return UserNames()
@@ -266,7 +258,7 @@ def _machine_times() -> MachineTimes:
 
 
 def _cpu_times(times: Any) -> CpuTimes:
-    """The CPU times in a named tuple of psutil, whose fields differ from platform to platform."""
+    """Convert a named tuple of psutil, whose fields depend on the platform."""
 
     def added(*fields: str) -> int | None:
         counted = [_ns(getattr(times, field)) for field in fields if hasattr(times, field)]
@@ -293,7 +285,7 @@ def _uptime_ns(now: datetime, boot_time: float) -> int:
 
 
 def _resolution_seconds() -> float:
-    """The step of a process's CPU times; start times have none that is coarser."""
+    """The step of a process's CPU times. The step of start times is never larger."""
     if sys.platform == "win32":
         return _WINDOWS_TICK_SECONDS
     if sys.platform == "darwin":

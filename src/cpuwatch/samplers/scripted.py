@@ -1,4 +1,4 @@
-"""A sampler that replays given readings: the test double for code that is built on cpuwatch."""
+"""A sampler that replays given readings: a test double for code built on cpuwatch."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["ScriptedSampler"]
 
 
 class ScriptedSampler:
-    """Hands out the given readings one by one; an exception among them is raised in its place.
+    """Returns the given readings one by one. An exception in the script is raised instead of returned.
 
-    After the last one ``read()`` raises :class:`~cpuwatch.errors.ScriptEndedError`. The readings may come from a
-    generator, so a test can let them depend on what happened meanwhile.
+    After the last reading ``read()`` raises :class:`~cpuwatch.errors.ScriptEndedError`. The script may be a generator,
+    so a test can make a reading depend on what happened before it.
     """
 
     def __init__(self, script: Iterable[Reading | Exception]) -> None:
@@ -23,7 +23,7 @@ class ScriptedSampler:
         self.closed = False
 
     def read(self) -> Reading:
-        """The next reading of the script."""
+        """Return the next reading of the script."""
         for step in self._script:
             self.reads += 1
             if isinstance(step, Exception):
@@ -32,5 +32,5 @@ class ScriptedSampler:
         raise ScriptEndedError(f"the script ended after {self.reads} readings")
 
     def close(self) -> None:
-        """Remembers that it was called, in ``closed``."""
+        """Set ``closed``."""
         self.closed = True

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cpuwatch import OpenSampler, open_sampler
-from cpuwatch.samplers.procfs import cpu_clock as _cpu_clock
+from cpuwatch.samplers.procfs import cpu_clock
 
 _CHILDREN = 40
 _READINGS = 5
@@ -70,7 +70,7 @@ def reading(sampler: OpenSampler, children: list[int]) -> dict[str, Any]:
 def main() -> None:
     backend, limit = sys.argv[1], int(sys.argv[2])
     if backend == "procfs/stat":
-        _cpu_clock.speaks_for = lambda *_: False
+        cpu_clock.is_usable = lambda *_: False
     signal.pthread_sigmask(signal.SIG_BLOCK, {_WAKE_UP})
     children = [start() for _ in range(_CHILDREN)]
     try:

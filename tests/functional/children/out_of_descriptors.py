@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cpuwatch import OpenSampler, Reading, open_sampler, usage
-from cpuwatch.samplers.procfs import cpu_clock as _cpu_clock
+from cpuwatch.samplers.procfs import cpu_clock
 
 _LIMIT = 256
 _PATIENCE_SECONDS = 20
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--user-id", type=int)
     options = parser.parse_args()
     if options.backend == "procfs/stat":
-        _cpu_clock.speaks_for = lambda *_: False
+        cpu_clock.is_usable = lambda *_: False
 
     idle, active = start(None), start(None)
     with open_sampler(options.backend.partition("/")[0]) as sampler:

@@ -1,4 +1,5 @@
 """The Linux sampler: /proc, the CPU clocks of processes, and taskstats.
 
-Imports the model, :mod:`cpuwatch.accounting.reapers` and the shared modules of :mod:`cpuwatch.samplers`.
+:mod:`~cpuwatch.samplers.procfs.sampler` puts the parts together. The package imports what the modules of
+:mod:`cpuwatch.samplers` may import, and those modules.
 """

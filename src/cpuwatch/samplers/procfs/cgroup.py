@@ -1,4 +1,4 @@
-"""Which cgroup a process is in, from ``/proc/PID/cgroup`` (cgroups(7))."""
+"""Reads the cgroup of a process from ``/proc/PID/cgroup`` (cgroups(7))."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _PREFERRED_V1 = ("cpu", "cpuacct", "name=systemd")
 
 
 def parse_cgroup(data: bytes) -> str | None:
-    """The path of the process's cgroup; None if the file names none.
+    """The path of the cgroup, or None if the file names none.
 
-    That of the unified hierarchy (``0::/path``). Where version 1 does the accounting the unified one is empty or at
-    its root; then the one of the cpu controller, or of systemd.
+    This is the path in the unified hierarchy (``0::/path``). Where cgroup v1 does the accounting, that path is missing
+    or the root; then it is the path of the cpu controller, or of systemd.
     """
     paths: dict[str, str] = {}
-    # A path may hold any character but a newline, which the kernel refuses in the name of a cgroup.
+    # A path can contain any character except a newline, which the kernel refuses in the name of a cgroup.
     for line in data.removesuffix(b"\n").split(b"\n") if data else ():
         _, controllers, path = text_from_bytes(line).split(":", 2)
         for controller in controllers.split(","):
@@ -36,10 +36,10 @@ _MAX_REMEMBERED = 4096
 
 
 class Membership(Struct, frozen=True, gc=False):
-    """Where a process belongs.
+    """The cgroup of a process.
 
-    ``may_be_frozen``: it is in a cgroup of the version 1 freezer, not in its root. That freezes a process that sleeps
-    without having it run, and its state is ``D`` then (kernel/freezer.c).
+    ``may_be_frozen`` says that it is in a cgroup of the v1 freezer other than the root. The freezer changes the state
+    of a sleeping process to ``D`` without running it (kernel/freezer.c).
     """
 
     path: str | None
@@ -47,13 +47,13 @@ class Membership(Struct, frozen=True, gc=False):
 
 
 class CgroupReader:
-    """Reads the file, and parses each text once: many processes have the same."""
+    """Reads the file and caches the result by its content, which many processes share."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, Membership] = {}
 
     def read(self, directory: str) -> Membership:
-        """That of the process with this directory. Raises ``OSError``."""
+        """The membership of the process with this directory. Raises ``OSError``."""
         fd = os.open(f"{directory}/cgroup", os.O_RDONLY | os.O_CLOEXEC)
         try:
             data = os.pread(fd, _FILE_BYTES, 0)

@@ -1,9 +1,9 @@
-"""Reads all processes in two phases: every CPU clock, then only what the clocks say has changed.
+"""Reads all processes in two phases: every CPU clock, then the stat files of those whose clock moved.
 
-The ground it stands on: a process whose clock did not move has not run, so it cannot have changed its name, user ID or
-number of threads; what was read of it stays true. What others change meanwhile is looked at apart from that: its parent
-may have ended (``_settle``), and it may have been moved to another cgroup, frozen, or its user may have got another
-name (:meth:`~cpuwatch.samplers.procfs.process_reader.ProcessReader.renewed`).
+A process whose clock did not move has not run. So it cannot have changed its name, its user ID or its number of
+threads, and its record stays true. What others change about it is handled separately: its parent may have exited
+(:class:`~cpuwatch.samplers.reconciliation.Reconciler`), it may have been moved to another cgroup or frozen, and its
+user may have been renamed (:meth:`~cpuwatch.samplers.procfs.process_reader.ProcessReader.reread`).
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from itertools import compress, count
 
 from msgspec.structs import replace
 
-from cpuwatch.samplers.procfs import cpu_clock as _cpu_clock
-from cpuwatch.samplers.procfs.new_pids import GivenPids
-from cpuwatch.samplers.procfs.process_reader import Instant, ProcessReader, errno_name
-from cpuwatch.samplers.procfs.process_table import ProcessTable
-from cpuwatch.samplers.procfs.swept import Swept
-from cpuwatch.samplers.settling import Settling
+from cpuwatch.samplers.process_table import ProcessTable
+from cpuwatch.samplers.procfs import cpu_clock
+from cpuwatch.samplers.procfs.new_pids import NewPids
+from cpuwatch.samplers.procfs.process_reader import ProcessReader, errno_name
+from cpuwatch.samplers.procfs.sweep import Instant, SweepResult
+from cpuwatch.samplers.reconciliation import Reconciler
 
 __all__ = ["ClockSweep"]
 
-_NEVER = -2
-"""The last clock of a process that is yet to be read: equal to no clock and not to GONE."""
+_UNREAD = -2
+"""The last clock of a process whose stat is yet to be read. It equals neither a clock nor GONE."""
 
-_LASTING = {errno.EACCES, errno.EPERM}
-"""Refusals that stay until the process does something: asking again before its clock moves is in vain."""
+_PERMANENT = {errno.EACCES, errno.EPERM}
+"""Errors that last until the process does something, so retrying before its clock moves is useless."""
 
 _SHORTAGES = {"EMFILE", "ENFILE", "ENOMEM"}
-"""Refusals that are ours, not the process's: its clock, which takes no descriptor, still tells what it uses."""
+"""Errors of this program, not of the process: its clock needs no descriptor and still tells how much CPU it uses."""
 
-_FEW_PIDS = 100
-"""So many are asked for whether they are there, on however small a machine."""
+_MIN_CANDIDATES = 100
+"""Up to this many candidates are checked, even on a machine with fewer processes."""
 
 
 class ClockSweep:
-    """The table of all processes, brought up to date at each reading.
+    """Keeps the table of all processes up to date.
 
-    Three lists run side by side, sorted by PID, so that the order in which clocks are read, and with it the skew, stays
-    the same: they are what the loops over *all* processes work on, in C. Why a process could not be read last time
-    stands in ``_unreadable``.
+    Three parallel lists, sorted by PID, hold the PIDs, the IDs of their clocks and the last values. The loops over
+    *all* processes run over these in C, always in the same order, so the skew between the clocks stays the same.
+    ``_unreadable`` holds the reason why a process could not be read last time.
     """
 
     backend = "procfs/clock"
@@ -55,13 +55,13 @@ class ClockSweep:
         table: ProcessTable,
         list_pids: Callable[[], Collection[int]],
         reader: ProcessReader,
-        given: GivenPids | None,
+        new_pids: NewPids | None,
     ) -> None:
-        self.resolution_seconds = _cpu_clock.resolution_seconds()
+        self.resolution_seconds = cpu_clock.resolution_seconds()
         self._table = table
         self._list_pids = list_pids
         self._reader = reader
-        self._given = given
+        self._new_pids = new_pids
         self._pids: list[int] = []
         self._clock_ids: list[int] = []
         self._clocks: list[int] = []
@@ -69,28 +69,27 @@ class ClockSweep:
         self._unlisted: Counter[str] = Counter()
         self._has_listed = False
 
-    def prepare(self, forks: int | None, last_pid: int, *, some_can_appear: bool) -> None:
-        """Find the processes that are new, from what the kernel counted just before.
+    def find_new(self, forks: int | None, last_pid: int, *, hidden_can_appear: bool) -> None:
+        """Add new processes to the lists.
 
-        ``some_can_appear``: there are hidden ones, which the kernel does not count when they are shown.
-        If /proc cannot be listed (EMFILE), those that are known go on, and new ones are found next time.
+        If /proc cannot be listed (EMFILE), the known processes are still sampled, and the next call lists it again.
         """
         self._unlisted.clear()
-        given = None if self._given is None else self._given.look(forks, last_pid)
-        # To ask for a clock in vain costs as much as to list a process.
+        candidates = None if self._new_pids is None else self._new_pids.candidates(forks, last_pid)
+        # Trying the clock of a PID that does not exist costs as much as listing a process.
         if (
             self._has_listed
-            and not some_can_appear
-            and given is not None
-            and len(given) <= max(_FEW_PIDS, len(self._pids))
+            and not hidden_can_appear
+            and candidates is not None
+            and len(candidates) <= max(_MIN_CANDIDATES, len(self._pids))
         ):
-            clocks = _cpu_clock.read_all(map(_cpu_clock.clock_id, given))
-            # To the thread that asks, the kernel tells its process's clock under its own number too (pid_for_clock in
-            # kernel/time/posix-cpu-timers.c): a thread started since the last look would pass for a process.
+            clocks = cpu_clock.read_all(map(cpu_clock.clock_id, candidates))
+            # The kernel also accepts the ID of the calling thread as a process (pid_for_clock in
+            # kernel/time/posix-cpu-timers.c), so a thread that was started since the last call would pass for one.
             own_thread = threading.get_native_id()
-            for pid in compress(given, map(_cpu_clock.GONE.__ne__, clocks)):
+            for pid in compress(candidates, map(cpu_clock.GONE.__ne__, clocks)):
                 if pid != own_thread:
-                    self._admit(pid)
+                    self._insert(pid)
             return
         try:
             listed = self._list_pids()
@@ -100,18 +99,18 @@ class ClockSweep:
         else:
             self._has_listed = True
             for pid in sorted(set(listed).difference(self._pids)):
-                self._admit(pid)
+                self._insert(pid)
 
-    def sweep(self, instant: Instant) -> Swept:
+    def sweep(self, instant: Instant) -> SweepResult:
         """Read the processes."""
-        before, self._clocks = self._clocks, _cpu_clock.read_all(self._clock_ids)
-        settling = Settling(
+        before, self._clocks = self._clocks, cpu_clock.read_all(self._clock_ids)
+        reconciler = Reconciler(
             self._table,
-            # The clock stays what it was at the sweep: all clocks are of one instant.
+            # The clock keeps the value of the sweep, since all clocks belong to one instant.
             lambda known: self._reader.read(known.pid, known.cpu_ns, known, instant),
-            lambda pid: _cpu_clock.read_one(pid) == _cpu_clock.GONE,
+            lambda pid: cpu_clock.read_one(pid) == cpu_clock.GONE,
         )
-        # In C for all processes; what follows in Python is for those that ran.
+        # The comparison runs in C for all processes, the loop body in Python only for those that ran.
         for index in list(compress(count(), map(operator.ne, self._clocks, before))):
             pid, clock_ns = self._pids[index], self._clocks[index]
             known = self._table.get(pid)
@@ -119,36 +118,36 @@ class ClockSweep:
                 record = self._reader.read(pid, clock_ns, known, instant)
             except OSError as error:
                 reason = self._unreadable[pid] = errno_name(error)
-                if error.errno not in _LASTING:
-                    self._clocks[index] = _NEVER
+                if error.errno not in _PERMANENT:
+                    self._clocks[index] = _UNREAD
                 if reason in _SHORTAGES and known is not None and clock_ns >= known.cpu_ns:
                     self._table.put(replace(known, cpu_ns=clock_ns))
                 continue
             self._unreadable.pop(pid, None)
             if record is not None:
                 self._clocks[index] = record.cpu_ns
-            settling.note(pid, record, ended_meanwhile=clock_ns != _cpu_clock.GONE)
-        settling.settle()
-        for pid in settling.gone:
-            self._dismiss(pid)
+            reconciler.apply(pid, record, exited_during_sweep=clock_ns != cpu_clock.GONE)
+        reconciler.reconcile()
+        for pid in reconciler.exited_pids:
+            self._remove(pid)
         processes = self._table.copy()
-        for record in self._reader.renewed(processes):
+        for record in self._reader.reread(processes):
             self._table.put(record)
             processes[record.pid] = record
         self._reader.end_sweep()
         for pid, reason in self._unreadable.items():
             if reason not in _SHORTAGES:
                 processes.pop(pid, None)
-        return Swept(processes, Counter(self._unreadable.values()) + self._unlisted, settling.hidden_parents())
+        return SweepResult(processes, Counter(self._unreadable.values()) + self._unlisted, reconciler.hidden_parents())
 
-    def _admit(self, pid: int) -> None:
+    def _insert(self, pid: int) -> None:
         index = bisect_left(self._pids, pid)
         if self._pids[index : index + 1] != [pid]:
             self._pids.insert(index, pid)
-            self._clock_ids.insert(index, _cpu_clock.clock_id(pid))
-            self._clocks.insert(index, _NEVER)
+            self._clock_ids.insert(index, cpu_clock.clock_id(pid))
+            self._clocks.insert(index, _UNREAD)
 
-    def _dismiss(self, pid: int) -> None:
+    def _remove(self, pid: int) -> None:
         index = bisect_left(self._pids, pid)
         del self._pids[index], self._clock_ids[index], self._clocks[index]
         self._unreadable.pop(pid, None)

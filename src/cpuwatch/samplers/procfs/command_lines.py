@@ -1,4 +1,4 @@
-"""Reads ``/proc/PID/cmdline``, for those who asked for command lines (proc_pid_cmdline(5))."""
+"""Reads command lines from ``/proc/PID/cmdline`` (proc_pid_cmdline(5)) and masks their secrets."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from cpuwatch.text import text_from_bytes
 __all__ = ["CommandLineReader"]
 
 _MAX_BYTES = 4097
-"""More than is shown, of whatever characters: so what is cut off here is never the end of what is shown."""
+"""More than is shown even of four-byte characters, so truncation here never affects what is shown."""
 
 _MAX_REMEMBERED = 8192
 
 
 class CommandLineReader:
-    """Reads the file, and masks each text once: to find secrets costs ten times as much as to read it."""
+    """Reads the file and caches the masked line by its content: masking costs ten times as much as reading."""
 
     def __init__(self) -> None:
-        # By a digest, so that no secret is kept.
+        # The keys are digests, so that no secret stays in memory.
         self._known: dict[bytes, str] = {}
 
     def read(self, directory: str) -> str | None:
-        """That of the process with this directory, secrets masked; None for a kernel thread, a zombie, and if refused.
+        """The masked command line of the process with this directory.
 
-        Raises ``FileNotFoundError`` or ``ProcessLookupError`` if the process vanished.
+        None for a kernel thread or a zombie, and if permission is denied. Raises ``FileNotFoundError`` or
+        ``ProcessLookupError`` if the process has exited.
         """
         try:
             fd = os.open(f"{directory}/cmdline", os.O_RDONLY | os.O_CLOEXEC)
@@ -43,7 +44,7 @@ class CommandLineReader:
         if line is None:
             if len(self._known) >= _MAX_REMEMBERED:
                 self._known.clear()
-            # A process may write over its arguments what it likes (setproctitle), also without any end.
+            # A process can overwrite its arguments with anything (setproctitle), even without a final null byte.
             arguments = raw.removesuffix(b"\0").split(b"\0")
             line = self._known[digest] = masked_command_line(list(map(text_from_bytes, arguments)))
         return line

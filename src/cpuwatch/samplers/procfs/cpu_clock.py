@@ -1,8 +1,8 @@
-"""The kernel's CPU clocks of other processes: nanoseconds, all threads, no privilege, half a microsecond.
+"""Reads the CPU clocks of other processes: in nanoseconds, over all threads, unprivileged, in half a microsecond.
 
-A clock id for the CPU time of process P is ``(~P << 3) | 2`` (CPUCLOCK_SCHED; MAKE_PROCESS_CPUCLOCK in
-include/linux/posix-timers_types.h), what clock_getcpuclockid(3) computes. The PID in it is one of the *caller's*
-PID namespace, whatever /proc shows: hence :func:`speaks_for`.
+The clock ID of process P is ``(~P << 3) | 2`` (CPUCLOCK_SCHED; MAKE_PROCESS_CPUCLOCK in
+include/linux/posix-timers_types.h), as computed by clock_getcpuclockid(3). The kernel looks P up in the *caller's* PID
+namespace, whichever namespace /proc shows; :func:`is_usable` checks that they are the same.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 
 from cpuwatch.samplers.procfs.parse import parse_process_stat
 
-__all__ = ["GONE", "clock_id", "read_all", "read_one", "resolution_seconds", "speaks_for"]
+__all__ = ["GONE", "clock_id", "is_usable", "read_all", "read_one", "resolution_seconds"]
 
 GONE = -1
-"""Stands in for the time of a process that has no clock any more."""
+"""The value for a process that has exited and so has no clock."""
 
 _COMPARED_PROCESSES = 32
 _COMPARISONS = 5
@@ -25,12 +25,12 @@ _PAUSE_SECONDS = 0.02
 
 
 def clock_id(pid: int) -> int:
-    """The id under which clock_gettime(2) knows the CPU time of the whole process."""
+    """The clock ID of the CPU time of a whole process, for clock_gettime(2)."""
     return (~pid << 3) | 2
 
 
 def read_one(pid: int) -> int:
-    """Nanoseconds of CPU that the process has used, or :data:`GONE`."""
+    """The CPU time of the process in nanoseconds, or :data:`GONE`."""
     try:
         return time.clock_gettime_ns(clock_id(pid))
     except OSError:
@@ -38,10 +38,10 @@ def read_one(pid: int) -> int:
 
 
 def read_all(clock_ids: Iterable[int]) -> list[int]:
-    """The times of many clocks, in their order, with :data:`GONE` for a process that has ended.
+    """The values of many clocks in the given order, with :data:`GONE` for processes that have exited.
 
-    The loop runs in C: ``extend`` keeps what it has taken when the clock of a vanished process raises, and goes on
-    behind it with the same iterator. A ``try`` for each clock would cost as much again as the clock.
+    The loop runs in C. When the clock of an exited process raises, ``extend`` keeps the values before it, and the next
+    ``extend`` continues after it with the same iterator. A ``try`` around each clock would double the cost.
     """
     times: list[int] = []
     rest = iter(clock_ids)
@@ -55,16 +55,16 @@ def read_all(clock_ids: Iterable[int]) -> list[int]:
 
 
 def resolution_seconds() -> float:
-    """The step of these clocks, as the kernel tells it (1e-9)."""
+    """The resolution of these clocks according to the kernel (1e-9)."""
     return time.clock_getres(clock_id(os.getpid()))
 
 
-def speaks_for(root: Path, tick_ns: int) -> bool:
-    """Whether the clock of a PID is that of the process which ``root`` (a /proc) shows under this PID.
+def is_usable(root: Path, tick_ns: int) -> bool:
+    """Whether the clock of a PID belongs to the process that ``root``, a /proc, shows under this PID.
 
-    Two questions: is ``root`` of the caller's PID namespace (``NSpid`` in proc_pid_status(5) then lists just one),
-    and do clock and ``stat`` agree on a sample of processes, as they may not on an emulated kernel. Where a hypervisor
-    keeps a CPU from running, ``stat`` can lag behind for longer than a few ticks, so one that disagrees is asked again.
+    ``root`` must show the caller's PID namespace (``NSpid`` in proc_pid_status(5) then has one number). Clock and
+    ``stat`` must also agree on a sample of processes, as they may not on an emulated kernel. While a hypervisor keeps a
+    CPU from running, ``stat`` can lag by more than a few ticks, so processes that disagree are compared again.
     """
     try:
         status = (root / "self" / "status").read_bytes()
@@ -88,10 +88,10 @@ def _agrees(root: Path, pid: int, tick_ns: int) -> bool:
     try:
         stat = parse_process_stat((root / str(pid) / "stat").read_bytes())
     except OSError:
-        return True  # Ended, or hidden from us: it says nothing for or against.
+        return True  # Exited or hidden: no evidence either way.
     after = read_one(pid)
     if GONE in (before, after):
         return not (root / str(pid) / "stat").exists()
-    # The kernel derives utime + stime from the same sum and cuts each down to a tick; of a process that runs on
-    # another CPU just now, that sum is as old as this CPU's last scheduler tick.
+    # The kernel derives utime and stime from the same sum and rounds each down to a tick. For a process that is running
+    # on another CPU, that sum is as old as the last scheduler tick of that CPU.
     return before - 4 * tick_ns <= (stat.utime + stat.stime) * tick_ns <= after

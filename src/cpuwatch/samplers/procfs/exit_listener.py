@@ -1,4 +1,4 @@
-"""Listens to what the kernel says of each process that ends (taskstats over generic netlink)."""
+"""Listens for the exits of processes (taskstats over generic netlink)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 
 from cpuwatch.errors import SamplerUnavailableError
 from cpuwatch.model import ProcessExit
-from cpuwatch.samplers.procfs import taskstats as message
-from cpuwatch.samplers.procfs.brief_thread import run_brief_thread
+from cpuwatch.samplers.procfs import taskstats
 from cpuwatch.samplers.procfs.exit_names import ExitNames
-from cpuwatch.samplers.procfs.taskstats import EndedTask
+from cpuwatch.samplers.procfs.new_pids import run_empty_thread
+from cpuwatch.samplers.procfs.taskstats import ExitedTask
 from cpuwatch.samplers.users import UserNames
 
 __all__ = ["ExitListener"]
@@ -27,10 +27,10 @@ _SK_MEMINFO_DROPS = 8
 _SK_MEMINFO = struct.Struct("=9I")
 _MESSAGE_BYTES = 16_384
 _BUFFER_BYTES = 32 << 20
-"""Room for what ends between two readings: a message takes some 2 KiB of it, so this is 16,000 processes."""
+"""Holds 16,000 exits between two readings, since a message takes about 2 KiB of it."""
 
 _MAX_MESSAGES = 100_000
-"""At one reading; what is above this comes with the next."""
+"""Received in one reading; the rest follows in the next."""
 
 _KERNEL_PORT = 0
 
@@ -38,10 +38,10 @@ _log = logging.getLogger("cpuwatch.samplers")
 
 
 class ExitListener:
-    """A socket that gathers the processes which ended, until they are taken.
+    """A socket that queues exits until they are received.
 
-    It needs CAP_NET_ADMIN in the first user, PID and network namespace, and Linux 5.19. Raises
-    :class:`SamplerUnavailableError` with the reason where it cannot work.
+    It needs CAP_NET_ADMIN, the initial user, PID and network namespaces, and Linux 5.19. Raises
+    :class:`SamplerUnavailableError` with the reason if it cannot work.
     """
 
     def __init__(self, users: UserNames) -> None:
@@ -49,80 +49,80 @@ class ExitListener:
         self._family = 0
         self._names = ExitNames()
         self.unexpected = 0
-        """How many messages came that are not about an ended task, or not from the kernel."""
+        """The number of messages that are not about an exit, or not from the kernel."""
         try:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_GENERIC)
         except OSError as error:
             raise SamplerUnavailableError(f"no generic netlink: {error.strerror}") from error
         try:
             self._listen()
-            self._hear_one()
+            self._check_delivery()
             self._socket.setblocking(False)
-        except (OSError, message.MessageError) as error:
+        except (OSError, taskstats.MessageError) as error:
             self._socket.close()
             raise SamplerUnavailableError(_why(error)) from error
 
     def _listen(self) -> None:
         self._socket.bind((0, 0))
         self._socket.settimeout(1.0)
-        self._socket.send(message.family_request("TASKSTATS"))
-        answer = self._answer()
-        family = self._family = message.family_id(answer)
-        # Before all others: is struct taskstats of this kernel what we take it for? Our own name and PID must be there.
-        self._socket.send(message.task_request(family, os.getpid()))
-        own = message.parse_task(self._answer())
+        self._socket.send(taskstats.family_request("TASKSTATS"))
+        reply = self._reply()
+        family = self._family = taskstats.family_id(reply)
+        # First check the layout of this kernel's struct taskstats: the PID of this process must be in its place.
+        self._socket.send(taskstats.task_request(family, os.getpid()))
+        own = taskstats.parse_task(self._reply())
         if (own.pid, own.process_id) != (os.getpid(), os.getpid()):
-            raise message.MessageError("struct taskstats of this kernel has another layout")
+            raise taskstats.MessageError("struct taskstats of this kernel has another layout")
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
         cpus = Path("/sys/devices/system/cpu/possible").read_text("ascii").strip()
-        self._socket.send(message.listen_request(family, cpus))
-        self._answer()
+        self._socket.send(taskstats.listen_request(family, cpus))
+        self._reply()
 
-    def _hear_one(self) -> None:
-        """Raise ``TimeoutError`` if the end of a task is not told here.
+    def _check_delivery(self) -> None:
+        """Raise ``TimeoutError`` if the kernel does not report the exit of a thread that this method starts.
 
-        In any network namespace the kernel takes on who wants to listen, but it speaks to the first one only
-        (send_cpu_listeners in kernel/taskstats.c). So a task is made to end.
+        The kernel accepts the registration in any network namespace, but it sends to the initial one only
+        (send_cpu_listeners in kernel/taskstats.c).
         """
-        run_brief_thread()
-        while not message.is_about_task(self._from_kernel(), self._family):
+        run_empty_thread()
+        while not taskstats.belongs_to_family(self._receive_from_kernel(), self._family):
             pass
 
-    def _from_kernel(self) -> bytes:
-        """The next message of the kernel. Others may send to this socket too; they are passed over (netlink(7))."""
+    def _receive_from_kernel(self) -> bytes:
+        """The next message from the kernel. Messages from other processes (netlink(7)) are ignored."""
         while True:
             data, (sender, _) = self._socket.recvfrom(_MESSAGE_BYTES)
             if sender == _KERNEL_PORT:
                 return data
 
-    def _answer(self) -> bytes:
-        # Processes may end before an answer is here; and before we have asked, if a socket that listened had our port
-        # just now: the kernel notices that it is closed when it next has something to say to it.
+    def _reply(self) -> bytes:
+        # Exits may arrive before the reply. They may even arrive before the request, if a listener with the same port
+        # was closed just now: the kernel only notices that when it next sends to it.
         own_port: int = self._socket.getsockname()[0]
-        while message.port(answer := self._from_kernel()) != own_port:
+        while taskstats.port(reply := self._receive_from_kernel()) != own_port:
             pass
-        number = message.error_number(answer)
+        number = taskstats.error_number(reply)
         if number:
             raise OSError(number, os.strerror(number))
-        return answer
+        return reply
 
     @property
     def lost(self) -> int:
-        """How many messages were lost so far because they came faster than they were taken."""
+        """The number of messages lost so far, because they came faster than they were received."""
         counters = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _SK_MEMINFO.size)
         drops: int = _SK_MEMINFO.unpack(counters)[_SK_MEMINFO_DROPS]
         return drops
 
-    def take(self) -> list[ProcessExit]:
-        """The processes that ended since the last call."""
-        exits = [self._exit(*named) for task in self._messages() for named in self._names.hear(task)]
-        exits += [self._exit(*named) for named in self._names.overdue()]
+    def receive(self) -> list[ProcessExit]:
+        """Return the processes that exited since the last call."""
+        exits = [self._exit(*named) for task in self._messages() for named in self._names.add(task)]
+        exits += [self._exit(*named) for named in self._names.expire()]
         return exits
 
-    def _exit(self, task: EndedTask, name: str | None) -> ProcessExit:
+    def _exit(self, task: ExitedTask, name: str | None) -> ProcessExit:
         return ProcessExit(task.process_id, task.parent_pid, name, self._users[task.user_id], task.cpu_ns)
 
-    def _messages(self) -> Iterator[EndedTask]:
+    def _messages(self) -> Iterator[ExitedTask]:
         receive = self._socket.recvfrom
         for _ in range(_MAX_MESSAGES):
             try:
@@ -130,21 +130,21 @@ class ExitListener:
             except BlockingIOError:
                 return
             except OSError as error:
-                # The kernel had no room for a message; those that it had room for are still there.
+                # The buffer was full and a message was lost; the queued ones are still there.
                 if error.errno != errno.ENOBUFS:
                     raise
                 continue
-            if sender != _KERNEL_PORT or not message.is_about_task(data, self._family):
+            if sender != _KERNEL_PORT or not taskstats.belongs_to_family(data, self._family):
                 self._count_unexpected(f"{data[:64]!r} from port {sender}")
                 continue
             try:
-                yield message.parse_task(data)
-            except message.MessageError as error:
+                yield taskstats.parse_task(data)
+            except taskstats.MessageError as error:
                 self._count_unexpected(str(error))
 
     def _count_unexpected(self, what: str) -> None:
         if not self.unexpected:
-            _log.warning("unexpected message at the taskstats socket, later ones are only counted: %s", what)
+            _log.warning("unexpected message on the taskstats socket; further ones are counted, not logged: %s", what)
         self.unexpected += 1
 
     def close(self) -> None:
@@ -154,12 +154,12 @@ class ExitListener:
 
 def _why(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return "it needs the first network namespace"
+        return "it needs the initial network namespace"
     if isinstance(error, OSError):
         if error.errno == errno.EPERM:
             return "it needs CAP_NET_ADMIN"
         if error.errno == errno.EINVAL:
-            return "it needs the first user and PID namespace"
+            return "it needs the initial user and PID namespaces"
         if error.errno == errno.ENOENT:
             return "this kernel has no taskstats"
     return str(error)

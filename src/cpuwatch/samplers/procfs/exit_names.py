@@ -1,37 +1,38 @@
-"""Puts the name of its program on each process that ended. Pure.
+"""Combines the messages about exited threads into named exits of processes. Pure.
 
-The kernel sends a message about each thread that ends (taskstats). That about the last one says that the process has
-ended, and what all of it used; that about the main thread has the name of the program. They come in either order.
+The kernel sends a message about each thread that exits (taskstats). The message about the last thread says that the
+process has exited, and how much CPU all of it used. The message about the main thread has the name of the program.
+They come in either order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cpuwatch.samplers.procfs.taskstats import EndedTask
+from cpuwatch.samplers.procfs.taskstats import ExitedTask
 
 __all__ = ["ExitNames"]
 
 _MAX_MAIN_THREADS = 10_000
-"""Names of main threads that ended before their process did; the oldest is forgotten first."""
+"""Names kept of main threads that exited before their process; the oldest goes first."""
 
-Named = tuple[EndedTask, str | None]
-"""A process that ended, and its name; None if the message with that was lost."""
+NamedExit = tuple[ExitedTask, str | None]
+"""An exited process and its name, which is None if the message with the name was lost."""
 
 
 class ExitNames:
-    """What has been heard of processes that have not ended as a whole, or are still without a name."""
+    """Keeps names whose process has not exited yet, and exits whose name has not come yet."""
 
     def __init__(self) -> None:
         self._main_names: dict[int, str] = {}
-        self._unnamed: dict[int, EndedTask] = {}
-        self._overdue: dict[int, EndedTask] = {}
+        self._unnamed: dict[int, ExitedTask] = {}
+        self._unnamed_at_last_expiry: dict[int, ExitedTask] = {}
 
-    def hear(self, task: EndedTask) -> Iterator[Named]:
-        """The processes that are complete with this message."""
+    def add(self, task: ExitedTask) -> Iterator[NamedExit]:
+        """Yield the exits that this message completes."""
         pid = task.process_id
         if task.pid != pid:
-            if task.process_ended:
+            if task.process_exited:
                 name = self._main_names.pop(pid, None)
                 if name is not None:
                     yield task, name
@@ -41,22 +42,22 @@ class ExitNames:
                 self._unnamed[pid] = task
             return
         if pid in self._unnamed:
-            # It is the main thread of that one, unless it is a whole process: then the PID was used again.
-            yield self._unnamed.pop(pid), None if task.process_ended else task.name
-            if not task.process_ended:
+            # This is the main thread of that process. But if it is a whole process, it has reused the PID.
+            yield self._unnamed.pop(pid), None if task.process_exited else task.name
+            if not task.process_exited:
                 return
-        # An earlier main thread is one that another thread took the place of (execve(2)): the newer name counts.
+        # A main thread that exited earlier was replaced by another thread (execve(2)): the newer name counts.
         self._main_names.pop(pid, None)
-        if task.process_ended:
+        if task.process_exited:
             yield task, task.name
         else:
             self._main_names[pid] = task.name
             if len(self._main_names) > _MAX_MAIN_THREADS:
                 del self._main_names[next(iter(self._main_names))]
 
-    def overdue(self) -> Iterator[Named]:
-        """Those that were without a name at the last call already: the message with it was lost."""
-        for pid, task in self._overdue.items():
+    def expire(self) -> Iterator[NamedExit]:
+        """Yield the exits that were already unnamed at the last call: the message with their name was lost."""
+        for pid, task in self._unnamed_at_last_expiry.items():
             if self._unnamed.get(pid) is task:
                 yield self._unnamed.pop(pid), None
-        self._overdue = dict(self._unnamed)
+        self._unnamed_at_last_expiry = dict(self._unnamed)

@@ -1,27 +1,29 @@
-"""The machine's own files under a /proc: ``stat`` and ``loadavg``, held open, and the identity of the boot."""
+"""Facts about the whole machine: ``stat`` and ``loadavg`` under /proc, the boot ID, the number of CPUs."""
 
 from __future__ import annotations
 
 import os
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from cpuwatch.errors import SamplerError, SamplerUnavailableError
-from cpuwatch.samplers.procfs.parse import KernelLoad, KernelStat, parse_kernel_load, parse_kernel_stat
+from cpuwatch.samplers.procfs.parse import MachineLoad, MachineStat, parse_machine_load, parse_machine_stat
 from cpuwatch.samplers.procfs.visibility import mount_options
 
-__all__ = ["KernelFiles", "boot_id"]
+__all__ = ["MachineFiles", "boot_id", "present_cpus"]
 
 _LOADAVG_BYTES = 256
-_LET_IT_SEE = "let this process see the kernel's own /proc/stat"
+_PRESENT_CPUS = Path("/sys/devices/system/cpu/present")
+_REMEDY_IF_MASKED = "let this process see the kernel's own /proc/stat"
 
 
-class KernelFiles:
-    """Read once a tick. Held open, so they can still be read when descriptors have run out.
+class MachineFiles:
+    """Keeps ``stat`` and ``loadavg`` open, so that they can be read even when the program is out of descriptors.
 
-    Raises :class:`SamplerUnavailableError` if ``stat`` cannot be read. ``loadavg`` can be missing, as sandboxes and
-    ``ProcSubset=`` hide it: without it there is no load average, and no last PID.
+    Raises :class:`SamplerUnavailableError` if ``stat`` cannot be read. Sandboxes and ``ProcSubset=`` can hide
+    ``loadavg``; without it the load average and the last PID are unknown.
     """
 
     def __init__(self, root: Path, tick_ns: int) -> None:
@@ -37,29 +39,29 @@ class KernelFiles:
             self.stat()
         except (OSError, SamplerError) as error:
             os.close(self._stat)
-            raise SamplerUnavailableError(f"{error} (it is masked: {_LET_IT_SEE})") from error
+            raise SamplerUnavailableError(f"{error} (it is masked: {_REMEDY_IF_MASKED})") from error
         with suppress(OSError):
             self._loadavg = os.open(root / "loadavg", os.O_RDONLY | os.O_CLOEXEC)
 
-    def stat(self) -> KernelStat:
-        """The CPUs' times and the number of forks. Raises :class:`SamplerError` if the file makes no sense."""
-        # Its length grows with the CPUs and interrupts of the machine. It is made anew at each read(2), and comes whole
-        # if there is room for it: to ask at its end whether that was all would make the kernel write it twice.
+    def stat(self) -> MachineStat:
+        """The times of the CPUs and the number of forks. Raises :class:`SamplerError` if the file is malformed."""
+        # The file grows with the machine's CPUs and interrupts. The kernel generates it for each read(2), and returns
+        # all of it if the buffer is large enough. A second read(2) at its end would generate it twice.
         size = self._stat_bytes
         while len(data := os.pread(self._stat, size, 0)) == size:
             size *= 2
         self._stat_bytes = size
         try:
-            return parse_kernel_stat(data, self._tick_ns)
+            return parse_machine_stat(data, self._tick_ns)
         except ValueError as error:
             raise SamplerError(f"cannot parse {self._root}/stat: {error}") from error
 
-    def load(self) -> KernelLoad | None:
-        """The load averages and the last PID given out; None if the file is missing, masked or makes no sense."""
+    def load(self) -> MachineLoad | None:
+        """The load averages and the last PID; None if the file is missing, masked or malformed."""
         if self._loadavg is None:
             return None
         try:
-            return parse_kernel_load(os.pread(self._loadavg, _LOADAVG_BYTES, 0))
+            return parse_machine_load(os.pread(self._loadavg, _LOADAVG_BYTES, 0))
         except (OSError, ValueError):
             return None
 
@@ -71,9 +73,9 @@ class KernelFiles:
 
 
 def boot_id(root: Path) -> str:
-    """``sys/kernel/random/boot_id`` under this /proc; where that is masked, a stand-in made of the boot time.
+    """``sys/kernel/random/boot_id`` under this /proc; if that is masked, a substitute made from the boot time.
 
-    The stand-in is the same for every reader on the machine, unless the wall clock is set.
+    The substitute is the same for every reader on the machine, unless the wall clock is set.
     """
     with suppress(OSError, UnicodeDecodeError):
         if found := (root / "sys/kernel/random/boot_id").read_text("ascii").strip():
@@ -82,15 +84,28 @@ def boot_id(root: Path) -> str:
 
 
 def _boot_time(root: Path) -> int:
-    """Seconds from 1970 to the boot, as the kernel keeps it; that is steadier than the difference of two clocks."""
+    """The boot time in Unix seconds: the kernel's own if possible, as the difference of two clocks varies."""
     with suppress(OSError, ValueError):
         _, _, rest = (root / "stat").read_bytes().partition(b"\nbtime ")
         return int(rest.split(b"\n", 1)[0])
     return round(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
+def present_cpus() -> int | None:
+    """The number of CPUs in ``/sys/devices/system/cpu/present`` (a list like ``0-3,8``); None if it cannot be parsed.
+
+    lxcfs limits ``/proc/stat`` and ``online`` to the CPUs of a container's quota, but not this file.
+    """
+    try:
+        text = _PRESENT_CPUS.read_text("ascii")
+    except (OSError, UnicodeDecodeError):
+        return os.cpu_count()
+    ranges = re.findall(r"(\d+)(?:-(\d+))?", text)
+    return sum(int(last or first) - int(first) + 1 for first, last in ranges) or None
+
+
 def _why_unusable(root: Path, error: OSError) -> str:
-    """What is wrong with a /proc whose ``stat`` cannot be opened, and what to do about it."""
+    """Why ``stat`` under this /proc cannot be opened, and what to do about it."""
     message = f"cannot read {root}/stat: {error.strerror}"
     if not isinstance(error, FileNotFoundError):
         return message
@@ -98,9 +113,9 @@ def _why_unusable(root: Path, error: OSError) -> str:
     with suppress(OSError):
         options = mount_options(root)
     if options.get("subset") == "pid":
-        return f"{message} ({root} is mounted with subset=pid: mount it without, or set ProcSubset=all in systemd)"
+        return f"{message} ({root} is mounted with subset=pid: remount it without, or set ProcSubset=all in systemd)"
     if any(name.isdigit() for name in _names(root)):
-        return f"{message} (it is masked: {_LET_IT_SEE})"
+        return f"{message} (it is masked: {_REMEDY_IF_MASKED})"
     return f"{message} (no proc file system is mounted on {root}: mount -t proc proc {root})"
 
 

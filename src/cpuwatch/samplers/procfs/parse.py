@@ -1,4 +1,4 @@
-"""Pure parsers of the files under /proc: bytes in, numbers out. No file is opened here.
+"""Parsers for files under /proc. Pure: they take bytes and open no files.
 
 Formats: proc_pid_stat(5), proc_stat(5), proc_loadavg(5); Documentation/filesystems/proc.rst.
 """
@@ -11,25 +11,25 @@ from cpuwatch.model import CpuTimes
 from cpuwatch.text import text_from_bytes
 
 __all__ = [
-    "KernelLoad",
-    "KernelStat",
+    "MachineLoad",
+    "MachineStat",
     "ProcessStat",
     "is_exiting",
-    "parse_kernel_load",
-    "parse_kernel_stat",
+    "parse_machine_load",
+    "parse_machine_stat",
     "parse_process_stat",
 ]
 
 _PF_EXITING = 0x4
-"""In field 9, the flags (include/linux/sched.h)."""
+"""A flag in field 9 (include/linux/sched.h)."""
 
 
-_LEAST_FIELDS = 20
-"""After the name: up to the start time."""
+_MIN_FIELDS = 20
+"""The number of fields from the one after the name to the start time."""
 
 
 class ProcessStat(Struct, frozen=True, gc=False):
-    """The fields of ``/proc/PID/stat`` that cpuwatch uses; times in ticks."""
+    """The fields of ``/proc/PID/stat`` that cpuwatch uses, with times in ticks."""
 
     name: str
     state: str
@@ -40,36 +40,38 @@ class ProcessStat(Struct, frozen=True, gc=False):
     """``cutime + cstime``."""
     threads: int
     start_time: int
-    """Ticks from boot."""
+    """Ticks since boot."""
 
 
-class KernelStat(Struct, frozen=True, gc=False):
-    """``/proc/stat``: the CPUs' times, and how many processes and threads were ever forked (None: not told)."""
+class MachineStat(Struct, frozen=True, gc=False):
+    """``/proc/stat``: CPU times, and the number of processes and threads forked since boot (None if missing)."""
 
     total: CpuTimes
     per_cpu: dict[int, CpuTimes]
     forks: int | None
 
 
-class KernelLoad(Struct, frozen=True, gc=False):
-    """``/proc/loadavg``: the averages over 1, 5 and 15 minutes, and the PID given out last in our PID namespace."""
+class MachineLoad(Struct, frozen=True, gc=False):
+    """``/proc/loadavg``: averages over 1, 5 and 15 minutes, and the last PID allocated in this PID namespace."""
 
     average: tuple[float, float, float]
     last_pid: int
 
 
 def parse_process_stat(data: bytes) -> ProcessStat:
-    """Parse ``/proc/PID/stat``. Raises ``ValueError`` on anything else.
+    """Parse ``/proc/PID/stat``. Raises ``ValueError`` on malformed input.
 
-    The name stands in parentheses, unescaped, and may hold any byte, ``)`` and newline too. No field after it
-    holds a parenthesis, so it ends at the last one (the same way as procps does it).
+    The name is in parentheses and unescaped. It can contain any byte, including ``)`` and a newline. No later field
+    contains a parenthesis, so the name ends at the last one, as in procps.
     """
     start = data.index(b"(") + 1
     end = data.rindex(b")")
-    # From here field N of the man page is at N - 3; only as many are split off as are used.
+    # fields[N - 3] is field N of the man page. Fields after the start time are not split.
     fields = data[end + 2 :].split(None, 20)
-    if len(fields) < _LEAST_FIELDS:
-        raise ValueError(f"only {len(fields)} fields after the name in {data[:80]!r}, of a process's stat")
+    if len(fields) < _MIN_FIELDS:
+        raise ValueError(
+            f"a process's stat has {len(fields)} fields after the name, not at least {_MIN_FIELDS}: {data[:80]!r}"
+        )
     return ProcessStat(
         text_from_bytes(data[start:end]),
         fields[0].decode("ascii"),
@@ -83,17 +85,17 @@ def parse_process_stat(data: bytes) -> ProcessStat:
 
 
 def is_exiting(data: bytes) -> bool:
-    """Whether ``/proc/PID/stat`` is of a process that is ending or has ended. ``data`` is what could be parsed."""
+    """Whether ``data``, a valid ``/proc/PID/stat``, belongs to a process that is exiting or has exited."""
     return bool(int(data[data.rindex(b")") + 2 :].split(None, 7)[6]) & _PF_EXITING)
 
 
-def parse_kernel_stat(data: bytes, tick_ns: int) -> KernelStat:
-    """Parse ``/proc/stat``. Raises ``ValueError`` if it has no line for all CPUs."""
+def parse_machine_stat(data: bytes, tick_ns: int) -> MachineStat:
+    """Parse ``/proc/stat``. Raises ``ValueError`` if the line with the sum over all CPUs is missing."""
     total: CpuTimes | None = None
     per_cpu: dict[int, CpuTimes] = {}
     lines = data.split(b"\n")
     for line in lines:
-        # The cpu lines come first (fs/proc/stat.c); the long interrupt lines after them are not looked at.
+        # The cpu lines come first (fs/proc/stat.c). The long interrupt lines after them are skipped.
         if not line.startswith(b"cpu"):
             break
         label, *ticks = line.split()
@@ -102,13 +104,13 @@ def parse_kernel_stat(data: bytes, tick_ns: int) -> KernelStat:
         else:
             per_cpu[int(label[3:])] = _cpu_times(ticks, tick_ns)
     if total is None:
-        raise ValueError(f"no 'cpu' line at the start of /proc/stat, which begins {data[:40]!r}")
+        raise ValueError(f"expected a 'cpu' line at the start, found {data[:40]!r}")
     forks = data.rfind(b"\nprocesses ")
-    return KernelStat(total, per_cpu, None if forks < 0 else int(data[forks + 11 :].split(b"\n", 1)[0]))
+    return MachineStat(total, per_cpu, None if forks < 0 else int(data[forks + 11 :].split(b"\n", 1)[0]))
 
 
 def _cpu_times(ticks: list[bytes], tick_ns: int) -> CpuTimes:
-    # guest and guest_nice (fields 9 and 10) are part of user and nice already.
+    # guest and guest_nice (fields 9 and 10) are already included in user and nice.
     user, nice, system, idle, iowait, irq, softirq, steal = (int(tick) * tick_ns for tick in ticks[:8])
     return CpuTimes(
         user_ns=user + nice,
@@ -120,7 +122,7 @@ def _cpu_times(ticks: list[bytes], tick_ns: int) -> CpuTimes:
     )
 
 
-def parse_kernel_load(data: bytes) -> KernelLoad:
+def parse_machine_load(data: bytes) -> MachineLoad:
     """Parse ``/proc/loadavg``."""
     one, five, fifteen, _, last_pid = data.split(None, 4)
-    return KernelLoad((float(one), float(five), float(fifteen)), int(last_pid))
+    return MachineLoad((float(one), float(five), float(fifteen)), int(last_pid))

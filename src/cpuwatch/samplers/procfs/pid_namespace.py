@@ -1,4 +1,4 @@
-"""Which PID namespace a process is in, from ``/proc/PID/status`` and ``/proc/PID/ns/pid`` (pid_namespaces(7))."""
+"""Reads the PID namespace of a process from ``/proc/PID/status`` and ``/proc/PID/ns/pid`` (pid_namespaces(7))."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ __all__ = ["read_pid_namespace"]
 
 _STATUS_BYTES = 4096
 _NSPID = re.compile(rb"^NSpid:\t(.*)$", re.MULTILINE)
-"""One PID for each namespace that the process is in, from that of the mounted /proc inwards (proc_pid_status(5))."""
+"""The PIDs of the process, from the namespace of the mounted /proc down to its innermost one (proc_pid_status(5))."""
 
 
 def read_pid_namespace(directory: str) -> PidNamespace | None:
-    """That of the process with this directory; None for the namespace of this /proc itself, and if it cannot be told.
+    """The namespace of the process with this directory; None if it is that of this /proc, or unknown.
 
-    ``status`` may be read by anybody; ``ns/pid``, which tells namespaces apart, takes the right to trace the process.
+    Every user can read ``status``. Reading ``ns/pid``, which identifies the namespace, needs the permission to trace
+    the process; without it ``inode`` is None.
     """
     try:
         fd = os.open(f"{directory}/status", os.O_RDONLY | os.O_CLOEXEC)
@@ -38,7 +39,7 @@ def read_pid_namespace(directory: str) -> PidNamespace | None:
 
 def _inode(directory: str) -> int | None:
     try:
-        link = os.readlink(f"{directory}/ns/pid")  # noqa: PTH115  a Path would cost more than the link
+        link = os.readlink(f"{directory}/ns/pid")  # noqa: PTH115  creating a Path costs more than reading the link
     except OSError:
         return None
     return int(link.removeprefix("pid:[").removesuffix("]"))

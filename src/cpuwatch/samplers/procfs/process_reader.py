@@ -8,34 +8,31 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from cpuwatch.model import PidNamespace, ProcessTimes
-from cpuwatch.samplers.procfs import cpu_clock as _cpu_clock
+from cpuwatch.samplers.procfs import cpu_clock
 from cpuwatch.samplers.procfs.cgroup import CgroupReader, Membership
 from cpuwatch.samplers.procfs.command_lines import CommandLineReader
 from cpuwatch.samplers.procfs.parse import ProcessStat, is_exiting, parse_process_stat
 from cpuwatch.samplers.procfs.pid_namespace import read_pid_namespace
-from cpuwatch.samplers.procfs.rota import MAX_COMMAND_LINES, MAX_COMMAND_LINES_NS, Rota, Turns
-from cpuwatch.samplers.procfs.stat_files import STAT_BYTES, StatFiles, most_open_files
+from cpuwatch.samplers.procfs.stat_files import STAT_BYTES, StatFiles, max_open_files
+from cpuwatch.samplers.procfs.sweep import Instant
+from cpuwatch.samplers.reread_schedule import (
+    COMMAND_LINES_BUDGET_NS,
+    MAX_COMMAND_LINES_PER_READING,
+    PidQueue,
+    RereadSchedule,
+)
 from cpuwatch.samplers.users import UserNames
 
-__all__ = ["Instant", "ProcessReader", "errno_name"]
-
-
-class Instant(Struct, frozen=True, gc=False):
-    """One moment on the three clocks of a :class:`~cpuwatch.Reading`."""
-
-    time: datetime
-    monotonic_ns: int
-    uptime_ns: int
+__all__ = ["ProcessReader", "errno_name"]
 
 
 class ProcessReader:
-    """Makes :class:`~cpuwatch.ProcessTimes` of what /proc says about a PID.
+    """Makes the :class:`~cpuwatch.ProcessTimes` of a PID from its files under /proc.
 
-    ``command_lines`` is None where they are not wanted.
+    Command lines are read only if ``command_lines`` is given.
     """
 
     def __init__(
@@ -46,65 +43,66 @@ class ProcessReader:
         self._users = users
         self._command_lines = command_lines
         self._cgroups = CgroupReader()
-        self._files = StatFiles(most_open_files())
-        self._rota = Rota()
-        self._command_line_turns = Turns()
+        self._files = StatFiles(max_open_files())
+        self._schedule = RereadSchedule()
+        self._command_line_queue = PidQueue()
 
     def read(self, pid: int, clock_ns: int | None, known: ProcessTimes | None, instant: Instant) -> ProcessTimes | None:
-        """The process under this PID; None if it vanished, at whatever point: only here is that dealt with.
+        """The process with this PID; None if it has exited, at whatever point. Only this method handles that.
 
-        ``clock_ns`` is what its CPU clock was just found at (or ``GONE``); None where clocks cannot be used: then its
-        CPU time is what ``stat`` says in ticks. A process that is there and cannot be read raises ``OSError``.
+        ``clock_ns`` is the value of its CPU clock just before, or ``GONE``. If it is None, because clocks cannot be
+        used, the CPU time comes from ``stat``, in ticks. Raises ``OSError`` if the process exists but cannot be read.
         """
-        if clock_ns == _cpu_clock.GONE:
+        if clock_ns == cpu_clock.GONE:
             return None
         directory = f"{self._root}/{pid}"
         try:
-            record = None if known is None else self._read_again(known, clock_ns, directory)
+            record = None if known is None else self._read_known(known, clock_ns, directory)
             return self._read_new(pid, clock_ns, directory, instant) if record is None else record
         except (FileNotFoundError, ProcessLookupError):
             return None
         except ValueError as error:
             raise OSError(errno.EBADMSG, str(error), directory) from error
 
-    def renewed(self, processes: Mapping[int, ProcessTimes]) -> list[ProcessTimes]:
-        """New records for those whose cgroup, state, command line or user name changed. To be called after each sweep.
+    def reread(self, processes: Mapping[int, ProcessTimes]) -> list[ProcessTimes]:
+        """New records of processes whose cgroup, state, command line or user name changed. Call it after each sweep.
 
-        ``processes`` are all that are known, by PID. The names of all users are up to date afterwards. For the rest
-        processes take turns (:class:`~cpuwatch.samplers.procfs.rota.Rota`), whether they ran or not.
+        ``processes`` are all known records by PID. User names are refreshed for all of them. The rest is read for the
+        processes whose turn it is (:class:`~cpuwatch.samplers.reread_schedule.RereadSchedule`), whether they ran or
+        not.
         """
-        found: dict[int, ProcessTimes] = {}
+        changed: dict[int, ProcessTimes] = {}
         renamed_users = self._users.refresh(lambda: {record.user_id for record in processes.values()})
         if renamed_users:
             for record in processes.values():
                 if record.user_id in renamed_users:
-                    found[record.pid] = replace(record, user=self._users[record.user_id])
+                    changed[record.pid] = replace(record, user=self._users[record.user_id])
 
-        def look_again(pid: int, **due: bool) -> None:
-            known = found.get(pid, processes[pid])
-            record = self._look_again(known, **due)
+        def recheck(pid: int, **parts: bool) -> None:
+            known = changed.get(pid, processes[pid])
+            record = self._recheck(known, **parts)
             if record is not known:
-                found[pid] = record
+                changed[pid] = record
 
-        for pid in self._rota.take(processes):
-            look_again(pid, cgroup=True, command_line=False)
-            self._owe_command_line(pid)
-        for pid in self._command_line_turns.take_for(MAX_COMMAND_LINES_NS, MAX_COMMAND_LINES, processes):
-            look_again(pid, cgroup=False, command_line=True)
-        return list(found.values())
+        for pid in self._schedule.due(processes):
+            recheck(pid, cgroup=True, command_line=False)
+            self._queue_command_line(pid)
+        for pid in self._command_line_queue.pop_for(COMMAND_LINES_BUDGET_NS, MAX_COMMAND_LINES_PER_READING, processes):
+            recheck(pid, cgroup=False, command_line=True)
+        return list(changed.values())
 
     def end_sweep(self) -> None:
-        """To be called after each sweep: lets go of what it did not read."""
+        """Close the files that this sweep did not read. Call it after each sweep."""
         self._files.end_sweep()
 
     def close(self) -> None:
-        """Close the files that are held open."""
+        """Close all files."""
         self._files.close()
 
-    def _look_again(self, known: ProcessTimes, *, cgroup: bool, command_line: bool) -> ProcessTimes:
-        """The record of this process with what changed since; the same one if nothing did, or if it cannot be read.
+    def _recheck(self, known: ProcessTimes, *, cgroup: bool, command_line: bool) -> ProcessTimes:
+        """A new record if something changed; the same one if nothing did, or if the process cannot be read.
 
-        The keywords say what to look at; with the cgroup goes the state of a process that may be frozen.
+        The keywords select what to read. With the cgroup goes the state, if the process may be frozen.
         """
         directory = f"{self._root}/{known.pid}"
         try:
@@ -114,18 +112,18 @@ class ProcessReader:
             is_same = path == known.cgroup and line == known.command_line
             if is_same and not (membership is not None and membership.may_be_frozen):
                 return known
-            # What was read may be of another process that has the PID now. The start time tells.
+            # The values may belong to another process that has the PID now. Its start time would differ.
             data = self._files.read(known.pid, f"{directory}/stat")
             stat = parse_process_stat(data)
         except (FileNotFoundError, ProcessLookupError, ValueError):
             return known
         except OSError:
-            # No descriptor is left, mostly.
-            self._rota.add_busy(known.pid)
+            # Usually no descriptor is left: retry soon.
+            self._schedule.add_busy(known.pid)
             return known
         if stat.start_time * self._tick_ns != known.start_ns:
             return known
-        # Of a process that ends, version 1 says that it is in the root (proc_cgroup_show in kernel/cgroup/cgroup.c).
+        # cgroup v1 shows an exiting process in the root (proc_cgroup_show in kernel/cgroup/cgroup.c).
         if is_exiting(data):
             path = known.cgroup
         record = replace(known, cgroup=path, command_line=line, state=stat.state)
@@ -134,28 +132,28 @@ class ProcessReader:
     def _command_line(self, directory: str) -> str | None:
         return None if self._command_lines is None else self._command_lines.read(directory)
 
-    def _owe_command_line(self, pid: int, *, first: bool = False) -> None:
+    def _queue_command_line(self, pid: int, *, first: bool = False) -> None:
         if self._command_lines is None:
             return
         if first:
-            self._command_line_turns.add_first(pid)
+            self._command_line_queue.prepend(pid)
         else:
-            self._command_line_turns.add(pid)
+            self._command_line_queue.append(pid)
 
     def _membership(self, directory: str) -> Membership | None:
-        """None if it cannot be told, as on a kernel without cgroups."""
+        """None if it cannot be read, as on a kernel without cgroups."""
         try:
             return self._cgroups.read(directory)
         except (OSError, ValueError):
             return None
 
-    def _read_again(self, known: ProcessTimes, clock_ns: int | None, directory: str) -> ProcessTimes | None:
-        """The known process; None if its PID stands for another now.
+    def _read_known(self, known: ProcessTimes, clock_ns: int | None, directory: str) -> ProcessTimes | None:
+        """The new record of a known process; None if another process has its PID now.
 
-        If it is still the same, it was so all the time between, and the clock and the user were its own.
+        If the start time is the same after the clock and the user were read, both belong to this process.
         """
-        # The directory belongs to the effective user always (the files in it to root, if the process is not dumpable;
-        # proc(5)), and is looked up by its path: the owner that an open file shows is that of the moment of opening.
+        # The effective user always owns the directory, while root owns the files in it if the process is not dumpable
+        # (proc(5)). It is looked up by path, because an open file keeps the owner of the moment when it was opened.
         user_id = os.stat(directory).st_uid
         stat = parse_process_stat(self._files.read(known.pid, f"{directory}/stat"))
         if stat.start_time * self._tick_ns != known.start_ns:
@@ -166,7 +164,7 @@ class ProcessReader:
             clock_ns,
             pid=known.pid,
             key=known.key,
-            # The same object, so that snapshots of many ticks share one text.
+            # The same object, so that the snapshots of many ticks share one string.
             name=known.name if stat.name == known.name else stat.name,
             start_time=known.start_time,
             first_seen=known.first_seen,
@@ -175,21 +173,21 @@ class ProcessReader:
             command_line=known.command_line,
         )
         if record.name != known.name:
-            # Another name is another program (execve), mostly.
-            self._rota.add_renamed(known.pid)
-            self._owe_command_line(known.pid, first=True)
+            # A new name usually means a new program (execve).
+            self._schedule.add_renamed(known.pid)
+            self._queue_command_line(known.pid, first=True)
         if record.user_ns + record.system_ns != known.user_ns + known.system_ns:
-            self._rota.add_busy(known.pid)
+            self._schedule.add_busy(known.pid)
         if record.cpu_ns != known.cpu_ns:
-            self._owe_command_line(known.pid)
+            self._queue_command_line(known.pid)
         return record
 
     def _read_new(self, pid: int, clock_ns: int | None, directory: str, instant: Instant) -> ProcessTimes:
-        """A process that is not known. Raises ``ProcessLookupError`` or ``FileNotFoundError`` if it vanishes.
+        """The record of an unknown process. Raises ``ProcessLookupError`` or ``FileNotFoundError`` if it exits.
 
-        The PID may have changed hands between the look at the clock and this. So the clock is read again while the
-        open file stands for the process, which is bound to it and not to the number: that it can be read afterwards
-        says that all between was said of this process.
+        Another process may have taken the PID since the clock was read. So the clock is read again while ``stat`` is
+        open. The open file is bound to the process, not to the PID: if it can still be read at the end, everything that
+        was read in between belongs to this process.
         """
         fd = os.open(f"{directory}/stat", os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -199,7 +197,7 @@ class ProcessReader:
             record = self._record(
                 stat,
                 os.stat(directory).st_uid,
-                None if clock_ns is None else _cpu_clock.read_one(pid),
+                None if clock_ns is None else cpu_clock.read_one(pid),
                 pid=pid,
                 key=f"{pid}-{stat.start_time}",
                 name=stat.name,
@@ -210,7 +208,7 @@ class ProcessReader:
                 command_line=self._command_line(directory),
             )
             os.pread(fd, 1, 0)
-            self._rota.add_new(pid)
+            self._schedule.add_new(pid)
             return record
         finally:
             os.close(fd)
@@ -254,5 +252,5 @@ class ProcessReader:
 
 
 def errno_name(error: OSError) -> str:
-    """``"EMFILE"`` and the like: the reason under which a failure is counted."""
+    """The symbol of an error, such as ``"EMFILE"``: the reason under which a failure is counted."""
     return errno.errorcode.get(error.errno or 0, type(error).__name__)

@@ -1,4 +1,4 @@
-"""The Linux backend: /proc and the CPU clocks."""
+"""The Linux sampler: /proc and the CPU clocks."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from cpuwatch.errors import SamplerUnavailableError
 from cpuwatch.model import Host, MachineTimes, ProcessExit, ProcessTimes, Reading
-from cpuwatch.samplers.present_cpus import present_cpus
-from cpuwatch.samplers.procfs import cpu_clock as _cpu_clock
-from cpuwatch.samplers.procfs.brief_thread import run_brief_thread
+from cpuwatch.samplers.process_table import ProcessTable
+from cpuwatch.samplers.procfs import cpu_clock
 from cpuwatch.samplers.procfs.clock_sweep import ClockSweep
 from cpuwatch.samplers.procfs.command_lines import CommandLineReader
 from cpuwatch.samplers.procfs.exit_listener import ExitListener
-from cpuwatch.samplers.procfs.machine_files import KernelFiles, boot_id
-from cpuwatch.samplers.procfs.new_pids import GivenPids
-from cpuwatch.samplers.procfs.process_reader import Instant, ProcessReader
-from cpuwatch.samplers.procfs.process_table import ProcessTable
+from cpuwatch.samplers.procfs.machine_files import MachineFiles, boot_id, present_cpus
+from cpuwatch.samplers.procfs.new_pids import new_pids_if_countable
+from cpuwatch.samplers.procfs.process_reader import ProcessReader
 from cpuwatch.samplers.procfs.stat_sweep import StatSweep
-from cpuwatch.samplers.procfs.swept import Swept
+from cpuwatch.samplers.procfs.sweep import Instant, Sweep
 from cpuwatch.samplers.procfs.visibility import Visibility
 from cpuwatch.samplers.users import UserNames
 from cpuwatch.samplers.wall_clock import WallClock
@@ -32,22 +29,13 @@ __all__ = ["ProcfsSampler"]
 _log = logging.getLogger("cpuwatch.samplers")
 
 
-class _Sweep(Protocol):
-    backend: str
-    resolution_seconds: float
-
-    def prepare(self, forks: int | None, last_pid: int, *, some_can_appear: bool) -> None: ...
-
-    def sweep(self, instant: Instant) -> Swept: ...
-
-
 class ProcfsSampler:
-    """Samples every process that ``root``, a mounted /proc, shows.
+    """Samples every process that is visible in ``root``, a mounted /proc.
 
-    Whether CPU clocks can be used is found out once, here (they speak of the caller's PID namespace, so not for a
-    host's /proc that is mounted in a container); ``host.backend`` of a reading is ``procfs/clock`` or
-    ``procfs/stat`` accordingly.
-    ``command_lines`` are read only if asked for. Raises :class:`SamplerUnavailableError` if ``root`` has no usable
+    CPU clocks belong to the caller's PID namespace, so they cannot be used with, say, a host's /proc that is mounted in
+    a container. The constructor checks that once; ``host.backend`` of a reading is then ``procfs/clock`` or
+    ``procfs/stat``.
+    ``command_lines`` also reads command lines. Raises :class:`SamplerUnavailableError` if ``root`` has no usable
     ``stat``.
     """
 
@@ -64,33 +52,33 @@ class ProcfsSampler:
         self._has_read = False
         self._exits: ExitListener | None = None
         self._held_exits: list[ProcessExit] = []
-        self._kernel = KernelFiles(self._root, self._tick_ns)
+        self._machine = MachineFiles(self._root, self._tick_ns)
         self._boot_id = boot_id(self._root)
         self._visibility = Visibility(self._root)
-        self._sweep: _Sweep
+        self._sweep: Sweep
         self._exited_names = "unavailable: this /proc is of another PID namespace"
-        if _cpu_clock.speaks_for(self._root, self._tick_ns):
-            self._sweep = ClockSweep(self._table, self._list_pids, self._reader, self._given_pids())
+        if cpu_clock.is_usable(self._root, self._tick_ns):
+            self._sweep = ClockSweep(self._table, self._list_pids, self._reader, new_pids_if_countable(self._machine))
             self._listen()
         else:
             self._sweep = StatSweep(self._table, self._root, self._list_pids, self._reader, self._tick_ns)
 
     def read(self) -> Reading:
-        """Read the machine and every process now."""
+        """Read the counters of the machine and of every process."""
         if not self._has_read:
-            # All processes are new to the first sweep, and reading thousands takes up to a second. Clocks read that far
-            # apart are of no one instant; the second sweep takes milliseconds.
+            # To the first sweep all processes are new, and reading thousands takes up to a second, so its clocks do not
+            # belong to one instant. The second sweep takes milliseconds.
             self._has_read = True
             self._read()
         return self._read()
 
     def _read(self) -> Reading:
         started_ns = time.monotonic_ns()
-        kernel = self._kernel.stat()
-        load = self._kernel.load()
+        stat = self._machine.stat()
+        load = self._machine.load()
         hidden = self._visibility.hidden()
-        self._sweep.prepare(
-            kernel.forks, 0 if load is None else load.last_pid, some_can_appear=self._visibility.can_appear
+        self._sweep.find_new(
+            stat.forks, 0 if load is None else load.last_pid, hidden_can_appear=self._visibility.hidden_can_appear
         )
         instant = Instant(
             time=datetime.now(UTC),
@@ -98,7 +86,7 @@ class ProcfsSampler:
             uptime_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
         )
         self._wall_clock.follow(self._table)
-        swept = self._sweep.sweep(instant)
+        result = self._sweep.sweep(instant)
         return Reading(
             time=instant.time,
             monotonic_ns=instant.monotonic_ns,
@@ -107,74 +95,56 @@ class ProcfsSampler:
             host=Host(
                 name=os.uname().nodename,
                 boot_id=self._boot_id,
-                logical_cpus=len(kernel.per_cpu) or 1,
+                logical_cpus=len(stat.per_cpu) or 1,
                 backend=self._sweep.backend,
                 clock_resolution_seconds=self._sweep.resolution_seconds,
             ),
-            machine=MachineTimes(kernel.total, kernel.per_cpu, None if load is None else load.average),
-            processes=swept.processes,
+            machine=MachineTimes(stat.total, stat.per_cpu, None if load is None else load.average),
+            processes=result.processes,
             start_resolution_ns=self._tick_ns,
-            unreadable=dict(swept.unreadable),
+            unreadable=dict(result.unreadable),
             hidden=hidden,
-            exits=self._ended(swept.processes),
+            exits=self._exits_of(result.processes),
             exited_names=self._exited_names,
             lost_exits=0 if self._exits is None else self._exits.lost,
             unexpected_messages=0 if self._exits is None else self._exits.unexpected,
             present_cpus=self._present_cpus,
-            hidden_parents=swept.hidden_parents,
+            hidden_parents=result.hidden_parents,
         )
 
     def close(self) -> None:
-        """Close the files that are held open, and stop listening."""
+        """Close all files and stop listening for exits."""
         if self._exits is not None:
             self._exits.close()
         self._reader.close()
-        self._kernel.close()
+        self._machine.close()
         self._users.close()
 
-    def _ended(self, processes: dict[int, ProcessTimes]) -> list[ProcessExit]:
+    def _exits_of(self, processes: dict[int, ProcessTimes]) -> list[ProcessExit]:
         """The exits that belong to this reading.
 
-        One whose process is still listed (a zombie, or it ended after its clock was read) shows its time there, and is
-        held back until it has gone; but once only for one that is no zombie, for it may have left its PID to another.
+        A process that is still listed is a zombie, or exited after its clock was read. Its CPU time is in its own
+        record, so its exit is held back until it is gone. If it is no zombie, the exit is held back only once, because
+        another process may have its PID by then.
         """
         if self._exits is None:
             return []
-        ended, held = [], []
-        for end in [*self._held_exits, *self._exits.take()]:
-            listed = processes.get(end.pid)
-            if listed is not None and (listed.state == "Z" or end not in self._held_exits):
-                held.append(end)
+        exits, held = [], []
+        for exit_ in [*self._held_exits, *self._exits.receive()]:
+            listed = processes.get(exit_.pid)
+            if listed is not None and (listed.state == "Z" or exit_ not in self._held_exits):
+                held.append(exit_)
             else:
-                ended.append(end)
+                exits.append(exit_)
         self._held_exits = held
-        return ended
-
-    def _given_pids(self) -> GivenPids | None:
-        """None if the last PID is unknown or not of our namespace: a container may be shown its host's loadavg (lxcfs).
-
-        A thread of our own tells; to the kernel it is a fork as well, so it also moves the count, if that is one.
-        """
-        load = self._kernel.load()
-        if load is None:
-            return None
-        before = load.last_pid
-        given = GivenPids(self._kernel.stat().forks, before)
-        thread_id = run_brief_thread()
-        load = self._kernel.load()
-        if thread_id is None or load is None:
-            return None
-        after = load.last_pid
-        # Where the circle began anew between the two, what was given out is all but what lies between them.
-        ours = before < thread_id <= after if before <= after else not after < thread_id <= before
-        return given if ours else None
+        return exits
 
     def _listen(self) -> None:
         try:
             self._exits = ExitListener(self._users)
         except SamplerUnavailableError as error:
             self._exited_names = f"unavailable: {error}"
-            _log.info("no names of ended processes: %s", error)
+            _log.info("no names of exited processes: %s", error)
         else:
             self._exited_names = "taskstats"
 

@@ -1,24 +1,21 @@
-"""Reads ``/proc/PID/stat`` of all processes each time: where CPU clocks do not speak of this /proc."""
+"""Reads ``/proc/PID/stat`` of every process: the sweep for a /proc that the CPU clocks do not belong to."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from cpuwatch.samplers.procfs.process_reader import Instant, ProcessReader, errno_name
-from cpuwatch.samplers.procfs.process_table import ProcessTable
-from cpuwatch.samplers.procfs.swept import Swept
-from cpuwatch.samplers.settling import Settling
+from cpuwatch.model import ProcessTimes
+from cpuwatch.samplers.process_table import ProcessTable
+from cpuwatch.samplers.procfs.process_reader import ProcessReader, errno_name
+from cpuwatch.samplers.procfs.sweep import Instant, SweepResult
+from cpuwatch.samplers.reconciliation import Reconciler, UnreadableError
 
 __all__ = ["StatSweep"]
 
 
 class StatSweep:
-    """The table of all processes, read anew at each reading.
-
-    A process of which nothing changed keeps its record.
-    """
+    """Lists and reads all processes in every sweep. A process that did not change keeps its record."""
 
     backend = "procfs/stat"
 
@@ -36,34 +33,27 @@ class StatSweep:
         self._list_pids = list_pids
         self._reader = reader
 
-    def prepare(self, forks: int | None, last_pid: int, *, some_can_appear: bool) -> None:
-        """Nothing: all processes are listed at each sweep."""
+    def find_new(self, forks: int | None, last_pid: int, *, hidden_can_appear: bool) -> None:
+        """Do nothing: the sweep lists all processes."""
 
-    def sweep(self, instant: Instant) -> Swept:
+    def sweep(self, instant: Instant) -> SweepResult:
         """Read the processes."""
-        unreadable: Counter[str] = Counter()
-        settling = Settling(
+
+        def read(pid: int, known: ProcessTimes | None) -> ProcessTimes | None:
+            try:
+                return self._reader.read(pid, None, known, instant)
+            except OSError as error:
+                raise UnreadableError(errno_name(error)) from error
+
+        reconciler = Reconciler(
             self._table,
-            lambda known: self._reader.read(known.pid, None, known, instant),
+            lambda known: read(known.pid, known),
             lambda pid: not (self._root / str(pid)).exists(),
         )
-        listed = self._list_pids()
-        # What had ended by then was waited for before any of the others is read.
-        for pid in self._table.pids().difference(listed):
-            settling.note(pid, None, ended_meanwhile=False)
-        for pid in listed:
-            known = self._table.get(pid)
-            try:
-                record = self._reader.read(pid, None, known, instant)
-            except OSError as error:
-                unreadable[errno_name(error)] += 1
-                self._table.remove(pid)
-                continue
-            settling.note(pid, known if known == record else record, ended_meanwhile=True)
-        settling.settle()
+        unreadable = reconciler.read_all(self._list_pids(), read)
         processes = self._table.copy()
-        for record in self._reader.renewed(processes):
+        for record in self._reader.reread(processes):
             self._table.put(record)
             processes[record.pid] = record
         self._reader.end_sweep()
-        return Swept(processes, unreadable, settling.hidden_parents())
+        return SweepResult(processes, unreadable, reconciler.hidden_parents())

@@ -1,4 +1,4 @@
-"""Which processes a /proc keeps from its reader, and why: its mount options, and the PID namespace it is of."""
+"""Finds out which processes a /proc hides from this process, and why: its mount options and its PID namespace."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
-__all__ = ["Reader", "Visibility", "is_restricted", "mount_options", "parse_mount_options", "reasons"]
+__all__ = ["ProcAccess", "Visibility", "hiding_reasons", "is_restricted", "mount_options", "parse_mount_options"]
 
 _CHECK_EVERY = 16
-"""Readings between two checks. A remount is rare, and a machine of containers has thousands of mounts to read."""
+"""Readings between two checks. Remounts are rare, and a container host has thousands of mounts to read."""
 
 _INITIAL_PID_NAMESPACE = Path("pid:[4026531836]")
 """``PROC_PID_INIT_INO`` in include/linux/proc_ns.h."""
@@ -20,13 +20,13 @@ _INITIAL_PID_NAMESPACE = Path("pid:[4026531836]")
 _CAP_SYS_PTRACE = 1 << 19
 
 _HIDEPID_NUMBERS = {"off": "0", "noaccess": "1", "invisible": "2", "ptraceable": "4"}
-"""Kernels before 5.8 show the numbers, later ones the words (fs/proc/root.c)."""
+"""Kernels before 5.8 show numbers, later ones words (fs/proc/root.c)."""
 
 
-class Reader(Struct, frozen=True, gc=False):
-    """Who reads a /proc, and what it shows of process 1, which every PID namespace has.
+class ProcAccess(Struct, frozen=True, gc=False):
+    """The credentials of this process, and what it can see of process 1, which every PID namespace has.
 
-    ``init`` is ``"shown"``, ``"own"`` (shown, and of the reader's own user), ``"refused"`` or ``"absent"``.
+    ``init`` is ``"visible"``, ``"own"`` (visible, but owned by the same user), ``"denied"`` or ``"absent"``.
     """
 
     group_ids: frozenset[int]
@@ -36,53 +36,54 @@ class Reader(Struct, frozen=True, gc=False):
 
 
 class Visibility:
-    """What is hidden by the /proc mounted at ``root``; looked up at the first reading and at every sixteenth."""
+    """Tells what the /proc mounted at ``root`` hides; checked in the first reading and in every 16th after it."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._calls = 0
         self._hidden: list[str] = []
-        self.can_appear = False
-        """Whether a process that is hidden now can be shown later: it has to change its user, as su and sshd do."""
+        self.hidden_can_appear = False
+        """Whether a hidden process can become visible later, by changing its user as su and sshd do."""
 
     def hidden(self) -> list[str]:
-        """A sentence for each reason why processes are missing; empty if all are shown."""
+        """The reasons why processes are missing, as sentences; empty if all are visible."""
         if self._calls % _CHECK_EVERY == 0:
-            # No descriptor left, or a /proc without these files: what was known stays.
+            # Without descriptors, or without these files, the last result stays.
             with suppress(OSError):
-                options, reader = mount_options(self._root), _reader(self._root)
-                self._hidden = reasons(options, reader)
-                self.can_appear = is_restricted(options, reader)
+                options, access = mount_options(self._root), _access(self._root)
+                self._hidden = hiding_reasons(options, access)
+                self.hidden_can_appear = is_restricted(options, access)
         self._calls += 1
         return self._hidden
 
 
-def reasons(options: Mapping[str, str], reader: Reader) -> list[str]:
-    """A sentence for each reason why this reader of a /proc with these mount options does not see all processes."""
+def hiding_reasons(options: Mapping[str, str], access: ProcAccess) -> list[str]:
+    """The reasons why processes of a /proc with these mount options are hidden, as sentences."""
     found = []
     mode = _mode(options)
-    if is_restricted(options, reader):
+    if is_restricted(options, access):
         effect = "cannot be read" if mode == "1" else "are not shown"
         cause = f"/proc is mounted with hidepid={mode}" if mode != "0" else "/proc does not show process 1"
         group = f", or in group {options['gid']}," if "gid" in options and mode != "4" else ""
         remedy = f"run cpuwatch as root or with CAP_SYS_PTRACE{group} to see them"
         found.append(f"{cause}, so processes of other users {effect} ({remedy})")
-    if reader.in_container:
+    if access.in_container:
         found.append("processes outside this PID namespace (container) are not shown")
     return found
 
 
-def is_restricted(options: Mapping[str, str], reader: Reader) -> bool:
-    """Whether processes of other users are kept from this reader.
+def is_restricted(options: Mapping[str, str], access: ProcAccess) -> bool:
+    """Whether processes of other users are hidden.
 
-    As the kernel decides (``has_pid_permissions`` in fs/proc/base.c), where process 1 does not tell.
+    Process 1 shows it, unless it is owned by the same user. Then the rule of the kernel decides
+    (``has_pid_permissions`` in fs/proc/base.c).
     """
     mode = _mode(options)
-    if reader.init in {"absent", "refused"}:
-        return reader.init == "absent" or mode != "0"
-    if reader.init == "shown" or mode == "0" or reader.may_trace_all:
+    if access.init in {"absent", "denied"}:
+        return access.init == "absent" or mode != "0"
+    if access.init == "visible" or mode == "0" or access.may_trace_all:
         return False
-    return mode == "4" or int(options.get("gid", "0")) not in reader.group_ids
+    return mode == "4" or int(options.get("gid", "0")) not in access.group_ids
 
 
 def _mode(options: Mapping[str, str]) -> str:
@@ -98,7 +99,7 @@ def mount_options(root: Path) -> dict[str, str]:
 def parse_mount_options(mountinfo: bytes, device: int) -> dict[str, str]:
     """The options of the file system on this device, from ``/proc/PID/mountinfo`` (proc_pid_mountinfo(5)).
 
-    By its device, since other file systems may be mounted under or over the same path. Empty if it is not listed.
+    The device identifies it, since several file systems may be mounted on one path. Empty if it is not listed.
     """
     wanted = b"%d:%d" % (os.major(device), os.minor(device))
     for line in mountinfo.splitlines():
@@ -110,13 +111,13 @@ def parse_mount_options(mountinfo: bytes, device: int) -> dict[str, str]:
     return {}
 
 
-def _reader(root: Path) -> Reader:
+def _access(root: Path) -> ProcAccess:
     status = _status((root / "self/status").read_bytes())
-    return Reader(
+    return ProcAccess(
         group_ids=frozenset({os.getegid(), *os.getgroups()}),
         may_trace_all=bool(int(status.get(b"CapEff", b"0"), 16) & _CAP_SYS_PTRACE),
         init=_init(root / "1/stat"),
-        # Only if this /proc is of our namespace, which then is the only one that is listed.
+        # NSpid has one number if this /proc is of our own namespace.
         in_container=len(status.get(b"NSpid", b"").split()) == 1
         and (root / "self/ns/pid").readlink() != _INITIAL_PID_NAMESPACE,
     )
@@ -132,5 +133,5 @@ def _init(path: Path) -> str:
     except FileNotFoundError:
         return "absent"
     except PermissionError:
-        return "refused"
-    return "own" if path.parent.stat().st_uid == os.geteuid() else "shown"
+        return "denied"
+    return "own" if path.parent.stat().st_uid == os.geteuid() else "visible"

@@ -12,10 +12,10 @@ from readings import HOSTILE_NAMES
 
 from cpuwatch import CpuTimes
 from cpuwatch.samplers.procfs.parse import (
-    KernelLoad,
-    KernelStat,
-    parse_kernel_load,
-    parse_kernel_stat,
+    MachineLoad,
+    MachineStat,
+    parse_machine_load,
+    parse_machine_stat,
     parse_process_stat,
 )
 
@@ -118,7 +118,7 @@ def test_what_is_no_stat_line_is_a_value_error(data: bytes) -> None:
 
 def test_guest_time_is_not_counted_twice() -> None:
     # Fields 9 and 10, guest and guest_nice, are in user and nice already (proc_stat(5)).
-    found = parse_kernel_stat(KERNEL, TICK)
+    found = parse_machine_stat(KERNEL, TICK)
     assert found.total == CpuTimes(
         user_ns=1200 * TICK,
         system_ns=300 * TICK,
@@ -137,7 +137,7 @@ def test_the_machines_times_are_those_that_psutil_reads(tmp_path: Path, monkeypa
     monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
     theirs = psutil.cpu_times()
     tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-    ours = parse_kernel_stat(KERNEL, tick_ns).total
+    ours = parse_machine_stat(KERNEL, tick_ns).total
     assert ours.user_ns / 1e9 == pytest.approx(theirs.user + theirs.nice)
     assert ours.system_ns / 1e9 == pytest.approx(theirs.system)
     assert ours.idle_ns / 1e9 == pytest.approx(theirs.idle)
@@ -145,29 +145,29 @@ def test_the_machines_times_are_those_that_psutil_reads(tmp_path: Path, monkeypa
 
 def test_cpu_numbers_may_have_gaps_and_many_digits() -> None:
     lines = b"cpu  1 2 3 4 5 6 7 8 9 10\ncpu2 1 2 3 4 5 6 7 8\ncpu1023 1 2 3 4 5 6 7 8 9 10\nintr 1\n"
-    assert list(parse_kernel_stat(lines, 1).per_cpu) == [2, 1023]
+    assert list(parse_machine_stat(lines, 1).per_cpu) == [2, 1023]
 
 
 def test_a_thousand_cpus_are_all_seen() -> None:
     cpus = b"".join(b"cpu%d %d 0 0 0 0 0 0 0 0 0\n" % (cpu, cpu) for cpu in range(1000))
-    found = parse_kernel_stat(b"cpu  1 2 3 4 5 6 7 8 9 10\n" + cpus + b"intr 1\nprocesses 5\n", 1)
+    found = parse_machine_stat(b"cpu  1 2 3 4 5 6 7 8 9 10\n" + cpus + b"intr 1\nprocesses 5\n", 1)
     assert {cpu: times.user_ns for cpu, times in found.per_cpu.items()} == {cpu: cpu for cpu in range(1000)}
     assert found.forks == 5
 
 
 def test_the_fork_count_may_be_missing() -> None:
-    assert parse_kernel_stat(b"cpu  1 2 3 4 5 6 7 8\nprocs_running 1\n", 1).forks is None
+    assert parse_machine_stat(b"cpu  1 2 3 4 5 6 7 8\nprocs_running 1\n", 1).forks is None
 
 
 def test_a_line_that_only_ends_like_the_fork_count_is_not_it() -> None:
-    assert parse_kernel_stat(b"cpu  1 2 3 4 5 6 7 8\nxprocesses 9\nprocesses 3\nyprocesses 8\n", 1).forks == 3
+    assert parse_machine_stat(b"cpu  1 2 3 4 5 6 7 8\nxprocesses 9\nprocesses 3\nyprocesses 8\n", 1).forks == 3
 
 
 @given(st.lists(st.lists(st.integers(0, 2**64 - 1), min_size=8, max_size=12), min_size=1, max_size=5))
 def test_any_counters_are_added_up_in_nanoseconds(rows: list[list[int]]) -> None:
     labels = ["cpu", *(f"cpu{number}" for number in range(len(rows) - 1))]
     text = "".join(f"{label} {' '.join(map(str, row))}\n" for label, row in zip(labels, rows, strict=True))
-    found: KernelStat = parse_kernel_stat(text.encode() + b"intr 0\n", TICK)
+    found: MachineStat = parse_machine_stat(text.encode() + b"intr 0\n", TICK)
     assert [found.total, *found.per_cpu.values()] == [
         CpuTimes(
             user_ns=(row[0] + row[1]) * TICK,
@@ -184,25 +184,25 @@ def test_any_counters_are_added_up_in_nanoseconds(rows: list[list[int]]) -> None
 @pytest.mark.parametrize("data", [b"", b"intr 1\n", b"cpu0 1 2 3 4 5 6 7 8\n", b"cpu  1 2 x 4 5 6 7 8\n"])
 def test_a_machine_without_its_own_line_is_a_value_error(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        parse_kernel_stat(data, 1)
+        parse_machine_stat(data, 1)
 
 
 def test_the_three_load_averages_and_the_last_pid_are_read() -> None:
-    assert parse_kernel_load(b"0.52 1.58 12.59 3/1177 24532\n") == KernelLoad((0.52, 1.58, 12.59), 24532)
+    assert parse_machine_load(b"0.52 1.58 12.59 3/1177 24532\n") == MachineLoad((0.52, 1.58, 12.59), 24532)
 
 
 @pytest.mark.parametrize("data", [b"", b"0.52 1.58 12.59\n", b"0.52 1.58 12.59 3/1177 x\n", b"a b c 3/1177 24532\n"])
 def test_what_is_no_loadavg_is_a_value_error(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        parse_kernel_load(data)
+        parse_machine_load(data)
 
 
 def test_the_last_pid_is_the_one_that_was_given_out_last() -> None:
     load = Path("/proc/loadavg")
-    before = parse_kernel_load(load.read_bytes()).last_pid
+    before = parse_machine_load(load.read_bytes()).last_pid
     thread = threading.Thread(target=int)
     thread.start()
-    after = parse_kernel_load(load.read_bytes()).last_pid
+    after = parse_machine_load(load.read_bytes()).last_pid
     thread.join()
     assert thread.native_id is not None
     # Others fork at the same time, and the circle may begin anew.
@@ -212,5 +212,5 @@ def test_the_last_pid_is_the_one_that_was_given_out_last() -> None:
 def test_the_load_average_is_what_the_c_library_says() -> None:
     # The kernel computes it anew every five seconds: of two equal answers around the reading one must be in force.
     before = os.getloadavg()
-    found = parse_kernel_load(Path("/proc/loadavg").read_bytes()).average
+    found = parse_machine_load(Path("/proc/loadavg").read_bytes()).average
     assert found in (pytest.approx(before, abs=0.01), pytest.approx(os.getloadavg(), abs=0.01))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cpuwatch.samplers.procfs.taskstats import (
-    EndedTask,
+    ExitedTask,
     MessageError,
     error_number,
     family_id,
@@ -66,20 +66,20 @@ def test_the_port_tells_an_answer_from_what_was_not_asked_for() -> None:
 
 
 def test_a_process_with_one_thread_ends() -> None:
-    assert parse_task(message(aggregate(AGGR_PID, stats()))) == EndedTask(
-        pid=42, process_id=42, parent_pid=41, name="true", user_id=1000, cpu_ns=7, process_ended=True
+    assert parse_task(message(aggregate(AGGR_PID, stats()))) == ExitedTask(
+        pid=42, process_id=42, parent_pid=41, name="true", user_id=1000, cpu_ns=7, process_exited=True
     )
 
 
 def test_a_thread_that_ends_in_a_living_process_says_so() -> None:
     task = parse_task(message(aggregate(AGGR_PID, stats(flags=0, tgid=40))))
-    assert (task.process_id, task.process_ended) == (40, False)
+    assert (task.process_id, task.process_exited) == (40, False)
 
 
 def test_the_last_thread_brings_the_time_of_all() -> None:
     both = message(aggregate(AGGR_PID, stats(cpu_ns=7)), aggregate(AGGR_TGID, stats(cpu_ns=700, flags=0)))
     task = parse_task(both)
-    assert (task.cpu_ns, task.process_ended) == (700, True)
+    assert (task.cpu_ns, task.process_exited) == (700, True)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from cpuwatch.samplers.procfs.new_pids import GivenPids
+from cpuwatch.samplers.procfs.new_pids import NewPids
 
 LOWEST, HIGHEST = 10, 49
 MOST_ALIVE = 12
@@ -128,18 +128,18 @@ class Sampler:
     """Looks as ClockSweep does: all at first, then those that can be new."""
 
     kernel: Kernel
-    given: GivenPids
+    given: NewPids
     known: dict[Fork, int] = field(default_factory=dict)
     looks: int = 0
 
-    def look(self, between: Callable[[], None]) -> tuple[list[Fork], range | None]:
+    def candidates(self, between: Callable[[], None]) -> tuple[list[Fork], range | None]:
         """Those that were there when the forks were counted, and the answer. The counters are read one by one."""
         kernel = self.kernel
         forks, counted = kernel.forks, list(kernel.processes)
         for fork in kernel.under_way:
             fork.may_hide |= fork.was_looked_at
         between()
-        answer = self.given.look(forks, kernel.last_pid)
+        answer = self.given.candidates(forks, kernel.last_pid)
         for fork in kernel.under_way:
             fork.was_looked_at = True
         kernel.given = 0
@@ -161,13 +161,13 @@ def test_each_new_process_is_among_the_pids_that_may_be_new(
 ) -> None:
     kernel = Kernel(last_pid=last_pid)
     happen(kernel, at_first)
-    sampler = Sampler(kernel, GivenPids(kernel.forks, kernel.last_pid))
+    sampler = Sampler(kernel, NewPids(kernel.forks, kernel.last_pid))
     for fork in kernel.under_way:
         fork.was_looked_at = True
     waiting: dict[Fork, int] = {}
     for before, between in rounds:
         happen(kernel, before)
-        counted, answer = sampler.look(partial(happen, kernel, between))
+        counted, answer = sampler.candidates(partial(happen, kernel, between))
         event("all are listed" if answer is None else f"{min(len(answer), 3)} or more may be new")
         for process in counted:
             if process in sampler.known or process not in kernel.processes:
@@ -180,10 +180,10 @@ def test_each_new_process_is_among_the_pids_that_may_be_new(
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(-2, 3)), max_size=40))
 def test_nothing_is_certain_unless_as_many_pids_went_by_as_there_were_forks(steps: list[tuple[int, int]]) -> None:
     forks, last_pid = 1000, 300
-    given_pids = GivenPids(forks, last_pid)
+    given_pids = NewPids(forks, last_pid)
     for born, went_by in steps:
         forks, last_pid = forks + born, last_pid + went_by
-        answer = given_pids.look(forks, last_pid)
+        answer = given_pids.candidates(forks, last_pid)
         if answer is not None and born:
             assert born == went_by
             assert {last_pid - back for back in range(born)} <= set(answer)
@@ -191,46 +191,46 @@ def test_nothing_is_certain_unless_as_many_pids_went_by_as_there_were_forks(step
 
 @given(st.lists(st.integers(0, 2**22), min_size=1, max_size=40), st.integers(0, 2**40))
 def test_a_count_that_never_moves_is_never_believed(last_pids: list[int], forks: int) -> None:
-    given_pids = GivenPids(forks, last_pids[0])
-    assert all(given_pids.look(forks, last_pid) is None for last_pid in last_pids)
+    given_pids = NewPids(forks, last_pids[0])
+    assert all(given_pids.candidates(forks, last_pid) is None for last_pid in last_pids)
 
 
 @given(st.lists(st.integers(0, 2**22), min_size=1, max_size=40))
 def test_where_forks_are_not_counted_all_are_listed(last_pids: list[int]) -> None:
-    given_pids = GivenPids(None, last_pids[0])
-    assert all(given_pids.look(None, last_pid) is None for last_pid in last_pids)
+    given_pids = NewPids(None, last_pids[0])
+    assert all(given_pids.candidates(None, last_pid) is None for last_pid in last_pids)
 
 
 def test_a_count_that_is_told_now_and_then_is_believed_only_between_two_that_were_told() -> None:
-    given_pids = GivenPids(100, 50)
-    assert given_pids.look(101, 51) == range(51, 52)
-    assert given_pids.look(None, 52) is None
-    assert given_pids.look(103, 53) is None
-    assert given_pids.look(104, 54) == range(53, 55)
+    given_pids = NewPids(100, 50)
+    assert given_pids.candidates(101, 51) == range(51, 52)
+    assert given_pids.candidates(None, 52) is None
+    assert given_pids.candidates(103, 53) is None
+    assert given_pids.candidates(104, 54) == range(53, 55)
 
 
 def test_while_nothing_is_forked_nothing_can_be_new() -> None:
-    given_pids = GivenPids(100, 50)
-    given_pids.look(101, 51)
-    assert [given_pids.look(101, 51) for _ in range(10)] == [range(0)] * 10
+    given_pids = NewPids(100, 50)
+    given_pids.candidates(101, 51)
+    assert [given_pids.candidates(101, 51) for _ in range(10)] == [range(0)] * 10
 
 
 def test_what_is_given_reaches_back_two_looks() -> None:
-    given_pids = GivenPids(100, 50)
-    assert given_pids.look(101, 51) == range(51, 52)
-    assert given_pids.look(103, 53) == range(51, 54)
-    assert given_pids.look(104, 54) == range(52, 55)
+    given_pids = NewPids(100, 50)
+    assert given_pids.candidates(101, 51) == range(51, 52)
+    assert given_pids.candidates(103, 53) == range(51, 54)
+    assert given_pids.candidates(104, 54) == range(52, 55)
 
 
 def test_where_the_circle_began_anew_all_are_listed_as_long_as_it_is_reached_back_to() -> None:
-    given_pids = GivenPids(100, 88)
-    assert given_pids.look(101, 89) == range(89, 90)
-    assert given_pids.look(102, 10) is None
-    assert given_pids.look(103, 11) is None
-    assert given_pids.look(104, 12) == range(11, 13)
+    given_pids = NewPids(100, 88)
+    assert given_pids.candidates(101, 89) == range(89, 90)
+    assert given_pids.candidates(102, 10) is None
+    assert given_pids.candidates(103, 11) is None
+    assert given_pids.candidates(104, 12) == range(11, 13)
 
 
 def test_all_are_listed_at_every_sixteenth_look_whatever_is_counted() -> None:
-    given_pids = GivenPids(100, 50)
-    answers = [given_pids.look(100 + step, 50 + step) for step in range(1, 49)]
+    given_pids = NewPids(100, 50)
+    answers = [given_pids.candidates(100 + step, 50 + step) for step in range(1, 49)]
     assert [step for step, answer in enumerate(answers, 1) if answer is None] == [16, 32, 48]

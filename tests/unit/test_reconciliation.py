@@ -9,8 +9,8 @@ from readings import process
 
 from cpuwatch import ProcessTimes
 from cpuwatch.model import PidNamespace
-from cpuwatch.samplers.procfs.process_table import ProcessTable
-from cpuwatch.samplers.settling import Settling
+from cpuwatch.samplers.process_table import ProcessTable
+from cpuwatch.samplers.reconciliation import Reconciler
 
 
 def record(pid: int, ppid: int, *, children_ns: int = 0, namespace: PidNamespace | None = None) -> ProcessTimes:
@@ -26,7 +26,7 @@ class Sweep:
             self.table.put(one)
         self.now = {one.pid: one for one in known}
         self.read_again: list[int] = []
-        self.settling = Settling(self.table, self.read, lambda pid: pid not in self.now)
+        self.reconciler = Reconciler(self.table, self.read, lambda pid: pid not in self.now)
 
     def read(self, known: ProcessTimes) -> ProcessTimes | None:
         self.read_again.append(known.pid)
@@ -38,26 +38,26 @@ class Sweep:
         if reaper is not None:
             self.now[reaper.pid] = reaper
 
-    def settle(self) -> dict[int, ProcessTimes]:
-        self.settling.settle()
+    def reconcile(self) -> dict[int, ProcessTimes]:
+        self.reconciler.reconcile()
         return self.table.copy()
 
 
 def test_a_reaper_that_was_read_before_its_child_ended_is_read_again() -> None:
     sweep = Sweep(record(1, 0), record(2, 1), record(3, 2))
-    sweep.settling.note(2, sweep.read(record(2, 1)), ended_meanwhile=True)
+    sweep.reconciler.apply(2, sweep.read(record(2, 1)), exited_during_sweep=True)
     sweep.ends(3, record(2, 1, children_ns=7))
-    sweep.settling.note(3, None, ended_meanwhile=True)
-    assert sweep.settle() == {1: record(1, 0), 2: record(2, 1, children_ns=7)}
+    sweep.reconciler.apply(3, None, exited_during_sweep=True)
+    assert sweep.reconcile() == {1: record(1, 0), 2: record(2, 1, children_ns=7)}
 
 
 def test_a_child_that_was_read_before_it_ended_is_taken_off_when_its_reaper_has_its_time() -> None:
     sweep = Sweep(record(1, 0), record(2, 1), record(3, 2))
-    sweep.settling.note(3, sweep.read(record(3, 2)), ended_meanwhile=True)
+    sweep.reconciler.apply(3, sweep.read(record(3, 2)), exited_during_sweep=True)
     sweep.ends(3, record(2, 1, children_ns=7))
-    sweep.settling.note(2, sweep.now[2], ended_meanwhile=True)
-    assert sweep.settle() == {1: record(1, 0), 2: record(2, 1, children_ns=7)}
-    assert sweep.settling.gone == {3}
+    sweep.reconciler.apply(2, sweep.now[2], exited_during_sweep=True)
+    assert sweep.reconcile() == {1: record(1, 0), 2: record(2, 1, children_ns=7)}
+    assert sweep.reconciler.exited_pids == {3}
 
 
 def test_the_init_of_its_namespace_is_read_again_for_an_orphan_that_ended() -> None:
@@ -65,12 +65,12 @@ def test_the_init_of_its_namespace_is_read_again_for_an_orphan_that_ended() -> N
     init = record(2, 1, namespace=inside)
     orphan = record(4, 3, namespace=replace(inside, pid=9))
     sweep = Sweep(record(1, 0), init, record(3, 1, namespace=replace(inside, pid=8)), orphan)
-    sweep.settling.note(2, init, ended_meanwhile=True)
+    sweep.reconciler.apply(2, init, exited_during_sweep=True)
     sweep.ends(4, replace(init, children_ns=7))
     sweep.ends(3)
-    sweep.settling.note(3, None, ended_meanwhile=True)
-    sweep.settling.note(4, None, ended_meanwhile=True)
-    assert sweep.settle()[2].children_ns == 7
+    sweep.reconciler.apply(3, None, exited_during_sweep=True)
+    sweep.reconciler.apply(4, None, exited_during_sweep=True)
+    assert sweep.reconcile()[2].children_ns == 7
 
 
 @given(
@@ -87,14 +87,14 @@ def test_parents_that_form_a_circle_come_to_an_end(ppids: list[int], ended: set[
     for pid in ended & reused:
         sweep.now[pid] = replace(record(pid, pid % 7 + 1), key=f"{pid}-again")
     for pid in ended:
-        sweep.settling.note(pid, sweep.now.get(pid), ended_meanwhile=True)
-    assert sweep.settle() == dict(sorted(sweep.now.items()))
+        sweep.reconciler.apply(pid, sweep.now.get(pid), exited_during_sweep=True)
+    assert sweep.reconcile() == dict(sorted(sweep.now.items()))
 
 
 def test_living_parents_that_are_not_shown_are_told_also_when_their_last_child_has_ended() -> None:
     sweep = Sweep(record(2, 77), record(3, 88), record(4, 99), record(5, 0))
     sweep.now |= {77: record(77, 1), 88: record(88, 1)}
     sweep.ends(2)
-    sweep.settling.note(2, None, ended_meanwhile=True)
-    sweep.settling.settle()
-    assert sweep.settling.hidden_parents() == {77, 88}
+    sweep.reconciler.apply(2, None, exited_during_sweep=True)
+    sweep.reconciler.reconcile()
+    assert sweep.reconciler.hidden_parents() == {77, 88}

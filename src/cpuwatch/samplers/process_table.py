@@ -1,4 +1,4 @@
-"""What is known of each process, by PID, with the children of each at hand."""
+"""The newest record of each process, indexed by PID and by parent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ProcessTable"]
 
 
 class ProcessTable:
-    """The newest record of each process."""
+    """Maps PIDs to records, and parents to their children."""
 
     def __init__(self) -> None:
         self._records: dict[int, ProcessTimes] = {}
@@ -24,27 +24,27 @@ class ProcessTable:
         return pid in self._records
 
     def get(self, pid: int | None) -> ProcessTimes | None:
-        """Its record; None for one that is not known."""
+        """The record of a process, or None if it is unknown."""
         return None if pid is None else self._records.get(pid)
 
     def pids(self) -> set[int]:
-        """The PIDs of all."""
+        """The PIDs of all processes."""
         return set(self._records)
 
     def children(self, pid: int) -> set[int]:
-        """The PIDs of those whose parent this is, as far as is known."""
+        """The PIDs of the known children of a process."""
         return set(self._children.get(pid, ()))
 
     def unknown_parents(self) -> list[int]:
-        """The PIDs of parents that are not in the table themselves; 0, which stands for none, is not one."""
+        """The PIDs of parents that are not in the table. PID 0 means "no parent" and is left out."""
         return [ppid for ppid in self._children if ppid and ppid not in self._records]
 
     def namespace_inits(self) -> list[tuple[int, PidNamespace]]:
-        """The inits of PID namespaces other than the one that is read."""
+        """The init processes of PID namespaces other than the sampled one."""
         return list(self._inits.items())
 
     def put(self, record: ProcessTimes) -> None:
-        """Add a process, or replace what was known of it."""
+        """Add a process, or replace its record."""
         known = self._records.get(record.pid)
         if known is None:
             self._in_order &= record.pid > self._last_pid
@@ -60,19 +60,19 @@ class ProcessTable:
         self._records[record.pid] = record
 
     def remove(self, pid: int) -> None:
-        """Forget a process, if it is known."""
+        """Remove a process; does nothing if it is unknown."""
         known = self._records.pop(pid, None)
         if known is not None:
             self._leave_parent(known)
             self._inits.pop(pid, None)
 
-    def update(self, renewed: Callable[[ProcessTimes], ProcessTimes]) -> None:
-        """Replace every record by another of the same process with the same parent."""
+    def update(self, updated: Callable[[ProcessTimes], ProcessTimes]) -> None:
+        """Replace every record. The new record must have the same PID and the same parent."""
         for pid, record in self._records.items():
-            self._records[pid] = renewed(record)
+            self._records[pid] = updated(record)
 
     def copy(self) -> dict[int, ProcessTimes]:
-        """All records by PID, in the order of the PIDs."""
+        """All records by PID, in ascending order."""
         if not self._in_order:
             self._records = dict(sorted(self._records.items()))
             self._in_order = True
