@@ -1,4 +1,4 @@
-"""Text that the kernel, users or clients chose, made safe to show. Pure."""
+"""Makes text from the kernel, users and clients safe to show. Pure."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def text_from_bytes(raw: bytes) -> str:
     r"""Decode UTF-8; invalid bytes become ``\xNN``.
 
-    U+FFFD would make different names equal, and surrogates (PEP 383) are not valid in JSON. Backslashes are kept, so a
-    name that contains the four characters of such an escape looks like one that contains the byte.
+    U+FFFD would make different names equal, and surrogates (PEP 383) are invalid in JSON. Backslashes are not escaped,
+    so a name with the four characters ``\xNN`` looks the same as a name with that byte.
     """
     return raw.decode("utf-8", "backslashreplace")
 
 
 def text_from_locale(text: str) -> str:
-    """Decode again, as UTF-8, what Python or a library decoded in the locale's encoding (:func:`os.fsdecode`).
+    """Decode text as UTF-8 that Python or a library decoded in the locale's encoding (:func:`os.fsdecode`).
 
-    Names are UTF-8 for the kernel, the programs and the user database, whatever locale this process runs in.
+    Programs and the user database use UTF-8 for names, whatever the locale of this process.
     """
     return text_from_bytes(os.fsencode(text))
 
 
 def text_without_surrogates(text: str) -> str:
-    r"""Escape what a library decoded with ``surrogateescape``; other surrogates become ``\uNNNN``."""
+    r"""Escape bytes that were decoded with ``surrogateescape``; other surrogates become ``\uNNNN``."""
     return _SURROGATE.sub(_escaped, text)
 
 
@@ -39,7 +39,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:
-    """Escape everything that a terminal might obey, and every character that ``encoding`` lacks."""
+    """Escape control characters for terminals, and every character that ``encoding`` lacks."""
     if not text.isprintable():
         text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
     return text if text.isascii() else text.encode(encoding, "backslashreplace").decode(encoding)

@@ -31,7 +31,7 @@ UNUSABLE = {
     "mount -t proc -o subset=pid proc /proc": "mounted with subset=pid",
     "mount -t tmpfs none /proc": "no proc file system is mounted on /proc",
     "umount -l /proc": "no proc file system is mounted on /proc",
-    f"{EMPTY_FILE}stat": "begins b''",
+    f"{EMPTY_FILE}stat": "found b''",
     "printf 'cpu  1 2 3\\n' > /mnt/stat && mount --bind /mnt/stat /proc/stat": "masked",
 }
 

@@ -319,7 +319,7 @@ def test_closing_gives_back_all_files_and_ends_reading(
     sampler.read()
     sampler.close()
     sampler.close()
-    with pytest.raises(SamplerClosedError, match="open another"):
+    with pytest.raises(SamplerClosedError, match="open a new one"):
         sampler.read()
     if opened is not scripted:
         assert len(os.listdir("/proc/self/fd")) == before

@@ -1,4 +1,4 @@
-"""A /proc of one's own making, with CPU clocks to match: the kernel's side of the bargain, in a directory."""
+"""A fake /proc in a directory, with CPU clocks to match."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 class FakeProc:
-    """The tree under ``root``. Processes are started, burn CPU, are renamed and end as a test says."""
+    """The tree under ``root``. The test starts, runs, renames and ends its processes."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
@@ -35,28 +35,28 @@ class FakeProc:
         self._end_open_files_with_their_process(monkeypatch)
 
     def write_counters(self, load: str = "0.10 0.20 0.30") -> None:
-        """Bring ``loadavg`` and ``stat`` up to date with the last PID and the count of forks."""
+        """Write the last PID and the number of forks to ``loadavg`` and ``stat``."""
         lines = ["cpu  10 0 20 300 4 0 0 0 0 0", "cpu0 5 0 10 150 2 0 0 0 0 0", "cpu2 5 0 10 150 2 0 0 0 0 0"]
         lines += [f"intr 1{' 0' * self.interrupts}", f"processes {self.forks}", "procs_running 1", ""]
-        # In place: a sampler holds the files open, as it holds the kernel's.
+        # In place, because a sampler keeps the files open.
         (self.root / "stat").write_text("\n".join(lines))
         (self.root / "loadavg").write_text(f"{load} 1/100 {self.last_pid}\n")
 
     def fork(self, *, forks: int = 1) -> int:
-        """The PID that is next in turn, given to no process: to a thread, or with ``forks=0`` to a fork that failed."""
+        """Allocate the next PID without a process: for a thread, or with ``forks=0`` for a fork that failed."""
         self.last_pid += 1
         self.forks += forks
         self.write_counters()
         return self.last_pid
 
     def start_next(self, *, ppid: int = 1) -> int:
-        """Start a process under the PID that is next in turn."""
+        """Start a process with the next PID."""
         pid = self.fork()
         self.start(pid, ppid=ppid, forks=0)
         return pid
 
     def start(self, pid: int, name: bytes = b"work", *, ppid: int = 1, start_tick: int = 100, forks: int = 1) -> None:
-        """Start a process under a PID that somebody chose: the last one given out in turn stays what it was."""
+        """Start a process with a chosen PID, which leaves the last PID unchanged."""
         (self.root / str(pid)).mkdir()
         self.clocks[pid] = 0
         self._lives[pid] = name, ppid, start_tick
@@ -73,7 +73,7 @@ class FakeProc:
         state: str | None = None,
         flags: int | None = None,
     ) -> None:
-        """Bring its ``stat`` up to date with its clock, and with what else is given."""
+        """Write its ``stat`` according to its clock and the given values."""
         old_name, old_ppid, start_tick = self._lives[pid]
         name, ppid = old_name if name is None else name, old_ppid if ppid is None else ppid
         self._lives[pid] = name, ppid, start_tick
@@ -111,7 +111,7 @@ class FakeProc:
         self.write(pid)
 
     def move(self, pid: int, membership: bytes) -> None:
-        """Write its ``cgroup``: it need not run for that."""
+        """Write its ``cgroup``, which can change while the process sleeps."""
         (self.root / str(pid) / "cgroup").write_bytes(membership)
 
     def end(self, pid: int) -> None:
@@ -120,7 +120,7 @@ class FakeProc:
         shutil.rmtree(self.root / str(pid))
 
     def use_clocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Make this the /proc of the caller's PID namespace, and the kernel's clocks those of its processes."""
+        """Make this the /proc of the caller's PID namespace, with CPU clocks for its processes."""
         (self.root / "self").mkdir()
         (self.root / "self/status").write_text(f"Name:\tpytest\nNSpid:\t{os.getpid()}\n")
         real = time.clock_gettime_ns
@@ -134,11 +134,11 @@ class FakeProc:
             return self.clocks[pid]
 
         monkeypatch.setattr(time, "clock_gettime_ns", clock_gettime_ns)
-        # The sampler's own thread is given a PID by this kernel, not by that of the machine.
+        # The thread of the sampler gets a PID from this kernel, not from the real one.
         monkeypatch.setattr(new_pids, "run_empty_thread", self.fork)
 
     def _end_open_files_with_their_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """As in the kernel's /proc: what is held open of a process that has ended cannot be read any more (proc(5))."""
+        """Make open files of an exited process unreadable, as in a real /proc (proc(5))."""
         real = os.pread
 
         def pread(fd: int, size: int, offset: int) -> bytes:

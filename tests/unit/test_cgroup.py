@@ -20,5 +20,5 @@ from cpuwatch.samplers.procfs.cgroup import parse_cgroup
         (b"", None),
     ],
 )
-def test_the_cgroup_that_accounts_for_the_process_is_found(text: bytes, path: str | None) -> None:
+def test_the_accounting_cgroup_is_found(text: bytes, path: str | None) -> None:
     assert parse_cgroup(text) == path

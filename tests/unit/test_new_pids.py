@@ -1,4 +1,4 @@
-"""Against a model of how the kernel gives PIDs out and counts forks: alloc_pid, copy_process."""
+"""Compared with a model of how the kernel allocates PIDs and counts forks: alloc_pid, copy_process."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from cpuwatch.samplers.procfs.new_pids import NewPids
 LOWEST, HIGHEST = 10, 49
 MOST_ALIVE = 12
 MOST_GIVEN = 10
-"""Between two looks. In two intervals and with all that are alive, the circle is never gone round."""
+"""Events between two calls: too few for PIDs to wrap around twice in two intervals."""
 LISTED_WITHIN = 16
 
 
 @dataclass(eq=False)
 class Fork:
-    """A fork under way, and then what came of it."""
+    """A fork in progress, and its result."""
 
     pid: int
     was_looked_at: bool = False
     may_hide: bool = False
-    """Nothing tells of it if another fork fails: its PID was chosen, or it was under way at two looks."""
+    """No counter shows it if another fork fails: its PID was chosen, or it was in progress during two calls."""
 
 
 @dataclass
 class Kernel:
-    """Two counters, a circle of PIDs, and who has them."""
+    """Two counters, the ring of PIDs, and the owners of PIDs."""
 
     forks: int = 1000
     last_pid: int = LOWEST
@@ -47,7 +47,7 @@ class Kernel:
         return len(self.taken()) == MOST_ALIVE or self.given == MOST_GIVEN
 
     def give(self) -> int:
-        """The next that is free, round the circle (idr_alloc_cyclic)."""
+        """The next free PID, with wraparound (idr_alloc_cyclic)."""
         taken = self.taken()
         while True:
             self.last_pid = LOWEST if self.last_pid == HIGHEST else self.last_pid + 1
@@ -55,14 +55,14 @@ class Kernel:
                 self.given += 1
                 return self.last_pid
 
-    # What may happen, each with a number to choose by
+    # Events; each takes a number to choose a process or PID by.
 
     def begin_fork(self, _: int = 0) -> None:
         if not self.is_full():
             self.under_way.append(Fork(self.give()))
 
     def finish_fork(self, number: int) -> None:
-        """It is counted and becomes visible in one critical section."""
+        """The fork is counted and becomes visible in one critical section."""
         if self.under_way:
             self.forks += 1
             self.processes.append(self.under_way.pop(number % len(self.under_way)))
@@ -73,7 +73,7 @@ class Kernel:
             self.finish_fork(-1)
 
     def fail_to_fork(self, number: int) -> None:
-        """The PID is free again, and the circle goes on from there; nothing is counted."""
+        """The PID is free again, and the next one is still allocated after it; nothing is counted."""
         self.begin_fork()
         if self.under_way:
             self.under_way.pop(number % len(self.under_way))
@@ -92,19 +92,19 @@ class Kernel:
             self.processes.pop(number % len(self.processes))
 
     def fork_with_chosen_pid(self, number: int) -> None:
-        """clone3(2) with set_tid: the circle stays where it is."""
+        """clone3(2) with set_tid: the last PID stays the same."""
         pid = LOWEST + number % (HIGHEST + 1 - LOWEST)
         if pid not in self.taken() and not self.is_full():
             self.forks += 1
             self.processes.append(Fork(pid, may_hide=True))
 
     def fork_in_another_namespace(self, _: int) -> None:
-        """Forks are counted on the whole machine, PIDs are given out in each namespace."""
+        """Forks are counted for the whole machine, but each namespace allocates its own PIDs."""
         self.forks += 1
 
 
 HAPPENINGS: list[Callable[[Kernel, int], None]] = [
-    # Mostly the usual: what is not makes the counters differ, so that nothing depends on them.
+    # Mostly usual events, because the others make the counters disagree, and then nothing depends on them.
     *[Kernel.fork] * 6,
     *[Kernel.end_process] * 4,
     Kernel.begin_fork,
@@ -125,7 +125,7 @@ intervals: st.SearchStrategy[Interval] = st.lists(
 
 @dataclass
 class Sampler:
-    """Looks as ClockSweep does: all at first, then those that can be new."""
+    """Finds processes like ClockSweep: all at first, then only those that can be new."""
 
     kernel: Kernel
     given: NewPids
@@ -133,7 +133,7 @@ class Sampler:
     looks: int = 0
 
     def candidates(self, between: Callable[[], None]) -> tuple[list[Fork], range | None]:
-        """Those that were there when the forks were counted, and the answer. The counters are read one by one."""
+        """The processes visible when the forks were counted, and the result. One counter is read after the other."""
         kernel = self.kernel
         forks, counted = kernel.forks, list(kernel.processes)
         for fork in kernel.under_way:
@@ -156,7 +156,7 @@ def happen(kernel: Kernel, interval: Interval) -> None:
 
 
 @given(st.integers(LOWEST, HIGHEST), intervals, st.lists(st.tuples(intervals, intervals), min_size=LISTED_WITHIN + 4))
-def test_each_new_process_is_among_the_pids_that_may_be_new(
+def test_every_new_process_is_among_the_candidates(
     last_pid: int, at_first: Interval, rounds: list[tuple[Interval, Interval]]
 ) -> None:
     kernel = Kernel(last_pid=last_pid)
@@ -178,7 +178,7 @@ def test_each_new_process_is_among_the_pids_that_may_be_new(
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(-2, 3)), max_size=40))
-def test_nothing_is_certain_unless_as_many_pids_went_by_as_there_were_forks(steps: list[tuple[int, int]]) -> None:
+def test_there_are_candidates_only_if_the_pids_advanced_by_the_number_of_forks(steps: list[tuple[int, int]]) -> None:
     forks, last_pid = 1000, 300
     given_pids = NewPids(forks, last_pid)
     for born, went_by in steps:
@@ -190,18 +190,18 @@ def test_nothing_is_certain_unless_as_many_pids_went_by_as_there_were_forks(step
 
 
 @given(st.lists(st.integers(0, 2**22), min_size=1, max_size=40), st.integers(0, 2**40))
-def test_a_count_that_never_moves_is_never_believed(last_pids: list[int], forks: int) -> None:
+def test_a_count_that_never_moves_is_not_trusted(last_pids: list[int], forks: int) -> None:
     given_pids = NewPids(forks, last_pids[0])
     assert all(given_pids.candidates(forks, last_pid) is None for last_pid in last_pids)
 
 
 @given(st.lists(st.integers(0, 2**22), min_size=1, max_size=40))
-def test_where_forks_are_not_counted_all_are_listed(last_pids: list[int]) -> None:
+def test_without_a_fork_count_proc_is_listed(last_pids: list[int]) -> None:
     given_pids = NewPids(None, last_pids[0])
     assert all(given_pids.candidates(None, last_pid) is None for last_pid in last_pids)
 
 
-def test_a_count_that_is_told_now_and_then_is_believed_only_between_two_that_were_told() -> None:
+def test_an_intermittent_count_is_trusted_only_between_two_values() -> None:
     given_pids = NewPids(100, 50)
     assert given_pids.candidates(101, 51) == range(51, 52)
     assert given_pids.candidates(None, 52) is None
@@ -209,20 +209,20 @@ def test_a_count_that_is_told_now_and_then_is_believed_only_between_two_that_wer
     assert given_pids.candidates(104, 54) == range(53, 55)
 
 
-def test_while_nothing_is_forked_nothing_can_be_new() -> None:
+def test_without_forks_there_are_no_candidates() -> None:
     given_pids = NewPids(100, 50)
     given_pids.candidates(101, 51)
     assert [given_pids.candidates(101, 51) for _ in range(10)] == [range(0)] * 10
 
 
-def test_what_is_given_reaches_back_two_looks() -> None:
+def test_candidates_start_at_the_call_before_the_last() -> None:
     given_pids = NewPids(100, 50)
     assert given_pids.candidates(101, 51) == range(51, 52)
     assert given_pids.candidates(103, 53) == range(51, 54)
     assert given_pids.candidates(104, 54) == range(52, 55)
 
 
-def test_where_the_circle_began_anew_all_are_listed_as_long_as_it_is_reached_back_to() -> None:
+def test_proc_is_listed_while_a_wraparound_is_in_range() -> None:
     given_pids = NewPids(100, 88)
     assert given_pids.candidates(101, 89) == range(89, 90)
     assert given_pids.candidates(102, 10) is None
@@ -230,7 +230,7 @@ def test_where_the_circle_began_anew_all_are_listed_as_long_as_it_is_reached_bac
     assert given_pids.candidates(104, 12) == range(11, 13)
 
 
-def test_all_are_listed_at_every_sixteenth_look_whatever_is_counted() -> None:
+def test_proc_is_listed_in_every_16th_call() -> None:
     given_pids = NewPids(100, 50)
     answers = [given_pids.candidates(100 + step, 50 + step) for step in range(1, 49)]
     assert [step for step, answer in enumerate(answers, 1) if answer is None] == [16, 32, 48]

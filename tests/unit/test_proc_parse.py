@@ -44,18 +44,18 @@ TICK = 10_000_000
 
 
 def stat_line(name: bytes, fields: list[int], state: bytes = b"S") -> bytes:
-    """A line of /proc/PID/stat: fields are those from the fourth of proc_pid_stat(5) on."""
+    """A line of /proc/PID/stat. The fields are those from the fourth one of proc_pid_stat(5)."""
     return b"7 (" + name + b") " + state + b" " + b" ".join(b"%d" % field for field in fields) + b"\n"
 
 
-def test_every_field_that_is_used_is_taken_from_its_place() -> None:
+def test_every_field_is_read_from_its_position() -> None:
     stat = parse_process_stat(BASH)
     assert (stat.name, stat.state, stat.ppid) == ("bash", "S", 1200)
     assert (stat.utime, stat.stime, stat.children_time) == (17, 29, 4390)
     assert (stat.threads, stat.start_time) == (3, 98765)
 
 
-def test_a_process_reads_of_itself_what_psutil_reads() -> None:
+def test_values_of_this_process_match_psutil() -> None:
     stat = parse_process_stat(Path("/proc/self/stat").read_bytes())
     itself = psutil.Process()
     ticks_per_second = os.sysconf("SC_CLK_TCK")
@@ -63,12 +63,12 @@ def test_a_process_reads_of_itself_what_psutil_reads() -> None:
     assert stat.threads == itself.num_threads()
     assert stat.state == "R"
     assert psutil.boot_time() + stat.start_time / ticks_per_second == pytest.approx(itself.create_time())
-    # psutil reads later, so its figures may be higher, never lower.
+    # psutil reads later, so its values may be higher, but never lower.
     assert stat.utime / ticks_per_second <= itself.cpu_times().user + 1e-9
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_a_hostile_name_ends_where_psutil_says(name: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hostile_name_matches_psutil(name: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     line = stat_line(name, list(range(100, 149)))
     directory = tmp_path / "7"
     directory.mkdir()
@@ -81,7 +81,7 @@ def test_a_hostile_name_ends_where_psutil_says(name: bytes, tmp_path: Path, monk
 
     stat = parse_process_stat(line)
 
-    # surrogateescape gives back the bytes that psutil found.
+    # surrogateescape restores the bytes that psutil found.
     assert other.name().encode("utf-8", "surrogateescape") == name
     assert stat.name == name.decode("utf-8", "backslashreplace")
     assert stat.ppid == other.ppid()
@@ -91,7 +91,7 @@ def test_a_hostile_name_ends_where_psutil_says(name: bytes, tmp_path: Path, monk
 
 
 @pytest.mark.parametrize("name", [b"kthreadd", b"kworker/u8:3-writeback", b"migration/0", b"irq/28-0000:00:0"])
-def test_a_kernel_thread_is_a_process_like_any_other(name: bytes) -> None:
+def test_a_kernel_thread_is_parsed_like_any_process(name: bytes) -> None:
     stat = parse_process_stat(
         stat_line(name, [2, 0, 0, 0, -1, 69238880, 0, 0, 0, 0, 0, 9, 0, 0, 20, 0, 1, 0, 33], b"I")
     )
@@ -99,9 +99,9 @@ def test_a_kernel_thread_is_a_process_like_any_other(name: bytes) -> None:
     assert (stat.utime, stat.stime, stat.threads, stat.start_time) == (0, 9, 1, 33)
 
 
-# A name is 15 bytes for a user's process, up to 63 for a kernel's worker.
+# A name has at most 15 bytes for a user's process and 63 for a kernel worker.
 @given(st.binary(max_size=63), st.lists(st.integers(-(2**63), 2**64 - 1), min_size=19, max_size=60))
-def test_any_name_and_any_numbers_come_apart_again(name: bytes, fields: list[int]) -> None:
+def test_any_name_and_numbers_round_trip(name: bytes, fields: list[int]) -> None:
     stat = parse_process_stat(stat_line(name, fields))
     assert stat.name == name.decode("utf-8", "backslashreplace")
     assert stat.ppid == fields[0]
@@ -111,13 +111,13 @@ def test_any_name_and_any_numbers_come_apart_again(name: bytes, fields: list[int
 
 
 @pytest.mark.parametrize("data", [b"", b"7 bash S 1", b"7 (bash", b"7 (bash) S x" + b" 1" * 20])
-def test_what_is_no_stat_line_is_a_value_error(data: bytes) -> None:
+def test_a_malformed_stat_line_is_a_value_error(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_process_stat(data)
 
 
 def test_guest_time_is_not_counted_twice() -> None:
-    # Fields 9 and 10, guest and guest_nice, are in user and nice already (proc_stat(5)).
+    # Fields 9 and 10, guest and guest_nice, are included in user and nice (proc_stat(5)).
     found = parse_machine_stat(KERNEL, TICK)
     assert found.total == CpuTimes(
         user_ns=1200 * TICK,
@@ -132,7 +132,7 @@ def test_guest_time_is_not_counted_twice() -> None:
     assert found.forks == 4321
 
 
-def test_the_machines_times_are_those_that_psutil_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_of_the_machine_match_psutil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "stat").write_bytes(KERNEL)
     monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
     theirs = psutil.cpu_times()
@@ -143,28 +143,28 @@ def test_the_machines_times_are_those_that_psutil_reads(tmp_path: Path, monkeypa
     assert ours.idle_ns / 1e9 == pytest.approx(theirs.idle)
 
 
-def test_cpu_numbers_may_have_gaps_and_many_digits() -> None:
+def test_cpu_numbers_can_have_gaps_and_many_digits() -> None:
     lines = b"cpu  1 2 3 4 5 6 7 8 9 10\ncpu2 1 2 3 4 5 6 7 8\ncpu1023 1 2 3 4 5 6 7 8 9 10\nintr 1\n"
     assert list(parse_machine_stat(lines, 1).per_cpu) == [2, 1023]
 
 
-def test_a_thousand_cpus_are_all_seen() -> None:
+def test_a_thousand_cpus_are_parsed() -> None:
     cpus = b"".join(b"cpu%d %d 0 0 0 0 0 0 0 0 0\n" % (cpu, cpu) for cpu in range(1000))
     found = parse_machine_stat(b"cpu  1 2 3 4 5 6 7 8 9 10\n" + cpus + b"intr 1\nprocesses 5\n", 1)
     assert {cpu: times.user_ns for cpu, times in found.per_cpu.items()} == {cpu: cpu for cpu in range(1000)}
     assert found.forks == 5
 
 
-def test_the_fork_count_may_be_missing() -> None:
+def test_the_fork_count_can_be_missing() -> None:
     assert parse_machine_stat(b"cpu  1 2 3 4 5 6 7 8\nprocs_running 1\n", 1).forks is None
 
 
-def test_a_line_that_only_ends_like_the_fork_count_is_not_it() -> None:
+def test_a_line_that_ends_like_the_fork_count_is_ignored() -> None:
     assert parse_machine_stat(b"cpu  1 2 3 4 5 6 7 8\nxprocesses 9\nprocesses 3\nyprocesses 8\n", 1).forks == 3
 
 
 @given(st.lists(st.lists(st.integers(0, 2**64 - 1), min_size=8, max_size=12), min_size=1, max_size=5))
-def test_any_counters_are_added_up_in_nanoseconds(rows: list[list[int]]) -> None:
+def test_counters_are_summed_in_nanoseconds(rows: list[list[int]]) -> None:
     labels = ["cpu", *(f"cpu{number}" for number in range(len(rows) - 1))]
     text = "".join(f"{label} {' '.join(map(str, row))}\n" for label, row in zip(labels, rows, strict=True))
     found: MachineStat = parse_machine_stat(text.encode() + b"intr 0\n", TICK)
@@ -182,22 +182,22 @@ def test_any_counters_are_added_up_in_nanoseconds(rows: list[list[int]]) -> None
 
 
 @pytest.mark.parametrize("data", [b"", b"intr 1\n", b"cpu0 1 2 3 4 5 6 7 8\n", b"cpu  1 2 x 4 5 6 7 8\n"])
-def test_a_machine_without_its_own_line_is_a_value_error(data: bytes) -> None:
+def test_a_stat_without_the_total_line_is_a_value_error(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_machine_stat(data, 1)
 
 
-def test_the_three_load_averages_and_the_last_pid_are_read() -> None:
+def test_load_averages_and_last_pid_are_parsed() -> None:
     assert parse_machine_load(b"0.52 1.58 12.59 3/1177 24532\n") == MachineLoad((0.52, 1.58, 12.59), 24532)
 
 
 @pytest.mark.parametrize("data", [b"", b"0.52 1.58 12.59\n", b"0.52 1.58 12.59 3/1177 x\n", b"a b c 3/1177 24532\n"])
-def test_what_is_no_loadavg_is_a_value_error(data: bytes) -> None:
+def test_a_malformed_loadavg_is_a_value_error(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_machine_load(data)
 
 
-def test_the_last_pid_is_the_one_that_was_given_out_last() -> None:
+def test_the_last_pid_is_that_of_the_last_fork() -> None:
     load = Path("/proc/loadavg")
     before = parse_machine_load(load.read_bytes()).last_pid
     thread = threading.Thread(target=int)
@@ -205,12 +205,12 @@ def test_the_last_pid_is_the_one_that_was_given_out_last() -> None:
     after = parse_machine_load(load.read_bytes()).last_pid
     thread.join()
     assert thread.native_id is not None
-    # Others fork at the same time, and the circle may begin anew.
+    # Other processes fork at the same time, and PIDs may wrap around.
     assert before < thread.native_id <= after or after < before
 
 
-def test_the_load_average_is_what_the_c_library_says() -> None:
-    # The kernel computes it anew every five seconds: of two equal answers around the reading one must be in force.
+def test_the_load_average_matches_the_c_library() -> None:
+    # The kernel updates it every five seconds, so one of the two values around the reading must match.
     before = os.getloadavg()
     found = parse_machine_load(Path("/proc/loadavg").read_bytes()).average
     assert found in (pytest.approx(before, abs=0.01), pytest.approx(os.getloadavg(), abs=0.01))

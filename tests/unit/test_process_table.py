@@ -1,4 +1,4 @@
-"""Against a dictionary that is searched from one end to the other each time."""
+"""Compared with a dictionary that is searched completely each time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cpuwatch import ProcessTimes
 from cpuwatch.samplers.process_table import ProcessTable
 
 pids = st.integers(0, 12)
-"""Few, so that they are used again, and are each other's parents."""
+"""Few, so that they are reused and are each other's parents."""
 
 
 class TableAgainstScan(RuleBasedStateMachine):
@@ -37,24 +37,24 @@ class TableAgainstScan(RuleBasedStateMachine):
         self.copies.append((self.table.copy(), dict(sorted(self.records.items()))))
 
     @rule(pid=pids)
-    def change_what_was_handed_out(self, pid: int) -> None:
+    def change_a_returned_set(self, pid: int) -> None:
         self.table.children(pid).add(99)
         self.table.copy().clear()
 
     @invariant()
-    def each_is_known_by_its_pid(self) -> None:
+    def records_are_found_by_pid(self) -> None:
         for pid in range(13):
             assert self.table.get(pid) is self.records.get(pid)
             assert (pid in self.table) is (pid in self.records)
         assert self.table.get(None) is None
 
     @invariant()
-    def children_are_those_who_say_so(self) -> None:
+    def children_are_found_by_parent(self) -> None:
         for pid in range(13):
             assert self.table.children(pid) == {child.pid for child in self.records.values() if child.ppid == pid}
 
     @invariant()
-    def a_copy_is_in_the_order_of_the_pids_and_stays_as_it_was(self) -> None:
+    def a_copy_is_sorted_and_independent(self) -> None:
         for found, expected in self.copies:
             assert list(found.items()) == list(expected.items())
 
@@ -62,7 +62,7 @@ class TableAgainstScan(RuleBasedStateMachine):
 TestTableAgainstScan = TableAgainstScan.TestCase
 
 
-def test_nothing_is_kept_of_parents_that_have_no_children_any_more() -> None:
+def test_parents_without_children_are_dropped() -> None:
     table = ProcessTable()
     for pid in range(2, 1000):
         table.put(replace(process(pid), ppid=pid - 1))

@@ -42,7 +42,7 @@ def clock_sampler(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> Iterator[O
 
 @pytest.fixture(params=["stat", "clock"])
 def sampler(request: pytest.FixtureRequest) -> OpenSampler:
-    """Each way of reading in turn: what is tested with this holds for both."""
+    """Both methods in turn: a test with this fixture holds for either."""
     chosen = request.getfixturevalue(f"{request.param}_sampler")
     assert isinstance(chosen, OpenSampler)
     assert chosen.read().host.backend == f"procfs/{request.param}"
@@ -50,7 +50,7 @@ def sampler(request: pytest.FixtureRequest) -> OpenSampler:
 
 
 def count_listings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The directories that are listed from now on."""
+    """The directories listed from now on."""
     listed: list[Path] = []
     real = os.listdir
 
@@ -66,10 +66,10 @@ def names(of: Reading) -> dict[int, str]:
     return {pid: record.name for pid, record in of.processes.items()}
 
 
-# Where it can be used, and how
+# Where and how it can be used
 
 
-def test_a_directory_that_is_no_proc_is_refused_with_what_it_misses(proc: FakeProc) -> None:
+def test_a_directory_other_than_proc_is_refused_with_the_reason(proc: FakeProc) -> None:
     (proc.root / "stat").unlink()
     with pytest.raises(SamplerUnavailableError, match=f"{proc.root}/stat: No such file or directory .*no proc file"):
         ProcfsSampler(proc.root)
@@ -80,13 +80,13 @@ def test_a_directory_that_is_no_proc_is_refused_with_what_it_misses(proc: FakePr
 
 
 @pytest.mark.parametrize("content", ["", "nonsense", "cpu\n", "cpu  1 2 3\n", "cpu  a b c d e f g h\n"])
-def test_a_proc_whose_stat_is_masked_or_cut_off_is_refused(proc: FakeProc, content: str) -> None:
+def test_a_proc_with_a_masked_or_truncated_stat_is_refused(proc: FakeProc, content: str) -> None:
     (proc.root / "stat").write_text(content)
     with pytest.raises(SamplerUnavailableError, match=f"{proc.root}/stat"):
         ProcfsSampler(proc.root)
 
 
-def test_a_stat_that_makes_no_sense_later_on_is_an_error_of_the_sampler(proc: FakeProc, sampler: OpenSampler) -> None:
+def test_a_stat_that_becomes_malformed_is_a_sampler_error(proc: FakeProc, sampler: OpenSampler) -> None:
     sampler.read()
     (proc.root / "stat").write_text("nonsense")
     with pytest.raises(SamplerError, match=f"cannot parse {proc.root}/stat"):
@@ -96,7 +96,7 @@ def test_a_stat_that_makes_no_sense_later_on_is_an_error_of_the_sampler(proc: Fa
 
 
 @pytest.mark.parametrize("content", [None, "", "nonsense", "0.1 0.2\n", "a b c 1/100 7\n"])
-def test_without_a_load_average_all_else_is_read(
+def test_everything_else_is_read_without_a_load_average(
     proc: FakeProc, content: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (proc.root / "loadavg").unlink()
@@ -106,14 +106,14 @@ def test_without_a_load_average_all_else_is_read(
     monkeypatch.setattr(proc, "write_counters", lambda: None)
     with OpenSampler(ProcfsSampler(proc.root)) as sampler:
         assert sampler.read().machine.load_average is None
-        # Without the last PID, new processes are found by listing all.
+        # Without the last PID, /proc is listed to find new processes.
         for pid in (7, 9, 8):
             proc.start(pid, forks=0)
             assert pid in sampler.read().processes
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff"])
-def test_without_a_boot_id_the_boot_is_known_by_its_time(proc: FakeProc, content: bytes | None) -> None:
+def test_the_boot_time_replaces_a_missing_boot_id(proc: FakeProc, content: bytes | None) -> None:
     path = proc.root / "sys/kernel/random/boot_id"
     path.unlink()
     if content is not None:
@@ -123,7 +123,7 @@ def test_without_a_boot_id_the_boot_is_known_by_its_time(proc: FakeProc, content
     assert abs(int(found.removeprefix("boot-")) - psutil.boot_time()) <= 1
 
 
-def test_the_boot_time_is_the_one_that_the_kernel_keeps(proc: FakeProc) -> None:
+def test_the_boot_time_is_that_of_the_kernel(proc: FakeProc) -> None:
     (proc.root / "sys/kernel/random/boot_id").unlink()
     with (proc.root / "stat").open("a") as stat:
         stat.write("btime 1764131220\n")
@@ -132,7 +132,7 @@ def test_the_boot_time_is_the_one_that_the_kernel_keeps(proc: FakeProc) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "nonsense"])
-def test_a_refusal_leaves_no_file_open(proc: FakeProc, content: str | None) -> None:
+def test_a_failed_open_leaves_no_file_open(proc: FakeProc, content: str | None) -> None:
     (proc.root / "stat").unlink()
     if content is not None:
         (proc.root / "stat").write_text(content)
@@ -161,7 +161,7 @@ def test_a_proc_of_another_pid_namespace_is_read_without_clocks(proc: FakeProc, 
         assert sampler.read().host.backend == "procfs/stat"
 
 
-def test_clocks_that_contradict_the_ticks_are_not_used(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clocks_that_disagree_with_stat_are_not_used(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
     proc.use_clocks(monkeypatch)
     proc.start(7)
     proc.burn(7, 100 * TICK_NS)
@@ -170,7 +170,7 @@ def test_clocks_that_contradict_the_ticks_are_not_used(proc: FakeProc, monkeypat
         assert sampler.read().host.backend == "procfs/stat"
 
 
-# What holds for both ways
+# Both methods
 
 
 def test_the_machine_is_read_from_its_files(sampler: OpenSampler) -> None:
@@ -184,12 +184,12 @@ def test_the_machine_is_read_from_its_files(sampler: OpenSampler) -> None:
     assert found.start_resolution_ns == TICK_NS
 
 
-def test_the_files_of_the_machine_are_read_anew_each_time(proc: FakeProc, sampler: OpenSampler) -> None:
+def test_the_files_of_the_machine_are_read_each_time(proc: FakeProc, sampler: OpenSampler) -> None:
     proc.write_counters("1.10 1.20 1.30")
     assert sampler.read().machine.load_average == (1.1, 1.2, 1.3)
 
 
-def test_readings_follow_each_other_and_can_be_compared(proc: FakeProc, sampler: OpenSampler) -> None:
+def test_readings_have_ascending_times(proc: FakeProc, sampler: OpenSampler) -> None:
     proc.start(7)
     earlier, later = sampler.read(), sampler.read()
     assert earlier.monotonic_ns < later.monotonic_ns
@@ -197,7 +197,7 @@ def test_readings_follow_each_other_and_can_be_compared(proc: FakeProc, sampler:
     assert [row.cpu_percent for row in usage(earlier, later).processes] == [0.0]
 
 
-def test_who_a_process_is_stands_in_its_record(proc: FakeProc, sampler: OpenSampler) -> None:
+def test_a_record_identifies_its_process(proc: FakeProc, sampler: OpenSampler) -> None:
     proc.start(7, b"a) b", ppid=3, start_tick=250)
     found = sampler.read()
     record = found.processes[7]
@@ -209,7 +209,7 @@ def test_who_a_process_is_stands_in_its_record(proc: FakeProc, sampler: OpenSamp
     assert age_ns == pytest.approx(found.uptime_ns - record.start_ns, abs=2000)
 
 
-def test_a_process_that_did_nothing_keeps_its_very_record(proc: FakeProc, sampler: OpenSampler) -> None:
+def test_an_idle_process_keeps_the_same_record_object(proc: FakeProc, sampler: OpenSampler) -> None:
     proc.start(7)
     proc.start(8)
     earlier = sampler.read()
@@ -220,7 +220,7 @@ def test_a_process_that_did_nothing_keeps_its_very_record(proc: FakeProc, sample
     assert later.processes[8].cpu_ns - earlier.processes[8].cpu_ns == 3 * TICK_NS
 
 
-def test_a_process_keeps_its_key_and_its_times_of_day_while_it_runs(proc: FakeProc, sampler: OpenSampler) -> None:
+def test_a_running_process_keeps_its_key_and_start_time(proc: FakeProc, sampler: OpenSampler) -> None:
     proc.start(7)
 
     def identity() -> tuple[object, ...]:
@@ -232,7 +232,7 @@ def test_a_process_keeps_its_key_and_its_times_of_day_while_it_runs(proc: FakePr
     assert identity() == first
 
 
-def test_a_process_that_ended_is_left_out_and_counted_nowhere(proc: FakeProc, sampler: OpenSampler) -> None:
+def test_an_exited_process_is_left_out_and_not_counted_as_unreadable(proc: FakeProc, sampler: OpenSampler) -> None:
     proc.start(7)
     proc.start(8)
     assert set(sampler.read().processes) == {7, 8}
@@ -242,9 +242,7 @@ def test_a_process_that_ended_is_left_out_and_counted_nowhere(proc: FakeProc, sa
     assert found.unreadable == {}
 
 
-def test_a_process_that_ends_between_being_listed_and_being_read_is_left_out(
-    proc: FakeProc, sampler: OpenSampler
-) -> None:
+def test_a_process_that_exits_between_listing_and_reading_is_left_out(proc: FakeProc, sampler: OpenSampler) -> None:
     proc.start(7)
     (proc.root / "7/stat").unlink()
     found = sampler.read()
@@ -252,9 +250,7 @@ def test_a_process_that_ends_between_being_listed_and_being_read_is_left_out(
     assert found.unreadable == {}
 
 
-def test_a_process_that_cannot_be_read_is_counted_by_reason_and_comes_back(
-    proc: FakeProc, sampler: OpenSampler
-) -> None:
+def test_an_unreadable_process_is_counted_by_reason_and_comes_back(proc: FakeProc, sampler: OpenSampler) -> None:
     proc.start(7)
     proc.start(8)
     (proc.root / "7/stat").unlink()
@@ -269,7 +265,7 @@ def test_a_process_that_cannot_be_read_is_counted_by_reason_and_comes_back(
     assert found.unreadable == {}
 
 
-def test_a_known_process_is_charged_by_its_clock_while_no_file_can_be_opened(
+def test_a_known_process_is_charged_by_its_clock_when_descriptors_run_out(
     proc: FakeProc, clock_sampler: OpenSampler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proc.start(7)
@@ -288,7 +284,7 @@ def test_a_known_process_is_charged_by_its_clock_while_no_file_can_be_opened(
     assert third.unreadable == {}
 
 
-def test_what_is_no_process_is_passed_over(proc: FakeProc, sampler: OpenSampler) -> None:
+def test_other_entries_of_proc_are_ignored(proc: FakeProc, sampler: OpenSampler) -> None:
     proc.start(7)
     for name in ("acpi", "self.", "7x", "-7", "x7", "tty"):
         (proc.root / name).mkdir()
@@ -310,7 +306,7 @@ def test_a_reused_pid_is_another_process(proc: FakeProc, sampler: OpenSampler) -
 
 
 @pytest.mark.parametrize("raw", HOSTILE_NAMES)
-def test_a_process_may_be_called_anything(proc: FakeProc, stat_sampler: OpenSampler, raw: bytes) -> None:
+def test_a_process_can_have_any_name(proc: FakeProc, stat_sampler: OpenSampler, raw: bytes) -> None:
     proc.start(7, raw)
     assert names(stat_sampler.read()) == {7: raw.decode("utf-8", "backslashreplace")}
 
@@ -318,7 +314,7 @@ def test_a_process_may_be_called_anything(proc: FakeProc, stat_sampler: OpenSamp
 # Without clocks
 
 
-def test_without_clocks_ticks_are_what_a_process_used(proc: FakeProc, stat_sampler: OpenSampler) -> None:
+def test_without_clocks_usage_is_in_ticks(proc: FakeProc, stat_sampler: OpenSampler) -> None:
     proc.start(7)
     proc.burn(7, 3 * TICK_NS + TICK_NS // 2)
     found = stat_sampler.read()
@@ -349,14 +345,14 @@ def test_with_clocks_a_process_is_charged_to_the_nanosecond(proc: FakeProc, cloc
 def test_with_clocks_a_process_that_did_not_run_is_not_read_again(proc: FakeProc, clock_sampler: OpenSampler) -> None:
     proc.start(7, b"before")
     earlier = clock_sampler.read()
-    # No process changes its name without running; the file is changed here to see whether it is opened.
+    # A process cannot change its name without running. The file is changed only to see whether it is opened.
     proc.write(7, name=b"unseen")
     assert clock_sampler.read().processes[7] is earlier.processes[7]
     proc.burn(7, 1)
     assert names(clock_sampler.read()) == {7: "unseen"}
 
 
-def test_children_of_an_ended_process_get_their_new_parent_without_running(
+def test_children_of_an_exited_process_get_their_new_parent_without_running(
     proc: FakeProc, clock_sampler: OpenSampler
 ) -> None:
     proc.start(7)
@@ -377,7 +373,7 @@ def test_a_new_process_is_found_when_the_kernel_counts_a_fork(proc: FakeProc, cl
         assert pid in clock_sampler.read().processes
 
 
-def test_a_process_whose_pid_was_given_in_turn_is_found_without_listing_all(
+def test_a_process_with_the_next_pid_is_found_without_listing_proc(
     proc: FakeProc, clock_sampler: OpenSampler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock_sampler.read()
@@ -391,13 +387,13 @@ def test_a_process_whose_pid_was_given_in_turn_is_found_without_listing_all(
     assert listed == []
 
 
-def test_a_process_whose_fork_was_under_way_is_found_without_listing_all(
+def test_a_process_whose_fork_was_in_progress_is_found_without_listing_proc(
     proc: FakeProc, clock_sampler: OpenSampler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock_sampler.read()
     listed = count_listings(monkeypatch)
     proc.fork()
-    # It has its PID and is not counted yet; what is counted is that of the thread.
+    # The process has its PID but is not counted yet; the fork that is counted is that of the thread.
     pid = proc.fork(forks=0)
     proc.last_pid -= 1
     proc.write_counters()
@@ -419,24 +415,24 @@ def test_the_fork_count_is_found_behind_any_number_of_interrupts(
     assert listed == []
 
 
-def test_a_process_whose_pid_was_chosen_is_found(proc: FakeProc, clock_sampler: OpenSampler) -> None:
+def test_a_process_with_a_chosen_pid_is_found(proc: FakeProc, clock_sampler: OpenSampler) -> None:
     clock_sampler.read()
     for pid in (7, 9, 8):
         proc.start(pid)
         assert pid in clock_sampler.read().processes
 
 
-def test_a_process_whose_pid_was_chosen_while_another_fork_failed_is_found_by_and_by(
+def test_a_process_with_a_chosen_pid_is_found_later_if_another_fork_failed(
     proc: FakeProc, clock_sampler: OpenSampler
 ) -> None:
     clock_sampler.read()
     proc.fork(forks=0)
     proc.start(7)
-    # As many PIDs as forks: the counters do not tell.
+    # The PIDs advance by the number of forks, so the counters do not show it.
     assert any(7 in clock_sampler.read().processes for _ in range(16))
 
 
-def test_all_are_listed_where_more_pids_went_by_than_there_are_processes(
+def test_proc_is_listed_if_there_are_more_candidates_than_processes(
     proc: FakeProc, clock_sampler: OpenSampler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock_sampler.read()
@@ -448,9 +444,9 @@ def test_all_are_listed_where_more_pids_went_by_than_there_are_processes(
     assert listed == [proc.root]
 
 
-def test_a_last_pid_of_another_namespace_is_not_believed(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_last_pid_of_another_namespace_is_not_trusted(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
     proc.use_clocks(monkeypatch)
-    # The host's loadavg in a container: each fork of the container is also given a PID there, a different one.
+    # The loadavg of the host in a container: each fork in the container also gets a PID there, a different one.
     monkeypatch.setattr(new_pids, "run_empty_thread", lambda: proc.fork() - 4000)
     with OpenSampler(ProcfsSampler(proc.root)) as sampler:
         assert sampler.read().host.backend == "procfs/clock"
@@ -460,9 +456,7 @@ def test_a_last_pid_of_another_namespace_is_not_believed(proc: FakeProc, monkeyp
             assert pid in sampler.read().processes
 
 
-def test_a_last_pid_is_believed_where_the_circle_of_pids_begins_anew_just_then(
-    proc: FakeProc, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_last_pid_is_trusted_across_a_wraparound(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
     proc.use_clocks(monkeypatch)
 
     def fork_anew() -> int:
@@ -478,7 +472,7 @@ def test_a_last_pid_is_believed_where_the_circle_of_pids_begins_anew_just_then(
         assert listed == []
 
 
-def test_where_no_thread_can_be_made_all_are_listed(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proc_is_listed_if_no_thread_can_be_started(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
     proc.use_clocks(monkeypatch)
     monkeypatch.setattr(new_pids, "run_empty_thread", run_empty_thread)
 
@@ -493,7 +487,7 @@ def test_where_no_thread_can_be_made_all_are_listed(proc: FakeProc, monkeypatch:
         assert listed == [proc.root]
 
 
-def test_a_fork_count_that_never_moves_is_not_believed(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fork_count_that_never_moves_is_not_trusted(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
     # Emulated kernels print a constant.
     proc.use_clocks(monkeypatch)
     monkeypatch.setattr(new_pids, "run_empty_thread", lambda: proc.fork(forks=0))
@@ -507,7 +501,7 @@ def test_a_fork_count_that_never_moves_is_not_believed(proc: FakeProc, monkeypat
             assert pid in sampler.read().processes
 
 
-def test_a_kernel_that_tells_no_fork_count_is_listed_each_time(proc: FakeProc, clock_sampler: OpenSampler) -> None:
+def test_proc_is_listed_each_time_without_a_fork_count(proc: FakeProc, clock_sampler: OpenSampler) -> None:
     proc.start(7)
     clock_sampler.read()
     for pid in (9, 8):
@@ -518,7 +512,7 @@ def test_a_kernel_that_tells_no_fork_count_is_listed_each_time(proc: FakeProc, c
         assert pid in clock_sampler.read().processes
 
 
-def test_with_clocks_processes_keep_the_order_of_their_pids(proc: FakeProc, clock_sampler: OpenSampler) -> None:
+def test_with_clocks_processes_are_in_the_order_of_their_pids(proc: FakeProc, clock_sampler: OpenSampler) -> None:
     for pid in (30, 10, 20):
         proc.start(pid)
         clock_sampler.read()
@@ -530,17 +524,17 @@ def shown_command_line(sampler: OpenSampler, pid: int) -> str | None:
     return sampler.read().processes[pid].command_line
 
 
-def test_command_lines_are_not_even_opened_unless_they_are_asked_for(
+def test_command_lines_are_not_opened_by_default(
     proc: FakeProc, sampler: OpenSampler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
     real = os.open
 
-    def open_and_note(path: str, flags: int) -> int:
+    def open_and_record(path: str, flags: int) -> int:
         opened.append(str(path))
         return real(path, flags)
 
-    monkeypatch.setattr(os, "open", open_and_note)
+    monkeypatch.setattr(os, "open", open_and_record)
     proc.start(42)
     (proc.root / "42/cmdline").write_bytes(b"work\0hard\0")
     assert shown_command_line(sampler, 42) is None
@@ -549,7 +543,7 @@ def test_command_lines_are_not_even_opened_unless_they_are_asked_for(
 
 
 @pytest.mark.parametrize("with_clocks", [False, True])
-def test_a_command_line_is_read_for_a_new_process_for_a_new_name_and_for_one_that_ran(
+def test_a_command_line_is_read_for_a_new_process_a_new_name_and_a_busy_process(
     proc: FakeProc, monkeypatch: pytest.MonkeyPatch, with_clocks: bool
 ) -> None:
     if with_clocks:
@@ -573,7 +567,7 @@ def test_a_command_line_is_read_for_a_new_process_for_a_new_name_and_for_one_tha
 
 
 @pytest.mark.parametrize("with_clocks", [False, True])
-def test_each_of_many_that_ran_once_gets_its_new_command_line(
+def test_every_one_of_many_busy_processes_gets_its_new_command_line(
     proc: FakeProc, monkeypatch: pytest.MonkeyPatch, with_clocks: bool
 ) -> None:
     if with_clocks:
@@ -607,17 +601,17 @@ def test_each_of_many_that_ran_once_gets_its_new_command_line(
         (b"x " * 4000, "x " * 511 + "x..."),
     ],
 )
-def test_a_command_line_may_be_anything(proc: FakeProc, raw: bytes, shown: str | None) -> None:
+def test_a_command_line_can_contain_anything(proc: FakeProc, raw: bytes, shown: str | None) -> None:
     proc.start(42)
     (proc.root / "42/cmdline").write_bytes(raw)
     with OpenSampler(ProcfsSampler(proc.root, command_lines=True)) as sampler:
         assert shown_command_line(sampler, 42) == shown
 
 
-# What changes without the process running
+# Changes to processes that do not run
 
 
-def test_a_process_that_is_moved_before_its_second_sight_is_in_its_new_cgroup_then(
+def test_a_process_moved_before_its_second_reading_is_in_its_new_cgroup_then(
     proc: FakeProc, sampler: OpenSampler
 ) -> None:
     for pid in range(100, 200):
@@ -633,9 +627,7 @@ def test_a_process_that_is_moved_before_its_second_sight_is_in_its_new_cgroup_th
         assert sampler.read().processes[8 + number].cgroup == "/app.scope"
 
 
-def test_a_process_that_becomes_another_program_is_looked_for_in_its_cgroup(
-    proc: FakeProc, sampler: OpenSampler
-) -> None:
+def test_the_cgroup_of_a_process_that_executes_a_program_is_reread(proc: FakeProc, sampler: OpenSampler) -> None:
     proc.start(7)
     proc.move(7, b"0::/a.service\n")
     for pid in range(100, 200):
@@ -648,7 +640,7 @@ def test_a_process_that_becomes_another_program_is_looked_for_in_its_cgroup(
     assert sampler.read().processes[7].cgroup == "/b.service"
 
 
-def test_a_process_that_sleeps_is_found_in_its_new_cgroup_within_a_round(proc: FakeProc, sampler: OpenSampler) -> None:
+def test_a_sleeping_process_is_found_in_its_new_cgroup_within_a_round(proc: FakeProc, sampler: OpenSampler) -> None:
     for pid in range(100, 150):
         proc.start(pid)
         proc.move(pid, b"0::/a.service\n")
@@ -659,7 +651,7 @@ def test_a_process_that_sleeps_is_found_in_its_new_cgroup_within_a_round(proc: F
     cgroups = []
     for _ in range(READINGS_PER_ROUND):
         earlier, later = before, sampler.read()
-        # It did not run, so it used nothing: that is known.
+        # It did not run, so its usage is known to be 0.
         assert {row.cpu_percent for row in usage(earlier, later).processes} == {0.0}
         cgroups.append({record.cgroup for record in later.processes.values()})
         before = later
@@ -668,19 +660,19 @@ def test_a_process_that_sleeps_is_found_in_its_new_cgroup_within_a_round(proc: F
     assert all(record is before.processes[pid] for pid, record in settled.processes.items())
 
 
-def test_the_cgroup_of_a_process_that_ends_stays_what_it_was(proc: FakeProc, sampler: OpenSampler) -> None:
+def test_an_exiting_process_keeps_its_cgroup(proc: FakeProc, sampler: OpenSampler) -> None:
     proc.start(7)
     proc.move(7, b"2:cpu:/a.service\n")
     for _ in range(3):
         sampler.read()
-    # As version 1 says of it then.
+    # As cgroup v1 shows it then.
     proc.move(7, b"2:cpu:/\n")
     proc.write(7, flags=0x4)
     for _ in range(3):
         assert sampler.read().processes[7].cgroup == "/a.service"
 
 
-def test_what_the_heir_of_a_pid_says_is_not_taken_for_its_own(proc: FakeProc, clock_sampler: OpenSampler) -> None:
+def test_values_of_a_process_that_reused_the_pid_are_not_mixed_in(proc: FakeProc, clock_sampler: OpenSampler) -> None:
     proc.start(7, start_tick=100)
     proc.move(7, b"0::/a.service\n")
     for _ in range(3):
@@ -689,7 +681,7 @@ def test_what_the_heir_of_a_pid_says_is_not_taken_for_its_own(proc: FakeProc, cl
     proc.end(7)
     proc.start(7, start_tick=900)
     proc.move(7, b"0::/b.service\n")
-    # As if it came after the clocks were read: the one of before was still there then.
+    # As if the PID was reused after the clocks were read, when the earlier process still existed.
     assert proc.clocks[7] == clock_ns
     assert clock_sampler.read().processes[7] is before.processes[7]
     proc.burn(7, 1)
@@ -698,7 +690,7 @@ def test_what_the_heir_of_a_pid_says_is_not_taken_for_its_own(proc: FakeProc, cl
 
 
 @pytest.mark.parametrize("line", [b"6:freezer:/box\n", b"6:devices,freezer:/box\n0::/\n", b"6:freezer,devices:/box\n"])
-def test_a_process_that_is_frozen_while_it_sleeps_shows_it_within_a_round(
+def test_a_process_frozen_in_its_sleep_shows_it_within_a_round(
     proc: FakeProc, sampler: OpenSampler, line: bytes
 ) -> None:
     for pid in range(100, 150):
@@ -714,9 +706,7 @@ def test_a_process_that_is_frozen_while_it_sleeps_shows_it_within_a_round(
         assert {record.state for record in last.processes.values()} == {state}
 
 
-def test_a_cgroup_file_that_cannot_be_read_or_understood_leaves_what_was_known(
-    proc: FakeProc, sampler: OpenSampler
-) -> None:
+def test_an_unreadable_or_malformed_cgroup_file_keeps_the_known_cgroup(proc: FakeProc, sampler: OpenSampler) -> None:
     proc.start(7)
     proc.move(7, b"0::/a.service\n")
     sampler.read()
@@ -728,7 +718,7 @@ def test_a_cgroup_file_that_cannot_be_read_or_understood_leaves_what_was_known(
         assert sampler.read().processes[7].cgroup == "/a.service"
 
 
-def test_a_user_who_gets_a_name_has_it_for_processes_that_sleep_too(
+def test_a_new_user_name_reaches_sleeping_processes(
     proc: FakeProc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     proc.use_clocks(monkeypatch)

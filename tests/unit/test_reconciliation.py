@@ -1,4 +1,4 @@
-"""What a sweep makes of processes that end while it reads, in orders that are hard to force on a kernel."""
+"""Processes that exit during a sweep, in orders that are hard to force on a kernel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def record(pid: int, ppid: int, *, children_ns: int = 0, namespace: PidNamespace
 
 
 class Sweep:
-    """A table of processes, and what the kernel would say if one of them was read again."""
+    """A table of processes, and the records that a reread would return."""
 
     def __init__(self, *known: ProcessTimes) -> None:
         self.table = ProcessTable()
@@ -33,7 +33,7 @@ class Sweep:
         return self.now.get(known.pid)
 
     def ends(self, pid: int, reaper: ProcessTimes | None = None) -> None:
-        """It ends, and this is what its reaper's record is from now on."""
+        """Make the process exit, and replace the record of its reaper."""
         del self.now[pid]
         if reaper is not None:
             self.now[reaper.pid] = reaper
@@ -43,7 +43,7 @@ class Sweep:
         return self.table.copy()
 
 
-def test_a_reaper_that_was_read_before_its_child_ended_is_read_again() -> None:
+def test_a_reaper_read_before_its_child_exited_is_read_again() -> None:
     sweep = Sweep(record(1, 0), record(2, 1), record(3, 2))
     sweep.reconciler.apply(2, sweep.read(record(2, 1)), exited_during_sweep=True)
     sweep.ends(3, record(2, 1, children_ns=7))
@@ -51,7 +51,7 @@ def test_a_reaper_that_was_read_before_its_child_ended_is_read_again() -> None:
     assert sweep.reconcile() == {1: record(1, 0), 2: record(2, 1, children_ns=7)}
 
 
-def test_a_child_that_was_read_before_it_ended_is_taken_off_when_its_reaper_has_its_time() -> None:
+def test_a_child_read_before_it_exited_is_removed_once_its_reaper_has_its_time() -> None:
     sweep = Sweep(record(1, 0), record(2, 1), record(3, 2))
     sweep.reconciler.apply(3, sweep.read(record(3, 2)), exited_during_sweep=True)
     sweep.ends(3, record(2, 1, children_ns=7))
@@ -60,7 +60,7 @@ def test_a_child_that_was_read_before_it_ended_is_taken_off_when_its_reaper_has_
     assert sweep.reconciler.exited_pids == {3}
 
 
-def test_the_init_of_its_namespace_is_read_again_for_an_orphan_that_ended() -> None:
+def test_the_init_of_the_namespace_is_read_again_after_an_orphan_exited() -> None:
     inside = PidNamespace(1, 7, 1)
     init = record(2, 1, namespace=inside)
     orphan = record(4, 3, namespace=replace(inside, pid=9))
@@ -78,8 +78,8 @@ def test_the_init_of_its_namespace_is_read_again_for_an_orphan_that_ended() -> N
     ended=st.sets(st.integers(1, 7)),
     reused=st.sets(st.integers(1, 7)),
 )
-def test_parents_that_form_a_circle_come_to_an_end(ppids: list[int], ended: set[int], reused: set[int]) -> None:
-    """PIDs that are used again within one sweep leave such circles among the ended."""
+def test_a_cycle_of_parents_terminates(ppids: list[int], ended: set[int], reused: set[int]) -> None:
+    """PIDs that are reused within one sweep leave such cycles among the exited processes."""
     known = [record(pid, ppid) for pid, ppid in enumerate(ppids, 1)]
     sweep = Sweep(*known)
     for pid in ended:
@@ -91,7 +91,7 @@ def test_parents_that_form_a_circle_come_to_an_end(ppids: list[int], ended: set[
     assert sweep.reconcile() == dict(sorted(sweep.now.items()))
 
 
-def test_living_parents_that_are_not_shown_are_told_also_when_their_last_child_has_ended() -> None:
+def test_hidden_parents_are_reported_even_after_their_last_child_exited() -> None:
     sweep = Sweep(record(2, 77), record(3, 88), record(4, 99), record(5, 0))
     sweep.now |= {77: record(77, 1), 88: record(88, 1)}
     sweep.ends(2)

@@ -56,18 +56,18 @@ HARMLESS = [
     ["curl", "http://host:8845/cpu_usage?top=3"],
 ]
 
-# What cannot be part of anything else that is shown.
+# Text that cannot be part of anything else in the line.
 secrets = st.text("0123456789abcdefghijklmnop+/_-", min_size=4, max_size=40).map("Q%sQ".__mod__)
 words = st.text(max_size=12).filter(lambda text: "Q" not in text)
 
 
 @pytest.mark.parametrize(("arguments", "shown"), SHOWN)
-def test_secrets_are_masked_and_the_rest_is_shown(arguments: list[str], shown: str) -> None:
+def test_secrets_are_masked_and_the_rest_is_kept(arguments: list[str], shown: str) -> None:
     assert masked_command_line(arguments) == shown
 
 
 @pytest.mark.parametrize("arguments", HARMLESS)
-def test_what_is_no_secret_is_shown_as_it_is(arguments: list[str]) -> None:
+def test_arguments_without_secrets_are_unchanged(arguments: list[str]) -> None:
     assert masked_command_line(arguments) == " ".join(arguments)
 
 
@@ -95,27 +95,25 @@ def test_what_is_no_secret_is_shown_as_it_is(arguments: list[str]) -> None:
     ),
     st.lists(words, max_size=4),
 )
-def test_no_secret_that_is_marked_as_one_is_shown(
-    before: list[str], secret: str, form: list[str], after: list[str]
-) -> None:
+def test_no_marked_secret_is_shown(before: list[str], secret: str, form: list[str], after: list[str]) -> None:
     given_away = [part.format(secret) for part in form]
-    # An option may take what comes next for its value, and that of "-H" may be a name of a secret: then more is masked.
+    # An option may take the next argument as its value, and a value of "-H" may name a secret: then more is masked.
     shown = masked_command_line(["prog", *before, "--", *given_away, *after])
     assert secret not in shown
     assert MASK in shown or shown.endswith("...")
 
 
 @given(st.lists(st.text(), max_size=30) | st.lists(st.text("'\"\\ =:/@-pastokenwrd{},.?&\n", max_size=600), max_size=4))
-def test_whatever_the_arguments_are_there_is_one_text_of_bounded_length(arguments: list[str]) -> None:
+def test_the_length_is_limited_for_any_arguments(arguments: list[str]) -> None:
     assert len(masked_command_line(arguments)) <= 1024 + len("...")
 
 
 @given(st.integers(1000, 1100), secrets)
-def test_a_secret_that_is_cut_off_in_its_midst_is_not_shown(length: int, secret: str) -> None:
+def test_a_truncated_secret_is_not_shown(length: int, secret: str) -> None:
     shown = masked_command_line(["prog", "x" * (length - 40), f"https://user:{secret}@host/"])
     assert secret[:3] not in shown
 
 
 @pytest.mark.parametrize("quote", ["'", '"', "'\"", "\"' "])
-def test_commands_within_commands_are_looked_into_so_far_and_then_masked(quote: str) -> None:
+def test_commands_nested_too_deeply_are_masked(quote: str) -> None:
     assert SECRET not in masked_command_line(["sh", "-c", quote * 200 + " mysql -ps3cr3t"])

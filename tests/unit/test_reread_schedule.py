@@ -20,7 +20,7 @@ events = st.lists(st.tuples(st.sampled_from(["new", "renamed", "busy", "end"]), 
 
 
 @given(st.lists(pids), st.sets(pids), st.integers(0, 10))
-def test_turns_are_taken_in_order_and_each_once(asked: list[int], living: set[int], most: int) -> None:
+def test_pids_are_popped_once_and_in_order(asked: list[int], living: set[int], most: int) -> None:
     queue = PidQueue()
     for pid in asked:
         queue.append(pid)
@@ -32,7 +32,7 @@ def test_turns_are_taken_in_order_and_each_once(asked: list[int], living: set[in
     assert taken == expected
 
 
-def test_turns_end_with_the_time_but_one_is_always_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_popping_stops_after_the_cpu_time_but_returns_at_least_one(monkeypatch: pytest.MonkeyPatch) -> None:
     now_ns = 0
     monkeypatch.setattr(time, "thread_time_ns", lambda: now_ns)
     queue = PidQueue()
@@ -50,7 +50,7 @@ def test_turns_end_with_the_time_but_one_is_always_had(monkeypatch: pytest.Monke
 
 
 @given(st.lists(events, max_size=30))
-def test_only_the_living_have_turns_and_what_happened_decides_when(readings: list[Events]) -> None:
+def test_only_living_processes_are_due_and_events_decide_when(readings: list[Events]) -> None:
     schedule = RereadSchedule()
     living: set[int] = set()
     new_before: set[int] = set()
@@ -77,7 +77,7 @@ def test_only_the_living_have_turns_and_what_happened_decides_when(readings: lis
 
 
 @given(st.integers(1, 3000))
-def test_each_has_its_turn_within_a_round(count: int) -> None:
+def test_every_process_is_due_once_in_a_round(count: int) -> None:
     schedule = RereadSchedule()
     living = range(1, count + 1)
     for pid in living:
@@ -91,7 +91,7 @@ def test_each_has_its_turn_within_a_round(count: int) -> None:
     assert min(last_turn.values()) > READINGS_PER_ROUND
 
 
-def test_of_many_that_are_busy_each_has_its_turn_before_another_has_two() -> None:
+def test_busy_processes_are_due_in_turn() -> None:
     schedule = RereadSchedule()
     busy = range(1, 5 * MAX_BUSY_PER_READING + 1)
     turns: list[int] = []

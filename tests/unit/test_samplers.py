@@ -14,18 +14,18 @@ from cpuwatch.samplers.psutil import PsutilSampler
 
 @pytest.fixture
 def third_party(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An installed package that offers the backend ``minute``."""
+    """An installed package with the sampler ``minute``."""
     offered = EntryPoints([EntryPoint("minute", "readings:minute", "cpuwatch.samplers")])
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: offered.select(group=group))
 
 
-def test_an_unknown_name_is_answered_with_the_names_there_are() -> None:
+def test_an_unknown_name_is_refused_with_the_known_names() -> None:
     with pytest.raises(UnknownSamplerError, match=r"'prokfs'.*auto, procfs, psutil"):
         open_sampler("prokfs")
 
 
 @pytest.mark.usefixtures("third_party")
-def test_a_third_partys_backend_is_listed_and_opened_by_its_name() -> None:
+def test_a_third_party_sampler_is_listed_and_opened_by_name() -> None:
     with pytest.raises(UnknownSamplerError, match=r"auto, minute, procfs, psutil"):
         open_sampler("hour")
     with open_sampler("minute") as sampler:
@@ -34,12 +34,12 @@ def test_a_third_partys_backend_is_listed_and_opened_by_its_name() -> None:
 
 
 @pytest.mark.parametrize(("name", "backend"), [("procfs", "procfs/"), ("psutil", "psutil"), ("auto", "procfs/")])
-def test_a_backend_is_opened_by_its_name(name: str, backend: str) -> None:
+def test_a_sampler_is_opened_by_name(name: str, backend: str) -> None:
     with open_sampler(name) as sampler:
         assert sampler.read().host.backend.startswith(backend)
 
 
-def test_auto_falls_back_to_psutil_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_falls_back_to_psutil_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
     def unavailable(_: ProcfsSampler) -> None:
         raise SamplerUnavailableError("no /proc")
 
@@ -50,7 +50,7 @@ def test_auto_falls_back_to_psutil_where_there_is_no_proc(monkeypatch: pytest.Mo
         open_sampler("procfs")
 
 
-def test_where_neither_backend_works_auto_says_why_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_reports_both_reasons_if_neither_sampler_works(monkeypatch: pytest.MonkeyPatch) -> None:
     def unavailable(self: object) -> None:
         raise SamplerUnavailableError(f"no /proc for {type(self).__name__}")
 
@@ -60,7 +60,7 @@ def test_where_neither_backend_works_auto_says_why_of_both(monkeypatch: pytest.M
         open_sampler()
 
 
-def test_auto_says_once_what_both_backends_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_reports_a_shared_reason_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def unavailable(_: object) -> None:
         raise SamplerUnavailableError("cannot read /proc/stat")
 
@@ -74,19 +74,19 @@ def test_auto_is_psutil_on_other_systems(monkeypatch: pytest.MonkeyPatch) -> Non
     opened = open_sampler("psutil")
     monkeypatch.setattr("cpuwatch.samplers.sys.platform", "darwin")
     monkeypatch.setattr(PsutilSampler, "__init__", lambda _: None)
-    # Never read: what psutil would do on that system is not to be had here.
+    # The sampler is not read: psutil cannot act as on that system here.
     assert isinstance(open_sampler("auto")._sampler, PsutilSampler)
     monkeypatch.undo()
     opened.close()
 
 
-def test_a_sampler_is_all_that_reads_and_closes() -> None:
+def test_any_object_with_read_and_close_is_a_sampler() -> None:
     class Backend:
         def read(self) -> Reading:
             return reading()
 
         def close(self) -> None:
-            """There is nothing to give back."""
+            """Nothing to release."""
 
     assert isinstance(Backend(), Sampler)
     assert not isinstance(object(), Sampler)
@@ -94,21 +94,21 @@ def test_a_sampler_is_all_that_reads_and_closes() -> None:
         assert sampler.read() == reading()
 
 
-def test_the_end_of_the_block_closes_the_backend() -> None:
+def test_the_end_of_the_block_closes_the_sampler() -> None:
     script = ScriptedSampler([reading()])
     with OpenSampler(script):
         assert not script.closed
     assert script.closed
 
 
-def test_the_backend_is_closed_when_the_block_fails() -> None:
+def test_the_sampler_is_closed_when_the_block_fails() -> None:
     script = ScriptedSampler([RuntimeError("broken")])
     with pytest.raises(RuntimeError, match="broken"), OpenSampler(script) as sampler:
         sampler.read()
     assert script.closed
 
 
-def test_reading_after_closing_is_refused_before_the_backend_is_asked() -> None:
+def test_a_closed_sampler_is_not_read() -> None:
     script = ScriptedSampler([reading()])
     sampler = OpenSampler(script)
     sampler.close()
@@ -117,7 +117,7 @@ def test_reading_after_closing_is_refused_before_the_backend_is_asked() -> None:
     assert script.reads == 0
 
 
-def test_a_backend_is_closed_once_however_often_it_is_asked() -> None:
+def test_a_sampler_is_closed_only_once() -> None:
     class Backend(ScriptedSampler):
         closings = 0
 
@@ -131,7 +131,7 @@ def test_a_backend_is_closed_once_however_often_it_is_asked() -> None:
     assert backend.closings == 1
 
 
-def test_a_script_is_replayed_step_by_step_with_its_failures() -> None:
+def test_a_script_is_replayed_with_its_exceptions() -> None:
     first, second = reading(process(1)), reading(process(2), at_ns=101 * SECOND)
     script = ScriptedSampler([first, OSError("lost"), second])
     assert script.read() is first
@@ -141,7 +141,7 @@ def test_a_script_is_replayed_step_by_step_with_its_failures() -> None:
     assert script.reads == 3
 
 
-def test_a_script_that_ended_says_after_how_many_readings() -> None:
+def test_the_error_at_the_end_of_a_script_has_the_number_of_readings() -> None:
     script = ScriptedSampler([reading()])
     script.read()
     for _ in range(2):
@@ -150,7 +150,7 @@ def test_a_script_that_ended_says_after_how_many_readings() -> None:
     assert issubclass(ScriptEndedError, CpuwatchError)
 
 
-def test_a_script_may_be_made_up_while_it_runs() -> None:
+def test_a_script_can_be_a_generator() -> None:
     uptimes = [100 * SECOND]
     script = ScriptedSampler(reading(at_ns=uptime) for uptime in uptimes)
     assert script.read().uptime_ns == 100 * SECOND

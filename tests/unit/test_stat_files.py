@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from cpuwatch.samplers.procfs.stat_files import STAT_BYTES, StatFiles, max_open_files
 
 SWEEP = -1
-"""Among PIDs that are read: the end of a sweep."""
+"""Stands for the end of a sweep in a list of PIDs to read."""
 
 
 def open_files(under: Path) -> dict[str, int]:
-    """The files below this directory that this process has open, each with its descriptor."""
+    """The files below this directory that this process has open, by descriptor."""
     found = {}
     for link in Path("/proc/self/fd").iterdir():
-        # The list itself was made with one that is closed now.
+        # The descriptor of the listing itself is closed by now.
         with suppress(FileNotFoundError):
             found[str(link.readlink())] = int(link.name)
     return {path: fd for path, fd in found.items() if path.startswith(f"{under}/")}
@@ -31,7 +31,7 @@ def open_files(under: Path) -> dict[str, int]:
 
 @pytest.fixture
 def children() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Two processes that live until they are told, or their standard input ends."""
+    """Two processes that run until they are ended or their standard input closes."""
     with (
         subprocess.Popen(["cat"], stdin=subprocess.PIPE) as one,
         subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other,
@@ -40,7 +40,7 @@ def children() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 @given(st.integers(0, 6), st.lists(st.integers(0, 8) | st.just(SWEEP)))
-def test_those_that_were_read_in_this_sweep_or_the_last_are_held_up_to_the_most(most: int, steps: list[int]) -> None:
+def test_files_read_in_this_sweep_or_the_last_stay_open_up_to_the_limit(most: int, steps: list[int]) -> None:
     with TemporaryDirectory() as directory:
         folder = Path(directory).resolve()
         files = StatFiles(most)
@@ -64,7 +64,7 @@ def test_those_that_were_read_in_this_sweep_or_the_last_are_held_up_to_the_most(
         assert open_files(folder) == {}
 
 
-def test_a_file_that_is_held_is_read_anew_each_time(tmp_path: Path) -> None:
+def test_an_open_file_is_read_again_each_time(tmp_path: Path) -> None:
     path = tmp_path / "stat"
     files = StatFiles(8)
     for text in (b"first", b"second, and longer", b"third"):
@@ -73,7 +73,7 @@ def test_a_file_that_is_held_is_read_anew_each_time(tmp_path: Path) -> None:
     files.close()
 
 
-def test_a_file_that_is_held_is_not_looked_up_again(tmp_path: Path) -> None:
+def test_an_open_file_is_not_looked_up_again(tmp_path: Path) -> None:
     path = tmp_path / "stat"
     path.write_bytes(b"held")
     files = StatFiles(8)
@@ -83,7 +83,7 @@ def test_a_file_that_is_held_is_not_looked_up_again(tmp_path: Path) -> None:
     files.close()
 
 
-def test_no_program_that_is_started_inherits_a_file(tmp_path: Path) -> None:
+def test_child_programs_inherit_no_file(tmp_path: Path) -> None:
     path = tmp_path / "stat"
     path.write_bytes(b"x")
     files = StatFiles(8)
@@ -93,17 +93,17 @@ def test_no_program_that_is_started_inherits_a_file(tmp_path: Path) -> None:
     files.close()
 
 
-def test_once_a_process_has_ended_whoever_has_its_pid_is_read(children: list[subprocess.Popen[bytes]]) -> None:
+def test_after_an_exit_the_process_that_reused_the_pid_is_read(children: list[subprocess.Popen[bytes]]) -> None:
     one, other = children
     files = StatFiles(8)
     before = files.read(7, f"/proc/{one.pid}/stat")
     assert before.startswith(b"%d " % one.pid)
     one.kill()
     os.waitid(os.P_PID, one.pid, os.WEXITED | os.WNOWAIT)
-    # A zombie is still this process.
+    # A zombie is still the same process.
     assert b") Z " in files.read(7, f"/proc/{one.pid}/stat")
     one.wait()
-    # The file that is held fails now; that under the path is of another process, as of one that got the PID.
+    # The open file fails now. The file at the path belongs to another process, as if that had taken the PID.
     assert files.read(7, f"/proc/{other.pid}/stat").startswith(b"%d " % other.pid)
     held = open_files(Path("/proc"))
     assert f"/proc/{other.pid}/stat" in held
@@ -112,7 +112,7 @@ def test_once_a_process_has_ended_whoever_has_its_pid_is_read(children: list[sub
     assert open_files(Path("/proc")).keys() == held.keys() - {f"/proc/{other.pid}/stat"}
 
 
-def test_a_process_that_ended_and_has_no_heir_is_told_and_leaves_nothing_open(
+def test_an_exit_without_pid_reuse_raises_and_leaves_nothing_open(
     children: list[subprocess.Popen[bytes]],
 ) -> None:
     one, _ = children
@@ -128,9 +128,7 @@ def test_a_process_that_ended_and_has_no_heir_is_told_and_leaves_nothing_open(
 
 
 @pytest.mark.parametrize("reason", [errno.ESRCH, errno.EIO, errno.ENOMEM, errno.EPERM])
-def test_a_file_that_cannot_be_read_is_not_left_open(
-    reason: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_file_is_closed(reason: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "stat"
     path.write_bytes(b"x")
     files = StatFiles(8)
@@ -150,7 +148,7 @@ def test_a_file_that_cannot_be_read_is_not_left_open(
     files.close()
 
 
-def test_a_directory_is_refused_and_not_left_open(tmp_path: Path) -> None:
+def test_a_directory_is_refused_and_closed(tmp_path: Path) -> None:
     files = StatFiles(8)
     (tmp_path / "stat").mkdir()
     with pytest.raises(IsADirectoryError):
@@ -158,16 +156,18 @@ def test_a_directory_is_refused_and_not_left_open(tmp_path: Path) -> None:
     assert open_files(tmp_path) == {}
 
 
-def test_the_longest_line_of_this_machine_has_room() -> None:
+def test_the_buffer_holds_the_longest_stat_of_this_machine() -> None:
     lengths = []
     for path in Path("/proc").glob("[0-9]*/stat"):
-        # Others end meanwhile.
+        # Other processes may exit meanwhile.
         with suppress(FileNotFoundError, ProcessLookupError):
             lengths.append(len(path.read_bytes()))
     assert 0 < max(lengths) < STAT_BYTES // 2
 
 
 @pytest.mark.parametrize(("limit", "most"), [(64, 16), (1024, 256), (3, 0), (resource.RLIM_INFINITY, 4096)])
-def test_a_quarter_of_what_may_be_open_is_held(limit: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_most_a_quarter_of_the_descriptor_limit_is_used(
+    limit: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, resource.RLIM_INFINITY))
     assert max_open_files() == most

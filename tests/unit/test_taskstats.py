@@ -1,4 +1,4 @@
-"""Messages of the kernel, made here by C-like packing of include/uapi/linux/taskstats.h."""
+"""Kernel messages, packed here according to include/uapi/linux/taskstats.h."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AGROUP = 0x20
 def stats(
     *, version: int = 16, size: int = 560, flags: int = AGROUP, cpu_ns: int = 7, comm: bytes = b"true", tgid: int = 42
 ) -> bytes:
-    """The structure field by field, at the offsets that offsetof() gives in C."""
+    """The structure field by field, at the offsets that offsetof() returns in C."""
     data = bytearray(size)
 
     def put(offset: int, form: str, *values: object) -> None:
@@ -58,25 +58,25 @@ def aggregate(kind: int, data: bytes) -> bytes:
     return attribute(kind, attribute(TYPE_PID, struct.pack("=I", 42)) + attribute(TYPE_STATS, data))
 
 
-def test_the_port_tells_an_answer_from_what_was_not_asked_for() -> None:
+def test_the_port_distinguishes_replies_from_notifications() -> None:
     assert port(message()) == 0
-    # Of a second socket of a process the port is "negative".
+    # The port of a second socket of a process is "negative".
     for number in (1, 42, 2**32 - 4097):
         assert port(struct.pack("=IHHII", 16, 31, 0, 7, number)) == number
 
 
-def test_a_process_with_one_thread_ends() -> None:
+def test_exit_of_a_process_with_one_thread() -> None:
     assert parse_task(message(aggregate(AGGR_PID, stats()))) == ExitedTask(
         pid=42, process_id=42, parent_pid=41, name="true", user_id=1000, cpu_ns=7, process_exited=True
     )
 
 
-def test_a_thread_that_ends_in_a_living_process_says_so() -> None:
+def test_exit_of_a_thread_in_a_living_process() -> None:
     task = parse_task(message(aggregate(AGGR_PID, stats(flags=0, tgid=40))))
     assert (task.process_id, task.process_exited) == (40, False)
 
 
-def test_the_last_thread_brings_the_time_of_all() -> None:
+def test_the_last_thread_has_the_time_of_all_threads() -> None:
     both = message(aggregate(AGGR_PID, stats(cpu_ns=7)), aggregate(AGGR_TGID, stats(cpu_ns=700, flags=0)))
     task = parse_task(both)
     assert (task.cpu_ns, task.process_exited) == (700, True)
@@ -90,21 +90,21 @@ def test_the_last_thread_brings_the_time_of_all() -> None:
         (b"", "0 bytes"),
     ],
 )
-def test_an_older_or_shorter_structure_is_refused_with_what_was_found(data: bytes, found: str) -> None:
+def test_an_older_or_shorter_structure_is_refused_with_the_reason(data: bytes, found: str) -> None:
     with pytest.raises(MessageError, match=found):
         parse_task(message(aggregate(AGGR_PID, data)))
 
 
-def test_a_cut_off_sum_over_the_threads_is_refused() -> None:
+def test_a_truncated_sum_over_the_threads_is_refused() -> None:
     with pytest.raises(MessageError, match="50 bytes"):
         parse_task(message(aggregate(AGGR_PID, stats()), aggregate(AGGR_TGID, stats()[:50])))
 
 
-def test_a_name_is_bytes_up_to_the_first_nul() -> None:
+def test_a_name_ends_at_the_first_nul() -> None:
     assert parse_task(message(aggregate(AGGR_PID, stats(comm=b"a\xff b\0rest")))).name == r"a\xff b"
 
 
-def test_an_acknowledgement_is_told_from_an_answer() -> None:
+def test_an_acknowledgement_differs_from_a_reply() -> None:
     ack = struct.pack("=IHHIIi", 36, 2, 0, 1, 0, 0)
     refusal = struct.pack("=IHHIIi", 36, 2, 0, 1, 0, -1)
     assert error_number(ack) == 0
@@ -112,14 +112,14 @@ def test_an_acknowledgement_is_told_from_an_answer() -> None:
     assert error_number(message()) is None
 
 
-def test_requests_have_the_length_they_say_and_are_aligned() -> None:
+def test_requests_state_their_length_and_are_aligned() -> None:
     for request in (family_request("TASKSTATS"), listen_request(31, "0-3,8"), task_request(31, 1)):
         (length,) = struct.unpack_from("=I", request)
         assert length == len(request)
         assert length % 4 == 0
 
 
-def test_the_family_is_found_in_the_answer() -> None:
+def test_the_family_id_is_found_in_the_reply() -> None:
     assert family_id(message(attribute(2, b"TASKSTATS\0"), attribute(1, struct.pack("=H", 31)))) == 31
     with pytest.raises(MessageError):
         family_id(message())

@@ -12,7 +12,7 @@ from cpuwatch.text import text_from_bytes, text_from_locale, text_without_surrog
 
 
 @given(st.text())
-def test_valid_utf8_is_shown_as_it_is(text: str) -> None:
+def test_valid_utf8_is_unchanged(text: str) -> None:
     assert text_from_bytes(text.encode()) == text
 
 
@@ -21,34 +21,34 @@ def test_valid_utf8_is_shown_as_it_is(text: str) -> None:
     [
         (b"caf\xe9", r"caf\xe9"),
         (b"\xff\xfe", r"\xff\xfe"),
-        # UTF-8 has no surrogates; CESU-8 has.
+        # UTF-8 has no surrogates, unlike CESU-8.
         (b"\xed\xa0\x80", r"\xed\xa0\x80"),
-        # A name of 15 bytes may end in the middle of a character.
+        # A name of 15 bytes can end in the middle of a character.
         ("žluť".encode()[:-1], r"žlu\xc5"),
     ],
 )
-def test_a_byte_that_is_no_utf8_is_shown_by_its_number(raw: bytes, shown: str) -> None:
+def test_an_invalid_byte_is_escaped(raw: bytes, shown: str) -> None:
     assert text_from_bytes(raw) == shown
 
 
 @given(st.binary())
-def test_whatever_the_bytes_are_the_text_can_be_encoded(raw: bytes) -> None:
+def test_text_from_any_bytes_can_be_encoded(raw: bytes) -> None:
     text_from_bytes(raw).encode()
 
 
 @given(st.binary())
-def test_text_that_another_library_decoded_reads_the_same(raw: bytes) -> None:
+def test_text_decoded_by_another_library_is_the_same(raw: bytes) -> None:
     assert text_without_surrogates(raw.decode("utf-8", "surrogateescape")) == text_from_bytes(raw)
     assert text_from_locale(os.fsdecode(raw)) == text_from_bytes(raw)
 
 
 @pytest.mark.parametrize("raw", HOSTILE_NAMES)
-def test_a_hostile_name_reads_the_same_on_both_ways(raw: bytes) -> None:
+def test_a_hostile_name_is_the_same_either_way(raw: bytes) -> None:
     assert text_without_surrogates(raw.decode("utf-8", "surrogateescape")) == text_from_bytes(raw)
     assert text_from_locale(os.fsdecode(raw)) == text_from_bytes(raw)
 
 
-def test_other_surrogates_are_shown_as_code_points() -> None:
+def test_other_surrogates_are_escaped_as_code_points() -> None:
     assert text_without_surrogates("a\ud800b\udfff") == r"a\ud800b\udfff"
 
 

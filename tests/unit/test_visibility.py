@@ -29,7 +29,7 @@ def access(*groups: int, may_trace_all: bool = False, init: str = "absent", in_c
     return ProcAccess(frozenset(groups), may_trace_all, init, in_container)
 
 
-def test_the_options_are_those_of_the_file_system_of_that_device() -> None:
+def test_mount_options_are_found_by_device() -> None:
     assert parse_mount_options(MOUNTINFO, DEVICE) == {"rw": "", "gid": "23", "hidepid": "invisible"}
     assert parse_mount_options(MOUNTINFO, os.makedev(0, 21)) == {"rw": ""}
     assert parse_mount_options(MOUNTINFO, os.makedev(254, 0)) == {"rw": "", "errors": "continue"}
@@ -38,11 +38,11 @@ def test_the_options_are_those_of_the_file_system_of_that_device() -> None:
 
 
 @given(st.binary() | st.lists(st.sampled_from(MOUNTINFO.split()), max_size=30).map(b" ".join))
-def test_whatever_a_kernel_writes_there_harms_nobody(data: bytes) -> None:
+def test_any_mountinfo_is_parsed(data: bytes) -> None:
     assert all(isinstance(value, str) for value in parse_mount_options(data, DEVICE).values())
 
 
-def test_the_proc_of_this_machine_is_found_among_its_mounts() -> None:
+def test_the_proc_of_this_machine_is_found() -> None:
     assert "rw" in mount_options(Path("/proc")) or "ro" in mount_options(Path("/proc"))
 
 
@@ -56,16 +56,16 @@ def test_the_proc_of_this_machine_is_found_among_its_mounts() -> None:
         ({"hidepid": "1"}, access(init="denied"), "hidepid=1, so processes of other users cannot be read"),
         ({"hidepid": "noaccess"}, access(init="denied"), "hidepid=1"),
         ({"hidepid": "2", "gid": "23"}, access(init="absent"), "or in group 23"),
-        # Where process 1 is the reader's own, it is shown in any case: the kernel's rule decides.
+        # Process 1 is visible to its own user in any case, so the rule of the kernel decides.
         ({"hidepid": "2"}, access(1000, init="own"), "hidepid=2"),
         ({"hidepid": "2", "gid": "23"}, access(0, init="own"), "hidepid=2"),
         ({"hidepid": "4", "gid": "23"}, access(23, init="own"), "hidepid=4"),
-        # Something else than hidepid=, as a security module.
+        # Something other than hidepid=, such as a security module.
         ({}, access(0, init="absent"), "does not show process 1"),
         ({}, access(0, init="own", in_container=True), "outside this PID namespace"),
     ],
 )
-def test_what_is_hidden_is_said_with_its_cause(options: dict[str, str], who: ProcAccess, expected: str) -> None:
+def test_hidden_processes_are_explained(options: dict[str, str], who: ProcAccess, expected: str) -> None:
     (reason,) = hiding_reasons(options, who)
     assert expected in reason
 
@@ -80,15 +80,15 @@ def test_what_is_hidden_is_said_with_its_cause(options: dict[str, str], who: Pro
         ({"hidepid": "2"}, access(0, init="own")),
         ({"hidepid": "2", "gid": "23"}, access(23, init="own")),
         ({"hidepid": "4"}, access(may_trace_all=True, init="own")),
-        # One process that is refused says nothing of others; it is counted among the unreadable.
+        # One unreadable process proves nothing about others; it is counted as unreadable.
         ({}, access(init="denied")),
     ],
 )
-def test_nothing_is_said_to_a_reader_who_is_shown_all(options: dict[str, str], who: ProcAccess) -> None:
+def test_there_is_no_reason_if_everything_is_visible(options: dict[str, str], who: ProcAccess) -> None:
     assert hiding_reasons(options, who) == []
 
 
-def test_both_reasons_are_told() -> None:
+def test_both_reasons_are_reported() -> None:
     assert len(hiding_reasons({"hidepid": "2"}, access(init="absent", in_container=True))) == 2
 
 
@@ -102,7 +102,7 @@ def make_proc(root: Path, hidepid: str) -> None:
     )
 
 
-def test_what_is_hidden_is_looked_up_again_from_time_to_time(tmp_path: Path) -> None:
+def test_visibility_is_checked_again_in_every_16th_reading(tmp_path: Path) -> None:
     make_proc(tmp_path, "2")
     visibility = Visibility(tmp_path)
     assert len(visibility.hidden()) == 1
@@ -114,7 +114,7 @@ def test_what_is_hidden_is_looked_up_again_from_time_to_time(tmp_path: Path) -> 
     assert found[-1] == []
 
 
-def test_a_proc_that_cannot_be_asked_leaves_what_was_known(tmp_path: Path) -> None:
+def test_an_unreadable_proc_keeps_the_last_result(tmp_path: Path) -> None:
     make_proc(tmp_path, "2")
     visibility = Visibility(tmp_path)
     known = visibility.hidden()

@@ -11,7 +11,7 @@ from cpuwatch.samplers.wall_clock import WallClock
 
 
 class Clocks:
-    """The kernel's two clocks, in the test's hands."""
+    """The two clocks of the kernel, under control of the test."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.uptime_ns = 100 * SECOND
@@ -24,7 +24,7 @@ class Clocks:
         self.uptime_ns += self.waits_between_ns
         return self.wall_ns
 
-    def pass_by(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.uptime_ns += round(seconds * SECOND)
         self.wall_ns += round(seconds * SECOND)
 
@@ -35,35 +35,35 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
 
 
 @pytest.mark.parametrize("step_seconds", [-86_400, -1, 1, 56 * 365 * 86_400])
-def test_times_of_day_move_with_a_clock_that_is_set(clocks: Clocks, step_seconds: int) -> None:
+def test_times_of_day_follow_a_clock_that_is_set(clocks: Clocks, step_seconds: int) -> None:
     table, wall_clock, before = ProcessTable(), WallClock(), process(7)
     table.put(before)
     wall_clock.follow(table)
-    clocks.pass_by(1)
+    clocks.advance(1)
     clocks.wall_ns += step_seconds * SECOND
     wall_clock.follow(table)
     after = table.copy()[7]
     step = timedelta(seconds=step_seconds)
     assert (after.start_time, after.first_seen) == (before.start_time + step, before.first_seen + step)
     assert (after.key, after.start_ns, after.cpu_ns) == (before.key, before.start_ns, before.cpu_ns)
-    clocks.pass_by(1)
+    clocks.advance(1)
     wall_clock.follow(table)
     assert table.copy()[7] is after
 
 
-def test_a_clock_that_is_adjusted_slowly_makes_no_record_anew_until_it_can_be_seen(clocks: Clocks) -> None:
+def test_gradual_adjustment_replaces_no_record_until_it_is_visible(clocks: Clocks) -> None:
     table, wall_clock, before = ProcessTable(), WallClock(), process(7)
     table.put(before)
     for _ in range(5):
         wall_clock.follow(table)
         assert table.copy()[7] is before
-        clocks.pass_by(1)
+        clocks.advance(1)
         clocks.wall_ns += SECOND // 10
     wall_clock.follow(table)
     assert table.copy()[7].start_time == before.start_time + timedelta(seconds=0.5)
 
 
-def test_having_to_wait_between_the_two_clocks_is_no_step(clocks: Clocks) -> None:
+def test_preemption_between_the_two_clocks_is_not_a_step(clocks: Clocks) -> None:
     table, wall_clock, before = ProcessTable(), WallClock(), process(7)
     table.put(before)
     wall_clock.follow(table)
