@@ -9,6 +9,7 @@ import pytest
 from namespaces import run_script, unshared
 
 pytestmark = [
+    pytest.mark.any_python,
     pytest.mark.timeout(60),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a /proc and start processes of two users"),
 ]

@@ -11,6 +11,7 @@ from live_server import CPUWATCH_SERVE, SCRIPTS, environment
 from namespaces import unshared
 
 pytestmark = [
+    pytest.mark.any_python,
     pytest.mark.timeout(60),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount over the /proc of the machine"),
 ]

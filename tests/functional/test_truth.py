@@ -11,7 +11,7 @@ from live_processes import Clock, Puppet, puppet
 
 from cpuwatch import OpenSampler, Reading, open_sampler, usage
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.timeout(60), pytest.mark.any_python]
 
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 ALLOWED_PERCENT = 0.1
