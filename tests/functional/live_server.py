@@ -29,9 +29,11 @@ _RUNNING_ON = re.compile(r"Running on (https?://(?:127\.0\.0\.1:[0-9]+|unix:[^ ]
 def environment(**settings: str) -> dict[str, str]:
     """The environment for a command: that of the tests, with these settings and no others of cpuwatch or Python.
 
-    tox sets ``PYTHONIOENCODING``, and a container often ``PYTHONUNBUFFERED``: both change what is tested here.
+    A terminal may set ``COLUMNS``, tox sets ``PYTHONIOENCODING``, and a container often ``PYTHONUNBUFFERED``: all of
+    them change what is tested.
     """
-    others = {name: value for name, value in os.environ.items() if not name.startswith(("CPUWATCH_", "PYTHON"))}
+    ours = ("CPUWATCH_", "PYTHON", "COLUMNS")
+    others = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return others | settings
 
 

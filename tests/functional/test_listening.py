@@ -125,7 +125,7 @@ def test_a_port_that_is_in_use_on_one_family_is_in_use() -> None:
         ("fd://0", "Socket operation on non-socket"),
     ],
 )
-def test_what_cannot_be_listened_on_is_told_in_one_line(bind: str, reason: str) -> None:
+def test_an_unusable_address_is_reported_in_one_line(bind: str, reason: str) -> None:
     done = run("serve", "--open-to-everyone", "--bind", bind)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()

@@ -6,8 +6,10 @@ import fcntl
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,7 +62,7 @@ ENCODINGS = [
 
 
 @pytest.mark.parametrize(("variables", "shown", "encoding"), ENCODINGS)
-def test_the_table_is_written_whole_in_whatever_encoding(
+def test_the_table_is_complete_in_every_encoding(
     variables: dict[str, str], shown: str, encoding: str, named_process: int
 ) -> None:
     done = sample("--pid", str(named_process), **variables)
@@ -94,13 +96,13 @@ def test_help_and_mistakes_are_written_in_ascii_too(arguments: list[str]) -> Non
 @pytest.mark.parametrize(
     ("arguments", "unbuffered"), [([], ""), (["--json"], ""), (["--help"], ""), ([], "1"), (["--json"], "1")]
 )
-def test_a_full_disk_is_told_in_one_line(arguments: list[str], unbuffered: str) -> None:
+def test_a_full_disk_is_reported_in_one_line(arguments: list[str], unbuffered: str) -> None:
     done = sample(*arguments, script='exec "$@" >/dev/full', PYTHONUNBUFFERED=unbuffered)
     assert (done.returncode, done.stderr) == (1, b"cpuwatch: cannot write the output: No space left on device\n")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
-def test_a_closed_output_is_told_in_one_line(arguments: list[str]) -> None:
+def test_a_closed_output_is_reported_in_one_line(arguments: list[str]) -> None:
     done = sample(*arguments, script='exec "$@" >&-')
     assert done.returncode == 1
     assert done.stderr == b"cpuwatch: cannot write the output: the standard output is closed\n"
@@ -109,7 +111,7 @@ def test_a_closed_output_is_told_in_one_line(arguments: list[str]) -> None:
 @pytest.mark.parametrize("arguments", [["--backend", "none"], ["--nope"]])
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_mistake_is_told_by_the_exit_code_where_nobody_can_read_it(
+def test_the_exit_code_reports_a_mistake_if_the_standard_error_cannot(
     arguments: list[str], redirection: str, unbuffered: str
 ) -> None:
     done = sample(*arguments, script=f'exec "$@" {redirection}', PYTHONUNBUFFERED=unbuffered)
@@ -117,14 +119,14 @@ def test_a_mistake_is_told_by_the_exit_code_where_nobody_can_read_it(
     assert (done.returncode, done.stdout, done.stderr) == (2, b"", b"")
 
 
-def test_a_closed_input_is_no_matter() -> None:
+def test_a_closed_input_does_not_matter() -> None:
     done = sample("--json", script='exec "$@" <&-')
     assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("arguments", [["--top", "100"], ["--json"], ["--help"]])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_reader_that_has_seen_enough_is_no_failure(arguments: list[str], unbuffered: str) -> None:
+def test_a_reader_that_closes_the_pipe_is_not_a_failure(arguments: list[str], unbuffered: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     command = [*SAMPLE, *arguments]
@@ -157,6 +159,26 @@ def test_a_pipe_that_does_not_block_is_waited_for(unbuffered: str) -> None:
 
 POLL = {"7", "73", "271"}
 """poll(2) and ppoll(2), on x86-64 and arm64."""
+
+
+@pytest.mark.parametrize(("variables", "width"), [({}, 50), ({"COLUMNS": "45"}, 45)])
+def test_the_table_is_as_wide_as_the_terminal(variables: dict[str, str], width: int, named_process: int) -> None:
+    command = [*SAMPLE, "--command-lines", "--pid", str(named_process)]
+    terminal, end = os.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, 50, 0, 0))
+    with os.fdopen(terminal, "rb", buffering=0) as screen:
+        subprocess.run(command, stdout=end, check=True, timeout=60, env=environment(**variables))
+        # The table is short: the terminal holds all of it.
+        shown = screen.read(65536).decode().splitlines()
+        os.close(end)
+    assert max(map(len, shown)) == width
+
+
+def test_output_that_is_no_terminal_is_not_cut(named_process: int) -> None:
+    done = sample("--command-lines", "--pid", str(named_process))
+    assert done.stdout.decode().splitlines()[-1].endswith(r"sys.stdin.read()\n")
+    done = sample("--command-lines", "--pid", str(named_process), COLUMNS="50")
+    assert max(map(len, done.stdout.decode().splitlines())) == 50
 
 
 def test_ctrl_c_ends_a_sample_without_a_traceback() -> None:

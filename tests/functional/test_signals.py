@@ -41,7 +41,7 @@ def test_nohup_keeps_the_server_running_when_the_terminal_closes() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
-def test_signals_without_meaning_are_logged_and_change_nothing(number: signal.Signals) -> None:
+def test_ignored_signals_are_logged_and_change_nothing(number: signal.Signals) -> None:
     with running_server(CPUWATCH_SERVE) as server, httpx.Client(base_url=server.url) as client:
         os.kill(server.pid, number)
         while f"ignored {number.name}" not in server.output:
@@ -153,7 +153,7 @@ def test_dropped_lines_are_counted_once_the_log_is_read_again() -> None:
         assert process.wait(STOP_SECONDS) == 0
 
 
-def test_a_server_does_not_take_a_unix_socket_from_one_that_runs(tmp_path: Path) -> None:
+def test_a_server_does_not_take_a_unix_socket_from_a_running_one(tmp_path: Path) -> None:
     place = tmp_path / "http.sock"
     bind = f"unix:{place}"
     with running_unix_server(bind) as server, httpx.Client(transport=httpx.HTTPTransport(uds=str(place))) as client:
@@ -187,7 +187,7 @@ def test_a_unix_socket_that_a_server_left_behind_is_replaced(tmp_path: Path) -> 
         assert client.get("http://localhost/livez").status_code == 200
 
 
-def test_of_several_that_start_at_once_over_a_stale_socket_one_has_it(tmp_path: Path) -> None:
+def test_one_of_several_servers_that_start_at_once_gets_a_stale_socket(tmp_path: Path) -> None:
     place = tmp_path / "http.sock"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(place))
@@ -202,7 +202,7 @@ def test_of_several_that_start_at_once_over_a_stale_socket_one_has_it(tmp_path: 
             server.clean_up()
 
 
-def test_a_file_that_is_no_socket_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_socket_is_left_alone(tmp_path: Path) -> None:
     place = tmp_path / "notes.txt"
     place.write_text("mine")
     done = run("serve", "--bind", f"unix:{place}")

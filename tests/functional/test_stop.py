@@ -95,7 +95,7 @@ def test_the_server_takes_its_settings_from_flags_before_the_environment(backend
         pass
 
 
-def test_a_port_in_use_is_said_in_one_line() -> None:
+def test_a_port_in_use_is_reported_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         place = f"127.0.0.1:{other.getsockname()[1]}"
         done = run("serve", "--bind", place)
@@ -104,7 +104,7 @@ def test_a_port_in_use_is_said_in_one_line() -> None:
     assert done.stdout == ""
 
 
-def test_an_address_of_another_machine_is_said_in_one_line() -> None:
+def test_an_address_of_another_machine_is_reported_in_one_line() -> None:
     # 192.0.2.0/24 is for documentation (RFC 5737): no machine has it.
     done = run("serve", "--bind", "192.0.2.1:8845", "--open-to-everyone")
     assert done.returncode == 1
@@ -129,7 +129,7 @@ def test_an_address_of_another_machine_is_said_in_one_line() -> None:
         (["sample", "--backend", "none-such"], "psutil"),
     ],
 )
-def test_wrong_flags_and_values_are_said_in_one_line(arguments: list[str], expected: str) -> None:
+def test_invalid_flags_and_values_are_reported_in_one_line(arguments: list[str], expected: str) -> None:
     done = run(*arguments)
     assert done.returncode == 2
     assert_one_line(done.stderr, expected)
@@ -145,14 +145,14 @@ def test_wrong_flags_and_values_are_said_in_one_line(arguments: list[str], expec
         ("CPUWATCH_TOKEN_FIEL", "/run/token", "CPUWATCH_TOKEN_FILE"),
     ],
 )
-def test_a_wrong_setting_is_said_in_one_line(setting: str, value: str, expected: str) -> None:
+def test_an_invalid_setting_is_reported_in_one_line(setting: str, value: str, expected: str) -> None:
     done = run("serve", "--bind", "127.0.0.1:0", **{setting: value})
     assert done.returncode == 2
     assert_one_line(done.stderr, expected)
     assert value in done.stderr or setting in done.stderr
 
 
-def test_hypercorn_does_not_start_with_a_wrong_setting_and_names_it() -> None:
+def test_hypercorn_does_not_start_with_an_invalid_setting_and_names_it() -> None:
     done = subprocess.run(
         HYPERCORN,
         capture_output=True,
@@ -166,7 +166,7 @@ def test_hypercorn_does_not_start_with_a_wrong_setting_and_names_it() -> None:
     assert "Running on" not in done.stderr
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_printed() -> None:
     done = run("--version")
     assert done.returncode == 0
     assert_one_line(done.stdout, "cpuwatch ")
@@ -180,7 +180,7 @@ def test_a_sample_as_json_is_a_snapshot() -> None:
     assert json.loads(done.stdout)["sequence"] == snapshot.sequence
 
 
-def test_a_sample_shows_only_as_many_processes_as_were_asked_for() -> None:
+def test_a_sample_shows_at_most_the_given_number_of_processes() -> None:
     done = run("sample", "--json", "--interval", "0.1", "--top", "3")
     assert len(decode(done.stdout).processes) == 3
 
@@ -201,7 +201,7 @@ def test_the_module_is_the_command() -> None:
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
-def test_a_reader_that_has_seen_enough_is_no_error(form: list[str]) -> None:
+def test_a_reader_that_closes_the_pipe_is_not_an_error(form: list[str]) -> None:
     command = [str(SCRIPTS / "cpuwatch"), "sample", "--interval", "0.1", *form]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()

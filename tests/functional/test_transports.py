@@ -133,7 +133,7 @@ def test_with_several_workers_each_samples_for_itself() -> None:
     assert server.output.count("no token is set") == 2
 
 
-def test_a_certificate_that_is_none_is_said_in_one_line(tmp_path: Path) -> None:
+def test_an_invalid_certificate_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "cert").write_text("nothing")
     command = [*CPUWATCH_SERVE, "--certfile", str(tmp_path / "cert")]
     for extra, expected in (([], "--keyfile"), (["--keyfile", str(tmp_path / "cert")], "cannot use")):
@@ -143,7 +143,7 @@ def test_a_certificate_that_is_none_is_said_in_one_line(tmp_path: Path) -> None:
         assert expected in done.stderr
 
 
-def test_a_request_without_host_is_refused_by_the_server_and_one_of_http_1_0_is_answered() -> None:
+def test_the_server_refuses_a_request_without_host_unless_it_is_http_1_0() -> None:
     with serving(CPUWATCH_SERVE, plain) as (server, _):
         host, _, port = server.url.removeprefix("http://").partition(":")
         connection = http.client.HTTPConnection(host, int(port), timeout=10)

@@ -145,7 +145,7 @@ def test_a_setting_of_the_service_does_not_stop_a_sample(
 
 
 @pytest.mark.usefixtures("sampled", "served")
-def test_an_unknown_variable_is_told_in_one_line_and_stops_nothing(
+def test_an_unknown_variable_is_reported_in_one_line_and_stops_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("CPUWATCH_INTERVALL", "1")
@@ -157,7 +157,7 @@ def test_an_unknown_variable_is_told_in_one_line_and_stops_nothing(
 
 
 @pytest.mark.parametrize(("variable", "text"), [("CPUWATCH_TOKEN_FIEL", "/run/token"), ("CPUWATCH_TOKEN_FILE", "")])
-def test_the_service_does_not_start_open_where_the_environment_speaks_of_a_token(
+def test_the_service_does_not_start_without_a_token_if_the_environment_seems_to_set_one(
     variable: str,
     text: str,
     served: list[tuple[Settings, Listening]],
@@ -174,7 +174,7 @@ def test_the_service_does_not_start_open_where_the_environment_speaks_of_a_token
     assert main(["serve", "--token-file", token_file]) == 0
 
 
-def test_a_backend_that_there_is_not_is_a_mistake_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_backend_is_a_mistake_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", "--backend", "prokfs"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "'prokfs'" in line
@@ -195,9 +195,7 @@ def test_a_backend_that_cannot_work_here_is_a_failure(
     assert capsys.readouterr().err == "cpuwatch: /proc is no /proc of Linux\n"
 
 
-def test_a_failure_of_the_system_is_told_with_its_file(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_system_error_names_its_file(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def sample(_: float, __: str, **___: bool) -> Snapshot:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "/proc/1/stat")
 
@@ -209,7 +207,7 @@ def test_a_failure_of_the_system_is_told_with_its_file(
 @pytest.mark.parametrize(
     "defect", [ValueError("ours"), UnicodeEncodeError("ascii", "\xf6", 0, 1, "ours"), DecodeError("ours"), KeyError(1)]
 )
-def test_a_defect_of_ours_is_never_called_wrong_usage(
+def test_a_defect_is_not_reported_as_wrong_usage(
     defect: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def sample(_: float, __: str, **___: bool) -> Snapshot:
@@ -233,7 +231,7 @@ def test_an_interrupt_ends_with_the_code_that_shells_expect(monkeypatch: pytest.
     assert main(["sample"]) == 128 + 2
 
 
-def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
+def test_a_reader_that_closes_the_pipe_is_not_a_failure() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -320,7 +318,7 @@ def test_a_filter_that_names_nothing_fails_after_valid_output(
 
 @pytest.mark.parametrize("flags", [["--user", "root"], ["--pid", "7", "--user", "root"], ["--name", "none"]])
 @pytest.mark.usefixtures("sampled")
-def test_a_filter_that_matches_nothing_is_no_failure(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_filter_that_matches_nothing_is_not_a_failure(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     # root has an account, and no process among these.
     assert main(["sample", "--json", *flags]) == 0
     out, err = capsys.readouterr()
@@ -343,7 +341,7 @@ def test_the_table_is_as_wide_as_the_terminal(
     assert len(capsys.readouterr().out) > 40
 
 
-def test_a_flag_stands_over_the_environment_and_the_environment_over_the_default(
+def test_a_flag_overrides_the_environment_which_overrides_the_default(
     sampled: list[tuple[float, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CPUWATCH_INTERVAL", "5")
@@ -410,7 +408,7 @@ def test_groups_are_shown_in_every_format(capsys: pytest.CaptureFixture[str]) ->
         (["--sort", "pid", "--group-by", "user"], "group_by"),
     ],
 )
-def test_flags_that_do_not_go_together_are_said_in_one_line(
+def test_conflicting_flags_are_reported_in_one_line(
     flags: list[str], named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["sample", *flags]) == 2
@@ -419,7 +417,7 @@ def test_flags_that_do_not_go_together_are_said_in_one_line(
 
 
 @pytest.mark.parametrize("flags", [["--name"], ["--user"]])
-def test_a_name_is_found_by_its_byte_that_is_no_utf_8(
+def test_a_name_with_invalid_utf_8_is_found(
     flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # As the samplers hand it out; and as Python hands the argument of a command to it.
@@ -434,7 +432,7 @@ def test_a_name_is_found_by_its_byte_that_is_no_utf_8(
 # serve
 
 
-def test_serving_is_on_this_machine_alone_unless_told_otherwise(served: list[tuple[Settings, Listening]]) -> None:
+def test_the_default_address_is_local(served: list[tuple[Settings, Listening]]) -> None:
     assert main(["serve"]) == 0
     assert served == [(Settings(), Listening("127.0.0.1:8845"))]
 
@@ -448,7 +446,7 @@ def test_serving_is_on_this_machine_alone_unless_told_otherwise(served: list[tup
         (["--host", "LOCALHOST", "--port", "80"], "localhost:80"),
     ],
 )
-def test_host_and_port_may_be_given_apart(
+def test_host_and_port_can_be_given_separately(
     flags: list[str], bind: str, served: list[tuple[Settings, Listening]]
 ) -> None:
     assert main(["serve", *flags]) == 0
@@ -456,7 +454,7 @@ def test_host_and_port_may_be_given_apart(
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org"])  # noqa: S104
-def test_a_wide_host_needs_a_token_too(
+def test_a_public_host_needs_a_token_too(
     host: str, served: list[tuple[Settings, Listening]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["serve", "--host", host]) == 2
@@ -503,7 +501,7 @@ def token_file(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("bind", [":8845", "0.0.0.0:8845", "[::]:8845", "192.0.2.1:8845", "machine:8845"])
-def test_a_place_that_others_can_reach_needs_a_token_or_a_word_that_it_is_open(
+def test_an_address_that_others_can_reach_needs_a_token_or_open_to_everyone(
     bind: str, served: list[tuple[Settings, Listening]], token_file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["serve", "--bind", bind]) == 2
@@ -517,7 +515,7 @@ def test_a_place_that_others_can_reach_needs_a_token_or_a_word_that_it_is_open(
     assert [settings.token is not None for settings, _ in served] == [True, False]
 
 
-def test_a_token_in_the_environment_opens_a_wide_place_too(
+def test_a_token_in_the_environment_allows_a_public_address(
     served: list[tuple[Settings, Listening]], token_file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CPUWATCH_TOKEN_FILE", token_file)
@@ -527,14 +525,14 @@ def test_a_token_in_the_environment_opens_a_wide_place_too(
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "unix:/run/x", "fd://3"])
-def test_a_place_of_this_machine_alone_needs_no_token(bind: str, served: list[tuple[Settings, Listening]]) -> None:
+def test_a_local_address_needs_no_token(bind: str, served: list[tuple[Settings, Listening]]) -> None:
     assert is_local(bind)
     assert main(["serve", "--bind", bind]) == 0
     assert len(served) == 1
 
 
 @given(st.ip_addresses())
-def test_only_loopback_addresses_are_of_this_machine_alone(address: IPv4Address | IPv6Address) -> None:
+def test_only_loopback_addresses_are_local(address: IPv4Address | IPv6Address) -> None:
     place = f"[{address}]:1" if address.version == 6 else f"{address}:1"
     assert is_local(place) == address.is_loopback
 
@@ -567,7 +565,7 @@ def test_help_goes_to_the_standard_output(arguments: list[str], capsys: pytest.C
         *("unix:/run/cpuwatch.sock", "unix:a b", "fd://3"),
     ],
 )
-def test_a_place_to_listen_is_taken_as_it_is(text: str) -> None:
+def test_a_valid_address_is_returned_unchanged(text: str) -> None:
     assert parse_bind(text) == text
 
 
@@ -591,18 +589,18 @@ def test_a_place_to_listen_is_taken_as_it_is(text: str) -> None:
         ),
     ],
 )
-def test_what_is_no_place_to_listen_is_refused_with_what_would_be_one(text: str) -> None:
+def test_an_invalid_address_is_refused_with_the_valid_forms(text: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"invalid address {text!r}: must be HOST:PORT, [IPV6]:PORT, ")):
         parse_bind(text)
 
 
 @given(st.ip_addresses(v=4).map(str) | st.ip_addresses(v=6).map("[{}]".format), st.integers(0, 65_535))
-def test_every_address_and_port_is_a_place_to_listen(address: str, port: int) -> None:
+def test_every_address_and_port_is_valid(address: str, port: int) -> None:
     assert parse_bind(f"{address}:{port}") == f"{address}:{port}"
 
 
 @given(st.integers(65_536, 10**9))
-def test_no_port_beyond_the_highest_is_taken(port: int) -> None:
+def test_a_port_above_65535_is_invalid(port: int) -> None:
     with pytest.raises(ValueError, match="with a port from 0 to 65535"):
         parse_bind(f"localhost:{port}")
 

@@ -45,7 +45,7 @@ def docker_link(alias: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("service", SERVICE_NAMES)
 @pytest.mark.parametrize("protocol", ["TCP", "UDP", "SCTP"])
-def test_the_service_links_of_kubernetes_are_passed_over(service: str, protocol: str) -> None:
+def test_service_links_of_kubernetes_are_ignored(service: str, protocol: str) -> None:
     environment = kubernetes(service, protocol)
     assert unknown_variables(environment) == {}
     assert warnings_about(environment) == []
@@ -53,7 +53,7 @@ def test_the_service_links_of_kubernetes_are_passed_over(service: str, protocol:
 
 
 @pytest.mark.parametrize("alias", SERVICE_NAMES)
-def test_the_links_of_docker_are_passed_over(alias: str) -> None:
+def test_links_of_docker_are_ignored(alias: str) -> None:
     environment = docker_link(alias)
     assert unknown_variables(environment) == {}
     assert Settings.from_environment(environment) == Settings()
@@ -94,7 +94,7 @@ def test_an_unknown_variable_is_named_with_the_setting_of_the_nearest_name(
 
 
 @given(st.dictionaries(st.text(string.ascii_letters + "_=", min_size=1), st.text()))
-def test_only_what_begins_like_a_setting_is_looked_at(environment: dict[str, str]) -> None:
+def test_only_variables_with_the_prefix_are_considered(environment: dict[str, str]) -> None:
     assert unknown_variables({f"X{name}": text for name, text in environment.items()}) == {}
     prefixed = {f"CPUWATCH_{name}": text for name, text in environment.items()}
     assert unknown_variables(prefixed).keys() <= prefixed.keys() - VARIABLES.keys()
@@ -112,7 +112,7 @@ def test_a_misspelled_token_does_not_open_the_service(variable: str) -> None:
 
 
 @pytest.mark.parametrize("variable", ["CPUWATCH_TOKEN", "CPUWATCH_TOKEN_FILE"])
-def test_a_token_that_was_filled_in_with_nothing_does_not_open_the_service(variable: str) -> None:
+def test_an_empty_token_does_not_open_the_service(variable: str) -> None:
     with pytest.raises(SettingsError, match=rf"^{variable} is empty"):
         check_token_is_in_use({variable: ""}, Settings())
     check_token_is_in_use({variable: ""}, Settings(token=Token(b"0123456789abcdef")))

@@ -74,12 +74,12 @@ def test_no_name_is_an_address(name: str) -> None:
         ),
     ],
 )
-def test_what_is_no_host_is_none(header: str) -> None:
+def test_an_invalid_host_is_none(header: str) -> None:
     assert host_of(header) is None
 
 
 @pytest.mark.parametrize("text", ["2130706433", "0x7f.0.0.1", "127.1", "0177.0.0.1", "1.2.3.4.5", "127.0.0.1.evil"])
-def test_what_only_some_take_for_an_address_is_none(text: str) -> None:
+def test_an_address_that_only_some_programs_accept_is_none(text: str) -> None:
     host = host_of(text)
     assert host is None or not is_address(host)
 
@@ -96,7 +96,7 @@ def test_any_bytes_are_a_host_or_none_and_a_host_is_found_again(header: str) -> 
 
 
 @given(NAMES)
-def test_a_configured_name_is_taken_without_port_only(name: str) -> None:
+def test_a_configured_name_must_not_have_a_port(name: str) -> None:
     assert parse_host_name(name.upper()) == name
     with pytest.raises(ValueError, match="without port"):
         parse_host_name(f"{name}:80")
@@ -117,6 +117,6 @@ def test_an_origin_is_scheme_host_and_port_in_lower_case(scheme: str, name: str,
     "text",
     ["*", "null", "example.org", "https://", "https://a/", "https://a/b", "ftp://a", "https://a?b", "https://u@a"],
 )
-def test_what_is_no_origin_is_refused_with_what_would_be_one(text: str) -> None:
+def test_an_invalid_origin_is_refused_with_a_valid_example(text: str) -> None:
     with pytest.raises(ValueError, match=r"such as https://example\.org"):
         parse_origin(text)

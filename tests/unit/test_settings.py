@@ -24,17 +24,17 @@ def test_each_setting_is_taken_from_its_variable() -> None:
     assert Settings.from_environment(environment) == Settings(0.5, 10, backend="psutil")
 
 
-def test_what_belongs_to_others_is_left_alone() -> None:
+def test_other_variables_are_ignored() -> None:
     assert Settings.from_environment({"PATH": "/bin", "WATCH_INTERVAL": "x", "XCPUWATCH_Y": "1"}) == Settings()
 
 
 @pytest.mark.parametrize("variable", sorted(VARIABLES))
-def test_a_variable_that_is_set_to_nothing_is_not_set(variable: str) -> None:
+def test_an_empty_variable_counts_as_unset(variable: str) -> None:
     # As compose files write it: `CPUWATCH_INTERVAL=${INTERVAL:-}`.
     assert Settings.from_environment({variable: ""}) == Settings()
 
 
-def test_only_the_variables_of_the_fields_in_question_are_read() -> None:
+def test_only_the_variables_of_the_given_fields_are_read() -> None:
     environment = {"CPUWATCH_INTERVAL": "5", "CPUWATCH_TOKEN_FILE": "/none/such", "CPUWATCH_HISTORY": "-1"}
     assert Settings.from_environment(environment, {"interval", "backend"}) == Settings(interval=5.0)
     with pytest.raises(SettingsError, match="CPUWATCH_HISTORY"):
@@ -58,7 +58,7 @@ def test_only_the_variables_of_the_fields_in_question_are_read() -> None:
         ("CPUWATCH_STREAMS", "10001", "from 0 to 10000"),
     ],
 )
-def test_a_bad_value_is_named_with_its_variable_and_what_is_allowed(variable: str, text: str, allowed: str) -> None:
+def test_an_invalid_value_is_named_with_what_is_allowed(variable: str, text: str, allowed: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment({variable: text})
     message = str(caught.value)
@@ -69,7 +69,7 @@ def test_a_bad_value_is_named_with_its_variable_and_what_is_allowed(variable: st
     assert isinstance(caught.value, ValueError)
 
 
-def test_who_may_ask_and_the_log_have_settings_too(tmp_path: Path) -> None:
+def test_access_and_log_have_settings_too(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("0123456789abcdef\n")
     settings = Settings.from_environment(
         {
@@ -109,12 +109,12 @@ def test_who_may_ask_and_the_log_have_settings_too(tmp_path: Path) -> None:
         ("CPUWATCH_ACCESS_LOG", "maybe", "true, false"),
     ],
 )
-def test_a_bad_value_for_who_may_ask_is_named_too(variable: str, text: str, allowed: str) -> None:
+def test_an_invalid_access_setting_is_named_too(variable: str, text: str, allowed: str) -> None:
     with pytest.raises(SettingsError, match=rf"^{variable}: .*{re.escape(allowed)}"):
         Settings.from_environment({variable: text})
 
 
-def test_a_token_twice_is_refused() -> None:
+def test_two_tokens_are_refused() -> None:
     with pytest.raises(SettingsError, match="CPUWATCH_TOKEN and CPUWATCH_TOKEN_FILE"):
         Settings.from_environment({"CPUWATCH_TOKEN": "0123456789abcdef", "CPUWATCH_TOKEN_FILE": "/dev/null"})
 
@@ -132,25 +132,25 @@ def test_a_token_is_printed_neither_in_an_error_nor_in_a_representation(text: st
 
 
 @given(st.floats(0.05, 3600))
-def test_every_interval_in_the_range_is_taken_as_it_is_written(seconds: float) -> None:
+def test_every_interval_in_the_range_is_accepted(seconds: float) -> None:
     assert parse_interval(repr(seconds)) == seconds
 
 
 @given(
     st.floats(max_value=0.05, exclude_max=True) | st.floats(min_value=3600, exclude_min=True) | st.just(float("nan"))
 )
-def test_no_interval_beyond_the_range_is_taken(seconds: float) -> None:
+def test_an_interval_out_of_range_is_refused(seconds: float) -> None:
     with pytest.raises(ValueError, match="must be a number of seconds"):
         parse_interval(repr(seconds))
 
 
 @given(st.integers(1, 86_400))
-def test_every_history_in_the_range_is_taken(ticks: int) -> None:
+def test_every_history_in_the_range_is_accepted(ticks: int) -> None:
     assert parse_history(str(ticks)) == ticks
 
 
 @given(st.integers(max_value=0) | st.integers(min_value=86_401))
-def test_no_history_beyond_the_range_is_taken(ticks: int) -> None:
+def test_a_history_out_of_range_is_refused(ticks: int) -> None:
     with pytest.raises(ValueError, match="must be an integer from 1 to "):
         parse_history(str(ticks))
 
@@ -161,7 +161,7 @@ def test_any_amount_of_memory_in_the_range_is_accepted(number: int) -> None:
 
 
 @given(st.integers(max_value=2**20 - 1) | st.integers(min_value=2**40 + 1))
-def test_no_amount_of_memory_beyond_the_range_is_accepted(number: int) -> None:
+def test_an_amount_of_memory_out_of_range_is_refused(number: int) -> None:
     with pytest.raises(ValueError, match=r"invalid number of bytes .*: must be an integer from"):
         parse_history_bytes(str(number))
 

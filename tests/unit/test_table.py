@@ -335,7 +335,7 @@ def test_a_command_line_has_more_room_than_a_name() -> None:
 
 
 def test_the_summary_is_broken_between_its_figures() -> None:
-    assert table(snapshot((7, SECOND)), width=50).splitlines()[:3] == [
+    assert table(snapshot((7, SECOND)), width=55).splitlines()[:3] == [
         "here  2026-01-01 00:01:41 UTC  1.000 s  scripted",
         "  load 0.50 0.25 0.12",
         "machine 0.0 % of 2 CPUs: user 0.0  system 0.0",
