@@ -54,9 +54,7 @@ def parse_origin(text: str) -> str:
     """
     match = _ORIGIN.fullmatch(text.lower())
     if match is None or host_of(match["host"]) is None:
-        raise ValueError(
-            f"invalid origin {shortened(text)!r}: must be such as https://example.org or http://10.0.0.1:3000"
-        )
+        raise ValueError(f"invalid origin {shortened(text)!r}: must be scheme and host, such as https://example.org")
     default_port = {"http": ":80", "https": ":443"}[match["scheme"]]
     return f"{match['scheme']}://{match['host'].removesuffix(default_port)}"
 

@@ -100,7 +100,8 @@ def _parse_network(text: str) -> IPv4Network | IPv6Network:
         return ip_network(text)
     except ValueError:
         raise ValueError(
-            f"invalid address or network {shortened(text)!r}: must be such as 10.0.0.1, 10.0.0.0/8 or fd00::/8"
+            f"invalid address or network {shortened(text)!r}: "
+            "must be an address such as 10.0.0.1, or a network such as 10.0.0.0/8"
         ) from None
 
 

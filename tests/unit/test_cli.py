@@ -91,7 +91,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Listening]]:
         (["serve", "--token", "a"], "--token"),
         (["serve", "--token-file", "/none"], "cannot read '/none': No such file or directory"),
         (["serve", "--allowed-hosts", "a b"], "invalid host 'a b': must be a host name or an IP address"),
-        (["serve", "--cors-origins", "*"], "invalid origin '*': must be such as https://example.org"),
+        (["serve", "--cors-origins", "*"], "invalid origin '*': must be scheme and host, such as https://example.org"),
         (["serve", "--log-format", "xml"], "invalid log format 'xml': must be text or json"),
         (["sample", "--format", "xml"], "json, ndjson, text"),
         (["sample", "--sort", "colour"], "cpu_percent"),
