@@ -7,12 +7,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cpuwatch.accounting.reaped import NO_CARRY, Carry
 from cpuwatch.accounting.usage import account, usage
 from cpuwatch.encoding.json import decode, encode, encode_view
 from cpuwatch.encoding.ndjson import encode_lines
 from cpuwatch.encoding.table import table
 from cpuwatch.errors import CpuwatchError
+from cpuwatch.history import SnapshotStore
 from cpuwatch.model import (
     Attribution,
     CpuTimes,
@@ -35,6 +38,7 @@ from cpuwatch.query.select import Query, select, top
 from cpuwatch.query.view import GroupedSnapshot, View, apply_view
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.samplers.scripted import ScriptedSampler
+from cpuwatch.tick_id import TickId
 
 __all__ = [
     "NO_CARRY",
@@ -59,9 +63,12 @@ __all__ = [
     "Sampling",
     "ScriptedSampler",
     "Snapshot",
+    "SnapshotStore",
+    "TickId",
     "TreeUsage",
     "UsageGroup",
     "View",
+    "__version__",
     "account",
     "apply_view",
     "by_cgroup",
@@ -80,3 +87,15 @@ __all__ = [
     "top",
     "usage",
 ]
+
+if TYPE_CHECKING:
+    __version__: str
+else:
+    # Hidden from type checkers, for which it would make every name an attribute of this module.
+    def __getattr__(name: str) -> str:
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # Importing it would take longer than importing all of cpuwatch.
+        from importlib.metadata import version  # noqa: PLC0415
+
+        return version("cpuwatch")

@@ -10,6 +10,7 @@
     │   └── ScriptEndedError                             a scripted sampler has no more readings
     ├── ReadingOrderError            (also ValueError)   two readings in the wrong order, or of different boots
     ├── MonitorError
+    │   ├── MonitorNotStartedError                       read before start()
     │   ├── MonitorClosedError                           start() after close()
     │   └── MonitorForkedError                           used in a child process of its owner
     ├── DecodeError                  (also ValueError)   the bytes are not a snapshot
@@ -56,6 +57,10 @@ class ReadingOrderError(CpuwatchError, ValueError):
 
 class MonitorError(CpuwatchError):
     """A monitor was used in a state in which it cannot work."""
+
+
+class MonitorNotStartedError(MonitorError):
+    """A monitor that was not started was asked for snapshots, which would never come."""
 
 
 class MonitorClosedError(MonitorError):

@@ -1,13 +1,12 @@
-"""Sampling once a second in a thread of its own, for any number of readers.
+"""A thread that samples once a second, for any number of readers.
 
-The thread owns the sampler. Readers get the newest snapshot or wait for the next; however slow they are, they get
-the newest one then and never hold up the sampling.
+The thread owns the sampler. Readers get the newest snapshot or wait for the next one. A slow reader gets the newest
+when it is ready, and never delays the sampling.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import os
 import threading
 import time
@@ -23,8 +22,9 @@ from msgspec.structs import replace
 from cpuwatch.accounting.reaped import NO_CARRY
 from cpuwatch.accounting.usage import account
 from cpuwatch.attempts import Attempts, Follower
-from cpuwatch.errors import MonitorClosedError, MonitorForkedError
-from cpuwatch.history import DEFAULT_HISTORY_BYTES, SnapshotHistory, SnapshotStore
+from cpuwatch.errors import MonitorClosedError, MonitorForkedError, MonitorNotStartedError, SettingsError
+from cpuwatch.history import DEFAULT_HISTORY_BYTES, SnapshotHistory, SnapshotStore, Tick
+from cpuwatch.interval import LIBRARY_INTERVAL_SECONDS, checked_interval
 from cpuwatch.model import Reading, Snapshot
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.tick_id import new_run
@@ -35,16 +35,16 @@ FIRST_INTERVAL_SECONDS = 0.25
 """The first snapshot is made after this time, not after a whole interval."""
 
 _CLOSING_SECONDS = 1.0
-"""What a reading under way is given to end when the monitor is closed."""
+"""How long close() waits for a reading under way."""
 
 _LONG_BREAK_TICKS = 3
-"""So many ticks missed at once are told in the log."""
+"""From this many ticks missed at once, the log says so."""
 
 _log = logging.getLogger("cpuwatch.monitor")
 
 
 class Health(Struct, frozen=True, gc=False):
-    """The state of the sampling: counts since the start, and the cause while the last tick failed.
+    """The state of the sampling: counts since the start, and the cause if the last tick failed.
 
     ``failed_follower_calls`` counts calls of followers (:meth:`Monitor.follow`) that raised. Their ticks did not fail.
     """
@@ -58,8 +58,8 @@ class Health(Struct, frozen=True, gc=False):
 def next_deadline(start_ns: int, interval_ns: int, now_ns: int) -> int:
     """The first deadline after ``now_ns`` on the grid ``start_ns + k * interval_ns``.
 
-    Absolute, so lateness does not add up to drift; a deadline that was slept through is left out, not made up for
-    (py-spy's timer works alike).
+    Deadlines are absolute, so lateness does not add up to drift. A missed deadline is skipped, not made up for
+    (py-spy's timer does the same).
     """
     return start_ns + ((now_ns - start_ns) // interval_ns + 1) * interval_ns
 
@@ -67,15 +67,16 @@ def next_deadline(start_ns: int, interval_ns: int, now_ns: int) -> int:
 class Monitor:
     """Samples every ``interval`` seconds and keeps the last ``history`` snapshots in at most ``history_bytes``.
 
-    Use it as a context manager, or with :meth:`start` and :meth:`close`. ``sampler`` is the name of a backend, or a
-    :class:`~cpuwatch.Sampler` that the monitor then owns and closes. The first snapshot comes within half a second
-    of the start. A tick that fails is logged once, counted in :attr:`health`, and sampling goes on.
+    Use it in a ``with`` or ``async with`` block, or call :meth:`start` and :meth:`close`. ``sampler`` is the name of a
+    sampler, or a :class:`~cpuwatch.Sampler` that the monitor then owns and closes. The first snapshot comes within
+    half a second of the start. A tick that fails is logged once and counted in :attr:`health`, and sampling goes on.
 
     ``history_bytes`` limits an estimate of the memory that old snapshots take. The oldest are dropped first; the newest
-    is kept always.
+    is always kept.
 
-    It may be used from any number of threads and event loops, but not across a fork: in the child all that waits or
-    looks raises :class:`~cpuwatch.errors.MonitorForkedError`, for the thread that sampled is not there.
+    Any number of threads and event loops may use it. Until it is started, reading and waiting raise
+    :class:`~cpuwatch.errors.MonitorNotStartedError`. In a forked child they raise
+    :class:`~cpuwatch.errors.MonitorForkedError`: the sampling thread stays in the parent.
     """
 
     def __init__(
@@ -85,13 +86,11 @@ class Monitor:
         sampler: str | Sampler = "auto",
         history_bytes: int = DEFAULT_HISTORY_BYTES,
     ) -> None:
-        if not (math.isfinite(interval) and interval > 0):
-            raise ValueError(f"interval is {interval!r}: it has to be a number of seconds above 0")
         if history < 1:
-            raise ValueError(f"history is {history!r}: it has to be at least 1 snapshot")
+            raise SettingsError(f"invalid history {history!r}: must be at least 1 snapshot")
         if history_bytes < 1:
-            raise ValueError(f"history_bytes is {history_bytes!r}: it has to be at least 1")
-        self._interval_ns = max(1, round(interval * 1e9))
+            raise SettingsError(f"invalid history_bytes {history_bytes!r}: must be at least 1")
+        self._interval_ns = round(checked_interval(interval, LIBRARY_INTERVAL_SECONDS) * 1e9)
         self._wanted = sampler
         self._history = SnapshotHistory(history, history_bytes)
         self._reading: Reading | None = None
@@ -112,35 +111,36 @@ class Monitor:
     def follow(self, follower: Callable[[Snapshot], object]) -> None:
         """Call ``follower`` with every snapshot from now on, before readers see that snapshot.
 
-        Readers who wait may miss snapshots; a follower does not. It is called in the sampling thread, so it must be
-        quick. An exception in it is logged and counted in :attr:`health`; other followers and the tick are not
-        affected.
+        A waiting reader may miss snapshots; a follower does not. The sampling thread calls it, so it must be fast. An
+        exception in it is logged and counted in :attr:`health`, and affects neither other followers nor the tick.
         """
         with self._life:
             self._followers = (*self._followers, Follower(follower))
 
     def start(self) -> Self:
-        """Open the sampler and begin. Raises what :func:`~cpuwatch.open_sampler` raises."""
+        """Open the sampler and start sampling. Raises what :func:`~cpuwatch.open_sampler` raises."""
         self._check_process()
         with self._life:
             if self._stop.is_set():
-                raise MonitorClosedError("this monitor was closed: make another")
+                raise MonitorClosedError("this monitor is closed: create a new one")
             if self._thread is None:
-                self._thread = self._started_thread()
+                self._start_thread()
         return self
 
-    def _started_thread(self) -> threading.Thread:
+    def _start_thread(self) -> None:
         wanted = self._wanted
         with ExitStack() as undo:
             # If the thread cannot be started: what was opened here is closed here, the rest by close().
             sampler = undo.enter_context(open_sampler(wanted)) if isinstance(wanted, str) else OpenSampler(wanted)
             thread = threading.Thread(target=self._run, args=(sampler,), name="cpuwatch-monitor", daemon=True)
+            # Before it runs: followers, which it calls, may read the monitor.
+            self._thread = thread
+            undo.callback(setattr, self, "_thread", None)
             thread.start()
             undo.pop_all()
-        return thread
 
     def close(self) -> None:
-        """End the thread, close the sampler and wake all who wait. Snapshots taken so far stay readable."""
+        """End the thread, close the sampler and wake everyone who waits. Snapshots taken so far stay readable."""
         if os.getpid() != self._owner_pid:
             return
         with self._life:
@@ -154,7 +154,7 @@ class Monitor:
         elif thread is not threading.current_thread():
             thread.join(_CLOSING_SECONDS)
             if thread.is_alive():
-                _log.warning("the sampler did not come back within %g s; its thread is left", _CLOSING_SECONDS)
+                _log.warning("the sampler did not return within %g s; its thread is abandoned", _CLOSING_SECONDS)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -164,7 +164,26 @@ class Monitor:
     ) -> None:
         self.close()
 
-    # Looking
+    async def __aenter__(self) -> Self:
+        return self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        import asyncio  # noqa: PLC0415  a caller has it loaded already, and `import cpuwatch` stays fast
+
+        # A reading under way may take a while to end.
+        await asyncio.to_thread(self.close)
+
+    def __repr__(self) -> str:
+        sampler = self._wanted if isinstance(self._wanted, str) else type(self._wanted).__name__
+        state = "closed" if self._stop.is_set() else "not started" if self._thread is None else "running"
+        return (
+            f"<cpuwatch.Monitor interval={self.interval_seconds:g} sampler={sampler!r} {state}, "
+            f"{len(self._history)} snapshots>"
+        )
+
+    # Reading
 
     @property
     def interval_seconds(self) -> float:
@@ -174,65 +193,61 @@ class Monitor:
     @property
     def latest(self) -> Snapshot | None:
         """The newest snapshot; None until the first one has come."""
-        self._check_process()
-        return self._history.latest
+        return self._readable_history().latest
 
     def newest(self) -> tuple[Snapshot, float] | None:
         """:attr:`latest` with the time of its reading, by ``time.monotonic``."""
-        self._check_process()
+        history = self._readable_history()
         with self._publishing:
-            latest = self._history.latest
+            latest = history.latest
             return None if latest is None else (latest, self._taken_ns / 1e9)
 
     @property
     def history(self) -> SnapshotStore:
-        """The last snapshots, by tick and by time. It stays readable after :meth:`close`."""
-        self._check_process()
-        return self._history
+        """The last snapshots, by tick and by time. They stay readable after :meth:`close`."""
+        return self._readable_history()
 
     @property
     def health(self) -> Health:
-        """How the sampling fares."""
+        """How sampling is going."""
         self._check_process()
         return self._health
 
     @property
     def age_seconds(self) -> float | None:
-        """How long ago, on the monotonic clock, the newest snapshot was taken; None if there is none."""
+        """Seconds since the newest snapshot was taken, by the monotonic clock; None if there is none."""
         self._check_process()
         return (time.monotonic_ns() - self._taken_ns) / 1e9 if self._taken_ns else None
 
     @property
     def reading_seconds(self) -> float | None:
-        """For how long the reading that is under way has been going on; None between two readings."""
+        """How long the current reading has taken so far; None between two readings."""
         self._check_process()
         since_ns = self._reading_since_ns
         return (time.monotonic_ns() - since_ns) / 1e9 if since_ns else None
 
     # Waiting
 
-    def wait(self, after: int | None = None, timeout: float | None = None) -> Snapshot | None:
-        """The newest snapshot whose sequence is above ``after``, as soon as there is one.
+    def wait(self, after: Tick | None = None, timeout: float | None = None) -> Snapshot | None:
+        """The newest snapshot after this sequence, as soon as there is one; without ``after``, the next one.
 
-        Without ``after``: the next one that comes. None when ``timeout`` seconds have passed or the monitor is closed.
+        None after ``timeout`` seconds, or once the monitor is closed.
         """
-        self._check_process()
-        return self._history.wait(after, timeout)
+        return self._readable_history().wait(after, timeout)
 
-    async def wait_async(self, after: int | None = None, timeout: float | None = None) -> Snapshot | None:
-        """The same from a coroutine. Many may wait; each costs the sampling thread one call into its event loop."""
-        self._check_process()
-        return await self._history.wait_async(after, timeout)
+    async def wait_async(self, after: Tick | None = None, timeout: float | None = None) -> Snapshot | None:
+        """The same as :meth:`wait` in a coroutine. Each waiter costs the sampling thread one call into its loop."""
+        return await self._readable_history().wait_async(after, timeout)
 
     def __iter__(self) -> Iterator[Snapshot]:
-        """Each new snapshot as it comes, until the monitor is closed; the newest only, for whoever is slow."""
+        """Each new snapshot as it comes, until the monitor is closed; a slow reader gets only the newest."""
         sequence = self._sequence
         while (snapshot := self.wait(sequence)) is not None:
             yield snapshot
             sequence = snapshot.sequence
 
     async def __aiter__(self) -> AsyncIterator[Snapshot]:
-        """The same from a coroutine."""
+        """The same in a coroutine."""
         sequence = self._sequence
         while (snapshot := await self.wait_async(sequence)) is not None:
             yield snapshot
@@ -243,11 +258,17 @@ class Monitor:
         latest = self.latest
         return 0 if latest is None else latest.sequence
 
+    def _readable_history(self) -> SnapshotHistory:
+        self._check_process()
+        if self._thread is None and not self._stop.is_set():
+            raise MonitorNotStartedError("this monitor is not started: use it in a with block, or call start()")
+        return self._history
+
     def _check_process(self) -> None:
         if os.getpid() != self._owner_pid:
             raise MonitorForkedError(
-                f"this monitor samples in process {self._owner_pid}, and this is process {os.getpid()}, "
-                "forked off it: make and start a monitor here"
+                f"this monitor samples in process {self._owner_pid}, and this is its forked child {os.getpid()}: "
+                "create and start a monitor here"
             )
 
     # The thread
@@ -276,9 +297,9 @@ class Monitor:
             self._reading_since_ns = 0
 
     def _after(self, deadline_ns: int, start_ns: int) -> int:
-        """The deadline to sleep for; those that went by meanwhile are counted as missed."""
+        """The next deadline; those that passed meanwhile are counted as missed."""
         if deadline_ns == start_ns:
-            # From now, not from the start: the first reading among thousands of processes may have taken as long.
+            # From now, not from the start: the first reading of thousands of processes may take longer than this.
             return time.monotonic_ns() + min(self._interval_ns, round(FIRST_INTERVAL_SECONDS * 1e9))
         due_ns = next_deadline(start_ns, self._interval_ns, deadline_ns)
         next_ns = next_deadline(start_ns, self._interval_ns, time.monotonic_ns())
@@ -299,7 +320,7 @@ class Monitor:
             run=self._run_id,
         )
         published = replace(snapshot, sampling=sampling)
-        # Followers come first: what they derive is up to date when a reader sees the snapshot.
+        # Followers come first, so that what they derive is up to date when a reader sees the snapshot.
         for follower in self._followers:
             follower.call(published)
         failed_calls = sum(follower.failed for follower in self._followers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from cpuwatch.accounting.usage import usage
+from cpuwatch.interval import LIBRARY_INTERVAL_SECONDS, checked_interval
 from cpuwatch.model import Snapshot
 from cpuwatch.samplers import open_sampler
 
@@ -12,11 +13,13 @@ __all__ = ["sample"]
 
 
 def sample(interval: float = 1.0, sampler: str = "auto", *, command_lines: bool = False) -> Snapshot:
-    """What the machine and each process do in the ``interval`` seconds from now.
+    """What the machine and each process do in the next ``interval`` seconds. Blocks for that long.
 
-    Blocks for that long. Raises what :func:`~cpuwatch.open_sampler` raises.
+    Raises :class:`~cpuwatch.errors.SettingsError` for an invalid interval, and what :func:`~cpuwatch.open_sampler`
+    raises.
     """
+    interval_seconds = checked_interval(interval, LIBRARY_INTERVAL_SECONDS)
     with open_sampler(sampler, command_lines=command_lines) as opened:
         earlier = opened.read()
-        time.sleep(interval)
+        time.sleep(interval_seconds)
         return usage(earlier, opened.read())

@@ -11,6 +11,7 @@ from msgspec import Struct
 from cpuwatch.errors import SettingsError
 from cpuwatch.history import DEFAULT_HISTORY_BYTES
 from cpuwatch.host_names import parse_host_name, parse_origin
+from cpuwatch.interval import SERVICE_INTERVAL_SECONDS, checked_interval
 from cpuwatch.text import shortened
 from cpuwatch.token_file import Token, parse_token, read_token_file
 
@@ -34,7 +35,6 @@ LogFormat = Literal["text", "json"]
 
 PREFIX = "CPUWATCH_"
 
-_INTERVAL_SECONDS = (0.05, 3600.0)
 _HISTORY_TICKS = (1, 86_400)
 _HISTORY_BYTES = (2**20, 2**40)
 _STREAMS = (0, 10_000)
@@ -42,15 +42,7 @@ _STREAMS = (0, 10_000)
 
 def parse_interval(text: str) -> float:
     """Seconds between two readings. Raises ``ValueError`` with what is allowed."""
-    low, high = _INTERVAL_SECONDS
-    message = f"invalid interval {shortened(text)!r}: must be a number of seconds from {low:g} to {high:g}"
-    try:
-        seconds = float(text)
-    except ValueError:
-        raise ValueError(message) from None
-    if not low <= seconds <= high:
-        raise ValueError(message)
-    return seconds
+    return checked_interval(text, SERVICE_INTERVAL_SECONDS)
 
 
 def parse_history(text: str) -> int:

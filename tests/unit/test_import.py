@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
+
+import cpuwatch
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
@@ -14,6 +17,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 def test_importing_cpuwatch_loads_no_optional_or_heavy_part() -> None:
     done = run("import sys, cpuwatch; print(*sys.modules)")
     assert done.returncode == 0, done.stderr
+    assert "importlib.metadata" not in done.stdout.split()
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "cpuwatch" in loaded
     assert not loaded & {
@@ -38,6 +42,21 @@ def test_opening_procfs_does_not_load_psutil() -> None:
 def test_every_public_name_is_there() -> None:
     done = run("import cpuwatch; print([name for name in cpuwatch.__all__ if not hasattr(cpuwatch, name)])")
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_no_submodule_has_a_public_name() -> None:
+    # Importing it would replace the function of that name in the package.
+    done = run(
+        "import cpuwatch, pkgutil\n"
+        "print([module.name for module in pkgutil.iter_modules(cpuwatch.__path__) if module.name in cpuwatch.__all__])"
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_version_is_that_of_the_installed_package_and_other_names_are_not_there() -> None:
+    assert cpuwatch.__version__ == version("cpuwatch")
+    with pytest.raises(AttributeError, match=r"module 'cpuwatch' has no attribute 'nothing'"):
+        cpuwatch.nothing  # type: ignore[attr-defined]  # noqa: B018  that it raises is the test
 
 
 def test_the_query_layer_is_public_and_needs_no_web_packages() -> None:

@@ -16,7 +16,7 @@ import cpuwatch
 ROOT = Path(cpuwatch.__file__).parent
 LAYERS = [
     ["errors", "text"],
-    ["redact", "host_names", "packed_rows", "model"],
+    ["redact", "host_names", "interval", "packed_rows", "model"],
     ["accounting"],
     ["query"],
     ["tick_id"],

@@ -7,18 +7,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from readings import SECOND, process, reading
 
-from cpuwatch import Health, Monitor, Reading, ScriptedSampler, Snapshot
-from cpuwatch.errors import MonitorClosedError, UnknownSamplerError
+from cpuwatch import Health, Monitor, Reading, ScriptedSampler, Snapshot, sample
+from cpuwatch.errors import MonitorClosedError, MonitorNotStartedError, SettingsError, UnknownSamplerError
 from cpuwatch.monitor import next_deadline
 from cpuwatch.samplers import OpenSampler
+from cpuwatch.settings import parse_interval
 
 TICK = 0.001
 """Seconds between ticks: short, so that a test need not wait; no test counts on how many fit in a time."""
@@ -105,15 +107,25 @@ def test_deadlines_that_were_slept_through_are_left_out() -> None:
 # Life
 
 
-@pytest.mark.parametrize("interval", [0, -1, float("nan"), float("inf")])
-def test_an_interval_that_is_no_time_is_refused(interval: float) -> None:
-    with pytest.raises(ValueError, match=r"interval is .*above 0"):
-        Monitor(interval)
+@pytest.mark.parametrize("interval", [0, -1, float("nan"), float("inf"), 1e10, 10**400, "abc", None, [], "x" * 1000])
+@pytest.mark.parametrize("use", [Monitor, sample])
+def test_an_invalid_interval_is_refused(use: Callable[[Any], object], interval: object) -> None:
+    with pytest.raises(SettingsError, match=r"^invalid interval .+: must be a number of seconds from 0.0001 to 86400$"):
+        use(interval)
+
+
+def test_the_library_and_the_commands_refuse_an_interval_with_the_same_words() -> None:
+    with pytest.raises(SettingsError) as by_library:
+        sample("abc")  # type: ignore[arg-type]  # as an untyped script may call it
+    with pytest.raises(ValueError, match="invalid interval") as by_command:
+        parse_interval("abc")
+    library, command = (str(error.value).partition(" from ")[0] for error in (by_library, by_command))
+    assert library == command
 
 
 @pytest.mark.parametrize("history", [0, -1])
 def test_a_history_of_nothing_is_refused(history: int) -> None:
-    with pytest.raises(ValueError, match=r"history is .*at least 1"):
+    with pytest.raises(ValueError, match=r"invalid history .*at least 1"):
         Monitor(history=history)
 
 
@@ -122,13 +134,63 @@ def test_a_backend_that_there_is_not_stops_the_start() -> None:
         Monitor(sampler="prokfs").start()
 
 
-def test_a_monitor_that_was_not_started_knows_nothing_and_waits_in_vain() -> None:
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda monitor: monitor.latest,
+        lambda monitor: monitor.newest(),
+        lambda monitor: monitor.history,
+        lambda monitor: monitor.wait(),
+        lambda monitor: asyncio.run(monitor.wait_async()),
+        lambda monitor: next(iter(monitor)),
+        lambda monitor: asyncio.run(anext(aiter(monitor))),
+    ],
+)
+def test_a_monitor_that_is_not_started_says_so(use: Callable[[Monitor], object]) -> None:
     monitor = Monitor(sampler=ScriptedSampler([]))
-    assert (monitor.latest, list(monitor.history), monitor.age_seconds) == (None, [], None)
-    assert monitor.health == Health()
-    assert monitor.wait(timeout=0) is None
-    assert asyncio.run(monitor.wait_async(timeout=0)) is None
+    with pytest.raises(MonitorNotStartedError, match=r"not started: .* start\(\)"):
+        use(monitor)
+    assert (monitor.health, monitor.age_seconds, monitor.reading_seconds) == (Health(), None, None)
     monitor.close()
+
+
+def test_a_monitor_without_a_snapshot_yet_has_none_and_waits(gate: Gate) -> None:
+    with Monitor(TICK, sampler=gate.sampler) as monitor:
+        assert (monitor.latest, monitor.newest(), list(monitor.history), monitor.age_seconds) == (None, None, [], None)
+        assert monitor.wait(timeout=0) is None
+        assert asyncio.run(monitor.wait_async(timeout=0)) is None
+        gate.let(1000)
+
+
+def test_a_monitor_that_was_closed_before_its_start_has_nothing_and_waits_for_nothing() -> None:
+    monitor = Monitor(sampler=ScriptedSampler([]))
+    monitor.close()
+    assert (monitor.latest, list(monitor.history), monitor.wait(), list(monitor)) == (None, [], None, [])
+
+
+def test_a_monitor_starts_and_closes_with_an_async_block(gate: Gate) -> None:
+    async def sequences() -> list[int]:
+        gate.let(2)
+        async with Monitor(TICK, sampler=gate.sampler) as monitor:
+            found = [(await anext(aiter(monitor))).sequence]
+            gate.let(1000)
+        assert await monitor.wait_async(after=10**9) is None
+        return found
+
+    assert asyncio.run(sequences()) == [1]
+    assert gate.sampler.closed
+
+
+def test_repr_says_what_a_monitor_is_doing(gate: Gate) -> None:
+    gate.let(2)
+    monitor = Monitor(0.5, sampler=gate.sampler)
+    assert repr(monitor) == "<cpuwatch.Monitor interval=0.5 sampler='ScriptedSampler' not started, 0 snapshots>"
+    with monitor:
+        until(monitor, 1)
+        assert repr(monitor).endswith(" running, 1 snapshots>")
+        gate.let(1000)
+    assert " closed, " in repr(monitor)
+    assert "sampler='auto'" in repr(Monitor())
 
 
 def test_the_end_of_the_block_closes_the_sampler_and_keeps_the_snapshots(gate: Gate) -> None:
@@ -573,7 +635,7 @@ def test_a_thread_that_cannot_be_started_leaves_nothing_open(monkeypatch: pytest
 
 @pytest.mark.parametrize("history_bytes", [0, -1])
 def test_a_history_without_memory_is_refused(history_bytes: int) -> None:
-    with pytest.raises(ValueError, match=r"history_bytes is .*at least 1"):
+    with pytest.raises(ValueError, match=r"invalid history_bytes .*at least 1"):
         Monitor(history_bytes=history_bytes)
 
 

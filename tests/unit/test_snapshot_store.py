@@ -153,7 +153,7 @@ def watched_history(length: int, limit: int = 10**6) -> tuple[SnapshotHistory, L
     return history, looks
 
 
-SHORT, LONG = 2**8, 2**16
+SHORT, LONG = 2**8, 2**13
 MAX_LOOKS = 100
 """Far above a few bisections, and below a walk through the short history."""
 
@@ -195,4 +195,4 @@ def test_replaying_costs_as_much_for_each_snapshot_however_long_the_history_is()
             sequence = next(history.after(sequence)).sequence
         per_snapshot.append(looks.count / replayed)
     # One more comparison each time that the length doubles.
-    assert per_snapshot[1] <= per_snapshot[0] + 2 * 8 + 2
+    assert per_snapshot[1] <= per_snapshot[0] + 2 * 5 + 2

@@ -199,7 +199,10 @@ def test_what_is_no_pid_is_refused_with_what_would_be_one(monitor: Monitor, pid:
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/?#"), min_size=1, max_size=12))
 def test_no_text_in_place_of_a_pid_makes_the_service_fail(text: str) -> None:
-    live = Live(Monitor(sampler=ScriptedSampler([])))
+    # A closed monitor has no snapshot and needs no thread.
+    closed = Monitor(sampler=ScriptedSampler([]))
+    closed.close()
+    live = Live(closed)
     assert asyncio.run(one_process({"path_params": {"pid": text}, "state": {"cpuwatch": live}})).status in {400, 503}
 
 
