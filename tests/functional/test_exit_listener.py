@@ -1,4 +1,4 @@
-"""What the kernel tells of processes that end, against processes whose end is known."""
+"""The exits that the kernel reports, compared with processes whose exit is known."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def listener() -> Iterator[ExitListener]:
 
 
 def exits_of(listener: ExitListener, mode: str) -> list[ProcessExit]:
-    """The ends of some runs of the threaded program, one after the other."""
+    """The exits of some runs of the threaded program, one after the other."""
     listener.receive()
     pids = set()
     for _ in range(RUNS):
         with subprocess.Popen([*PROGRAM, mode], stderr=subprocess.DEVNULL) as process:
             pids.add(process.pid)
-    # The second time it gives what was without a name the first time.
+    # The second call returns the exits that had no name in the first.
     return [end for end in listener.receive() + listener.receive() if end.pid in pids]
 
 
@@ -61,11 +61,11 @@ def exits_of(listener: ExitListener, mode: str) -> list[ProcessExit]:
 def test_a_process_has_the_name_of_its_main_thread(listener: ExitListener, mode: str, name: str) -> None:
     ends = exits_of(listener, mode)
     assert Counter(end.name for end in ends) == {name: RUNS}
-    # Eight threads of 2 ms each; one that is killed or replaced may not have come to its end.
+    # Eight threads of 2 ms each. A thread that is killed or replaced may not finish.
     assert sum(end.cpu_ns for end in ends) > 0
 
 
-def test_what_was_seen_under_one_name_and_ended_under_another_is_booked_under_the_last() -> None:
+def test_a_renamed_process_is_charged_under_its_last_name() -> None:
     """A shell that becomes a compiler (``exec``)."""
     with open_sampler("procfs") as sampler:
         script = "read line; exec /bin/cat"
@@ -90,9 +90,7 @@ def test_what_was_seen_under_one_name_and_ended_under_another_is_booked_under_th
     ],
     ids=["late acknowledgement", "one byte", "header of zeros", "longer than it is"],
 )
-def test_a_message_that_is_about_no_task_is_counted_and_costs_nothing_else(
-    listener: ExitListener, payload: bytes
-) -> None:
+def test_a_message_without_a_task_is_counted_and_skipped(listener: ExitListener, payload: bytes) -> None:
     listener.receive()
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16) as sender:
         sender.bind((0, 0))
@@ -105,7 +103,7 @@ def test_a_message_that_is_about_no_task_is_counted_and_costs_nothing_else(
     assert listener.unexpected == 2
 
 
-def test_children_that_nobody_waits_for_are_estimated_within_what_is_unattributed() -> None:
+def test_children_that_are_never_reaped_are_estimated_within_the_unattributed_time() -> None:
     load = [sys.executable, str(CHILDREN / "short_lives.py"), "ignored"]
     with open_sampler("procfs") as sampler, subprocess.Popen(load) as server:
         try:
@@ -123,5 +121,5 @@ def test_children_that_nobody_waits_for_are_estimated_within_what_is_unattribute
                 estimates.append(sum(row.cpu_percent or 0 for row in rows if row.parent_pid == server.pid))
         finally:
             server.kill()
-    # A child of 20 ms in each 60 ms or so, and as much again where the machine is busy and they are late.
+    # A child of 20 ms every 60 ms or so, and up to twice that if the machine is busy and they are late.
     assert max(estimates) > 5

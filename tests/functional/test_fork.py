@@ -1,4 +1,4 @@
-"""A fork takes the monitor along but not its thread: in the child it says so instead of standing still."""
+"""A fork copies the monitor without its thread, so the child reports an error instead of hanging."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ def forked() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("use", ["latest", "history", "health", "wait", "iterate", "start"])
-def test_a_monitor_in_a_forked_child_says_that_it_does_not_work(use: str, forked: dict[str, Any]) -> None:
+def test_a_monitor_in_a_forked_child_raises(use: str, forked: dict[str, Any]) -> None:
     told = forked["found"][use]
     assert str(forked["parent"]) in told
     assert str(forked["child"]) in told
     assert "make and start a monitor here" in told
 
 
-def test_closing_it_in_the_child_does_no_harm(forked: dict[str, Any]) -> None:
+def test_closing_the_monitor_in_the_child_is_harmless(forked: dict[str, Any]) -> None:
     assert forked["status"] == 0
 
 
-def test_the_child_can_have_a_monitor_of_its_own(forked: dict[str, Any]) -> None:
+def test_the_child_can_start_another_monitor(forked: dict[str, Any]) -> None:
     assert forked["found"]["another monitor"] == "samples"
 
 
-def test_the_parent_goes_on(forked: dict[str, Any]) -> None:
+def test_the_monitor_of_the_parent_continues(forked: dict[str, Any]) -> None:
     assert forked["after"] > forked["before"]

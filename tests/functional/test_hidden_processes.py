@@ -20,9 +20,7 @@ NOBODY = "65534"
 @pytest.mark.parametrize("option", ["hidepid=1", "hidepid=2"])
 @pytest.mark.parametrize("backend", ["procfs", "psutil"])
 @pytest.mark.parametrize("ending", ["both", "child"], ids=["its parent ends too", "its parent lives on"])
-def test_what_was_seen_of_a_process_with_a_hidden_parent_is_not_shown_again(
-    option: str, backend: str, ending: str
-) -> None:
+def test_usage_of_a_process_with_a_hidden_parent_is_not_counted_again(option: str, backend: str, ending: str) -> None:
     prefix = unshared("--mount", "--pid", "--fork", "--kill-child")
     seen = json.loads(run_script(prefix, "hidden_parent.py", option, backend, NOBODY, ending))
     assert seen["seen"] == [True, True]

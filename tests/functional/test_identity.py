@@ -1,4 +1,4 @@
-"""A process is known by PID and start time, whatever becomes of it, and is never taken for another."""
+"""A process is identified by PID and start time, and never mistaken for another."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a
 @pytest.fixture(params=["procfs/clock", "procfs/stat", "psutil"])
 def sampler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenSampler]:
     if request.param == "procfs/stat":
-        # As in test_sampler_contract.py: the mode for a /proc whose PIDs are not ours, on ours.
+        # As in test_sampler_contract.py: the mode for a /proc of another PID namespace, on this one.
         monkeypatch.setattr(cpu_clock, "is_usable", lambda *_: False)
     with open_sampler(request.param.partition("/")[0]) as opened:
         yield opened
@@ -46,9 +46,7 @@ def reuses() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("backend", ["procfs", "psutil"])
-def test_no_process_inherits_the_figures_of_the_one_that_had_its_pid_before(
-    backend: str, reuses: dict[str, Any]
-) -> None:
+def test_a_reused_pid_inherits_no_values(backend: str, reuses: dict[str, Any]) -> None:
     assert len(reuses["rounds"]) == REUSES
     tick_ns = 0 if reuses["backends"][backend] == "procfs/clock" else TICK_NS
     for this in reuses["rounds"]:
@@ -60,22 +58,22 @@ def test_no_process_inherits_the_figures_of_the_one_that_had_its_pid_before(
         assert seen["seen_first_now"]
         assert seen["started_later"]
         assert seen["old_ns"] >= 30_000_000 - 3 * tick_ns
-        # The parent is told in microseconds.
+        # Times of the parent are in microseconds.
         assert seen["new_ns"] <= this["true_ns"] + 2_000
         assert seen["new_since_ns"] is not None, "it was born in the interval, so it started from zero"
         assert abs(seen["new_since_ns"] - seen["new_ns"]) < 1_000
 
 
-def test_the_reuses_were_seen_by_the_clocks_of_the_kernel(reuses: dict[str, Any]) -> None:
-    # In a container that has a /proc of its own, CPU clocks speak for it.
+def test_pid_reuse_was_tested_with_cpu_clocks(reuses: dict[str, Any]) -> None:
+    # CPU clocks match the /proc of a container that has its own.
     assert reuses["backends"] == {"procfs": "procfs/clock", "psutil": "psutil"}
 
 
-def test_a_child_of_a_process_that_ended_shows_who_adopted_it(sampler: OpenSampler) -> None:
+def test_an_orphan_shows_its_new_parent(sampler: OpenSampler) -> None:
     with started("subreaper.py") as process:
         subreaper = Child(process)
         parent, child = map(int, subreaper.answer().split())
-        # Twice: after the first, nobody of the family has anything to do any more.
+        # Twice: after the first reading no process of the family has anything left to do.
         sampler.read()
         before = sampler.read().processes[child]
         assert before.ppid == parent
@@ -86,7 +84,7 @@ def test_a_child_of_a_process_that_ended_shows_who_adopted_it(sampler: OpenSampl
         assert reading[child].ppid == process.pid
         assert reading[child].key == before.key
         assert reading[child].first_seen == before.first_seen
-        # It slept all the time: this was not found out by its clock.
+        # It slept all the time, so its clock did not show it.
         assert reading[child].cpu_ns == before.cpu_ns
 
         assert subreaper.ask("reap it") == "reaped"
@@ -95,7 +93,7 @@ def test_a_child_of_a_process_that_ended_shows_who_adopted_it(sampler: OpenSampl
         assert reading[child].ppid == process.pid
 
 
-def test_a_process_whose_parent_ended_and_was_reaped_between_two_readings_shows_who_adopted_it(
+def test_an_orphan_whose_parent_was_reaped_between_two_readings_shows_its_new_parent(
     sampler: OpenSampler,
 ) -> None:
     with started("subreaper.py") as process:
@@ -108,7 +106,7 @@ def test_a_process_whose_parent_ended_and_was_reaped_between_two_readings_shows_
         assert sampler.read().processes[child].ppid == process.pid
 
 
-def test_a_zombie_is_shown_as_one_until_it_is_reaped(sampler: OpenSampler) -> None:
+def test_a_zombie_is_shown_until_it_is_reaped(sampler: OpenSampler) -> None:
     with puppet() as child:
         child.spend(30)
         earlier = sampler.read()
@@ -127,9 +125,7 @@ def test_a_zombie_is_shown_as_one_until_it_is_reaped(sampler: OpenSampler) -> No
         assert child.pid not in sampler.read().processes
 
 
-def test_a_process_that_executes_another_program_goes_on_under_its_new_name(
-    sampler: OpenSampler, tmp_path: Path
-) -> None:
+def test_a_process_that_executes_a_program_continues_under_its_new_name(sampler: OpenSampler, tmp_path: Path) -> None:
     program = tmp_path / "another-name"
     program.symlink_to(sys.executable)
     with puppet() as child:
@@ -140,29 +136,29 @@ def test_a_process_that_executes_another_program_goes_on_under_its_new_name(
     assert before.name != "another-name"
     assert after.name == "another-name"
     assert after.key == before.key
-    # execve(2) does not set the CPU time back.
+    # execve(2) does not reset the CPU time.
     assert after.cpu_ns > before.cpu_ns
 
 
-def test_a_process_shows_how_many_threads_it_has_now(sampler: OpenSampler) -> None:
+def test_the_number_of_threads_is_current(sampler: OpenSampler) -> None:
     with puppet() as child:
         assert sampler.read().processes[child.pid].threads == 1
         child.burn(0.1, 3)
         assert sampler.read().processes[child.pid].threads == 4
 
 
-def test_a_process_whose_pid_was_chosen_is_found() -> None:
+def test_a_process_with_a_chosen_pid_is_found() -> None:
     seen = json.loads(run_script(unshared("--pid", "--fork", "--mount-proc", "--kill-child"), "chosen_pids.py"))
     assert seen["backend"] == "procfs/clock"
-    # The counters of the kernel show that not every PID was given in turn.
+    # The counters of the kernel show that some PIDs were not allocated in turn.
     assert seen["found"]["jumped"] == [1] * 5
     assert seen["found"]["set_tid"] == [1] * 5
-    # As many PIDs went by as there were forks, as if another fork had failed.
+    # The last PID advanced by the number of forks, as if another fork had failed.
     assert all(reading is not None and reading <= 16 for reading in seen["found"]["hidden"])
 
 
-def test_the_thread_that_reads_is_no_process_of_its_own(sampler: OpenSampler) -> None:
-    # Where a process's clock is asked for under the number of the very thread that asks, the kernel answers.
+def test_the_reading_thread_is_not_shown_as_a_process(sampler: OpenSampler) -> None:
+    # The kernel accepts the ID of the calling thread as the PID of a process clock.
     sampler.read()
     for _ in range(5):
         with ThreadPoolExecutor(1) as reader:
@@ -174,7 +170,7 @@ def test_the_thread_that_reads_is_no_process_of_its_own(sampler: OpenSampler) ->
 
 
 @needs_root
-def test_a_process_that_becomes_another_user_shows_it_while_its_file_is_held_open() -> None:
+def test_a_change_of_user_is_seen_while_the_stat_file_is_open() -> None:
     with open_sampler("procfs") as sampler, puppet() as child:
         stat = f"/proc/{child.pid}/stat"
         for _ in range(3):
@@ -188,7 +184,7 @@ def test_a_process_that_becomes_another_user_shows_it_while_its_file_is_held_ope
 
 
 @needs_root
-def test_a_process_that_becomes_another_user_shows_it(sampler: OpenSampler) -> None:
+def test_a_change_of_user_is_seen(sampler: OpenSampler) -> None:
     with puppet() as child:
         assert sampler.read().processes[child.pid].user == "root"
         child.become(NOBODY)
@@ -196,7 +192,7 @@ def test_a_process_that_becomes_another_user_shows_it(sampler: OpenSampler) -> N
 
 
 @needs_root
-def test_a_user_without_a_name_is_shown_by_number(sampler: OpenSampler) -> None:
+def test_a_user_without_a_name_is_shown_as_a_number(sampler: OpenSampler) -> None:
     taken = {entry.pw_uid for entry in pwd.getpwall()}
     nameless = next(user_id for user_id in range(54_321, 60_000) if user_id not in taken)
     with puppet() as child:

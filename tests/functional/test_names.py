@@ -1,4 +1,4 @@
-"""A process may call itself anything; its name is shown so that it stays readable and valid everywhere."""
+"""A process can have any name; it is shown readable and valid everywhere."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NAMES = [
     ("\u202ecod.exe".encode(), "\u202ecod.exe"),
     ("schön €".encode(), "schön €"),
     ("🔥🔥".encode(), "🔥🔥"),
-    # Cut off by the kernel in the middle of a character.
+    # The kernel truncates it in the middle of a character.
     ("äääääääää".encode(), "äääääää\\xc3"),
 ]
 SHOWN = [shown for _, shown in NAMES]
@@ -41,7 +41,7 @@ SHOWN = [shown for _, shown in NAMES]
 
 @pytest.fixture(scope="module")
 def named_pids() -> Iterator[list[int]]:
-    """A process for each of the names, in their order."""
+    """A process for each name, in the same order."""
     with ExitStack() as stack:
         children = [stack.enter_context(puppet()) for _ in NAMES]
         for child, (name, _) in zip(children, NAMES, strict=True):
@@ -50,7 +50,7 @@ def named_pids() -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("backend", ["procfs", "psutil"])
-def test_every_name_is_read_rightly(backend: str, named_pids: list[int]) -> None:
+def test_every_name_is_read_correctly(backend: str, named_pids: list[int]) -> None:
     with open_sampler(backend) as sampler:
         processes = sampler.read().processes
     assert [processes[pid].name for pid in named_pids] == SHOWN
@@ -64,11 +64,11 @@ def test_a_process_that_renames_itself_shows_its_new_name(backend: str) -> None:
             assert sampler.read().processes[child.pid].name == shown
 
 
-def test_every_name_comes_through_http_as_valid_json(named_pids: list[int]) -> None:
+def test_every_name_is_served_as_valid_json(named_pids: list[int]) -> None:
     with running_server(CPUWATCH_SERVE, CPUWATCH_INTERVAL="0.1") as server:
         answer = httpx.get(f"{server.url}/cpu_usage")
         one = [httpx.get(f"{server.url}/cpu_usage/{pid}").json()["process"]["name"] for pid in named_pids]
-    # The standard library is the second opinion on what valid UTF-8 and valid JSON are.
+    # The standard library is the independent judge of valid UTF-8 and JSON.
     independent = {row["pid"]: row["name"] for row in json.loads(answer.content.decode("utf-8"))["processes"]}
     assert [independent[pid] for pid in named_pids] == SHOWN
     ours = {row.pid: row.name for row in decode(answer.content).processes}

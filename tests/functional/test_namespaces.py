@@ -1,4 +1,4 @@
-"""Containers: what the kernel says to one namespace and not to another, cpuwatch notices."""
+"""Containers: the kernel shows a namespace only part of the machine, and cpuwatch reports that."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.timeout(60)
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
-def test_with_the_proc_of_another_namespace_the_ticks_are_read_and_are_those_of_the_right_process() -> None:
-    # Process 1 of the new namespace is the sampler itself, process 1 of this /proc is init: clocks taken by these
-    # numbers would be those of others.
+def test_with_the_proc_of_another_namespace_stat_is_read_of_the_right_process() -> None:
+    # Process 1 of the new namespace is the sampler, and process 1 of this /proc is init. The clocks of these PIDs
+    # would belong to other processes.
     with puppet() as child:
         before = child.spend(200)
         seen = json.loads(run_script(unshared("--pid", "--fork", "--kill-child"), "own_namespace.py"))
@@ -39,7 +39,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="unshare without root 
 
 
 @needs_root
-def test_a_container_with_the_pids_and_the_network_of_the_host_sees_all_that_the_host_does() -> None:
+def test_a_container_in_the_pid_and_network_namespaces_of_the_host_sees_everything() -> None:
     with puppet() as child:
         seen = seen_in("--mount", "--uts", "--ipc", "--cgroup")
     assert seen.host.backend == "procfs/clock"
@@ -50,7 +50,7 @@ def test_a_container_with_the_pids_and_the_network_of_the_host_sees_all_that_the
 
 
 @needs_root
-def test_in_a_network_of_its_own_nothing_is_heard_of_what_ends_and_it_says_so() -> None:
+def test_in_a_separate_network_namespace_exits_are_reported_as_unavailable() -> None:
     seen = seen_in("--net")
     assert seen.host.backend == "procfs/clock"
     if seen.exited_names != "unavailable: this kernel has no taskstats":
@@ -61,12 +61,12 @@ def test_in_a_network_of_its_own_nothing_is_heard_of_what_ends_and_it_says_so() 
 @needs_root
 @pytest.mark.any_python
 @pytest.mark.skipif(os.cpu_count() == 1, reason="one CPU cannot be used twice")
-def test_where_fewer_cpus_are_shown_than_used_the_busiest_process_keeps_its_figure() -> None:
+def test_with_fewer_cpus_visible_than_used_the_busiest_process_keeps_its_value() -> None:
     seen = json.loads(run_script(unshared("--mount"), "fewer_cpus.py"))
     assert seen["logical_cpus"] == 1
     for interval in seen["intervals"]:
         assert interval["is_exact"]
-        # A little more than all CPUs, for reading takes time, is shown as all of them.
+        # Usage slightly above all CPUs, since reading takes time, is shown as all CPUs.
         most_percent = 100 * (os.cpu_count() or 1)
         assert interval["cpu_percent"] == pytest.approx(min(interval["used_percent"], most_percent))
     assert seen["intervals"][-1]["used_percent"] > 120

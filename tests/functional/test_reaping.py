@@ -1,4 +1,4 @@
-"""Who is charged with what ended, where the kernel gives it to somebody unexpected, or to nobody."""
+"""Who is charged for an exited process when an unexpected process reaps it, or none does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def namespaces() -> None:
 
 
 @pytest.mark.parametrize("watcher", [0, NOBODY], ids=["told of exits", "without privilege"])
-def test_an_orphan_that_the_init_of_its_namespace_waits_for_is_counted_once(watcher: int) -> None:
+def test_an_orphan_reaped_by_the_init_of_its_namespace_is_counted_once(watcher: int) -> None:
     try:
         with accounting_group() as group:
             watched(group, [*CONTAINERS, "entered"], watcher=watcher).assert_all_is_shown()
@@ -37,13 +37,13 @@ def test_an_orphan_that_the_init_of_its_namespace_waits_for_is_counted_once(watc
 @pytest.mark.parametrize(
     ("watcher", "cpu_seconds"),
     [
-        # What the messages say of the build leaves no room for a container, however little it had used.
+        # The exits of the build leave no room for a container, however little it had used.
         pytest.param(0, ("2.4", "0.9", "2.4", "0.9"), id="told of exits"),
-        # Without them only the amount tells: it is more than all that the build uses in a second.
+        # Without exits only the amount shows it: it is more than the build uses in a second.
         pytest.param(NOBODY, ("2.8", "2.8"), id="without privilege"),
     ],
 )
-def test_containers_that_are_killed_hide_nothing_of_a_build_under_the_same_ancestor(
+def test_killed_containers_hide_nothing_of_a_build_under_the_same_ancestor(
     watcher: int, cpu_seconds: tuple[str, ...]
 ) -> None:
     try:

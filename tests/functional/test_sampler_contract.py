@@ -1,4 +1,4 @@
-"""What every backend promises, as one test module that is run over all of them."""
+"""The contract of every sampler: one test module that runs over all of them."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def clock_mode(_: pytest.MonkeyPatch) -> OpenSampler:
 
 
 def stat_mode(monkeypatch: pytest.MonkeyPatch) -> OpenSampler:
-    # A /proc that CPU clocks do not speak for is one of another PID namespace, in which the tests' own processes are
-    # not. (test_namespaces.py opens a real one.) Here the same code has to be seen at work on this machine's /proc.
+    # CPU clocks do not match a /proc of another PID namespace, which does not show the processes of these tests.
+    # (test_namespaces.py opens a real one.) Here the same code has to run on this machine's /proc.
     monkeypatch.setattr(cpu_clock, "is_usable", lambda *_: False)
     return open_sampler("procfs")
 
 
-def psutil_backend(_: pytest.MonkeyPatch) -> OpenSampler:
+def psutil_sampler(_: pytest.MonkeyPatch) -> OpenSampler:
     return open_sampler("psutil")
 
 
 def scripted(_: pytest.MonkeyPatch) -> OpenSampler:
-    """A script that goes along with what happens, as it may come from a generator."""
+    """A script that follows what happens, since it can be a generator."""
 
     def replay() -> Iterator[Reading]:
         with open_sampler("procfs") as real:
@@ -55,7 +55,7 @@ def scripted(_: pytest.MonkeyPatch) -> OpenSampler:
     return OpenSampler(ScriptedSampler(replay()))
 
 
-BACKENDS: list[Callable[[pytest.MonkeyPatch], OpenSampler]] = [clock_mode, stat_mode, psutil_backend, scripted]
+BACKENDS: list[Callable[[pytest.MonkeyPatch], OpenSampler]] = [clock_mode, stat_mode, psutil_sampler, scripted]
 NAMES = ["procfs/clock", "procfs/stat", "psutil", "scripted"]
 
 
@@ -74,20 +74,20 @@ def test_this_process_is_in_every_reading(sampler: OpenSampler) -> None:
         assert sampler.read().processes[os.getpid()].pid == os.getpid()
 
 
-def test_it_sees_every_process_that_lives_through_the_reading(sampler: OpenSampler) -> None:
+def test_processes_that_live_throughout_a_reading_are_seen(sampler: OpenSampler) -> None:
     before = set(psutil.pids())
     seen = sampler.read().processes.keys()
     after = set(psutil.pids())
     assert before & after <= seen
 
 
-def test_a_reading_says_when_and_where_it_was_taken(sampler: OpenSampler) -> None:
+def test_a_reading_has_its_time_and_host(sampler: OpenSampler) -> None:
     before_ns, before = time.monotonic_ns(), datetime.now(UTC)
     reading = sampler.read()
     after_ns, after = time.monotonic_ns(), datetime.now(UTC)
     assert before_ns <= reading.monotonic_ns <= after_ns
     assert 0 < reading.sweep_ns <= after_ns - before_ns
-    # A clock of the day may be set at any time; that it has a zone may not change.
+    # The wall clock may be set at any time, but it always has a time zone.
     assert reading.time.utcoffset() == before.utcoffset() == after.utcoffset()
     assert reading.host.name == os.uname().nodename
     assert reading.host.logical_cpus == os.cpu_count() == len(reading.machine.per_cpu)
@@ -97,7 +97,7 @@ def test_a_reading_says_when_and_where_it_was_taken(sampler: OpenSampler) -> Non
     assert all(load >= 0 for load in reading.machine.load_average)
 
 
-def test_the_boot_is_the_same_in_each_reading(sampler: OpenSampler) -> None:
+def test_the_boot_id_is_the_same_in_every_reading(sampler: OpenSampler) -> None:
     assert sampler.read().host.boot_id == sampler.read().host.boot_id != ""
 
 
@@ -112,7 +112,7 @@ def test_every_field_has_its_type_and_range(sampler: OpenSampler) -> None:
         assert type(record.start_ns) is int
         assert 0 <= record.start_ns <= reading.uptime_ns + 2 * TICK_NS
         assert record.start_time.tzinfo is UTC
-        # A sampler may look round before its first reading, so as to take that in one instant.
+        # A sampler may read once before its first reading, so that all values belong to one instant.
         assert before <= record.first_seen <= reading.time
         assert record.ppid is None or (type(record.ppid) is int and record.ppid >= 0)
         assert type(record.name) is str
@@ -129,8 +129,8 @@ def test_no_two_processes_have_the_same_key(sampler: OpenSampler) -> None:
     assert len({record.key for record in processes.values()}) == len(processes)
 
 
-def test_it_says_of_this_process_what_the_kernel_says(sampler: OpenSampler) -> None:
-    # The first reading starts threads that look up users; one that ends in between would be in one count only.
+def test_values_of_this_process_match_the_kernel(sampler: OpenSampler) -> None:
+    # The first reading starts threads that look up users. If one exited in between, the thread counts would differ.
     sampler.read()
     for lookup in [thread for thread in threading.enumerate() if thread.name == "cpuwatch-user-names"]:
         lookup.join(10)
@@ -144,12 +144,12 @@ def test_it_says_of_this_process_what_the_kernel_says(sampler: OpenSampler) -> N
     assert abs(record.start_time.timestamp() - kernel.create_time()) < 1
 
 
-def test_the_cpu_time_of_this_process_is_what_its_own_clock_says(sampler: OpenSampler) -> None:
+def test_the_cpu_time_of_this_process_matches_its_clock(sampler: OpenSampler) -> None:
     resolution_ns = sampler.read().host.clock_resolution_seconds * 1e9
     before_ns = time.process_time_ns()
     record = sampler.read().processes[os.getpid()]
     after_ns = time.process_time_ns()
-    # Each of user and system time is cut down to the resolution.
+    # User and system time are each rounded down to the resolution.
     assert before_ns - 2 * resolution_ns <= record.cpu_ns <= after_ns
 
 
@@ -172,7 +172,7 @@ def test_counters_never_go_back(sampler: OpenSampler) -> None:
             assert earlier.machine.per_cpu[cpu].system_ns <= times.system_ns
 
 
-def test_a_process_stays_the_same_while_it_works(sampler: OpenSampler) -> None:
+def test_a_busy_process_keeps_its_identity(sampler: OpenSampler) -> None:
     with puppet() as child:
         first = sampler.read().processes[child.pid]
         child.spend(30)
@@ -182,17 +182,17 @@ def test_a_process_stays_the_same_while_it_works(sampler: OpenSampler) -> None:
     assert second.cpu_ns > first.cpu_ns
 
 
-def test_a_process_that_did_nothing_keeps_its_record(sampler: OpenSampler) -> None:
-    # usage() skips whatever is the same object as before, so this is what makes an idle process cheap.
+def test_an_idle_process_keeps_its_record(sampler: OpenSampler) -> None:
+    # usage() skips records that are the same object as before, which makes idle processes cheap.
     with puppet() as child:
         records = [sampler.read().processes[child.pid]]
-        # Saying that it is ready was work too, and may still be going on at the first readings.
+        # Reporting that it is ready takes CPU as well, and may go on during the first readings.
         while len(records) < 100 and (len(records) < 2 or records[-1] is not records[-2]):
             records.append(sampler.read().processes[child.pid])
     assert records[-1] is records[-2]
 
 
-def test_a_process_that_ended_is_not_there_any_more(sampler: OpenSampler) -> None:
+def test_an_exited_process_is_gone(sampler: OpenSampler) -> None:
     with puppet() as child:
         assert child.pid in sampler.read().processes
         child.end()
@@ -200,7 +200,7 @@ def test_a_process_that_ended_is_not_there_any_more(sampler: OpenSampler) -> Non
         assert child.pid not in sampler.read().processes
 
 
-def test_a_new_process_is_there_at_once(sampler: OpenSampler) -> None:
+def test_a_new_process_is_in_the_next_reading(sampler: OpenSampler) -> None:
     earlier = sampler.read()
     with puppet() as child:
         later = sampler.read()
@@ -211,7 +211,7 @@ def test_a_new_process_is_there_at_once(sampler: OpenSampler) -> None:
     assert earlier.uptime_ns - TICK_NS <= record.start_ns <= later.uptime_ns
 
 
-def test_a_process_that_is_stopped_shows_it(sampler: OpenSampler) -> None:
+def test_a_stopped_process_has_its_state(sampler: OpenSampler) -> None:
     with puppet() as child:
         sampler.read()
         stopped = psutil.Process(child.pid)
@@ -220,7 +220,7 @@ def test_a_process_that_is_stopped_shows_it(sampler: OpenSampler) -> None:
         assert sampler.read().processes[child.pid].state == "T"
 
 
-def test_its_readings_make_a_snapshot(sampler: OpenSampler) -> None:
+def test_two_readings_make_a_snapshot(sampler: OpenSampler) -> None:
     with puppet() as child:
         earlier = sampler.read()
         child.spend(50)
@@ -234,17 +234,17 @@ def test_its_readings_make_a_snapshot(sampler: OpenSampler) -> None:
 
 @pytest.mark.any_python
 @pytest.mark.parametrize("order", ["its parent is read before it", "it is read before its parent"])
-def test_a_child_that_is_waited_for_during_a_reading_is_counted_once(
+def test_a_child_reaped_during_a_reading_is_counted_once(
     sampler: OpenSampler, monkeypatch: pytest.MonkeyPatch, order: str
 ) -> None:
     is_child_first = order == "it is read before its parent"
-    give_pids_after(300 if is_child_first else os.getpid())
+    allocate_pids_after(300 if is_child_first else os.getpid())
     with puppet() as child:
         assert (child.pid < os.getpid()) == is_child_first
         child.spend(300)
         readings = [sampler.read()]
         key = readings[0].processes[child.pid].key
-        # So long that what the child had used before could be of these intervals.
+        # Long enough that the earlier usage of the child would fit into these intervals.
         time.sleep(0.4)
         child.spend(10)
         with monkeypatch.context() as patched:
@@ -259,12 +259,12 @@ def test_a_child_that_is_waited_for_during_a_reading_is_counted_once(
         of_child = sum(row.cpu_percent or 0 for row in snapshot.processes if row.key == key)
         of_parent = sum(row.exited_percent or 0 for row in snapshot.processes if row.pid == os.getpid())
         shown_ns += (of_child + of_parent) * snapshot.interval_seconds * 1e7
-    # It has used some 10 ms since the first reading, and 300 ms before, which are not to be shown again.
+    # It has used some 10 ms since the first reading. The 300 ms before that must not be shown again.
     assert shown_ns < 150_000_000
 
 
-def give_pids_after(pid: int) -> None:
-    """Let the next process have the next PID after this one that is free."""
+def allocate_pids_after(pid: int) -> None:
+    """Make the kernel allocate the next free PID after this one."""
     try:
         Path("/proc/sys/kernel/ns_last_pid").write_text(str(pid))
     except PermissionError:
@@ -277,7 +277,7 @@ def kill_and_reap(child: Puppet) -> None:
 
 
 def do_after_read_of(monkeypatch: pytest.MonkeyPatch, wanted: int, action: Callable[[], None]) -> None:
-    """Once a sampler has read this process, do something before it goes on to the next one."""
+    """Run an action after a sampler has read this process, before it reads the next one."""
     actions = [action]
 
     def after(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -293,30 +293,30 @@ def do_after_read_of(monkeypatch: pytest.MonkeyPatch, wanted: int, action: Calla
     monkeypatch.setattr(PsutilSampler, "_read_process", after(PsutilSampler._read_process))
 
 
-def test_many_readings_leave_no_file_open_but_one_for_each_process_that_is_there(sampler: OpenSampler) -> None:
+def test_many_readings_keep_at_most_one_file_open_for_each_process(sampler: OpenSampler) -> None:
     sampler.read()
-    before = Counter(path for path in open_paths() if not is_held(path))
+    before = Counter(path for path in open_paths() if not may_stay_open(path))
     with puppet() as child:
         for _ in range(50):
             child.clock()
             sampler.read()
-    # Two readings later nothing is held of what has ended.
+    # Two readings later no file of an exited process is open.
     sampler.read()
     known = sampler.read().processes
     after = open_paths()
-    assert Counter(path for path in after if not is_held(path)) == before
-    held = [path for path in after if is_held(path)]
+    assert Counter(path for path in after if not may_stay_open(path)) == before
+    held = [path for path in after if may_stay_open(path)]
     assert len(held) == len(set(held)) <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4
     assert {int(path.split("/")[2]) for path in held} <= known.keys()
 
 
-def is_held(path: str) -> bool:
+def may_stay_open(path: str) -> bool:
     """Whether this is the file of a process, which a sampler may keep open while the process runs."""
     return PurePath(path).match("/proc/[0-9]*/stat")
 
 
 @pytest.mark.parametrize("opened", BACKENDS, ids=NAMES)
-def test_closing_gives_back_all_files_and_ends_reading(
+def test_closing_closes_all_files_and_ends_reading(
     opened: Callable[[pytest.MonkeyPatch], OpenSampler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = len(os.listdir("/proc/self/fd"))
@@ -330,14 +330,14 @@ def test_closing_gives_back_all_files_and_ends_reading(
         assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_the_modes_of_procfs_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_backend_distinguishes_the_modes_of_procfs(monkeypatch: pytest.MonkeyPatch) -> None:
     with clock_mode(monkeypatch) as exact, stat_mode(monkeypatch) as coarse:
         clock, stat = exact.read().host, coarse.read().host
     assert (clock.backend, clock.clock_resolution_seconds) == ("procfs/clock", 1e-9)
     assert (stat.backend, stat.clock_resolution_seconds) == ("procfs/stat", TICK_NS / 1e9)
 
 
-def test_procfs_takes_another_root(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_procfs_accepts_another_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
     sampler = ProcfsSampler("proc")
     try:

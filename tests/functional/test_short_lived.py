@@ -1,6 +1,6 @@
-"""Processes that live for less than a tick: all of their CPU is shown, against the kernel's own count of it.
+"""Processes that live for less than a tick: all of their CPU time is shown, compared with the count of the kernel.
 
-Each load runs for ten seconds in a cgroup of its own, watched by an ordinary user; with CAP_NET_ADMIN the names too.
+Each load runs for ten seconds in a separate cgroup. An ordinary user watches it; names need CAP_NET_ADMIN.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ def group() -> Iterator[AccountingGroup]:
         pytest.skip(str(error))
 
 
-def test_a_listener_can_be_opened_anew_while_processes_end(group: AccountingGroup) -> None:
+def test_a_listener_can_be_reopened_while_processes_exit(group: AccountingGroup) -> None:
     try:
         ExitListener(UserNames()).close()
     except SamplerUnavailableError as error:
         pytest.skip(str(error))
-    # The port of the one that was closed is free at once, and messages for that one still come there.
+    # The port of the closed listener is free at once, and messages for it still arrive there.
     with group.running(TRUE_LOOP):
         for _ in range(2_000):
             ExitListener(UserNames()).close()
 
 
 @pytest.mark.parametrize("load", LOADS.values(), ids=LOADS)
-def test_all_that_a_group_burns_is_shown_on_it_without_privilege(group: AccountingGroup, load: list[str]) -> None:
+def test_all_usage_of_a_group_is_shown_without_privilege(group: AccountingGroup, load: list[str]) -> None:
     seen = watched(group, load, watcher=NOBODY)
     seen.assert_all_is_shown()
     assert seen.ticks[0]["exited_names"] == "unavailable: it needs CAP_NET_ADMIN"
@@ -68,7 +68,7 @@ def test_all_that_a_group_burns_is_shown_on_it_without_privilege(group: Accounti
     [(TRUE_LOOP, {"true"}), (PIPELINE_LOOP, {"true", "cat", "sh"}), (BUILD, {"sh", "true"})],
     ids=["loop over /bin/true", "loop of pipelines", "tree of builds"],
 )
-def test_with_the_capability_what_has_ended_has_the_right_name_and_user(
+def test_with_the_capability_exited_processes_have_the_right_name_and_user(
     group: AccountingGroup, load: list[str], names: set[str]
 ) -> None:
     seen = watched(group, load, watcher=0, user=NOBODY)
@@ -80,7 +80,7 @@ def test_with_the_capability_what_has_ended_has_the_right_name_and_user(
     seen.assert_all_is_shown()
 
 
-def test_children_that_nobody_waits_for_are_unattributed_and_no_spike(group: AccountingGroup) -> None:
+def test_children_that_are_never_reaped_are_unattributed_without_a_spike(group: AccountingGroup) -> None:
     load = [sys.executable, str(CHILDREN / "short_lives.py"), "ignored"]
     seen = watched(group, load, watcher=NOBODY)
     hidden_ns = seen.total("used_ns") - seen.shown_ns

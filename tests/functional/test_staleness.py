@@ -1,4 +1,4 @@
-"""What changes about a process while it does not run, or under its old name, is shown after a bounded time."""
+"""What changes about a process that does not run, or keeps its name, is shown after a bounded time."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def opened(backend: str, monkeypatch: pytest.MonkeyPatch, *, command_lines: bool
     return open_sampler(backend.partition("/")[0], command_lines=command_lines)
 
 
-def first_that(sampler: OpenSampler, pid: int, holds: Callable[[ProcessTimes], bool]) -> ProcessTimes:
-    """The first record of this process of which that holds; it has to come within a round."""
+def first_matching(sampler: OpenSampler, pid: int, holds: Callable[[ProcessTimes], bool]) -> ProcessTimes:
+    """The first record of this process that fulfils the condition; it must come within a round."""
     for _ in range(READINGS_PER_ROUND + 1):
         record = sampler.read().processes[pid]
         if holds(record):
@@ -65,7 +65,7 @@ def made(*folders: Path) -> Iterator[tuple[Path, ...]]:
 
 @pytest.fixture
 def units() -> Iterator[tuple[Path, ...]]:
-    """Two cgroups of version 2."""
+    """Two v2 cgroups."""
     root = CGROUPS / "unified" if (CGROUPS / "unified").is_dir() else CGROUPS
     if not (root / "cgroup.procs").exists():
         pytest.skip("there is no cgroup of version 2 here")
@@ -74,7 +74,7 @@ def units() -> Iterator[tuple[Path, ...]]:
 
 @pytest.fixture
 def freezer() -> Iterator[Path]:
-    """A cgroup of the version 1 freezer."""
+    """A cgroup of the v1 freezer."""
     if not (CGROUPS / "freezer" / "cgroup.procs").exists():
         pytest.skip("there is no freezer of version 1 here")
     for (folder,) in made(CGROUPS / "freezer" / f"cpuwatch-test-{os.getpid()}"):
@@ -87,22 +87,22 @@ def move(process: Puppet, folder: Path) -> None:
 
 @needs_root
 @pytest.mark.parametrize("backend", ["procfs/clock", "procfs/stat"])
-def test_a_process_that_is_moved_while_it_sleeps_is_found_in_its_new_cgroup(
+def test_a_process_moved_in_its_sleep_is_found_in_its_new_cgroup(
     backend: str, monkeypatch: pytest.MonkeyPatch, units: tuple[Path, ...]
 ) -> None:
     old, new = units
     with opened(backend, monkeypatch) as sampler, puppet() as sleeper:
         move(sleeper, old)
-        first_that(sampler, sleeper.pid, lambda record: record.cgroup == f"/{old.name}")
+        first_matching(sampler, sleeper.pid, lambda record: record.cgroup == f"/{old.name}")
         before = sampler.read()
         move(sleeper, new)
-        first_that(sampler, sleeper.pid, lambda record: record.cgroup == f"/{new.name}")
+        first_matching(sampler, sleeper.pid, lambda record: record.cgroup == f"/{new.name}")
         rows = usage(before, sampler.read()).processes
         assert [row.cpu_percent for row in rows if row.pid == sleeper.pid] == [0.0]
 
 
 @needs_root
-def test_a_busy_process_that_is_moved_is_found_in_its_new_cgroup(
+def test_a_moved_busy_process_is_found_in_its_new_cgroup(
     monkeypatch: pytest.MonkeyPatch, units: tuple[Path, ...]
 ) -> None:
     old, new = units
@@ -110,26 +110,26 @@ def test_a_busy_process_that_is_moved_is_found_in_its_new_cgroup(
         for folder in (old, new, old):
             move(busy, folder)
             busy.spend(30)
-            # Of those that were busy up to 16 are looked at in each reading, and there are few of them here.
+            # In each reading up to 16 busy processes are reread, and there are few here.
             cgroups = [sampler.read().processes[busy.pid].cgroup for _ in range(5)]
             assert cgroups[-1] == f"/{folder.name}"
 
 
 @needs_root
 @pytest.mark.parametrize("backend", ["procfs/clock", "procfs/stat"])
-def test_a_process_that_is_frozen_while_it_sleeps_is_shown_as_such(
+def test_a_process_frozen_in_its_sleep_is_shown_as_frozen(
     backend: str, monkeypatch: pytest.MonkeyPatch, freezer: Path
 ) -> None:
     # In nanosleep(2), unlike in a read from a pipe, a process freezes without running (TASK_FREEZABLE in the kernel).
     with opened(backend, monkeypatch) as sampler, subprocess.Popen(["sleep", "600"]) as sleeper:
         try:
             (freezer / "cgroup.procs").write_text(str(sleeper.pid))
-            first_that(sampler, sleeper.pid, lambda record: record.name == "sleep" and record.state == "S")
+            first_matching(sampler, sleeper.pid, lambda record: record.name == "sleep" and record.state == "S")
             clock_ns = cpu_clock.read_one(sleeper.pid)
             (freezer / "freezer.state").write_text("FROZEN")
-            first_that(sampler, sleeper.pid, lambda record: record.state == "D")
+            first_matching(sampler, sleeper.pid, lambda record: record.state == "D")
             (freezer / "freezer.state").write_text("THAWED")
-            first_that(sampler, sleeper.pid, lambda record: record.state == "S")
+            first_matching(sampler, sleeper.pid, lambda record: record.state == "S")
             assert cpu_clock.read_one(sleeper.pid) == clock_ns
         finally:
             (freezer / "freezer.state").write_text("THAWED")
@@ -137,18 +137,18 @@ def test_a_process_that_is_frozen_while_it_sleeps_is_shown_as_such(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_program_that_writes_over_its_arguments_is_shown_with_what_it_wrote(
+def test_a_program_that_overwrites_its_arguments_is_shown_with_its_title(
     backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(backend, monkeypatch, command_lines=True) as sampler, puppet() as worker:
-        first_that(sampler, worker.pid, lambda record: "puppet.py" in str(record.command_line))
+        first_matching(sampler, worker.pid, lambda record: "puppet.py" in str(record.command_line))
         for title in ("worker: idle", "worker: SELECT"):
             worker.title(title.encode())
-            first_that(sampler, worker.pid, lambda record, title=title: record.command_line == title)  # type: ignore[misc]
+            first_matching(sampler, worker.pid, lambda record, title=title: record.command_line == title)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_program_that_becomes_another_of_the_same_name_is_shown_with_its_arguments(
+def test_a_program_that_executes_one_of_the_same_name_is_shown_with_the_new_arguments(
     backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     programs = [tmp_path / folder / "worker" for folder in ("one", "two")]
@@ -158,7 +158,7 @@ def test_a_program_that_becomes_another_of_the_same_name_is_shown_with_its_argum
     with opened(backend, monkeypatch, command_lines=True) as sampler, puppet() as worker:
         for program in programs:
             worker.execute(program)
-            record = first_that(
+            record = first_matching(
                 sampler,
                 worker.pid,
                 lambda record, program=program: str(record.command_line).startswith(f"{program} "),  # type: ignore[misc]
@@ -168,7 +168,7 @@ def test_a_program_that_becomes_another_of_the_same_name_is_shown_with_its_argum
 
 @needs_root
 @pytest.mark.parametrize("backend", ["procfs", "psutil"])
-def test_a_user_who_gets_a_name_is_shown_with_it_also_where_the_process_sleeps(tmp_path: Path, backend: str) -> None:
+def test_a_new_user_name_is_shown_for_a_sleeping_process(tmp_path: Path, backend: str) -> None:
     passwd = tmp_path / "passwd"
     passwd.write_text(Path("/etc/passwd").read_text())
     tmp_path.chmod(0o755)
@@ -194,7 +194,7 @@ def test_a_user_who_gets_a_name_is_shown_with_it_also_where_the_process_sleeps(t
 
 @needs_root
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_name_service_that_hangs_holds_up_no_reading_and_no_end(
+def test_a_hanging_name_service_delays_neither_readings_nor_the_exit(
     backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = pwd.getpwuid

@@ -1,4 +1,4 @@
-"""What cpuwatch says of a process is what the process says of itself, and what psutil says."""
+"""Values of a process match its own measurements and those of psutil."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOADS = [(0.0, 0), (0.01, 1), (0.1, 1), (0.5, 1), (1.0, 1), (0.25, 4), (1.0, 3)]
 
 
 class Bracketed(NamedTuple):
-    """A reading, between two looks of the measured process at its own clock."""
+    """A reading between two readings that the measured process takes of its own clock."""
 
     before: Clock
     reading: Reading
@@ -36,9 +36,9 @@ def percent(cpu_ns: int, interval_ns: int) -> float:
 
 
 def true_percent(first: Bracketed, second: Bracketed, cpu_slack_ns: int) -> tuple[float, float]:
-    """The least and the most that the process can have used between two readings, by its own account.
+    """The minimum and maximum that the process can have used between two readings, by its own account.
 
-    Its clock was read somewhere inside each bracket, so the brackets are the whole skew of the readings.
+    Its clock was read within each bracket, so the brackets contain all skew of the readings.
     """
     least = percent(
         second.before.cpu_ns - first.after.cpu_ns - cpu_slack_ns,
@@ -52,15 +52,15 @@ def true_percent(first: Bracketed, second: Bracketed, cpu_slack_ns: int) -> tupl
 
 
 def let_a_second_pass() -> None:
-    """The interval that is measured; nothing is waited for here."""
+    """Let the measured interval pass; nothing is awaited here."""
     time.sleep(1)
 
 
 @pytest.mark.parametrize(("load", "threads"), LOADS)
-def test_procfs_says_of_a_process_what_it_measures_of_itself(load: float, threads: int) -> None:
+def test_procfs_matches_the_clock_of_the_process(load: float, threads: int) -> None:
     with puppet() as child, open_sampler("procfs") as sampler:
         child.burn(load, threads)
-        # A busy machine stretches the brackets: that makes the comparison blunt, not wrong, so it is made again.
+        # A busy machine widens the brackets. That makes the comparison less precise, not wrong, so it is repeated.
         for _ in range(3):
             first = bracketed(sampler, child)
             let_a_second_pass()
@@ -78,9 +78,9 @@ def test_procfs_says_of_a_process_what_it_measures_of_itself(load: float, thread
 
 
 @pytest.mark.parametrize(("load", "threads"), LOADS)
-def test_psutil_says_the_same_within_its_ticks(load: float, threads: int) -> None:
-    # utime and stime are each cut down to a tick, and what a thread has run since the scheduler's last tick is not
-    # in them yet.
+def test_psutil_matches_the_clock_of_the_process_within_ticks(load: float, threads: int) -> None:
+    # utime and stime are each rounded down to a tick, and lack what a thread has run since the last tick of the
+    # scheduler.
     slack_ns = (2 + threads) * TICK_NS
     with puppet() as child, open_sampler("psutil") as sampler:
         child.burn(load, threads)
@@ -94,7 +94,7 @@ def test_psutil_says_the_same_within_its_ticks(load: float, threads: int) -> Non
     assert least - ALLOWED_PERCENT <= row.cpu_percent <= most + ALLOWED_PERCENT
 
 
-def test_procfs_and_psutil_agree_on_every_process_of_this_machine_within_ticks() -> None:
+def test_procfs_and_psutil_agree_on_every_process_within_ticks() -> None:
     with puppet() as busy, puppet() as idle, open_sampler("procfs") as procfs, open_sampler("psutil") as psutil:
         busy.burn(1.0)
         busy.spend(100)
@@ -113,7 +113,7 @@ def test_procfs_and_psutil_agree_on_every_process_of_this_machine_within_ticks()
                 assert abs(ticks.start_ns - low.start_ns) <= 2 * TICK_NS, (low, ticks)
 
 
-def test_a_process_born_in_the_interval_is_charged_with_all_that_it_used() -> None:
+def test_a_process_started_in_the_interval_is_charged_completely() -> None:
     with open_sampler("procfs") as sampler:
         earlier = sampler.read()
         with puppet() as child:
@@ -127,7 +127,7 @@ def test_a_process_born_in_the_interval_is_charged_with_all_that_it_used() -> No
     assert row.start_time <= row.first_seen
 
 
-def test_user_and_system_time_add_up_to_the_whole() -> None:
+def test_user_and_system_time_add_up() -> None:
     with puppet() as child, open_sampler("procfs") as sampler:
         child.spend(100)
         earlier = sampler.read()
@@ -137,5 +137,5 @@ def test_user_and_system_time_add_up_to_the_whole() -> None:
     assert row.user_percent is not None
     assert row.system_percent is not None
     assert row.user_percent + row.system_percent == pytest.approx(row.cpu_percent)
-    # Hashing is done in user mode.
+    # Hashing runs in user mode.
     assert row.user_percent > row.system_percent
