@@ -1,4 +1,4 @@
-"""Real processes for the tests to measure: they burn, rename themselves and end on command."""
+"""Real processes for the tests to measure: they use CPU, rename themselves and exit on command."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ CHILDREN = Path(__file__).parent / "children"
 
 
 class Clock(NamedTuple):
-    """What a process says of itself: an instant, and the CPU time that it had used by then."""
+    """The own measurement of a process: an instant, and its CPU time until then."""
 
     monotonic_ns: int
     cpu_ns: int
 
 
 class Child:
-    """A running process that answers each line it is given."""
+    """A running process that answers each line of its input."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -39,7 +39,7 @@ class Child:
         return answer
 
     def end(self) -> None:
-        """Kill it; it stays a zombie until it is reaped."""
+        """Kill the process; it stays a zombie until it is reaped."""
         self._process.kill()
 
     def reap(self) -> None:
@@ -47,24 +47,24 @@ class Child:
 
 
 class Puppet(Child):
-    """A process that does what it is told; see children/puppet.py."""
+    """A process that executes commands; see children/puppet.py."""
 
     def clock(self) -> Clock:
         return _clock(self.ask("clock"))
 
     def burn(self, load: float, threads: int = 1) -> None:
-        """Burn so many CPUs in each of so many threads, from now on."""
+        """Use this many CPUs in each of this many threads from now on."""
         self.ask(f"burn {load} {threads}")
 
     def spend(self, milliseconds: int) -> Clock:
-        """Burn so much CPU time now; what its clock says then."""
+        """Use this much CPU time now; return the clock after it."""
         return _clock(self.ask(f"spend {milliseconds}"))
 
     def rename(self, name: bytes) -> None:
         self.ask(f"rename {name.hex()}")
 
     def title(self, text: bytes) -> None:
-        """Write this over its arguments; it has to be shorter than they are."""
+        """Overwrite its arguments with this title, which must be shorter."""
         self.ask(f"title {text.hex()}")
 
     def become(self, user_id: int) -> None:
@@ -84,8 +84,8 @@ def puppet() -> Iterator[Puppet]:
 
 @contextmanager
 def started(program: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that runs this file of children/; ended and reaped at the end, whatever became of it."""
-    # Without site-packages: a child has to be there fast, and needs nothing of them.
+    """Run this file of children/; the process is killed and reaped at the end in any case."""
+    # Without site-packages, because a child must start fast and does not need them.
     command = [sys.executable, "-I", "-S", str(CHILDREN / program)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -95,10 +95,10 @@ def started(program: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def open_paths() -> list[str]:
-    """What this process has open."""
+    """The paths of the files that this process has open."""
     paths = []
     for link in Path("/proc/self/fd").iterdir():
-        # The list itself was made with one that is closed now.
+        # The descriptor of the listing itself is closed by now.
         with suppress(FileNotFoundError):
             paths.append(str(link.readlink()))
     return paths

@@ -1,4 +1,4 @@
-"""Commands that run in namespaces of their own, where the machine allows it."""
+"""Runs commands in new namespaces, if the machine allows it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ SCRIPTS = Path(__file__).parent / "children"
 
 
 def unshared(*flags: str) -> list[str]:
-    """The beginning of a command that runs the rest in new namespaces; skips the test where that is not allowed.
+    """The prefix of a command to run it in new namespaces; skips the test if that is not allowed.
 
-    Without root a user namespace gives the rights for it, if the kernel hands those out.
+    Without root, a user namespace grants the permission, if the kernel allows that.
     """
     as_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     command = ["unshare", *as_root, *flags]
@@ -29,7 +29,7 @@ def unshared(*flags: str) -> list[str]:
 
 
 def run_script(prefix: list[str], script: str, *arguments: str) -> str:
-    """What this file of children/ writes when it is run behind ``prefix``."""
+    """The output of this file of children/, run with ``prefix``."""
     command = [*prefix, sys.executable, str(SCRIPTS / script), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The package in plugin/, a backend of a third party, installed by pip as its users would."""
+"""Installs the package in plugin/, a third-party sampler, with pip as its users would."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["install_plugin", "search_path"]
 
 
 def install_plugin(folder: Path) -> str:
-    """PYTHONPATH with a folder below this one, into which pip has installed it; skips the test where pip cannot."""
+    """PYTHONPATH with a folder below this one, into which pip installs it; skips the test if pip cannot."""
     source = shutil.copytree(Path(__file__).parent / "plugin", folder / "plugin")
     installed = folder / "installed"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(installed)]
     if importlib.util.find_spec("hatchling") is not None:
-        # With the build backend at hand pip needs no network.
+        # With the build backend installed, pip needs no network.
         command.append("--no-build-isolation")
     done = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False, timeout=100)
     if done.returncode:

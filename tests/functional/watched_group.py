@@ -1,4 +1,4 @@
-"""A group of processes watched by cpuwatch for ten seconds, beside the kernel's own counter of it."""
+"""Watches a group of processes with cpuwatch for ten seconds, next to the counter of the kernel."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from namespaces import run_script
 NOBODY = 65_534
 SECONDS = "10"
 TICKS_OFF_NS = 2e9 / os.sysconf("SC_CLK_TCK")
-"""``cutime`` and ``cstime`` are each cut down to a tick (proc_pid_stat(5))."""
+"""``cutime`` and ``cstime`` are each rounded down to a tick (proc_pid_stat(5))."""
 
 
 class Watched(Struct, frozen=True):
-    """What cpuwatch saw in each second of a load, and between which bounds the kernel's counter moved in them all."""
+    """What cpuwatch saw in each second of a load, and the bounds of the increase of the counter over all of them."""
 
     least_used_ns: int
     most_used_ns: int
@@ -32,7 +32,7 @@ class Watched(Struct, frozen=True):
         return self.total("live_ns") + self.total("children_ns")
 
     def assert_all_is_shown(self) -> None:
-        """To 1 %, or where an overloaded machine leaves little to the load, to the ticks of children's time."""
+        """Within 1 %, or within the ticks of children's time if an overloaded machine left the load little CPU."""
         assert self.least_used_ns > 1e9, "the load is too light to say anything"
         slack_ns = max(0.01 * self.least_used_ns, TICKS_OFF_NS)
         assert self.least_used_ns - slack_ns <= self.shown_ns <= self.most_used_ns + slack_ns

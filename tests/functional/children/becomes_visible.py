@@ -1,6 +1,6 @@
-"""Processes of root that become the watcher's own, where /proc hides those of others; writes when each was found.
+"""Changes processes of root into the user of the watcher, from whom /proc hides others; writes when each was found.
 
-To be run as root, as the first process of a PID namespace and in a mount namespace of its own:
+Run it as root, as the first process of a PID namespace and in a separate mount namespace:
 becomes_visible.py OPTION BACKEND USER_ID
 """
 
@@ -24,12 +24,12 @@ def become(user_id: int) -> None:
     os.setgroups([])
     os.setgid(user_id)
     os.setuid(user_id)
-    # Until it executes a program, what was root's may not be looked into by that user (PR_SET_DUMPABLE, prctl(2)).
+    # Until the process executes a program, the new user may not inspect it (PR_SET_DUMPABLE, prctl(2)).
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
 class Changing:
-    """A process of root that becomes another user's when it is told to, as su and sshd do."""
+    """A process of root that changes its user on command, as su and sshd do."""
 
     def __init__(self, user_id: int) -> None:
         wanted, self._want = os.pipe()
@@ -52,7 +52,7 @@ def main() -> None:
     with open_sampler(backend) as sampler:
         sampler.read()
     old = [Changing(int(user_id)) for _ in range(_PROCESSES)]
-    # A helper that stays root makes new processes while the watcher watches.
+    # A helper that stays root starts new processes while the watcher watches.
     asked, ask = os.pipe()
     made, make = os.pipe()
     if os.fork() == 0:

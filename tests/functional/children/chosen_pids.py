@@ -1,6 +1,6 @@
-"""Starts processes whose PIDs were chosen, and writes in which reading each was found, as JSON.
+"""Starts processes with chosen PIDs, and writes the reading in which each was found, as JSON.
 
-To be run as the first process of a PID namespace: there nobody else is given a PID.
+Run it as the first process of a PID namespace, where no other process gets a PID.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def start() -> int:
 
 
 def readings_until_found(sampler: OpenSampler, went_by: int | None) -> int | None:
-    """After how many readings a process is found, whose PID lies far ahead of the last one given out in turn.
+    """The number of readings until a process is found whose PID is far ahead of the last PID.
 
-    ``went_by`` says where the circle goes on afterwards: so many PIDs after that last one; None: behind the chosen one.
+    Allocation then continues ``went_by`` PIDs after that last PID; None: after the chosen one.
     """
     sampler.read()
     last_pid = int(_LAST_PID.read_text())

@@ -1,4 +1,4 @@
-"""Containers whose processes end in unusual ways, beside other work, until it is ended.
+"""Runs containers whose processes exit in unusual ways, beside other work, until it is ended.
 
 containers.py entered          processes that entered a PID namespace leave orphans to its init
 containers.py killed PROCS SECONDS...
@@ -29,7 +29,7 @@ CONTAINER = ["unshare", "--fork", "--pid", "--kill-child", sys.executable, "-I",
 
 
 def only_child(pid: int) -> int:
-    """The PID of its child, as soon as there is one."""
+    """The PID of the child of a process; waits until there is one."""
     while True:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         if children:
@@ -38,7 +38,7 @@ def only_child(pid: int) -> int:
 
 
 def entered() -> None:
-    """As docker exec: the parent of what it starts is outside of the namespace, and the reaper of orphans inside."""
+    """Like docker exec: the parent of its processes is outside the namespace, and the reaper of orphans inside."""
     container = subprocess.Popen([*CONTAINER, INIT])
     init = only_child(container.pid)
     burn = f'{sys.executable} -I -S -c "{BURN.format(60)}" & wait'
@@ -54,26 +54,26 @@ def entered() -> None:
 
 
 def build() -> None:
-    """Short compilers, one after the other."""
+    """Run short compilers one after the other."""
     while True:
         subprocess.run([sys.executable, "-I", "-S", "-c", BURN.format(0.04)], check=True)
 
 
 def killed(procs: str, *seconds: str) -> None:
-    """When the init of a namespace is killed, the kernel reaps the rest for nobody."""
+    """Kill the init of a namespace; the kernel then reaps the other processes without charging anyone."""
     threading.Thread(target=build, daemon=True).start()
 
     def move() -> None:
         Path(procs).write_text(str(os.getpid()))
 
-    # The init itself only waits: what it used would be the build's ancestor's, as it should.
+    # The init only waits, because its own usage is rightly charged to the ancestor of the build.
     inside = f'{sys.executable} -I -S -c "{BURN.format(60)}" & wait'
     unshare = CONTAINER[: CONTAINER.index(sys.executable)]
     for cpu_seconds in map(float, seconds):
         container = subprocess.Popen([*unshare, "sh", "-c", inside], preexec_fn=move)  # noqa: PLW1509
         init = only_child(container.pid)
         burner = only_child(init)
-        # By its CPU clock: on a busy machine, elapsed time says little about how much it used.
+        # By its CPU clock, since elapsed time says little about CPU usage on a busy machine.
         while time.clock_gettime((~burner << 3) | 2) < cpu_seconds:
             time.sleep(0.01)
         os.kill(init, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Reads many processes that all run between two readings, with few descriptors; writes what it held open, as JSON."""
+"""Reads many processes that all run between two readings, with few descriptors; writes the open files as JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WAKE_UP = signal.SIGUSR1
 
 
 def start() -> int:
-    """A child that wakes up at each signal, and sleeps between."""
+    """Start a child that sleeps, and wakes up at each signal."""
     pid = os.fork()
     while pid == 0:
         signal.sigwait({_WAKE_UP})
@@ -29,7 +29,7 @@ def start() -> int:
 
 
 def work(pid: int) -> None:
-    """Have the child run, and wait until it has."""
+    """Make the child run, and wait until it has."""
     clock_id = (~pid << 3) | 2
     before = time.clock_gettime_ns(clock_id)
     os.kill(pid, _WAKE_UP)
@@ -38,10 +38,10 @@ def work(pid: int) -> None:
 
 
 def held() -> list[str]:
-    """The stat files of processes that are open."""
+    """The stat files that are open."""
     links = []
     for link in Path("/proc/self/fd").iterdir():
-        # The list itself was made with one that is closed now.
+        # The descriptor of the listing itself is closed by now.
         with suppress(FileNotFoundError):
             links.append(link.readlink())
     return sorted(str(link) for link in links if link.match("/proc/[0-9]*/stat"))

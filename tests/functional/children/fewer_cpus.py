@@ -1,6 +1,6 @@
 """Watches a process that uses more CPUs than /proc/stat shows, as in a container with a quota (lxcfs); writes JSON.
 
-To be run as root in a mount namespace of its own.
+Run it as root in a separate mount namespace.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> None:
     show_one_cpu()
     burner = os.fork()
     if burner == 0:
-        # Before others, for it is to get two CPUs on a busy machine too.
+        # With priority, so that it gets two CPUs even on a busy machine.
         os.nice(-20)
         program = (
             "import hashlib, threading\nblock = bytes(1 << 20)\ndef burn():\n    while True: hashlib.sha256(block)\n"

@@ -1,4 +1,4 @@
-"""Forks while a monitor samples, and writes what both processes find, as JSON."""
+"""Forks while a monitor samples, and writes the results of both processes as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from cpuwatch import Monitor
 from cpuwatch.errors import MonitorForkedError
 
-# It is what is tested: a program that forks although it has threads.
+# A program that forks although it has threads is what this tests.
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 
 

@@ -1,9 +1,9 @@
-"""A hidden process between two visible ones, with /proc mounted to hide the processes of others; writes what it saw.
+"""Watches a hidden process between two visible ones, on a /proc that hides the processes of others; writes JSON.
 
-To be run as root, as the first process of a PID namespace and in a mount namespace of its own:
+Run it as root, as the first process of a PID namespace and in a separate mount namespace:
 hidden_parent.py OPTION BACKEND USER_ID ENDING
 
-``ENDING`` is ``both`` if the hidden process ends together with its child, ``child`` if it lives on.
+``ENDING`` is ``both`` if the hidden process exits together with its child, ``child`` if it survives.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def become(user_id: int) -> None:
     os.setgroups([])
     os.setgid(user_id)
     os.setuid(user_id)
-    # Until it executes a program, what was root's may not be looked into by that user (PR_SET_DUMPABLE, prctl(2)).
+    # Until the process executes a program, the new user may not inspect it (PR_SET_DUMPABLE, prctl(2)).
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
 
 
@@ -37,7 +37,7 @@ def spend(cpu_ns: int) -> None:
 
 
 def start_line(user_id: int, ending: str, told: int) -> int:
-    """The PID of a visible process whose child is hidden, and whose grandchild is visible and has used some CPU."""
+    """Start a visible process with a hidden child and a visible grandchild that has used some CPU; return its PID."""
     top = os.fork()
     if top:
         return top
@@ -66,9 +66,9 @@ def main() -> None:
     top = start_line(int(user_id), ending, tell)
     bottom = int(os.read(told, 100))
     with open_sampler(backend) as sampler:
-        # Loads what a reading needs: the ordinary user may not be let into the folder of this interpreter.
+        # Import what a reading needs: the ordinary user may not be able to read the files of this interpreter.
         sampler.read()
-    # It ends the process for the watcher, who may not.
+    # It ends the process for the watcher, who is not allowed to.
     ended, end = os.pipe()
     if os.fork() == 0:
         os.close(end)

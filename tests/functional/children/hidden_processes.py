@@ -1,7 +1,7 @@
-"""Mounts a /proc that hides the processes of others, and reads it as another user; writes what it saw, as JSON.
+"""Mounts a /proc that hides the processes of others, and reads it as another user; writes the result as JSON.
 
-To be run as root, as the first process of a PID namespace and in a mount namespace of its own: so just two processes
-are there, this one and one of root.
+Run it as root, as the first process of a PID namespace and in a separate mount namespace. There are only two
+processes then: this one and one of root.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ def main() -> None:
     subprocess.run(["mount", "-t", "proc", "-o", option, "proc", "/proc"], check=True)
     other = os.fork()
     if other == 0:
-        # Ends with the namespace.
+        # It exits with the namespace.
         time.sleep(3600)
     with open_sampler(backend) as sampler:
-        # Loads whatever a reading needs: the ordinary user may not be let into the folder of this interpreter.
+        # Import what a reading needs: the ordinary user may not be able to read the files of this interpreter.
         seen_by_root = sampler.read()
-    # Members of the group 0 see everything, unless the option gid= names another.
+    # Members of group 0 see everything, unless the option gid= names another group.
     os.setgroups([])
     os.setgid(int(user_id))
     os.setuid(int(user_id))

@@ -1,6 +1,6 @@
-"""Reads while there is no free file descriptor left, and afterwards; writes what it saw, as JSON.
+"""Reads without a free file descriptor, and again afterwards; writes the results as JSON.
 
-With ``--reserve N`` there are that many left.
+``--reserve N`` leaves N descriptors free.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PATIENCE_SECONDS = 20
 
 
 def start(user_id: int | None) -> int:
-    """A child that wakes up at each SIGUSR1, and sleeps between."""
+    """Start a child that sleeps, and wakes up at each SIGUSR1."""
     told, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -50,7 +50,7 @@ def wait_until_asleep(pid: int) -> None:
 
 
 def work(pid: int) -> None:
-    """Have the child run, and wait until it has."""
+    """Make the child run, and wait until it has."""
     clock_id = (~pid << 3) | 2
     before = time.clock_gettime_ns(clock_id)
     os.kill(pid, signal.SIGUSR1)
@@ -61,7 +61,7 @@ def work(pid: int) -> None:
 
 @contextmanager
 def descriptors_used_up(reserve: int) -> Iterator[None]:
-    """Leaves so many free: also of those that a sampler has closed since the last time."""
+    """Leave this many descriptors free, including those that a sampler has closed since the last time."""
     taken: list[int] = []
     try:
         while True:
@@ -117,7 +117,7 @@ def main() -> None:
                 during.append(attempt(sampler))
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         after = sampler.read()
-        # Users are looked up beside the readings.
+        # User names are looked up in the background.
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < deadline and str(after.processes[newcomer].user).isdigit():
             time.sleep(0.01)

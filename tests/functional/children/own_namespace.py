@@ -1,4 +1,4 @@
-"""Reads all processes from a PID namespace of its own, in which the mounted /proc is still that of its parent."""
+"""Reads all processes from a new PID namespace in which /proc still belongs to the parent namespace."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Gives one PID from an old process to a new one, again and again, and writes what each backend made of it, as JSON.
+"""Makes new processes reuse the PID of old ones, and writes what each sampler shows, as JSON.
 
-To be run as the first process of a PID namespace: there nobody else forks, so that the PID after the one in
-/proc/sys/kernel/ns_last_pid is the one that comes next.
+Run it as the first process of a PID namespace. No other process forks there, so the PID after the one in
+/proc/sys/kernel/ns_last_pid is the next one.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from cpuwatch import OpenSampler, Reading, open_sampler, usage
 
 _LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 _OLD_CPU_NS = 30_000_000
-"""Several ticks: seen by every backend, and long enough that the next process starts in another tick.
+"""Several ticks: every sampler sees it, and the next process starts in another tick.
 
-Within one tick PID and start time are the same for both, and nothing that /proc shows tells them apart."""
+Within one tick both have the same PID and start time, and nothing in /proc distinguishes them."""
 
 
 class Told:
-    """A pipe over which a child says that it is done."""
+    """A pipe on which a child reports that it is done."""
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
@@ -37,7 +37,7 @@ class Told:
 
 
 def start(name: str, cpu_ns: int, told: Told) -> int:
-    """The PID of a process of this name that has burned so much CPU, and now sleeps until it is ended."""
+    """Start a process with this name that uses this much CPU and then sleeps; return its PID."""
     pid = os.fork()
     if pid == 0:
         Path("/proc/self/comm").write_text(name)
@@ -51,14 +51,14 @@ def start(name: str, cpu_ns: int, told: Told) -> int:
 
 
 def end(pid: int) -> int:
-    """End and reap it; the CPU time that it had used in all, as the kernel tells its parent."""
+    """End and reap a process; return its total CPU time, as the kernel reports it to the parent."""
     os.kill(pid, signal.SIGKILL)
     rusage = os.wait4(pid, 0)[2]
     return round((rusage.ru_utime + rusage.ru_stime) * 1e9)
 
 
 def reuse(samplers: dict[str, OpenSampler], told: Told) -> dict[str, Any]:
-    """One PID, two processes: what each backend shows of the first, and of the second over the interval between."""
+    """Run two processes with one PID; return what each sampler shows of both."""
     old = start("old", _OLD_CPU_NS, told)
     earlier = {name: sampler.read() for name, sampler in samplers.items()}
     end(old)

@@ -1,4 +1,4 @@
-"""Opens a backend by name and writes what it says, or why it cannot be opened."""
+"""Opens a sampler by name and writes its reading, or the reason why it cannot be opened."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A process that does what it is told on its standard input, a line at a time, and answers each line.
+"""A process that executes commands from its standard input, one on each line, and answers each line.
 
-It measures itself, so that what cpuwatch says of it can be compared with what it says of itself. Only the standard
-library is used: it runs with ``-I -S``, to start fast.
+It measures itself, so that tests can compare the values of cpuwatch with its own. It uses only the standard library,
+and runs with ``-I -S`` to start fast.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from pathlib import Path
 
 _PR_SET_NAME = 15
 
-# Long enough that hashlib lets go of the GIL (2 KiB), so that several threads burn several CPUs.
+# Long enough that hashlib releases the GIL (2 KiB), so that several threads use several CPUs.
 _BLOCK = bytes(16_384)
 
 
 def clock() -> str:
-    """The monotonic time and this process's own CPU time, in nanoseconds."""
+    """The monotonic time and the CPU time of this process, in nanoseconds."""
     return f"{time.monotonic_ns()} {time.clock_gettime_ns(time.CLOCK_PROCESS_CPUTIME_ID)}"
 
 
 def burn(load: str, threads: str) -> str:
-    """From now on burn ``load`` CPUs in each of so many threads."""
+    """Use ``load`` CPUs in each of this many threads from now on."""
     for _ in range(int(threads)):
         threading.Thread(target=_burn_for_ever, args=(float(load),), daemon=True).start()
     return "burning"
@@ -42,7 +42,7 @@ def _burn_for_ever(load: float) -> None:
 
 
 def spend(milliseconds: str) -> str:
-    """Burn so much CPU, then say the clock."""
+    """Use this much CPU, then answer with the clock."""
     end_ns = time.process_time_ns() + int(milliseconds) * 1_000_000
     while time.process_time_ns() < end_ns:
         hashlib.sha256(_BLOCK)
@@ -50,14 +50,14 @@ def spend(milliseconds: str) -> str:
 
 
 def rename(name: str = "") -> str:
-    """Take a name of any bytes, given in hexadecimal; nothing stands for the empty one."""
+    """Take a name of any bytes, given in hexadecimal; without an argument, the empty name."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NAME, bytes.fromhex(name), 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_NAME)")
     return "renamed"
 
 
 def title(text: str) -> str:
-    """Write this, given in hexadecimal, over the arguments, as setproctitle does; the rest of them becomes zeros."""
+    """Overwrite the arguments with these bytes, in hexadecimal, as setproctitle does; zeros fill up the rest."""
     fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
     # arg_start and arg_end in proc_pid_stat(5).
     start, end = int(fields[45]), int(fields[46])
@@ -73,7 +73,7 @@ def become(user_id: str) -> str:
 
 
 def execute(program: str) -> str:
-    """Start over as this program, a Python under any name. It then answers as at its start."""
+    """Execute this program, a Python with any name. It then answers as at its start."""
     arguments = [program, "-I", "-S", str(Path(__file__).resolve())]
     os.execv(program, arguments)  # noqa: S606
 
@@ -92,7 +92,7 @@ _COMMANDS: dict[str, Callable[..., str]] = {
 def main() -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    # Ends with its standard input, so that it does not outlive whoever started it.
+    # Exit at the end of standard input, so that this process does not outlive its parent.
     for line in sys.stdin:
         verb, *arguments = line.split()
         sys.stdout.write(_COMMANDS[verb](*arguments) + "\n")

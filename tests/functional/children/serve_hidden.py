@@ -1,6 +1,6 @@
-"""Serves from a /proc that hides the processes of others, as another user, until a file appears: then it shows all.
+"""Serves as another user, from a /proc that hides the processes of others until a file appears.
 
-To be run as root, as the first process of a PID namespace and in a mount namespace of its own.
+Run it as root, as the first process of a PID namespace and in a separate mount namespace.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import hypercorn.asyncio  # noqa: F401
 
-# The ordinary user may not be let into the folders of this interpreter: what the server imports later is imported here.
+# The ordinary user may not be able to read the files of this interpreter, so imports that the server defers are here.
 import cpuwatch.web.hypercorn_quirks  # noqa: F401
 from cpuwatch import open_sampler
 from cpuwatch.server.listening import Listening
@@ -27,10 +27,10 @@ def mount(options: str) -> None:
 
 
 def serve_as(user_id: int) -> None:
-    # Loads whatever a reading needs.
+    # Import everything that a reading needs.
     with open_sampler() as sampler:
         sampler.read()
-    # Members of the group 0 see everything, unless the option gid= names another.
+    # Members of group 0 see everything, unless the option gid= names another group.
     os.setgroups([])
     os.setgid(user_id)
     os.setuid(user_id)
@@ -43,7 +43,7 @@ def main() -> None:
     if os.fork() == 0:
         serve_as(int(user_id))
         return
-    # This one is of root, and runs all the time: what was refused once is asked for again when a process has run.
+    # A process of root that runs all the time, because an unreadable process is retried only after it has run.
     while not Path(all_shown).exists():
         time.sleep(0.01)
     mount("remount,hidepid=0")

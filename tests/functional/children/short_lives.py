@@ -1,4 +1,4 @@
-"""Processes that live for milliseconds, made in one of several ways until it is ended.
+"""Starts processes that live for milliseconds, in one of several ways, until it is ended.
 
 short_lives.py burners | double-fork | ignored | threads
 """
@@ -23,7 +23,7 @@ def burn(milliseconds: int) -> None:
 
 
 def burners() -> None:
-    """Pythons of their own that burn 50 ms each, two at a time, 200 of them or more in ten seconds."""
+    """Run Pythons that use 50 ms of CPU each, two at a time: 200 or more in ten seconds."""
     program = "import time\nwhile time.process_time() < 0.05: pass"
     while True:
         pair = [subprocess.Popen([sys.executable, "-I", "-S", "-c", program]) for _ in range(2)]
@@ -32,7 +32,7 @@ def burners() -> None:
 
 
 def double_fork() -> None:
-    """A supervisor whose grandchildren lose their parent at once and come back to it, as it is their subreaper."""
+    """Be the subreaper of grandchildren whose parent exits at once."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     while True:
         if os.fork() == 0:
@@ -44,7 +44,7 @@ def double_fork() -> None:
 
 
 def ignored() -> None:
-    """Children that nobody waits for: the kernel throws their time away."""
+    """Ignore SIGCHLD, so that the kernel discards the CPU time of children."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         if os.fork() == 0:
@@ -54,7 +54,7 @@ def ignored() -> None:
 
 
 def threads() -> None:
-    """Threads of 2 ms each, one after the other."""
+    """Run threads of 2 ms each, one after the other."""
     while True:
         thread = threading.Thread(target=burn, args=(2,))
         thread.start()

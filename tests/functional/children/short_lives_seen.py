@@ -1,4 +1,4 @@
-"""Samples while children of its own live for a moment, and writes the snapshot as JSON."""
+"""Samples while it runs short-lived children, and writes the snapshot as JSON."""
 
 from __future__ import annotations
 

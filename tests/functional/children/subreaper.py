@@ -1,7 +1,7 @@
-"""Makes a child and a grandchild, and adopts the grandchild when its parent ends (PR_SET_CHILD_SUBREAPER in prctl(2)).
+"""Starts a child and a grandchild, and adopts the grandchild (PR_SET_CHILD_SUBREAPER in prctl(2)).
 
-It writes the PIDs of both. At the first line on its standard input it ends the child and leaves it a zombie, at the
-second it reaps it, at the third, or at the end of the input, it ends the grandchild.
+It writes the PIDs of both. At the first line on its standard input it ends the child and leaves it a zombie. At the
+second it reaps the child. At the third, or at the end of the input, it ends the grandchild.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def _live_as_long_as(read_end: int, write_end: int) -> None:
-    """Sleep until nobody holds the other end of the pipe: its holder ended, however that came about."""
+    """Sleep until the process that holds the other end of the pipe has exited for any reason."""
     os.close(write_end)
     os.read(read_end, 1)
     os._exit(0)

@@ -1,7 +1,7 @@
-"""A program whose threads have names of their own and end in a different order each time.
+"""A program whose threads have different names and exit in any order.
 
-threaded_program.py MODE: ``exits`` ends with all threads; ``executes`` becomes another program from a thread that is
-not the main one; ``outlives`` has threads that go on after the main one has ended.
+threaded_program.py MODE: ``exits`` exits with all threads; ``executes`` executes a program in a thread other than the
+main thread; in ``outlives`` threads continue after the main thread has exited.
 """
 
 from __future__ import annotations
@@ -38,6 +38,6 @@ if sys.argv[1] == "exits":
     time.sleep(0.02)
     os._exit(0)
 if sys.argv[1] == "outlives":
-    # Of the main thread alone; the others go on (pthread_exit(3)).
+    # Only the main thread exits; the others continue (pthread_exit(3)).
     _libc.syscall(60, 0)
 time.sleep(60)

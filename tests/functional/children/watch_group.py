@@ -1,9 +1,9 @@
-"""Watches the processes of one cgroup with cpuwatch, beside the kernel's own counter; writes what it saw as JSON.
+"""Watches the processes of a cgroup with cpuwatch, next to the counter of the kernel; writes the results as JSON.
 
 watch_group.py CGROUP COUNTER SECONDS USER_ID
 
-A reading is of an instant that lies between the two looks at the counter around it. On a busy machine these are far
-apart, so all that is certain is between which bounds the counter moved.
+The counter is read before and after each reading. On a busy machine these two values are far apart, so only bounds of
+its increase are known.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ cgroup, counter, seconds, user_id = sys.argv[1:]
 
 
 def used_ns() -> int:
-    """The kernel's count: cpuacct.usage in nanoseconds, or usage_usec of cpu.stat."""
+    """The counter of the kernel: cpuacct.usage in nanoseconds, or usage_usec of cpu.stat."""
     words = Path(counter).read_text().split()
     return int(words[0]) if len(words) == 1 else int(words[words.index("usage_usec") + 1]) * 1000
 
 
 if int(user_id) != os.getuid():
-    # What Python loads late (codecs, say) is loaded now: that user may not be allowed to read it.
+    # Import now what Python imports late (such as codecs), since that user may not be able to read it.
     with open_sampler("procfs") as sampler:
         sampler.read()
     os.setgroups([])
@@ -36,8 +36,8 @@ if int(user_id) != os.getuid():
 ticks = []
 carry = NO_CARRY
 with open_sampler("procfs") as sampler:
-    # The first reading takes up to a second among thousands of processes, and the counter is read only after it: what
-    # the group burns meanwhile would show as too much (108 % was seen).
+    # With thousands of processes the first reading takes up to a second, and the counter is read only after it. What
+    # the group uses meanwhile would show as too much (108 % was seen).
     sampler.read()
     first, earlier, used_before = used_ns(), sampler.read(), used_ns()
     start = used_before

@@ -8,5 +8,5 @@ import sys
 
 with socket.create_server(("127.0.0.1", 0)) as listening:
     os.dup2(listening.fileno(), 3)
-    os.set_inheritable(3, True)  # where it was 3 already, dup2 does nothing
+    os.set_inheritable(3, True)  # dup2 does nothing if the descriptor is 3 already
     os.execv(sys.argv[1], sys.argv[1:])  # noqa: S606
