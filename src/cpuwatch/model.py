@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-NO_NAMES = "unavailable: this backend does not see processes end"
+NO_NAMES = "unavailable: this sampler does not see processes exit"
 
 
 class Host(Struct, frozen=True, gc=False):
@@ -148,6 +148,7 @@ class ProcessTimes(Struct, frozen=True, dict=True):
             user_percent=0.0,
             system_percent=0.0,
             exited_percent=None if self.children_ns is None else 0.0,
+            total_percent=0.0,
             cpu_seconds=self.cpu_ns / 1e9,
             first_seen=self.first_seen,
             cgroup=self.cgroup,
@@ -209,11 +210,12 @@ class Reading(Struct, frozen=True, gc=False):
 class ProcessUsage(Struct, frozen=True, gc=False):
     """One process over one interval.
 
-    ``cpu_percent`` is per cent of one logical CPU (250 is two and a half CPUs), ``machine_percent`` the same divided
+    ``cpu_percent`` is in percent of one logical CPU (250 is two and a half CPUs), ``machine_percent`` the same divided
     by the number of CPUs. ``user_percent`` and ``system_percent`` add up to ``cpu_percent``. ``exited_percent`` is
-    the CPU that descendants used in the interval and did not live to show. Percentages are ``None`` while the process
-    has no baseline.
-    ``cpu_seconds`` is its whole CPU time since it started. ``state`` is the letter of proc_pid_stat(5).
+    the CPU used in the interval by descendants that have exited. ``total_percent`` is ``cpu_percent`` plus
+    ``exited_percent``; an unknown ``exited_percent`` adds nothing, as in :class:`Attribution`, because a row without
+    the part that is known would sort below idle ones. All five are ``None`` while the process has no baseline.
+    ``cpu_seconds`` is its CPU time since it started. ``state`` is the letter of proc_pid_stat(5).
     ``command_line`` is ``None`` unless the sampler was asked for it; secrets are masked.
     """
 
@@ -230,6 +232,7 @@ class ProcessUsage(Struct, frozen=True, gc=False):
     user_percent: float | None
     system_percent: float | None
     exited_percent: float | None
+    total_percent: float | None
     cpu_seconds: float
     first_seen: datetime
     cgroup: str | None = None
@@ -237,10 +240,11 @@ class ProcessUsage(Struct, frozen=True, gc=False):
 
 
 class ExitedUsage(Struct, frozen=True, gc=False):
-    """What processes of one name and user used in the interval in which they ended.
+    """What processes of one name and user used in the interval in which they exited.
 
-    ``parent_pid`` is the process that waited for them, in whose ``exited_percent`` this is contained. ``name``,
-    ``user`` and ``count`` are ``None`` where the kernel does not tell who ended.
+    ``parent_pid`` is the process that waited for them; this is part of its ``exited_percent``. ``parent_name`` is its
+    name, ``None`` if the process cannot be read. ``name``, ``user`` and ``count`` are ``None`` where the kernel does
+    not report who exited.
 
     ``estimated`` is true where nobody waited for them (SIGCHLD ignored). The kernel then adds their time to nobody's,
     and the percentages are those of its messages: up to an eighth short, and part of
@@ -250,6 +254,7 @@ class ExitedUsage(Struct, frozen=True, gc=False):
     name: str | None
     user: str | None
     parent_pid: int | None
+    parent_name: str | None
     count: int | None
     cpu_percent: float | None
     machine_percent: float | None

@@ -20,15 +20,8 @@ from cpuwatch.model import ProcessUsage
 
 __all__ = ["PackedRows"]
 
-_FLOATS = {
-    "cpu_percent",
-    "machine_percent",
-    "user_percent",
-    "system_percent",
-    "exited_percent",
-    "cpu_seconds",
-}
-_INTEGERS = {"pid", "ppid", "threads"}
+_FLOATS = {field.name for field in fields(ProcessUsage) if field.type in {float, float | None}}
+_INTEGERS = {field.name for field in fields(ProcessUsage) if field.type in {int, int | None}}
 _FIELDS = tuple(field.name for field in fields(ProcessUsage))
 _Column: TypeAlias = "tuple[Any, ...] | array[Any]"
 

@@ -12,6 +12,7 @@ from cpuwatch.errors import SettingsError
 from cpuwatch.history import DEFAULT_HISTORY_BYTES
 from cpuwatch.host_names import parse_host_name, parse_origin
 from cpuwatch.interval import SERVICE_INTERVAL_SECONDS, checked_interval
+from cpuwatch.parse import parse_integer
 from cpuwatch.text import shortened
 from cpuwatch.token_file import Token, parse_token, read_token_file
 
@@ -24,7 +25,6 @@ __all__ = [
     "parse_cors_origins",
     "parse_history",
     "parse_history_bytes",
-    "parse_integer",
     "parse_interval",
     "parse_log_format",
     "parse_proxies",
@@ -48,28 +48,19 @@ def parse_interval(text: str) -> float:
 def parse_history(text: str) -> int:
     """Snapshots to keep. Raises ``ValueError`` with what is allowed."""
     low, high = _HISTORY_TICKS
-    return parse_integer(text, low, high, "number of snapshots")
+    return parse_integer("number of snapshots", text, low, high)
 
 
 def parse_history_bytes(text: str) -> int:
     """Memory for old snapshots. Raises ``ValueError`` with what is allowed."""
     low, high = _HISTORY_BYTES
-    return parse_integer(text, low, high, "number of bytes")
+    return parse_integer("number of bytes", text, low, high)
 
 
 def parse_streams(text: str) -> int:
     """Streams that may be open at once. Raises ``ValueError`` with what is allowed."""
     low, high = _STREAMS
-    return parse_integer(text, low, high, "number of streams")
-
-
-def parse_integer(text: str, low: int, high: int, what: str) -> int:
-    """An integer in decimal digits. Raises ``ValueError`` with what is allowed."""
-    # int() also accepts blanks, signs, underscores and other scripts' digits, and rejects long ones with a different
-    # message.
-    if text.isascii() and text.isdigit() and len(text) <= len(str(high)) and low <= int(text) <= high:
-        return int(text)
-    raise ValueError(f"invalid {what} {shortened(text)!r}: must be an integer from {low} to {high}")
+    return parse_integer("number of streams", text, low, high)
 
 
 def parse_allowed_hosts(text: str) -> frozenset[str]:

@@ -16,15 +16,13 @@ import cpuwatch
 ROOT = Path(cpuwatch.__file__).parent
 LAYERS = [
     ["errors", "text"],
-    ["redact", "host_names", "interval", "packed_rows", "model"],
+    ["parse", "fields", "redact", "host_names", "interval", "packed_rows", "model"],
     ["accounting"],
-    ["query"],
-    ["tick_id"],
+    ["query", "tick_id"],
     ["encoding"],
     ["samplers"],
     ["snapshot_bytes", "history", "attempts", "monitor", "one_shot"],
     ["settings", "token_file", "environment", "log", "log_writer"],
-    ["query.parameters"],
     [""],
     ["web"],
     ["server"],

@@ -11,7 +11,8 @@ from readings import HOSTILE_NAMES, SECOND, snapshot
 from strategies import broken_texts, snapshots
 
 from cpuwatch import Snapshot, View, apply_view, encode, encode_lines
-from cpuwatch.query.view import FIELDS, Grouping
+from cpuwatch.fields import NAMES as FIELDS
+from cpuwatch.query.view import Grouping
 
 groupings = st.sampled_from(["name", "user", "cgroup", "tree"])
 

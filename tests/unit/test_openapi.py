@@ -19,8 +19,10 @@ from starlette.routing import Route
 from strategies import broken_texts, snapshots
 
 from cpuwatch import Query, Snapshot, View, apply_view, encode_view
-from cpuwatch.query.parameters import FORMAT, HISTORY, METRICS, VIEW
-from cpuwatch.query.view import FIELDS, Grouping
+from cpuwatch.encoding.formats import FORMAT
+from cpuwatch.fields import NAMES as FIELDS
+from cpuwatch.query.parameters import HISTORY, METRICS, VIEW
+from cpuwatch.query.view import Grouping
 from cpuwatch.settings import Settings
 from cpuwatch.token_file import parse_token
 from cpuwatch.web import create_app

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cpuwatch import Query, View
+from cpuwatch.encoding.formats import FORMAT
 from cpuwatch.errors import QueryError
-from cpuwatch.query.parameters import FORMAT, VIEW, view_from
-from cpuwatch.query.view import FIELDS
+from cpuwatch.fields import NAMES as FIELDS
+from cpuwatch.query.parameters import VIEW, view_from
 from cpuwatch.web.http.query_string import parse_query_string
 
 ALL = {**VIEW, **FORMAT}
@@ -92,14 +93,14 @@ def test_every_parameter_is_tried() -> None:
 )
 def test_a_bad_value_is_refused_with_its_parameter_and_what_is_allowed(name: str, text: str, allowed: str) -> None:
     message = refusal(urlencode({name: text}))
-    assert message.startswith(f"{name}: ")
+    assert message.startswith(f"invalid {name}")
     assert allowed in message
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_an_empty_value_is_refused(name: str) -> None:
-    assert refusal(f"{name}=").startswith(f"{name}: ")
-    assert refusal(name).startswith(f"{name}: ")
+    assert refusal(f"{name}=").startswith(f"invalid {name} '': must ")
+    assert refusal(name).startswith(f"invalid {name} '': must ")
 
 
 @pytest.mark.parametrize(("name", "text", "value"), GOOD)

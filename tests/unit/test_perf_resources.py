@@ -9,7 +9,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def process(pid: int, ppid: int | None) -> ProcessUsage:
-    return ProcessUsage(pid, NOW, f"{pid}-1", ppid, "x", "root", "S", 1, 1.0, 0.5, 1.0, 0.0, 0.0, 1.0, NOW)
+    return ProcessUsage(pid, NOW, f"{pid}-1", ppid, "x", "root", "S", 1, 1.0, 0.5, 1.0, 0.0, 0.0, 1.0, 1.0, NOW)
 
 
 def test_the_processes_of_a_server_are_its_leaders_and_all_that_descend_from_them() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 from functools import cmp_to_key
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
 from hypothesis import given
@@ -12,8 +12,8 @@ from readings import SECOND, snapshot
 from strategies import process_rows, snapshots
 
 from cpuwatch import ExitedUsage, ProcessUsage, Query, Snapshot, select, top
-from cpuwatch.errors import PatternError
-from cpuwatch.query.select import SortKey
+from cpuwatch.errors import PatternError, QueryError
+from cpuwatch.fields import SortKey
 
 
 def pids(of: Snapshot) -> list[int]:
@@ -25,7 +25,7 @@ def parents(of: Snapshot) -> list[int | None]:
 
 
 def ended(parent_pid: int | None, cpu_percent: float | None = 1.0, **changes: Any) -> ExitedUsage:
-    return replace(ExitedUsage("cc1", "alice", parent_pid, 1, cpu_percent, cpu_percent), **changes)
+    return replace(ExitedUsage("cc1", "alice", parent_pid, "make", 1, cpu_percent, cpu_percent), **changes)
 
 
 def shown(*rows: ProcessUsage, exited: tuple[ExitedUsage, ...] = ()) -> Snapshot:
@@ -46,10 +46,6 @@ def test_the_busiest_come_first() -> None:
     assert pids(top(plain, 2)) == [2, 3]
 
 
-def test_none_wanted_is_none_given() -> None:
-    assert top(snapshot((1, 10)), 0).processes == []
-
-
 def test_equal_shares_are_ordered_by_cpu_time_and_then_by_pid() -> None:
     plain = snapshot((3, 0), (1, 0), (2, 0))
     older = [replace(row, cpu_seconds=9.0) if row.pid == 2 else row for row in plain.processes]
@@ -58,11 +54,14 @@ def test_equal_shares_are_ordered_by_cpu_time_and_then_by_pid() -> None:
 
 def test_unknown_shares_come_behind_those_that_are_zero() -> None:
     plain = snapshot((1, SECOND), (2, 0))
-    unknown = [replace(row, cpu_percent=None, cpu_seconds=99.0) if row.pid == 1 else row for row in plain.processes]
+    unknown = [
+        replace(row, cpu_percent=None, total_percent=None, cpu_seconds=99.0) if row.pid == 1 else row
+        for row in plain.processes
+    ]
     assert pids(top(replace(plain, processes=unknown))) == [2, 1]
 
 
-@given(snapshots(), st.none() | st.integers(0, 6))
+@given(snapshots(), st.none() | st.integers(1, 6))
 def test_choosing_keeps_the_rows_as_they_are_and_all_the_rest(original: Snapshot, count: int | None) -> None:
     chosen = top(original, count)
     assert len(chosen.processes) == min(len(original.processes), len(original.processes) if count is None else count)
@@ -71,15 +70,15 @@ def test_choosing_keeps_the_rows_as_they_are_and_all_the_rest(original: Snapshot
     assert replace(chosen, processes=original.processes, exited=original.exited) == original
 
 
-@given(snapshots(), st.integers(0, 6))
+@given(snapshots(), st.integers(1, 6))
 def test_nothing_that_is_left_out_is_busier_than_what_is_chosen(original: Snapshot, count: int) -> None:
     chosen = top(original, count).processes
     left = list(original.processes)
     for row in chosen:
         left.remove(row)
-    known = [row.cpu_percent for row in left if row.cpu_percent is not None]
+    known = [row.total_percent for row in left if row.total_percent is not None]
     for row in chosen:
-        assert all(row.cpu_percent is not None and other <= row.cpu_percent for other in known)
+        assert all(row.total_percent is not None and other <= row.total_percent for other in known)
 
 
 @given(snapshots(), st.randoms(use_true_random=False))
@@ -91,24 +90,45 @@ def test_the_order_they_came_in_does_not_matter(original: Snapshot, dice: random
     assert top(replace(original, processes=mixed)) == plain
 
 
-@given(snapshots(), st.integers(0, 6))
+@given(snapshots(), st.integers(1, 6))
 def test_choosing_twice_is_choosing_once(original: Snapshot, count: int) -> None:
     assert top(top(original, count), count) == top(original, count)
     assert top(top(original), count) == top(original, count)
 
 
-@pytest.mark.parametrize("count", [-1, -100])
-def test_fewer_than_none_are_refused(count: int) -> None:
-    with pytest.raises(ValueError, match=f"top is {count}: it has to be 0 or more"):
+@pytest.mark.parametrize("count", [0, -1, -100])
+def test_fewer_than_one_are_refused(count: int) -> None:
+    with pytest.raises(QueryError, match=f"invalid top {count}: must be 1 or more"):
         top(snapshot((1, 10)), count)
+    with pytest.raises(QueryError, match=f"invalid top {count}: must be 1 or more"):
+        Query(top=count)
+
+
+def test_an_unknown_sort_is_refused_with_the_nearest_field() -> None:
+    with pytest.raises(
+        QueryError, match=r"^invalid sort 'cpu': did you mean cpu_percent\? It must be one of pid, name,"
+    ):
+        Query(sort=cast(SortKey, "cpu"))
+    with pytest.raises(QueryError, match=r"^invalid order 'down': must be one of asc, desc$"):
+        Query(order=cast(Any, "down"))
+
+
+def test_a_shell_whose_children_exited_is_busier_than_what_uses_more_itself() -> None:
+    shell = row(1, cpu_percent=8.0, exited_percent=91.0, total_percent=99.0)
+    worker = row(2, cpu_percent=60.0, exited_percent=0.0, total_percent=60.0)
+    assert pids(top(shown(worker, shell))) == [1, 2]
+    assert pids(select(shown(worker, shell), Query(min_percent=90.0))) == [1]
 
 
 # Each criterion
 
 
-def test_nothing_asked_for_is_the_snapshot_itself() -> None:
-    plain = shown(row(3), row(1), row(2), exited=(ended(3), ended(1)))
-    assert select(plain, Query()) == plain
+def test_nothing_asked_for_is_all_rows_the_busiest_first() -> None:
+    rows = row(3, total_percent=1.0), row(1, total_percent=9.0), row(2, total_percent=4.0)
+    plain = shown(*rows, exited=(ended(3, 2.0), ended(1, 5.0)))
+    chosen = select(plain, Query())
+    assert (pids(chosen), parents(chosen)) == ([1, 2, 3], [1, 3])
+    assert select(shown(), Query()) == shown()
 
 
 def test_names_go_by_pattern_and_an_unknown_name_matches_none() -> None:
@@ -143,14 +163,14 @@ def test_states_are_of_the_living_only() -> None:
 
 def test_a_least_share_leaves_out_what_is_below_it_or_unknown() -> None:
     plain = shown(
-        row(1, cpu_percent=4.9),
-        row(2, cpu_percent=5.0),
-        row(3, cpu_percent=None),
+        row(1, total_percent=4.9),
+        row(2, total_percent=5.0),
+        row(3, total_percent=None),
         exited=(ended(1, 5.0), ended(2, 4.0), ended(3, None)),
     )
     chosen = select(plain, Query(min_percent=5.0))
     assert (pids(chosen), parents(chosen)) == ([2], [1])
-    assert pids(select(plain, Query(min_percent=0.0))) == [1, 2]
+    assert pids(select(plain, Query(min_percent=0.0))) == [2, 1]
 
 
 def test_kernel_threads_are_kthreadd_and_its_children() -> None:
@@ -242,6 +262,7 @@ rows_of_few_kinds = st.builds(
     threads=st.none() | st.integers(1, 2),
     cpu_percent=few_percents,
     user_percent=few_percents,
+    total_percent=few_percents,
     cpu_seconds=st.sampled_from([0.0, 7.0]),
 )
 ended_of_few_kinds = st.builds(
@@ -249,6 +270,7 @@ ended_of_few_kinds = st.builds(
     name=st.none() | few_names,
     user=few_users,
     parent_pid=st.none() | st.integers(1, 4),
+    parent_name=st.none() | few_names,
     count=st.none() | st.integers(1, 2),
     cpu_percent=few_percents,
     machine_percent=few_percents,
@@ -260,8 +282,8 @@ snapshots_of_few_kinds = st.builds(
 )
 queries = st.builds(
     Query,
-    top=st.none() | st.integers(0, 5),
-    sort=st.none() | st.sampled_from(get_args(SortKey)),
+    top=st.none() | st.integers(1, 5),
+    sort=st.sampled_from(get_args(SortKey)),
     order=st.none() | st.sampled_from(["asc", "desc"]),
     name=st.none() | st.sampled_from(["p*", "re:h", "*"]),
     pids=st.frozensets(st.integers(1, 6), max_size=3),
@@ -270,6 +292,10 @@ queries = st.builds(
     min_percent=st.none() | st.sampled_from([0.0, 1.0, 2.0]),
     kernel_threads=st.booleans(),
 )
+
+
+def share(item: ProcessUsage | ExitedUsage) -> float | None:
+    return item.total_percent if isinstance(item, ProcessUsage) else item.cpu_percent
 
 
 def passes(query: Query, item: ProcessUsage | ExitedUsage, *, kernel: bool) -> bool:
@@ -283,22 +309,20 @@ def passes(query: Query, item: ProcessUsage | ExitedUsage, *, kernel: bool) -> b
             not query.pids or pid in query.pids,
             not query.users or item.user in query.users,
             not query.states or state in query.states,
-            query.min_percent is None or (item.cpu_percent is not None and item.cpu_percent >= query.min_percent),
+            query.min_percent is None or (share(item) is not None and (share(item) or 0) >= query.min_percent),
             query.kernel_threads or not kernel or not ((lives and pid == 2) or above == 2),
         ]
     )
 
 
 def in_order(query: Query, items: list[Any]) -> list[Any]:
-    if query.top is None and query.sort is None and query.order is None:
-        return items
-    key: str = query.sort or "cpu_percent"
+    key: str = query.sort
     up = query.order == "asc" or (query.order is None and key in {"pid", "name", "user"})
 
     def compared(one: Any, other: Any) -> int:
         by = key if isinstance(one, ProcessUsage) or key in {"name", "user"} else "cpu_percent"
         sign = 1 if up else -1
-        steps = [(getattr(one, by), getattr(other, by), sign), (one.cpu_percent, other.cpu_percent, -1)]
+        steps = [(getattr(one, by), getattr(other, by), sign), (share(one), share(other), -1)]
         if isinstance(one, ProcessUsage):
             steps += [(one.cpu_seconds, other.cpu_seconds, -1), (one.pid, other.pid, 1)]
         else:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from readings import snapshot
 from strategies import snapshots
 
-from cpuwatch import ExitedUsage, ProcessUsage, Snapshot, TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
+from cpuwatch import ExitedUsage, Snapshot, TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
 
 Grouping = Callable[[Snapshot], list[UsageGroup]]
 
@@ -44,6 +44,7 @@ def crowds(draw: st.DrawFn) -> Snapshot:
                 name=st.none() | names,
                 user=st.none() | names,
                 parent_pid=st.none() | st.integers(0, 12),
+                parent_name=st.none() | names,
                 count=st.none() | st.integers(1, 9),
                 cpu_percent=percents,
                 machine_percent=percents,
@@ -54,20 +55,23 @@ def crowds(draw: st.DrawFn) -> Snapshot:
     return replace(made, processes=processes, exited=exited)
 
 
-def of_list(taken: Snapshot) -> tuple[float, float, int, int]:
-    rows: list[ProcessUsage | ExitedUsage] = [*taken.processes, *taken.exited]
+def of_list(taken: Snapshot) -> tuple[float, float, float, float, int, int]:
     return (
-        sum(row.cpu_percent or 0 for row in rows),
-        sum(row.machine_percent or 0 for row in rows),
+        sum(row.cpu_percent or 0 for row in taken.processes),
+        sum(row.machine_percent or 0 for row in taken.processes),
+        sum(row.cpu_percent or 0 for row in taken.exited),
+        sum(row.cpu_percent or 0 for row in taken.processes) + sum(row.cpu_percent or 0 for row in taken.exited),
         len(taken.processes),
         sum(row.count or 0 for row in taken.exited),
     )
 
 
-def of_groups(groups: list[UsageGroup] | list[TreeUsage]) -> tuple[float, float, int, int]:
+def of_groups(groups: list[UsageGroup] | list[TreeUsage]) -> tuple[float, float, float, float, int, int]:
     return (
         sum(group.cpu_percent for group in groups),
         sum(group.machine_percent for group in groups),
+        sum(group.exited_percent for group in groups),
+        sum(group.total_percent for group in groups),
         sum(group.processes for group in groups),
         sum(group.exited for group in groups),
     )
@@ -83,7 +87,7 @@ def test_groups_add_up_to_the_list(grouping: Grouping, taken: Snapshot) -> None:
 @given(taken=crowds())
 def test_the_busiest_group_comes_first_and_each_only_once(grouping: Grouping, taken: Snapshot) -> None:
     groups = grouping(taken)
-    assert all(one.cpu_percent >= other.cpu_percent for one, other in pairwise(groups))
+    assert all(one.total_percent >= other.total_percent for one, other in pairwise(groups))
     assert len({group.group for group in groups}) == len(groups)
 
 
@@ -103,7 +107,7 @@ def test_a_tree_is_its_root_and_its_branches(taken: Snapshot) -> None:
         branches = [other for other in trees if other.parent == tree.pid]
         ended = [row for row in taken.exited if row.parent_pid == tree.pid]
         own = (rows[tree.pid].cpu_percent or 0) + sum(row.cpu_percent or 0 for row in ended)
-        assert isclose_enough(tree.cpu_percent, own + sum(branch.cpu_percent for branch in branches))
+        assert isclose_enough(tree.total_percent, own + sum(branch.total_percent for branch in branches))
         assert tree.processes == 1 + sum(branch.processes for branch in branches)
 
 
@@ -120,11 +124,11 @@ def test_make_costs_what_its_compilers_cost() -> None:
             replace(compiler, name="cc1", ppid=10),
             replace(other, ppid=1),
         ],
-        exited=[ExitedUsage("cc1", "nobody", 10, 7, 90.0, 45.0)],
+        exited=[ExitedUsage("cc1", "nobody", 10, "make", 7, 90.0, 45.0)],
     )
     tree = by_tree(taken)[0]
     assert (tree.pid, tree.name, tree.processes, tree.exited) == (10, "make", 2, 7)
-    assert (tree.cpu_percent, tree.exited_percent) == (121.0, 90.0)
+    assert (tree.cpu_percent, tree.exited_percent, tree.total_percent) == (31.0, 90.0, 121.0)
 
 
 def test_ended_processes_without_a_name_count_for_the_user_and_cgroup_of_who_waited_for_them() -> None:
@@ -132,10 +136,10 @@ def test_ended_processes_without_a_name_count_for_the_user_and_cgroup_of_who_wai
     taken = replace(
         snapshot(),
         processes=[replace(shell, user="alice", cgroup="/system.slice/ci.service")],
-        exited=[ExitedUsage(None, None, 10, None, 50.0, 25.0)],
+        exited=[ExitedUsage(None, None, 10, "work", None, 50.0, 25.0)],
     )
-    assert by_user(taken) == [UsageGroup("alice", 1, 0, 50.0, 25.0, 50.0)]
-    unit = UsageGroup("ci.service", 1, 0, 50.0, 25.0, 50.0, cgroup="/system.slice/ci.service")
+    assert by_user(taken) == [UsageGroup("alice", 1, 0, 0.0, 0.0, 50.0, 50.0)]
+    unit = UsageGroup("ci.service", 1, 0, 0.0, 0.0, 50.0, 50.0, cgroup="/system.slice/ci.service")
     assert by_cgroup(taken) == [unit]
     assert [group.group for group in by_name(taken)] == [None, "work"]
 
@@ -146,7 +150,7 @@ def test_units_of_the_same_name_are_kept_apart_and_told_apart() -> None:
     taken = replace(
         snapshot(),
         processes=[replace(row, cgroup=cgroup) for row, cgroup in zip(rows, cgroups, strict=True)],
-        exited=[ExitedUsage("cc1", None, 12, 4, 5.0, 2.5), ExitedUsage("lost", None, 99, 1, 1.0, 0.5)],
+        exited=[ExitedUsage("cc1", None, 12, "work", 4, 5.0, 2.5), ExitedUsage("lost", None, 99, None, 1, 1.0, 0.5)],
     )
     assert [(group.group, group.cgroup, group.processes, group.exited) for group in by_cgroup(taken)] == [
         ("7/nginx.service", "/lxc/7/nginx.service", 2, 4),
@@ -162,7 +166,7 @@ def test_workers_of_the_kernel_are_one_group_by_name() -> None:
         replace(template, pid=pid, name=name, ppid={2: 0, 12: 1}.get(pid, 2), cpu_percent=1.0)
         for pid, name in names.items()
     ]
-    exited = [ExitedUsage("kworker/1:0", "root", 2, 1, None, None)]
+    exited = [ExitedUsage("kworker/1:0", "root", 2, "kthreadd", 1, None, None)]
     taken = replace(snapshot(), processes=rows, exited=exited)
     assert {group.group: (group.processes, group.exited) for group in by_name(taken)} == {
         "kthreadd": (1, 0),

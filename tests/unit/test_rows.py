@@ -7,7 +7,7 @@ from strategies import process_rows
 
 from cpuwatch import ProcessUsage
 from cpuwatch.encoding.rows import reduced
-from cpuwatch.query.view import FIELDS
+from cpuwatch.fields import NAMES as FIELDS
 
 
 @given(process_rows())

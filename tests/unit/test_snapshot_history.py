@@ -134,7 +134,7 @@ def test_the_newest_stays_though_it_alone_is_too_large() -> None:
 
 def test_rows_of_ended_processes_and_rows_in_a_plain_list_count() -> None:
     plain, with_rows, with_exits = (SnapshotHistory(1, PLENTY) for _ in range(3))
-    ended = ExitedUsage("sh", "nobody", 10, 1, 0.5, 0.25)
+    ended = ExitedUsage("sh", "nobody", 10, "work", 1, 0.5, 0.25)
     plain.append(snapshot())
     with_rows.append(replace(snapshot(), processes=list(snapshot((10, SECOND), (11, SECOND)).processes)))
     with_exits.append(replace(snapshot(), exited=[ended] * 100))

@@ -26,7 +26,7 @@ def row(name: str, percent: float | None) -> ProcessUsage:
 
 
 def ended(name: str | None, percent: float | None) -> ExitedUsage:
-    return ExitedUsage(name, None, 10, None, percent, percent)
+    return ExitedUsage(name, None, 10, None, None, percent, percent)
 
 
 @st.composite

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import get_args
+from typing import cast, get_args
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,8 @@ from cpuwatch import (
     select,
 )
 from cpuwatch.errors import QueryError
-from cpuwatch.query.view import FIELDS, Grouping, head
+from cpuwatch.fields import NAMES as FIELDS
+from cpuwatch.query.view import Grouping, head
 
 SUMS = {"name": by_name, "user": by_user, "cgroup": by_cgroup, "tree": by_tree}
 groupings = st.sampled_from(get_args(Grouping))
@@ -40,7 +41,7 @@ def test_the_fields_are_those_of_a_process() -> None:
     assert tuple(field.name for field in fields(ProcessUsage)) == FIELDS
 
 
-@given(snapshots(), st.integers(0, 3))
+@given(snapshots(), st.integers(1, 3))
 def test_a_view_without_groups_is_its_query(original: Snapshot, count: int) -> None:
     query = Query(top=count, sort="pid")
     assert apply_view(original, View(query)) == select(original, query)
@@ -62,7 +63,7 @@ def test_groups_are_the_sums_of_what_was_chosen(original: Snapshot, grouping: Gr
     assert grouped(original, View(query, group_by=grouping)).groups == SUMS[grouping](select(original, query))
 
 
-@given(snapshots(), groupings, st.integers(0, 5))
+@given(snapshots(), groupings, st.integers(1, 5))
 def test_top_counts_groups_and_not_what_is_in_them(original: Snapshot, grouping: Grouping, count: int) -> None:
     cut = grouped(original, View(Query(top=count), group_by=grouping))
     assert cut.groups == grouped(original, View(group_by=grouping)).groups[:count]
@@ -83,8 +84,13 @@ def test_the_head_is_all_but_the_rows(original: Snapshot) -> None:
 
 
 def test_a_field_that_there_is_not_is_refused_with_those_there_are() -> None:
-    with pytest.raises(QueryError, match=r"no field 'nmae'; there are pid, .*name"):
+    with pytest.raises(QueryError, match=r"^invalid field 'nmae': did you mean name\? It must be one of pid, .*name"):
         View(fields=("pid", "nmae"))
+
+
+def test_an_unknown_grouping_is_refused_with_the_nearest() -> None:
+    with pytest.raises(QueryError, match=r"^invalid group_by 'users': did you mean user\? It must be one of name, "):
+        View(group_by=cast(Grouping, "users"))
 
 
 @pytest.mark.parametrize("key", ["sort", "order"])
@@ -94,5 +100,5 @@ def test_groups_have_an_order_of_their_own(key: str) -> None:
 
 
 def test_groups_have_fields_of_their_own() -> None:
-    with pytest.raises(QueryError, match="fields of their own"):
+    with pytest.raises(QueryError, match="cannot be combined with group_by"):
         View(fields=("pid",), group_by="user")

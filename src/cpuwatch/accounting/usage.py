@@ -16,15 +16,13 @@ from msgspec.structs import replace
 
 from cpuwatch.accounting.exited import ExitedShare, bound_estimates, explained, share_out, trace
 from cpuwatch.accounting.kinship import Kinship
+from cpuwatch.accounting.machine import machine_usage
 from cpuwatch.accounting.reaped import NO_CARRY, Carry, credit_children, slack_ns
 from cpuwatch.accounting.reapers import Candidates
 from cpuwatch.errors import ReadingOrderError
 from cpuwatch.model import (
     Attribution,
-    CpuTimes,
     ExitedUsage,
-    MachineTimes,
-    MachineUsage,
     ProcessTimes,
     ProcessUsage,
     Reading,
@@ -74,7 +72,7 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
     So the rounding of children's time does not add up over intervals.
     """
     span = _span(earlier, later)
-    machine = _machine(earlier.machine, later.machine)
+    machine = machine_usage(earlier.machine, later.machine)
     processes: Sequence[ProcessUsage] = []
     exited: list[ExitedUsage] = []
     attribution = Attribution(None, None, None, None)
@@ -116,7 +114,10 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
             some_lost=later.lost_exits != earlier.lost_exits,
             slack_ns=slack_ns(later.start_resolution_ns),
         )
-        exited = [_exited(share, span) for share in bound_estimates(shares, _unattributed_ns(attribution, span))]
+        exited = [
+            _exited(share, later.processes, span)
+            for share in bound_estimates(shares, _unattributed_ns(attribution, span))
+        ]
     else:
         processes = [_row(record, span) for record in later.processes.values()]
     snapshot = Snapshot(
@@ -269,6 +270,7 @@ def _row(
     # Written out: a call for each of the four costs more than the arithmetic.
     interval_ns = span.interval_ns
     cpu_percent = None if cpu_ns is None else 100 * cpu_ns / interval_ns
+    exited_percent = None if children_ns is None else 100 * children_ns / interval_ns
     return ProcessUsage(
         pid=record.pid,
         start_time=record.start_time,
@@ -282,7 +284,9 @@ def _row(
         machine_percent=None if cpu_percent is None else cpu_percent / span.logical_cpus,
         user_percent=None if user_ns is None else 100 * user_ns / interval_ns,
         system_percent=None if system_ns is None else 100 * system_ns / interval_ns,
-        exited_percent=None if children_ns is None else 100 * children_ns / interval_ns,
+        exited_percent=exited_percent,
+        # Most rows have no exited descendants and share one float for both.
+        total_percent=cpu_percent + exited_percent if cpu_percent is not None and exited_percent else cpu_percent,
         cpu_seconds=record.cpu_ns / 1e9,
         first_seen=record.first_seen,
         cgroup=record.cgroup,
@@ -290,70 +294,19 @@ def _row(
     )
 
 
-def _exited(share: ExitedShare, span: _Span) -> ExitedUsage:
+def _exited(share: ExitedShare, processes: Mapping[int, ProcessTimes], span: _Span) -> ExitedUsage:
+    parent = None if share.parent_pid is None else processes.get(share.parent_pid)
     cpu_percent = span.percent(share.cpu_ns)
     return ExitedUsage(
         name=share.name,
         user=share.user,
         parent_pid=share.parent_pid,
+        parent_name=None if parent is None else parent.name,
         count=share.count,
         cpu_percent=cpu_percent,
         machine_percent=None if cpu_percent is None else cpu_percent / span.logical_cpus,
         estimated=share.estimated,
     )
-
-
-def _machine(earlier: MachineTimes, later: MachineTimes) -> MachineUsage:
-    total = _cpu_delta(earlier.total, later.total)
-    numbers = range(max(later.per_cpu, default=-1) + 1)
-    return MachineUsage(
-        cpu_percent=_busy_percent(total),
-        user_percent=_percent_of(total, total.user_ns),
-        system_percent=_percent_of(total, total.system_ns),
-        iowait_percent=_percent_of(total, total.iowait_ns),
-        irq_percent=_percent_of(total, total.irq_ns),
-        steal_percent=_percent_of(total, total.steal_ns),
-        per_cpu_percent=[_one_cpu(earlier.per_cpu.get(cpu), later.per_cpu.get(cpu)) for cpu in numbers],
-        load_average=later.load_average,
-    )
-
-
-def _one_cpu(earlier: CpuTimes | None, later: CpuTimes | None) -> float | None:
-    """None for a CPU that is offline, or was until inside the interval."""
-    return None if earlier is None or later is None else _busy_percent(_cpu_delta(earlier, later))
-
-
-def _cpu_delta(earlier: CpuTimes, later: CpuTimes) -> CpuTimes:
-    """What each kind of time moved; a kind that went back moved by nothing.
-
-    The kernel's documentation warns that idle and iowait can decrease (Documentation/filesystems/proc.rst, 1.7).
-    """
-
-    def moved(old: int | None, new: int | None) -> int | None:
-        return None if old is None or new is None else max(0, new - old)
-
-    return CpuTimes(
-        user_ns=max(0, later.user_ns - earlier.user_ns),
-        system_ns=max(0, later.system_ns - earlier.system_ns),
-        idle_ns=max(0, later.idle_ns - earlier.idle_ns),
-        iowait_ns=moved(earlier.iowait_ns, later.iowait_ns),
-        irq_ns=moved(earlier.irq_ns, later.irq_ns),
-        steal_ns=moved(earlier.steal_ns, later.steal_ns),
-    )
-
-
-def _busy_ns(times: CpuTimes) -> int:
-    return times.user_ns + times.system_ns + (times.irq_ns or 0) + (times.steal_ns or 0)
-
-
-def _percent_of(times: CpuTimes, amount_ns: int | None) -> float | None:
-    """``amount_ns`` in per cent of all that the CPU counted; relative to its own books, so always in 0..100."""
-    counted_ns = _busy_ns(times) + times.idle_ns + (times.iowait_ns or 0)
-    return None if amount_ns is None or counted_ns == 0 else 100 * amount_ns / counted_ns
-
-
-def _busy_percent(times: CpuTimes) -> float | None:
-    return _percent_of(times, _busy_ns(times))
 
 
 def _attribution(

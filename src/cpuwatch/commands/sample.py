@@ -10,13 +10,13 @@ from typing import Any
 
 from cpuwatch.commands.flags import add_sampling_flags, settings_from, typed
 from cpuwatch.commands.standard_streams import complain, output_encoding, write_output
-from cpuwatch.encoding.formats import FORMATS
+from cpuwatch.encoding.formats import FORMAT, FORMATS
 from cpuwatch.encoding.table import table
 from cpuwatch.environment import warnings_about
 from cpuwatch.errors import NotFoundError
 from cpuwatch.model import Snapshot
 from cpuwatch.one_shot import sample
-from cpuwatch.query.parameters import FORMAT, VIEW, Parameter, view_from
+from cpuwatch.query.parameters import VIEW, Parameter, view_from
 from cpuwatch.query.select import Query
 from cpuwatch.query.view import apply_view
 from cpuwatch.text import text_from_locale
@@ -107,8 +107,6 @@ def _run(options: argparse.Namespace) -> None:
 def _write_table(snapshot: Snapshot, given: dict[str, Any], options: argparse.Namespace) -> None:
     """Write the table in the encoding of the output, as wide as the terminal. Other outputs are not cut."""
     max_rows = None if options.all else given.pop("top", _TABLE_ROWS)
-    if given.keys().isdisjoint({"sort", "order", "group_by"}):
-        given["sort"] = "cpu_percent"
     view = view_from(given)
     encoding = output_encoding()
     text = table(

@@ -1,4 +1,4 @@
-"""The formats in which a view of a snapshot is handed out."""
+"""The formats that a view of a snapshot can be encoded in."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from cpuwatch.encoding.json import encode_view
 from cpuwatch.encoding.ndjson import encode_lines
 from cpuwatch.encoding.table import table
 from cpuwatch.model import Snapshot
+from cpuwatch.query.parameters import choice, parameters
 from cpuwatch.query.view import GroupedSnapshot
 
-__all__ = ["FORMATS", "Format"]
+__all__ = ["FORMAT", "FORMATS", "Format"]
 
 _Shown = Snapshot | GroupedSnapshot
 
@@ -40,3 +41,5 @@ FORMATS = {
     )
 }
 """In order of preference."""
+
+FORMAT = parameters(("format", "The format, in place of an Accept header.", choice(*FORMATS)))

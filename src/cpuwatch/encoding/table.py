@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from datetime import datetime
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from cpuwatch.encoding.columns import aligned, clipped, wrapped
+from cpuwatch.fields import FIELDS, Field
 from cpuwatch.model import ExitedUsage, ProcessUsage, Sampling, Snapshot
 from cpuwatch.query.group import TreeUsage, UsageGroup
 from cpuwatch.query.view import GroupedSnapshot
@@ -17,14 +19,17 @@ __all__ = ["missing_processes", "table"]
 
 _Row = TypeVar("_Row")
 
-_HEADINGS = ("PID", "USER", "S", "CPU%", "USER%", "SYS%", "EXITED%", "TIME", "NAME")
+_COLUMNS = (
+    *("pid", "user", "state", "total_percent", "cpu_percent", "user_percent", "system_percent", "exited_percent"),
+    *("cpu_seconds", "name"),
+)
 _EXITED_HEADINGS = ("PARENT", "USER", "COUNT", "CPU%", "NAME")
-_GROUP_HEADINGS = ("CPU%", "EXITED%", "ALIVE", "EXITED", "GROUP")
+_GROUP_HEADINGS = ("TOTAL%", "CPU%", "EXITED%", "ALIVE", "EXITED", "GROUP")
 _LEFT_ALIGNED = {
-    *("USER", "S", "NAME", "COMMAND", "GROUP"),
-    *("KEY", "STATE", "START_TIME", "FIRST_SEEN", "CGROUP", "COMMAND_LINE"),
+    *("PARENT", "GROUP"),
+    *(field.heading for field in FIELDS.values() if field.type in {"text", "time"}),
 }
-_DISPENSABLE = ("S", "SYS%", "USER%", "TIME", "USER")
+_DISPENSABLE = ("S", "SYS%", "USER%", "TIME", "CPU%", "USER")
 """Columns that are dropped on a narrow terminal, in this order."""
 _MIN_LAST_CELLS = {"NAME": 16, "COMMAND": 40, "GROUP": 16}
 """Cells that the last column keeps as long as others can be dropped for it."""
@@ -39,10 +44,10 @@ def table(
     max_rows: int | None = None,
     hint: str = "",
 ) -> str:
-    """Machine and attribution, a row for each process of the snapshot, in its order, and one for each kind that exited.
+    """Machine and attribution, then a row for each process in the snapshot's order and for each group of exited ones.
 
-    Or a row for each group. ``fields`` are the columns of processes, in place of those of top(1). Where command lines
-    were read, they stand in place of the names; kernel threads have none, and their name stands in brackets.
+    A grouped snapshot has a row for each group. ``fields`` selects the columns of processes. If command lines were
+    read, they replace the names; kernel threads have none, and their names are in brackets.
 
     Lines are cut to ``width`` cells. Of each list at most ``max_rows`` rows are shown, and a line tells how many more
     there are; ``hint`` is appended to that line.
@@ -93,11 +98,12 @@ def _lines(snapshot: Snapshot | GroupedSnapshot, fields: Sequence[str] | None, l
         yield from layout.rows(_GROUP_HEADINGS, _group_cells, groups)
         return
     if fields is not None:
-        yield from layout.rows(_upper(fields), _cells_of(fields), snapshot.processes, dispensable=())
+        yield from layout.rows(_headings(fields), _cells_of(fields), snapshot.processes, dispensable=())
     elif any(row.command_line is not None for row in snapshot.processes):
-        yield from layout.rows((*_HEADINGS[:-1], "COMMAND"), _command_cells, snapshot.processes)
+        columns = (*_COLUMNS[:-1], "command_line")
+        yield from layout.rows(_headings(columns), _command_cells, snapshot.processes)
     else:
-        yield from layout.rows(_HEADINGS, _cells, snapshot.processes)
+        yield from layout.rows(_headings(_COLUMNS), _cells_of(_COLUMNS), snapshot.processes)
     if snapshot.exited:
         yield ""
         estimates = "; ~ estimated, nobody waited for them" if any(row.estimated for row in snapshot.exited) else ""
@@ -109,8 +115,7 @@ def _summary(snapshot: Snapshot | GroupedSnapshot) -> list[str]:
     machine, attribution, host = snapshot.machine, snapshot.attribution, snapshot.host
     load = " ".join(f"{value:.2f}" for value in machine.load_average or ())
     return [
-        f"{host.name}  {snapshot.time:%Y-%m-%d %H:%M:%S} UTC  "
-        f"{snapshot.interval_seconds:.3f} s  {host.backend}  load {load or '-'}",
+        f"{host.name}  {_time(snapshot.time)}  {snapshot.interval_seconds:.3f} s  {host.backend}  load {load or '-'}",
         f"machine {_percent(machine.cpu_percent)} % of {host.logical_cpus} CPUs: "
         f"user {_percent(machine.user_percent)}  system {_percent(machine.system_percent)}  "
         f"iowait {_percent(machine.iowait_percent)}  irq {_percent(machine.irq_percent)}  "
@@ -135,46 +140,41 @@ def missing_processes(sampling: Sampling) -> list[str]:
     return [f"{line}; their CPU time is in unattributed" for line in lines]
 
 
-def _cells(row: ProcessUsage) -> tuple[str, ...]:
-    return (
-        str(row.pid),
-        row.user or "-",
-        row.state or "-",
-        _percent(row.cpu_percent),
-        _percent(row.user_percent),
-        _percent(row.system_percent),
-        _percent(row.exited_percent),
-        _time(row.cpu_seconds),
-        row.name,
-    )
-
-
-def _command_cells(row: ProcessUsage) -> tuple[str, ...]:
-    return (*_cells(row)[:-1], f"[{row.name}]" if row.command_line is None else row.command_line)
-
-
-def _upper(fields: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name.upper() for name in fields)
+def _headings(fields: Sequence[str]) -> tuple[str, ...]:
+    return tuple(FIELDS[name].heading for name in fields)
 
 
 def _cells_of(fields: Sequence[str]) -> Callable[[ProcessUsage], tuple[str, ...]]:
-    def cell(name: str, value: object) -> str:
-        if isinstance(value, float):
-            return _time(value) if name == "cpu_seconds" else _percent(value)
-        return "-" if value is None else str(value)
-
-    return lambda row: tuple(cell(name, getattr(row, name)) for name in fields)
+    columns = [FIELDS[name] for name in fields]
+    return lambda row: tuple(_cell(field, getattr(row, field.name)) for field in columns)
 
 
-def _exited_cells(ended: ExitedUsage) -> tuple[str, ...]:
+def _command_cells(row: ProcessUsage) -> tuple[str, ...]:
+    return (*_cells_of(_COLUMNS[:-1])(row), f"[{row.name}]" if row.command_line is None else row.command_line)
+
+
+def _cell(field: Field, value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    match field.unit, field.type:
+        case "percent", _:
+            return _percent(value)
+        case "seconds", _:
+            return _duration(value)
+        case _, "time":
+            return _time(value)
+    return str(value)
+
+
+def _exited_cells(row: ExitedUsage) -> tuple[str, ...]:
+    parent = "-" if row.parent_pid is None else str(row.parent_pid)
+    mark = "~" if row.estimated and row.cpu_percent is not None else ""
     return (
-        "-" if ended.parent_pid is None else str(ended.parent_pid),
-        ended.user or "-",
-        "-" if ended.count is None else str(ended.count),
-        f"~{_percent(ended.cpu_percent)}"
-        if ended.estimated and ended.cpu_percent is not None
-        else _percent(ended.cpu_percent),
-        "-" if ended.name is None else ended.name,
+        parent if row.parent_name is None else f"{parent} {row.parent_name}",
+        row.user or "-",
+        "-" if row.count is None else str(row.count),
+        mark + _percent(row.cpu_percent),
+        "-" if row.name is None else row.name,
     )
 
 
@@ -184,6 +184,7 @@ def _group_cells(group: UsageGroup | TreeUsage) -> tuple[str, ...]:
     else:
         name = "-" if group.name is None else f"{group.pid} {group.name}"
     return (
+        _percent(group.total_percent),
         _percent(group.cpu_percent),
         _percent(group.exited_percent),
         str(group.processes),
@@ -196,6 +197,11 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def _time(seconds: float) -> str:
+def _time(instant: datetime) -> str:
+    """As in JSON: ISO 8601 in UTC with microseconds."""
+    return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _duration(seconds: float) -> str:
     minutes, hundredths = divmod(round(100 * seconds), 6000)
     return f"{minutes}:{hundredths / 100:05.2f}"

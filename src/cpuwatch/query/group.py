@@ -21,11 +21,11 @@ __all__ = ["TreeUsage", "UsageGroup", "by_cgroup", "by_name", "by_tree", "by_use
 class UsageGroup(Struct, frozen=True, gc=False):
     """What the processes of a group used in the interval.
 
-    ``cpu_percent`` (of one CPU) and ``machine_percent`` hold living and ended processes; ``exited_percent`` is that
-    part of ``cpu_percent`` which the ended ones used. ``processes`` counts the living, ``exited`` the ended ones
-    that are known by name. ``group`` is ``None`` for those of which it is not known.
+    ``cpu_percent`` (of one CPU) and ``machine_percent`` are of the living processes, ``exited_percent`` of those that
+    exited, ``total_percent`` of both. ``processes`` counts the living, ``exited`` the exited ones whose name is known.
+    ``group`` is ``None`` for processes whose group is unknown.
     Where groups are units, ``cgroup`` is the unit's path. It tells units of the same name apart and stays the same over
-    snapshots, while ``group`` depends on which other units there are.
+    snapshots, while ``group`` depends on the other units.
     """
 
     group: str | None
@@ -34,6 +34,7 @@ class UsageGroup(Struct, frozen=True, gc=False):
     cpu_percent: float
     machine_percent: float
     exited_percent: float
+    total_percent: float
     cgroup: str | None = None
 
 
@@ -53,6 +54,7 @@ class TreeUsage(Struct, frozen=True, gc=False):
     cpu_percent: float
     machine_percent: float
     exited_percent: float
+    total_percent: float
 
 
 def by_name(snapshot: Snapshot) -> list[UsageGroup]:
@@ -112,7 +114,7 @@ def by_tree(snapshot: Snapshot) -> list[TreeUsage]:
     unplaced = sums[None].figures()
     if any(unplaced):
         trees.append(TreeUsage(None, None, None, None, *unplaced))
-    return sorted(trees, key=lambda tree: (-tree.cpu_percent, tree.pid or 0))
+    return sorted(trees, key=lambda tree: (-tree.total_percent, tree.pid or 0))
 
 
 class _Sum:
@@ -130,11 +132,9 @@ class _Sum:
         self.cpu_percent += row.cpu_percent or 0.0
         self.machine_percent += row.machine_percent or 0.0
 
-    def add_exited(self, ended: ExitedUsage) -> None:
-        self.exited += ended.count or 0
-        self.cpu_percent += ended.cpu_percent or 0.0
-        self.machine_percent += ended.machine_percent or 0.0
-        self.exited_percent += ended.cpu_percent or 0.0
+    def add_exited(self, row: ExitedUsage) -> None:
+        self.exited += row.count or 0
+        self.exited_percent += row.cpu_percent or 0.0
 
     def add(self, other: _Sum) -> None:
         self.processes += other.processes
@@ -143,8 +143,16 @@ class _Sum:
         self.machine_percent += other.machine_percent
         self.exited_percent += other.exited_percent
 
-    def figures(self) -> tuple[int, int, float, float, float]:
-        return self.processes, self.exited, self.cpu_percent, self.machine_percent, self.exited_percent
+    def figures(self) -> tuple[int, int, float, float, float, float]:
+        total_percent = self.cpu_percent + self.exited_percent
+        return (
+            self.processes,
+            self.exited,
+            self.cpu_percent,
+            self.machine_percent,
+            self.exited_percent,
+            total_percent,
+        )
 
 
 def _grouped(
@@ -158,7 +166,7 @@ def _grouped(
     for ended in snapshot.exited:
         sums[of_exited(ended)].add_exited(ended)
     groups = [UsageGroup(group, *total.figures()) for group, total in sums.items()]
-    return sorted(groups, key=lambda group: (-group.cpu_percent, group.group or ""))
+    return sorted(groups, key=lambda group: (-group.total_percent, group.group or ""))
 
 
 def _parents(rows: Mapping[int, ProcessUsage]) -> dict[int, int | None]:

@@ -1,4 +1,4 @@
-"""Patterns for names: a glob, or with ``re:`` in front a regular expression. Pure."""
+"""Patterns for names: a glob, or a regular expression after the prefix ``re:``. Pure."""
 
 from __future__ import annotations
 
@@ -7,44 +7,49 @@ from collections.abc import Callable
 from fnmatch import translate
 
 from cpuwatch.errors import MissingExtraError, PatternError
+from cpuwatch.parse import invalid
 
 __all__ = ["compile_name_pattern"]
 
 _REGEX_PREFIX = "re:"
-_LONGEST = 256
-_MOST_MEMORY_BYTES = 1 << 20
+_MAX_CHARACTERS = 256
+_MAX_MEMORY_BYTES = 1 << 20
 
 
 def compile_name_pattern(pattern: str) -> Callable[[str], bool]:
     """A test for names: ``"py*"`` (the whole name, case matters) or ``"re:^kworker"`` (anywhere in it).
 
-    Regular expressions are RE2's, which take time in proportion of the text whatever the pattern: one that comes over
-    the network must not be able to stop the service, as it can with a matcher that goes back (Cox, "Regular Expression
-    Matching Can Be Simple And Fast", 2007). Raises :class:`~cpuwatch.errors.PatternError`.
+    Regular expressions are RE2's, which match in linear time whatever the pattern. With a backtracking matcher, a
+    pattern from the network could stall the service (Cox, "Regular Expression Matching Can Be Simple And Fast", 2007).
+    Raises :class:`~cpuwatch.errors.PatternError`.
     """
-    if len(pattern) > _LONGEST:
-        raise PatternError(f"a pattern of {len(pattern)} characters is too long: {_LONGEST} is the most")
+    if len(pattern) > _MAX_CHARACTERS:
+        raise PatternError(_invalid(pattern, f"{len(pattern)} characters, must be at most {_MAX_CHARACTERS}"))
     if pattern.startswith(_REGEX_PREFIX):
         return _regex(pattern.removeprefix(_REGEX_PREFIX))
-    # A translated glob does not go back over what a star has matched, so it needs no such bound.
+    # A translated glob does not backtrack over what a star has matched, so it needs no limit.
     matches = re.compile(translate(pattern)).match
     return lambda name: matches(name) is not None
 
 
 def _regex(pattern: str) -> Callable[[str], bool]:
     try:
-        import re2  # noqa: PLC0415  most never need it, and it loads a megabyte
+        import re2  # noqa: PLC0415  rarely needed, and it loads a megabyte
     except ModuleNotFoundError:
         raise MissingExtraError("patterns with re: need google-re2: pip install 'cpuwatch[web]'") from None
     options = re2.Options()
-    options.max_mem = _MOST_MEMORY_BYTES
+    options.max_mem = _MAX_MEMORY_BYTES
     options.log_errors = False
     try:
         search = re2.compile(pattern, options).search
     except re2.error as error:
         reason = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else error.args[0]
-        raise PatternError(f"{pattern!r} is no regular expression of RE2: {reason}") from None
+        raise PatternError(_invalid(pattern, f"not a regular expression that RE2 accepts: {reason}")) from None
     except UnicodeEncodeError:
-        raise PatternError(f"{pattern!r} is no regular expression of RE2: a lone surrogate has no UTF-8") from None
-    # A lone surrogate, which a third-party backend may let through, has no UTF-8.
+        raise PatternError(_invalid(pattern, "a lone surrogate cannot be encoded in UTF-8")) from None
+    # A third-party sampler may let a lone surrogate through, which UTF-8 cannot encode.
     return lambda name: search(name.encode("utf-8", "replace")) is not None
+
+
+def _invalid(pattern: str, reason: str) -> str:
+    return invalid("name pattern", pattern, reason)

@@ -1,4 +1,4 @@
-"""What a view is described with, in a query string or as flags: one table for parsing and for describing."""
+"""The query parameters and flags of a view: one table, to parse them and to describe them."""
 
 from __future__ import annotations
 
@@ -6,72 +6,87 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 from msgspec import Struct
 
-from cpuwatch.encoding.formats import FORMATS
 from cpuwatch.errors import QueryError
+from cpuwatch.fields import NAMES, SortKey
+from cpuwatch.parse import invalid, parse_choice, parse_integer
 from cpuwatch.query.name_pattern import compile_name_pattern
-from cpuwatch.query.select import Query, SortKey
-from cpuwatch.query.view import FIELDS, Grouping, View
-from cpuwatch.settings import parse_integer
-from cpuwatch.text import shortened
+from cpuwatch.query.select import DEFAULT_SORT, Order, Query
+from cpuwatch.query.view import Grouping, View
 from cpuwatch.tick_id import MAX_TICK_ID, TickId
 
 __all__ = [
-    "FORMAT",
     "HISTORY",
     "METRICS",
     "PID",
     "VIEW",
     "Parameter",
+    "choice",
     "exposed_processes",
+    "parameters",
     "view_from",
 ]
 
-_HIGHEST_PID = 2**31 - 1
-"""Of any system; Linux stops at 2**22 (PID_MAX_LIMIT in include/linux/threads.h)."""
-_MOST_VALUES = 100
-_HIGHEST_PERCENT = 1e6
-_LONGEST_PAST_SECONDS = 1e9
-_MOST_EXPOSED = 1000
+_MAX_PID = 2**31 - 1
+"""On any system; the limit of Linux is 2**22 (PID_MAX_LIMIT in include/linux/threads.h)."""
+_MAX_VALUES = 100
+_MAX_PERCENT = 1e6
+_MAX_PAST_SECONDS = 1e9
+_MAX_EXPOSED = 1000
 _TICK = {"type": "integer", "minimum": 0, "maximum": MAX_TICK_ID}
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
-"""As in JSON (RFC 8259, 6), but that leading zeros do no harm."""
+"""As in JSON (RFC 8259, 6), with leading zeros allowed."""
+
+
+_Schema: TypeAlias = dict[str, Any]
+_Parser: TypeAlias = Callable[[str, str], Any]
+"""Takes the parameter's name, for messages, and the text; raises ``ValueError``."""
+_Kind: TypeAlias = tuple[_Schema, _Parser]
 
 
 class Parameter(Struct, frozen=True):
-    """A query parameter: its name, what it is for, its JSON Schema, and its parser, which raises ``ValueError``."""
+    """A query parameter: its name, what it does, its JSON Schema and its parser."""
 
     name: str
     description: str
     schema: dict[str, Any]
-    parse: Callable[[str], Any]
+    parser: Callable[[str, str], Any]
+
+    def parse(self, text: str) -> Any:
+        """The value. Raises ``ValueError`` with the parameter, what was given and what is allowed."""
+        return self.parser(self.name, text)
+
+
+def parameters(*rows: tuple[str, str, _Kind]) -> dict[str, Parameter]:
+    """A table of parameters by name, from their name, description and kind."""
+    return {name: Parameter(name, description, *kind) for name, description, kind in rows}
 
 
 def view_from(values: Mapping[str, Any]) -> View:
-    """The view that these parameters describe. Raises :class:`~cpuwatch.errors.QueryError`."""
+    """The view that these values describe. Raises :class:`~cpuwatch.errors.QueryError`."""
     return View(_query(values), values.get("fields"), values.get("group_by"))
 
 
 def exposed_processes(values: Mapping[str, Any]) -> Query | None:
-    """The processes that get metrics of their own, at most a thousand; None for none.
+    """The processes that get their own metrics, at most a thousand; None for none.
 
-    Raises :class:`~cpuwatch.errors.QueryError` for a choice among processes where none are asked for.
+    Raises :class:`~cpuwatch.errors.QueryError` if the parameters select processes without ``per_process``.
     """
     if not values.get("per_process"):
-        without_use = [name for name in values if name != "per_process"]
-        if without_use:
-            raise QueryError(f"{without_use[0]} chooses among processes, which needs per_process=true")
+        unused = [name for name in values if name != "per_process"]
+        if unused:
+            raise QueryError(f"{unused[0]} selects processes: it needs per_process=true")
         return None
-    return _query({"top": _MOST_EXPOSED, **values})
+    return _query({"top": _MAX_EXPOSED, **values})
 
 
 def _query(values: Mapping[str, Any]) -> Query:
     return Query(
         top=values.get("top"),
-        sort=values.get("sort"),
+        sort=values.get("sort", DEFAULT_SORT),
         order=values.get("order"),
         name=values.get("name"),
         pids=frozenset(values.get("pid", ())),
@@ -82,135 +97,111 @@ def _query(values: Mapping[str, Any]) -> Query:
     )
 
 
-def _whole(low: int, high: int, what: str) -> tuple[dict[str, Any], Callable[[str], int]]:
+def _integer(low: int, high: int) -> _Kind:
     schema = {"type": "integer", "minimum": low, "maximum": high}
-    return schema, lambda text: parse_integer(text, low, high, what)
+    return schema, lambda name, text: parse_integer(name, text, low, high)
 
 
-def _number(low: float, high: float) -> tuple[dict[str, Any], Callable[[str], float]]:
-    def parse(text: str) -> float:
-        # float() takes blanks, underscores, other scripts' digits and infinity too.
+def _number(low: float, high: float) -> _Kind:
+    def parse(name: str, text: str) -> float:
+        # float() accepts blanks, underscores, digits of other scripts and infinity too.
         if not (_NUMBER.fullmatch(text) and low <= float(text) <= high):
-            raise ValueError(f"{shortened(text)!r} is no number from {low:g} to {high:g}")
+            raise ValueError(invalid(name, text, f"must be a number from {low:g} to {high:g}"))
         return float(text)
 
     return {"type": "number", "minimum": low, "maximum": high}, parse
 
 
-def _choice(*allowed: str) -> tuple[dict[str, Any], Callable[[str], str]]:
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"{shortened(text)!r} is none of {', '.join(allowed)}")
-        return text
-
-    return {"type": "string", "enum": list(allowed)}, parse
+def choice(*allowed: str) -> _Kind:
+    """The kind of a parameter that takes one of these values."""
+    return {"type": "string", "enum": list(allowed)}, lambda name, text: parse_choice(name, text, allowed)
 
 
-def _boolean() -> tuple[dict[str, Any], Callable[[str], bool]]:
-    _, parse = _choice("true", "false")
-    return {"type": "boolean"}, lambda text: parse(text) == "true"
+def _boolean() -> _Kind:
+    return {"type": "boolean"}, lambda name, text: parse_choice(name, text, ("true", "false")) == "true"
 
 
-def _several(
-    item: tuple[dict[str, Any], Callable[[str], Any]],
-) -> tuple[dict[str, Any], Callable[[str], tuple[Any, ...]]]:
+def _several(item: _Kind) -> _Kind:
     schema, parse_one = item
 
-    def parse(text: str) -> tuple[Any, ...]:
+    def parse(name: str, text: str) -> tuple[Any, ...]:
         parts = text.split(",")
-        if len(parts) > _MOST_VALUES:
-            raise ValueError(f"{len(parts)} values are too many: {_MOST_VALUES} is the most")
-        return tuple(map(parse_one, parts))
+        if len(parts) > _MAX_VALUES:
+            raise ValueError(f"invalid {name}: {len(parts)} values, must be at most {_MAX_VALUES}")
+        return tuple(parse_one(name, part) for part in parts)
 
-    return {"type": "array", "items": schema, "minItems": 1, "maxItems": _MOST_VALUES}, parse
+    return {"type": "array", "items": schema, "minItems": 1, "maxItems": _MAX_VALUES}, parse
 
 
-def _word(text: str) -> str:
+def _user(name: str, text: str) -> str:
     if not text:
-        raise ValueError("a value is empty")
+        raise ValueError(invalid(name, text, "must not be empty"))
     return text
 
 
-def _state(text: str) -> str:
+def _state(name: str, text: str) -> str:
     if not (len(text) == 1 and text.isascii() and text.isalpha()):
-        raise ValueError(f"{shortened(text)!r} is no letter of a process state, as R, S, D or Z")
+        raise ValueError(invalid(name, text, "must be the letter of a process state, such as R, S, D or Z"))
     return text
 
 
-def _pattern(text: str) -> str:
+def _pattern(name: str, text: str) -> str:
     if not text:
-        raise ValueError("it is empty; * stands for any name")
+        raise ValueError(invalid(name, text, "must not be empty; * matches any name"))
     compile_name_pattern(text)
     return text
 
 
-def _since(text: str) -> TickId | datetime:
+def _since(name: str, text: str) -> TickId | datetime:
     with suppress(ValueError):
         return TickId.parse(text)
-    message = (
-        f"invalid since {shortened(text)!r}: must be the id of an event, a sequence, "
-        "or a time, as in 2026-01-31T12:00:00Z"
-    )
+    rule = "must be the id of an event, a sequence, or a time, such as 2026-01-31T12:00:00Z"
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(message) from None
+        raise ValueError(invalid(name, text, rule)) from None
     if instant.tzinfo is None:
-        raise ValueError(f"{message}: its offset from UTC is missing; a + in a URL is written %2B")
+        raise ValueError(invalid(name, text, f"{rule}; the offset from UTC is missing (write a + in a URL as %2B)"))
     return instant
 
 
-def _table(*rows: tuple[str, str, tuple[dict[str, Any], Callable[[str], Any]]]) -> dict[str, Parameter]:
-    return {name: Parameter(name, description, *kind) for name, description, kind in rows}
-
-
-VIEW = _table(
-    (
-        "top",
-        "Only the first so many rows; the busiest, unless sort says otherwise.",
-        _whole(1, 100_000, "number of rows"),
-    ),
-    ("sort", "The field to sort by.", _choice(*get_args(SortKey))),
-    ("order", "Direction; by default texts and pid ascend, numbers descend.", _choice("asc", "desc")),
+VIEW = parameters(
+    ("top", "Show only the first N rows, by default the busiest.", _integer(1, 100_000)),
+    ("sort", f"Sort by this field, by default {DEFAULT_SORT}.", choice(*get_args(SortKey))),
+    ("order", "Direction. By default, pid and texts ascend, all else descends.", choice(*get_args(Order))),
     (
         "name",
-        "Only these names: a glob for the whole name, or re: and a regular expression (RE2) for any part of it.",
+        "Show only these names: a glob for the whole name, or re: and a regular expression (RE2) for any part of it.",
         ({"type": "string", "minLength": 1, "maxLength": 256}, _pattern),
     ),
-    ("pid", "Only these PIDs, with commas between them.", _several(_whole(1, _HIGHEST_PID, "pid"))),
-    ("user", "Only processes of these users.", _several(({"type": "string", "pattern": "^[^,]+$"}, _word))),
+    ("pid", "Show only these PIDs, separated by commas.", _several(_integer(1, _MAX_PID))),
+    ("user", "Show only processes of these users.", _several(({"type": "string", "pattern": "^[^,]+$"}, _user))),
     (
         "state",
-        "Only processes in these states (letters of proc_pid_stat(5)).",
+        "Show only processes in these states (letters of proc_pid_stat(5)).",
         _several(({"type": "string", "pattern": "^[A-Za-z]$"}, _state)),
     ),
-    ("min_percent", "Only rows with at least this cpu_percent.", _number(0, _HIGHEST_PERCENT)),
-    (
-        "kernel_threads",
-        "Whether kernel threads are shown.",
-        _boolean(),
-    ),
-    ("fields", "Only these fields of each process.", _several(_choice(*FIELDS))),
-    ("group_by", "Sums of groups in place of processes.", _choice(*get_args(Grouping))),
+    ("min_percent", "Show only processes with at least this total_percent.", _number(0, _MAX_PERCENT)),
+    ("kernel_threads", "Whether to show kernel threads.", _boolean()),
+    ("fields", "Show only these fields of each process.", _several(choice(*NAMES))),
+    ("group_by", "Show sums of groups in place of processes.", choice(*get_args(Grouping))),
 )
 
-PID = _table(("pid", "The PID of the process.", _whole(1, _HIGHEST_PID, "pid")))
+PID = parameters(("pid", "The PID of the process.", _integer(1, _MAX_PID)))
 
-HISTORY = _table(
-    ("seconds", "So much of the past, back from the newest snapshot.", _number(0, _LONGEST_PAST_SECONDS)),
+HISTORY = parameters(
+    ("seconds", "The last N seconds before the newest snapshot.", _number(0, _MAX_PAST_SECONDS)),
     (
         "since",
-        "All after this tick (the id of its event, or its sequence alone), or after this time (RFC 3339).",
+        "All snapshots after this tick (the id of its event, or its sequence alone), or after this time (RFC 3339).",
         ({"anyOf": [_TICK, {"type": "string", "format": "date-time"}]}, _since),
     ),
 )
 
-FORMAT = _table(("format", "In place of an Accept header.", _choice(*FORMATS)))
-
 METRICS = {
-    **_table(
-        ("per_process", "Whether the busiest processes get series of their own.", _boolean()),
-        ("top", "Only so many processes.", _whole(1, _MOST_EXPOSED, "number of processes")),
+    **parameters(
+        ("per_process", "Whether the busiest processes get their own series.", _boolean()),
+        ("top", "The number of processes with their own series.", _integer(1, _MAX_EXPOSED)),
     ),
     **{name: shared for name, shared in VIEW.items() if name not in {"top", "fields", "group_by"}},
 }

@@ -1,23 +1,23 @@
-"""A query with the shape of its answer: all of a process, some of its fields, or sums of groups. Pure."""
+"""A query together with the shape of its result: whole rows, some fields of them, or sums of groups. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from msgspec import Struct
 from msgspec.structs import fields as fields_of
 from msgspec.structs import replace
 
 from cpuwatch.errors import QueryError
-from cpuwatch.model import Attribution, Host, MachineUsage, ProcessUsage, Sampling, Snapshot
+from cpuwatch.fields import NAMES
+from cpuwatch.model import Attribution, Host, MachineUsage, Sampling, Snapshot
+from cpuwatch.parse import invalid_choice
 from cpuwatch.query.group import TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
-from cpuwatch.query.select import Query, select
+from cpuwatch.query.select import DEFAULT_SORT, Query, select
 
-__all__ = ["FIELDS", "GroupedSnapshot", "Grouping", "View", "apply_view", "head"]
-
-FIELDS = tuple(field.name for field in fields_of(ProcessUsage))
+__all__ = ["GroupedSnapshot", "Grouping", "View", "apply_view", "head"]
 
 Grouping = Literal["name", "user", "cgroup", "tree"]
 
@@ -30,10 +30,11 @@ _GROUPINGS: dict[Grouping, Callable[[Snapshot], list[UsageGroup] | list[TreeUsag
 
 
 class View(Struct, frozen=True, gc=False):
-    """What to show: which processes, and of each all, or only these ``fields``, or instead the sums of groups.
+    """What to show: the processes that match ``query``, whole or only these ``fields``, or the sums of groups of them.
 
-    Groups come busiest first, and ``query.top`` counts them. Raises :class:`~cpuwatch.errors.QueryError` for what
-    does not go together: groups with an order of their own or with fields, and for a field that there is not.
+    Groups are sorted by ``total_percent``, busiest first, and ``query.top`` counts them. Raises
+    :class:`~cpuwatch.errors.QueryError` for an unknown field or grouping, and for a grouping combined with ``fields``
+    or with an order.
     """
 
     query: Query = Query()
@@ -41,17 +42,21 @@ class View(Struct, frozen=True, gc=False):
     group_by: Grouping | None = None
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.fields or () if name not in FIELDS]
-        if unknown:
-            raise QueryError(f"there is no field {unknown[0]!r}; there are {', '.join(FIELDS)}")
-        if self.group_by is not None and self.fields is not None:
-            raise QueryError("fields and group_by do not go together: groups have fields of their own")
-        if self.group_by is not None and (self.query.sort or self.query.order):
-            raise QueryError("sort and order do not go with group_by: groups come busiest first")
+        for name in self.fields or ():
+            if name not in NAMES:
+                raise QueryError(invalid_choice("field", name, NAMES))
+        if self.group_by is None:
+            return
+        if self.group_by not in _GROUPINGS:
+            raise QueryError(invalid_choice("group_by", self.group_by, get_args(Grouping)))
+        if self.fields is not None:
+            raise QueryError("fields cannot be combined with group_by: it selects fields of processes, not of groups")
+        if (self.query.sort, self.query.order) != (DEFAULT_SORT, None):
+            raise QueryError("sort and order cannot be combined with group_by: groups are always sorted busiest first")
 
 
 class GroupedSnapshot(Struct, frozen=True, gc=False):
-    """A snapshot with sums of groups in the place of its processes; ended ones are in the sums."""
+    """A snapshot with the sums of groups in place of its processes; the sums include exited ones."""
 
     sequence: int
     time: datetime
@@ -67,7 +72,7 @@ class GroupedSnapshot(Struct, frozen=True, gc=False):
 
 
 def apply_view(snapshot: Snapshot, view: View) -> Snapshot | GroupedSnapshot:
-    """What the view shows of a snapshot; its ``fields`` are left to the encoder. Raises what ``select`` raises."""
+    """What the view shows of a snapshot. Its ``fields`` are left to the encoder. Raises what :func:`select` raises."""
     if view.group_by is None:
         return select(snapshot, view.query)
     chosen = select(snapshot, replace(view.query, top=None))
@@ -76,7 +81,7 @@ def apply_view(snapshot: Snapshot, view: View) -> Snapshot | GroupedSnapshot:
 
 
 def head(snapshot: Snapshot | GroupedSnapshot) -> dict[str, Any]:
-    """All of a snapshot but its rows, by field."""
+    """The fields of a snapshot except its rows."""
     return {name: getattr(snapshot, name) for name in _HEAD}
 
 

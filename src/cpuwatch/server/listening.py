@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from msgspec import Struct
 
 from cpuwatch.host_names import host_of, is_address, parse_host_name
-from cpuwatch.settings import parse_integer
+from cpuwatch.parse import parse_integer
 from cpuwatch.text import shortened
 
 __all__ = [
@@ -67,7 +67,7 @@ def parse_host(text: str) -> str:
 
 def parse_port(text: str) -> int:
     """A TCP port; 0 lets the kernel choose. Raises ``ValueError`` with what is allowed."""
-    return parse_integer(text, 0, _MAX_PORT, "port")
+    return parse_integer("port", text, 0, _MAX_PORT)
 
 
 def parse_root_path(text: str) -> str:

@@ -7,11 +7,11 @@ from datetime import datetime
 from msgspec import Struct
 from starlette.types import Scope
 
-from cpuwatch.encoding.formats import FORMATS
+from cpuwatch.encoding.formats import FORMAT, FORMATS
 from cpuwatch.encoding.json import encode
 from cpuwatch.errors import NotAcceptableError, QueryError
 from cpuwatch.model import ProcessUsage
-from cpuwatch.query.parameters import FORMAT, PID, VIEW
+from cpuwatch.query.parameters import PID, VIEW
 from cpuwatch.web.http.prefer import wait_seconds
 from cpuwatch.web.http.problem import nothing_yet, problem
 from cpuwatch.web.http.request import headers, requested_aspect

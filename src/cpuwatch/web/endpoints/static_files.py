@@ -35,7 +35,7 @@ STATIC = Operation(
             "name",
             "The name of the file.",
             {"type": "string", "minLength": 1, "examples": ["page.css"]},
-            str,
+            lambda _name, text: text,
         )
     },
     is_conditional=True,

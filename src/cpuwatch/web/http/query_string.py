@@ -37,5 +37,5 @@ def parse_query_string(raw: bytes, known: Mapping[str, Parameter]) -> dict[str, 
         try:
             values[name] = parameter.parse(text)
         except ValueError as error:
-            raise QueryError(f"{name}: {error}") from None
+            raise QueryError(str(error)) from None
     return values

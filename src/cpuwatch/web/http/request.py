@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from starlette.types import Scope
 
-from cpuwatch.encoding.formats import FORMATS
+from cpuwatch.encoding.formats import FORMAT, FORMATS
 from cpuwatch.errors import NotAcceptableError
-from cpuwatch.query.parameters import FORMAT, VIEW, view_from
+from cpuwatch.query.parameters import VIEW, view_from
 from cpuwatch.web.http.compression import CODINGS
 from cpuwatch.web.http.negotiation import choose_coding, choose_media_type
 from cpuwatch.web.http.query_string import parse_query_string

@@ -1,0 +1,61 @@
+"""The machine as a whole: what the ``cpu`` lines of /proc/stat gained between two readings. Pure."""
+
+from __future__ import annotations
+
+from cpuwatch.model import CpuTimes, MachineTimes, MachineUsage
+
+__all__ = ["machine_usage"]
+
+
+def machine_usage(earlier: MachineTimes, later: MachineTimes) -> MachineUsage:
+    """The machine between two readings of its counters, in percent of all CPUs."""
+    total = _cpu_delta(earlier.total, later.total)
+    numbers = range(max(later.per_cpu, default=-1) + 1)
+    return MachineUsage(
+        cpu_percent=_busy_percent(total),
+        user_percent=_percent_of(total, total.user_ns),
+        system_percent=_percent_of(total, total.system_ns),
+        iowait_percent=_percent_of(total, total.iowait_ns),
+        irq_percent=_percent_of(total, total.irq_ns),
+        steal_percent=_percent_of(total, total.steal_ns),
+        per_cpu_percent=[_one_cpu(earlier.per_cpu.get(cpu), later.per_cpu.get(cpu)) for cpu in numbers],
+        load_average=later.load_average,
+    )
+
+
+def _one_cpu(earlier: CpuTimes | None, later: CpuTimes | None) -> float | None:
+    """None for a CPU that is offline, or was until inside the interval."""
+    return None if earlier is None or later is None else _busy_percent(_cpu_delta(earlier, later))
+
+
+def _cpu_delta(earlier: CpuTimes, later: CpuTimes) -> CpuTimes:
+    """What each kind of time moved; a kind that went back moved by nothing.
+
+    The kernel's documentation warns that idle and iowait can decrease (Documentation/filesystems/proc.rst, 1.7).
+    """
+
+    def moved(old: int | None, new: int | None) -> int | None:
+        return None if old is None or new is None else max(0, new - old)
+
+    return CpuTimes(
+        user_ns=max(0, later.user_ns - earlier.user_ns),
+        system_ns=max(0, later.system_ns - earlier.system_ns),
+        idle_ns=max(0, later.idle_ns - earlier.idle_ns),
+        iowait_ns=moved(earlier.iowait_ns, later.iowait_ns),
+        irq_ns=moved(earlier.irq_ns, later.irq_ns),
+        steal_ns=moved(earlier.steal_ns, later.steal_ns),
+    )
+
+
+def _busy_ns(times: CpuTimes) -> int:
+    return times.user_ns + times.system_ns + (times.irq_ns or 0) + (times.steal_ns or 0)
+
+
+def _percent_of(times: CpuTimes, amount_ns: int | None) -> float | None:
+    """``amount_ns`` in per cent of all that the CPU counted; relative to its own books, so always in 0..100."""
+    counted_ns = _busy_ns(times) + times.idle_ns + (times.iowait_ns or 0)
+    return None if amount_ns is None or counted_ns == 0 else 100 * amount_ns / counted_ns
+
+
+def _busy_percent(times: CpuTimes) -> float | None:
+    return _percent_of(times, _busy_ns(times))
