@@ -24,7 +24,7 @@ class Token(Struct, frozen=True, gc=False):
     def __repr__(self) -> str:
         return "Token(...)"
 
-    def is_shown_by(self, authorization: bytes | None) -> bool:
+    def matches(self, authorization: bytes | None) -> bool:
         """Whether this value of an ``Authorization`` header is ``Bearer`` and the token.
 
         Compares in constant time.

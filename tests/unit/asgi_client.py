@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message
 from cpuwatch import Monitor, Reading, ScriptedSampler
 from cpuwatch.settings import Settings
 from cpuwatch.tick_id import TickId
-from cpuwatch.web.access.hosts import Rules
+from cpuwatch.web.access.hosts import AllowedHosts
 from cpuwatch.web.http.exchange import SlowClients, attend
 from cpuwatch.web.state import Live, State
 
@@ -60,10 +60,9 @@ class Service:
 
 def state_of(live: Live, settings: Settings | None = None) -> State:
     """What a lifespan with these settings hands to each request."""
-    return {
-        "cpuwatch": live,
-        "cpuwatch_rules": Rules(settings or Settings()),
-    }
+    if settings is not None:
+        live.settings, live.hosts = settings, AllowedHosts(settings.allowed_hosts)
+    return {"cpuwatch": live}
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import zstandard
 
-from cpuwatch.web.http.compression import CODINGS
+from cpuwatch.web.http.response import CODINGS
 
 DECODERS: dict[str, Callable[[bytes], bytes]] = {"zstd": zstandard.decompress, "gzip": gzip.decompress}
 

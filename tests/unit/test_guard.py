@@ -5,23 +5,25 @@ import json
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.types import Message, Receive, Scope, Send
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cpuwatch import Monitor, ScriptedSampler
 from cpuwatch.settings import Settings
 from cpuwatch.token_file import Token, parse_token
-from cpuwatch.web.access.guard import Guard
-from cpuwatch.web.access.hosts import Rules
-from cpuwatch.web.http import request_body
+from cpuwatch.web import create_app
+from cpuwatch.web.access.hosts import AllowedHosts
+from cpuwatch.web.access.token import TokenCheck
+from cpuwatch.web.app import MIDDLEWARE
+from cpuwatch.web.http import body_limit
 from cpuwatch.web.http.response import Answer
-from cpuwatch.web.http.security_headers import with_security_headers
-from cpuwatch.web.openapi.operation import Operation
-from cpuwatch.web.routing import Endpoint, Routes
+from cpuwatch.web.state import Live, State, settings_of
 
 TOKEN = "0123456789abcdef"  # noqa: S105  nobody's
 CLOSED = Settings(token=Token(TOKEN.encode()))
@@ -29,17 +31,36 @@ ORIGIN = "https://grafana.example"
 CORS = Settings(cors_origins=frozenset({ORIGIN}))
 BODY_BOUND = 16_384
 
-App = Callable[[Scope, Receive, Send], Any]
+
+class App:
+    """Starlette takes an object for an ASGI endpoint, and a function for one that takes a request."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
 
 async def inner(_: Scope, __: Receive, send: Send) -> None:
     await Answer.of(b"inside", "text/plain", headers=[("vary", "accept")]).send(send)
 
 
-def guard(app: App, settings: Settings | None = None) -> Guard:
-    """One around an app that answers all paths, of which one needs no token."""
-    routes = Routes([Endpoint(Operation("/open", "open", "", {}, is_open=True), app)])
-    return Guard(routes, app, Rules(settings or Settings()))
+def guarded(app: ASGIApp, settings: Settings | None = None) -> ASGIApp:
+    """The app for all paths behind the middleware; one path needs no token."""
+    around = Starlette(routes=[Route("/open", App(app))], middleware=MIDDLEWARE)
+    around.router.redirect_slashes = False
+    around.router.default = TokenCheck(app, settings_of)
+    state: State = {"cpuwatch": Live(Monitor(sampler=ScriptedSampler([])), settings)}
+
+    async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
+        await around({**scope, "state": dict(state)}, receive, send)
+
+    return with_state
+
+
+async def served(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    await app(scope, receive, send)
 
 
 def ask(
@@ -47,12 +68,12 @@ def ask(
     target: str = "/cpu_usage",
     method: str = "GET",
     *,
-    app: App = inner,
+    app: ASGIApp = inner,
     content: bytes | AsyncIterator[bytes] | None = None,
     **headers: str,
 ) -> httpx.Response:
     """One request through the guard, with these headers, underscores for hyphens."""
-    transport = httpx.ASGITransport(guard(app, settings))
+    transport = httpx.ASGITransport(guarded(app, settings))
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
 
     async def send() -> httpx.Response:
@@ -84,10 +105,10 @@ def test_addresses_and_localhost_pass(host: str) -> None:
 def test_the_names_of_the_machine_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "Watch1")
     monkeypatch.setattr(socket, "getfqdn", lambda: "watch1.example.org")
-    rules = Rules(Settings())
-    assert [rules.let_pass_host(name) for name in (b"watch1", b"watch1.local:80", b"watch1.evil.test")] == [1, 1, 0]
-    rules._learn_full_name()
-    assert rules.let_pass_host(b"watch1.example.org:8845")
+    hosts = AllowedHosts()
+    assert [hosts.is_allowed(name) for name in (b"watch1", b"watch1.local:80", b"watch1.evil.test")] == [1, 1, 0]
+    hosts._add_full_name()
+    assert hosts.is_allowed(b"watch1.example.org:8845")
 
 
 @pytest.mark.parametrize(
@@ -107,12 +128,12 @@ def test_configured_names_pass_and_a_star_lets_all_pass() -> None:
 
 @given(st.binary(max_size=40).filter(lambda raw: b"," not in raw), st.booleans())
 def test_no_host_makes_the_rules_fail_and_asking_again_changes_nothing(host: bytes, often: bool) -> None:
-    rules = Rules(Settings())
-    first = rules.let_pass_host(host)
+    hosts = AllowedHosts()
+    first = hosts.is_allowed(host)
     for number in range(300 if often else 1):
-        assert rules.let_pass_host(b"10.0.%d.%d" % divmod(number, 256))
-    assert rules.let_pass_host(host) == first
-    assert len(rules._let_pass) <= 256
+        assert hosts.is_allowed(b"10.0.%d.%d" % divmod(number, 256))
+    assert hosts.is_allowed(host) == first
+    assert len(hosts._accepted) <= 256
 
 
 # Token
@@ -148,8 +169,8 @@ def test_an_open_endpoint_needs_none() -> None:
 @given(st.binary())
 def test_no_bytes_but_the_token_are_taken_for_it(shown: bytes) -> None:
     token = parse_token(TOKEN)
-    assert token.is_shown_by(b"Bearer " + shown) == (shown.strip(b" ") == TOKEN.encode())
-    assert not token.is_shown_by(shown)
+    assert token.matches(b"Bearer " + shown) == (shown.strip(b" ") == TOKEN.encode())
+    assert not token.matches(shown)
 
 
 # Headers
@@ -164,7 +185,7 @@ def test_no_bytes_but_the_token_are_taken_for_it(shown: bytes) -> None:
         (lambda: ask(CLOSED), 401),
         (lambda: ask(target="/" + "a" * 9000), 414),
         (lambda: ask(content=b"a" * (BODY_BOUND + 1)), 413),
-        (lambda: ask(CORS, method="OPTIONS", origin=ORIGIN, access_control_request_method="GET"), 204),
+        (lambda: ask(CORS, method="OPTIONS", origin=ORIGIN, access_control_request_method="GET"), 200),
     ],
 )
 def test_every_answer_tells_browsers_what_not_to_do_with_it(
@@ -180,20 +201,40 @@ def test_every_answer_tells_browsers_what_not_to_do_with_it(
     assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
 
 
-def test_answers_that_lack_them_get_them_once() -> None:
-    sent: list[Message] = []
+@pytest.mark.parametrize("target", ["/cpu_usage", "/no", "/cpu_usage/", "/livez"])
+def test_security_headers_are_sent_once(target: str) -> None:
+    names = [name for name, _ in ask(target=target).headers.multi_items()]
+    assert names.count("content-security-policy") == 1
 
-    async def send(message: Message) -> None:
-        sent.append(message)
 
-    async def twice() -> None:
-        with_them = with_security_headers(with_security_headers(send))
-        await with_them({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]})
+def test_added_middleware_sees_every_request() -> None:
+    class Marked:
+        def __init__(self, app: ASGIApp) -> None:
+            self._app = app
 
-    asyncio.run(twice())
-    names = [name for name, _ in sent[0]["headers"]]
-    assert names[0] == b"a"
-    assert names.count(b"content-security-policy") == 1
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            async def marking(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    message = {**message, "headers": [*message["headers"], (b"x-marked", b"yes")]}
+                await send(message)
+
+            await self._app(scope, receive, marking)
+
+    app = create_app(Settings())
+    app.add_middleware(Marked)
+    state: State = {"cpuwatch": Live(Monitor(sampler=ScriptedSampler([])))}
+
+    async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "state": dict(state)}, receive, send)
+
+    async def get(path: str) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(with_state), base_url="http://localhost") as client:
+            return await client.get(path)
+
+    for path, status in (("/livez", 200), ("/no", 404)):
+        response = asyncio.run(get(path))
+        assert response.status_code == status
+        assert response.headers["x-marked"] == "yes"
 
 
 # CORS
@@ -212,7 +253,7 @@ def test_a_configured_origin_may_read_and_no_other() -> None:
     assert "etag" in allowed.headers["access-control-expose-headers"]
     assert "access-control-allow-origin" not in other.headers
     for response in (allowed, other, ask(CORS)):
-        assert response.headers.get_list("vary", split_commas=True) == ["accept", "origin"]
+        assert response.headers.get_list("vary", split_commas=True) == ["accept", "Origin"]
         assert "access-control-allow-credentials" not in response.headers
 
 
@@ -236,12 +277,12 @@ def test_a_browser_that_asks_before_it_asks_is_answered_without_a_token() -> Non
         )
 
     response = asking(ORIGIN)
-    assert response.status_code == 204
+    assert response.status_code == 200
     assert response.headers["access-control-allow-origin"] == ORIGIN
     assert response.headers["access-control-allow-methods"] == "GET, HEAD, OPTIONS"
     assert "authorization" in response.headers["access-control-allow-headers"]
     refused = asking("https://evil.test")
-    assert refused.status_code == 401
+    assert refused.status_code == 400
     assert "access-control-allow-origin" not in refused.headers
 
 
@@ -276,8 +317,8 @@ def test_a_body_without_announced_length_is_counted(parts: int, status: int) -> 
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_body, "_MOST_SECONDS", 0.01)
-    monkeypatch.setattr(request_body, "_MOST_SECONDS_AFTER_REFUSAL", 0.01)
+    monkeypatch.setattr(body_limit, "_MAX_SECONDS", 0.01)
+    monkeypatch.setattr(body_limit, "_MAX_SECONDS_AFTER_REFUSAL", 0.01)
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -288,7 +329,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyP
         raise AssertionError("nothing comes")
 
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [(b"content-length", b"9")]}
-    asyncio.run(guard(inner)(scope, receive, send))
+    asyncio.run(served(guarded(inner), scope, receive, send))
     assert sent[0]["status"] == 408
     assert (b"connection", b"close") in sent[0]["headers"]
     assert [message.get("more_body", False) for message in sent[1:]] == [True, False]
@@ -296,7 +337,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("flood", [2, 50, 5000])
 def test_a_refused_body_is_read_until_the_server_lets_go_of_it(flood: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_body, "_MOST_SECONDS_AFTER_REFUSAL", 0.01)
+    monkeypatch.setattr(body_limit, "_MAX_SECONDS_AFTER_REFUSAL", 0.01)
 
     # As Hypercorn does it: a bounded queue, and a disconnect in it, that the answer's end waits for.
     async def run() -> list[Message]:
@@ -316,7 +357,7 @@ def test_a_refused_body_is_read_until_the_server_lets_go_of_it(flood: int, monke
         scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
         async with asyncio.timeout(20):
             flooding = asyncio.create_task(client())
-            await guard(inner)(scope, queue.get, send)
+            await guarded(inner)(scope, queue.get, send)
             flooding.cancel()
         return sent
 
@@ -364,7 +405,7 @@ def test_a_crash_in_the_midst_of_an_answer_sends_nothing_more(caplog: pytest.Log
         return {"type": "http.disconnect"}
 
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
-    asyncio.run(guard(half)(scope, receive, send))
+    asyncio.run(served(guarded(half), scope, receive, send))
     assert sent == ["http.response.start"]
     assert len(caplog.records) == 1
 

@@ -16,7 +16,7 @@ from cpuwatch.query.view import View
 from cpuwatch.tick_id import TickId
 from cpuwatch.web.broadcast import Broadcast
 from cpuwatch.web.endpoints.stream import Stream
-from cpuwatch.web.http.query_string import parse_query_string
+from cpuwatch.web.http.request import parse_query_string
 from cpuwatch.web.page_views import PAGE_VIEWS
 from cpuwatch.web.server_stop import call_when_server_stops
 

@@ -9,19 +9,19 @@ from asgi_client import PATIENCE, Client, Service, service
 
 from cpuwatch import Snapshot, decode
 from cpuwatch.web.endpoints.cpu_usage import AllProcesses
-from cpuwatch.web.http.resource import Resource
+from cpuwatch.web.http.endpoint import Endpoint
 
 PATH = "/cpu_usage"
 
 
 async def tag_of(running: Service) -> str:
-    client = Client(Resource(AllProcesses()), running.live, path=PATH)
+    client = Client(Endpoint(AllProcesses()), running.live, path=PATH)
     await client.end()
     return client.headers["etag"]
 
 
 def asking(running: Service, **headers: str) -> Client:
-    return Client(Resource(AllProcesses()), running.live, path=PATH, **headers)
+    return Client(Endpoint(AllProcesses()), running.live, path=PATH, **headers)
 
 
 async def held(running: Service, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

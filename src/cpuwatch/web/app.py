@@ -1,4 +1,4 @@
-"""The Starlette app, made from its parts."""
+"""The Starlette app: its routes, its middleware in order, and its lifespan."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from typing import Any
 
 import wcwidth  # noqa: F401  the table loads it late: there may be no file descriptor left by then
 from starlette.applications import Starlette
-from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cpuwatch.environment import check_token_is_in_use, warnings_about
@@ -22,8 +22,8 @@ from cpuwatch.monitor import Monitor
 from cpuwatch.samplers import open_sampler
 from cpuwatch.settings import Settings
 from cpuwatch.text import shortened
-from cpuwatch.web.access.guard import Guard
-from cpuwatch.web.access.hosts import Rules
+from cpuwatch.web.access.hosts import HostCheck
+from cpuwatch.web.access.token import Cors, TokenCheck
 from cpuwatch.web.endpoints import cpu_usage, health
 from cpuwatch.web.endpoints.description import DESCRIPTION, Description
 from cpuwatch.web.endpoints.history import PAST, History
@@ -31,65 +31,49 @@ from cpuwatch.web.endpoints.metrics import EXPOSED, metrics
 from cpuwatch.web.endpoints.page import PAGE, Page
 from cpuwatch.web.endpoints.static_files import STATIC, StaticFiles
 from cpuwatch.web.endpoints.stream import STREAM, Stream
-from cpuwatch.web.http.exchange import SlowClients, attend
-from cpuwatch.web.http.problem import problem
-from cpuwatch.web.http.resource import Resource
-from cpuwatch.web.http.security_headers import with_security_headers
+from cpuwatch.web.http.body_limit import BodyLimit
+from cpuwatch.web.http.endpoint import Endpoint
+from cpuwatch.web.http.exchange import StallLimit
+from cpuwatch.web.http.request_target import RequestTarget
+from cpuwatch.web.http.response import problem
 from cpuwatch.web.loop_errors import loop_errors_in_one_line
+from cpuwatch.web.middleware import AccessLog, CrashResponse, SecurityHeaders
 from cpuwatch.web.openapi.operation import Operation
-from cpuwatch.web.routing import Endpoint, Routes, normalized_prefix
-from cpuwatch.web.state import Live, State
+from cpuwatch.web.state import Live, State, hosts_of, settings_of
 
-__all__ = ["create_app"]
-
+__all__ = ["MIDDLEWARE", "create_app"]
 
 _FIRST_SNAPSHOT_SECONDS = 2.0
-_MOST_OF_PATH = 200
+_MAX_PATH_CHARACTERS = 200
+
+MIDDLEWARE = (
+    Middleware(SecurityHeaders),
+    Middleware(AccessLog),
+    Middleware(StallLimit),
+    Middleware(BodyLimit),
+    Middleware(RequestTarget),
+    Middleware(HostCheck, hosts_of),
+    Middleware(Cors, settings_of),
+    Middleware(CrashResponse),
+)
+"""What every request passes, from the outside in. The token is checked by each route (:class:`TokenCheck`)."""
 
 _log = logging.getLogger("cpuwatch.web")
 
 
-class _Service(Starlette):
-    """The app with its guard around all requests. Requests that are none of the ``routes`` are left to Starlette."""
-
-    def __init__(self, rules: Rules, routes: Routes, **options: Any) -> None:
-        super().__init__(routes=routes.routes, **options)
-        # Starlette would answer a slash at the end with the whole URL, which behind a proxy is not the client's.
-        self.router.redirect_slashes = False
-        self._slow_clients = SlowClients()
-        self._guard = Guard(routes, self._answer_otherwise, rules)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await super().__call__(scope, receive, send)
-            return
-        root_path: str = scope.get("root_path", "")
-        if root_path:
-            scope = {**scope, "root_path": normalized_prefix(root_path)}
-        await attend(self._guard, scope, receive, send, self._slow_clients)
-
-    def build_middleware_stack(self) -> ASGIApp:
-        """Without Starlette's own answer to a crash: the guard has one for all routes."""
-        return ExceptionMiddleware(self.router, self.exception_handlers)
-
-    async def _answer_otherwise(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await super().__call__(scope, receive, with_security_headers(send))
-
-
 def create_app(settings: Settings | None = None) -> Starlette:
-    """The app, to be run by any ASGI server that knows lifespans with state.
+    """The app, for any ASGI server that supports lifespans with state.
 
-    A monitor starts and ends with its lifespan. Without ``settings`` they come from ``CPUWATCH_*`` at that moment, not
-    when the module is imported; a bad one fails the start with an error that names it.
+    Its lifespan runs a monitor. Without ``settings``, they come from ``CPUWATCH_*`` when the lifespan starts, not when
+    the module is imported; an invalid one fails the start with an error that names it.
     """
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
         chosen, warnings = _from_environment() if settings is None else (settings, [])
-        rules = Rules(chosen)
-        rules.look_up_full_name()
         sampler = open_sampler(chosen.backend, command_lines=chosen.command_lines)
-        live = Live(Monitor(chosen.interval, chosen.history, sampler, chosen.history_bytes), chosen.streams)
+        live = Live(Monitor(chosen.interval, chosen.history, sampler, chosen.history_bytes), chosen)
+        live.hosts.look_up_full_name()
         with (
             logging_to_stderr(chosen.log_format, "cpuwatch"),
             loop_errors_in_one_line(),
@@ -98,38 +82,88 @@ def create_app(settings: Settings | None = None) -> Starlette:
         ):
             for warning in warnings:
                 _log.warning("%s", warning)
-            # Where it listens is the server's matter here; who makes the app with settings of his own knows it.
+            # The app cannot know where the server listens; code that passes settings does.
             if settings is None and chosen.token is None:
-                _log.warning("no token is set (CPUWATCH_TOKEN_FILE): whoever reaches this port reads all processes")
-            # Who asks first shall get an answer; if sampling fails, /readyz is there to say so.
+                _log.warning(
+                    "no token is set (CPUWATCH_TOKEN_FILE): anyone who can reach this port can read all processes"
+                )
+            # So that the first request gets data; if sampling fails, /readyz says so.
             await monitor.wait_async(after=0, timeout=_FIRST_SNAPSHOT_SECONDS)
             async with live.running():
-                yield {"cpuwatch": live, "cpuwatch_rules": rules}
+                yield {"cpuwatch": live}
 
+    routes = _routes()
+    app = Starlette(
+        routes=routes, middleware=MIDDLEWARE, lifespan=lifespan, exception_handlers={Exception: _on_crash_of_middleware}
+    )
+    # Starlette would redirect to the whole URL, which behind a proxy is not the one that clients see.
+    app.router.redirect_slashes = False
+    app.router.default = _UnknownPath(app.router, routes)
+    return app
+
+
+def _routes() -> list[Route]:
     endpoints: list[tuple[Operation, ASGIApp]] = [
-        (cpu_usage.ALL_PROCESSES, Resource(cpu_usage.AllProcesses())),
+        (cpu_usage.ALL_PROCESSES, Endpoint(cpu_usage.AllProcesses())),
         (STREAM, Stream()),
         (PAST, History()),
-        (cpu_usage.ONE_PROCESS, Resource(cpu_usage.one_process)),
-        (cpu_usage.REDIRECT, Resource(cpu_usage.redirect)),
-        (EXPOSED, Resource(metrics)),
-        (PAGE, Resource(Page())),
-        (STATIC, Resource(StaticFiles())),
-        (health.ALIVE, Resource(health.alive)),
-        (health.READY, Resource(health.ready)),
+        (cpu_usage.ONE_PROCESS, Endpoint(cpu_usage.one_process)),
+        (cpu_usage.REDIRECT, Endpoint(cpu_usage.redirect)),
+        (EXPOSED, Endpoint(metrics)),
+        (PAGE, Endpoint(Page())),
+        (STATIC, Endpoint(StaticFiles())),
+        (health.ALIVE, Endpoint(health.alive)),
+        (health.READY, Endpoint(health.ready)),
     ]
     described = [operation for operation, _ in endpoints]
-    endpoints.append((DESCRIPTION, Resource(Description([*described, DESCRIPTION]))))
-    return _Service(
-        Rules(settings or Settings()),
-        Routes([Endpoint(operation, app) for operation, app in endpoints]),
-        exception_handlers={404: _on_unknown_path},
-        lifespan=lifespan,
-    )
+    endpoints.append((DESCRIPTION, Endpoint(Description([*described, DESCRIPTION]))))
+    needs_token = [Middleware(TokenCheck, settings_of)]
+    return [
+        Route(operation.path, endpoint, name=operation.name, middleware=None if operation.is_open else needs_token)
+        for operation, endpoint in endpoints
+    ]
+
+
+class _UnknownPath:
+    """Answers paths without a route: redirects those with a slash too many, and lists the paths to all others.
+
+    ``root_path`` is the prefix under which a proxy publishes the service. Some proxies keep it in the path and others
+    remove it, so a path that matches nothing without the prefix is routed as it is.
+    """
+
+    def __init__(self, router: Router, routes: list[Route]) -> None:
+        self._router = router
+        self._routes = routes
+        self._paths = ", ".join(route.path for route in routes if route.path != cpu_usage.REDIRECT.path)
+        self._not_found = TokenCheck(self._answer, settings_of)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request (ASGI)."""
+        if scope["type"] != "http":
+            await self._router.not_found(scope, receive, send)
+        elif scope.get("root_path") and not self._is_redirected(scope):
+            await self._router({**scope, "root_path": ""}, receive, send)
+        else:
+            await self._not_found(scope, receive, send)
+
+    async def _answer(self, scope: Scope, _: Receive, send: Send) -> None:
+        if self._is_redirected(scope):
+            path = scope["path"].rstrip("/").removeprefix(scope.get("root_path", ""))
+            answer = cpu_usage.redirection(scope, path)
+        else:
+            shown = shortened(scope["path"], _MAX_PATH_CHARACTERS)
+            answer = problem(404, f"nothing is served at {shown}: the paths are {self._paths}")
+        await answer.send(send, with_body=scope["method"] != "HEAD")
+
+    def _is_redirected(self, scope: Scope) -> bool:
+        shorter = {**scope, "path": scope["path"].rstrip("/")}
+        return shorter["path"] != scope["path"] and any(
+            route.matches(shorter)[0] is Match.FULL for route in self._routes
+        )
 
 
 def _from_environment() -> tuple[Settings, list[str]]:
-    """The settings, and what is to be said about variables that are none."""
+    """The settings, and warnings about other variables."""
     settings = Settings.from_environment(os.environ)
     check_token_is_in_use(os.environ, settings)
     return settings, warnings_about(os.environ)
@@ -143,11 +177,7 @@ def _bounded_connections() -> AbstractContextManager[None]:
     return bounded_connections()
 
 
-async def _on_unknown_path(request: Request, _: Exception) -> Response:
-    return _response(request, 404, f"there is nothing at {shortened(request.url.path, _MOST_OF_PATH)}")
-
-
-def _response(request: Request, status: int, detail: str) -> Response:
-    answer = problem(status, detail)
-    headers = {name.decode(): value.decode() for name, value in answer.headers}
-    return Response(b"" if request.method == "HEAD" else answer.body, answer.status, headers)
+async def _on_crash_of_middleware(_: Request, __: Exception) -> Response:
+    """Starlette raises the exception again after this, so the server logs it."""
+    answer = problem(500, "internal error: the log of the server has the details")
+    return Response(answer.body, answer.status, {name.decode(): value.decode() for name, value in answer.headers})

@@ -15,7 +15,7 @@ from cpuwatch.encoding.sse import encode_view_event
 from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Monitor
 from cpuwatch.query.view import View, apply_view
-from cpuwatch.web.access.places import refused, share_of
+from cpuwatch.web.access.client_limits import refused, share_of
 from cpuwatch.web.bounded import keep
 from cpuwatch.web.encoder import Encoder
 from cpuwatch.web.http.response import Answer

@@ -16,8 +16,7 @@ from cpuwatch.monitor import Health, Monitor
 from cpuwatch.query.select import Query, select
 from cpuwatch.web.bounded import keep
 from cpuwatch.web.encoder import Encoder
-from cpuwatch.web.http.compression import coded
-from cpuwatch.web.http.response import Answer
+from cpuwatch.web.http.response import Answer, coded
 from cpuwatch.web.scrapers import Scraper, Scrapes
 
 __all__ = ["Exposed", "Expositions"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cpuwatch.query.parameters import VIEW, view_from
 from cpuwatch.query.view import View
-from cpuwatch.web.http.query_string import parse_query_string
+from cpuwatch.web.http.request import parse_query_string
 
 __all__ = ["PAGE_VIEWS"]
 

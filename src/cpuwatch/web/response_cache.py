@@ -17,9 +17,7 @@ from cpuwatch.query.view import View, apply_view
 from cpuwatch.tick_id import TickId
 from cpuwatch.web.bounded import keep
 from cpuwatch.web.encoder import Encoder
-from cpuwatch.web.http.age import age_header
-from cpuwatch.web.http.compression import coded
-from cpuwatch.web.http.response import Answer
+from cpuwatch.web.http.response import Answer, coded
 
 __all__ = ["Aspect", "Views"]
 
@@ -93,8 +91,9 @@ class Views:
 
     @property
     def age_header(self) -> tuple[bytes, bytes]:
-        """How old that is now."""
-        return age_header(int((time.monotonic() - (self.taken_seconds or 0)) * 1000))
+        """How old that is now (``Server-Timing``, w3.org/TR/server-timing)."""
+        age_ms = int((time.monotonic() - (self.taken_seconds or 0)) * 1000)
+        return b"server-timing", b"age;dur=%d" % age_ms
 
     async def answer(self, aspect: Aspect) -> Answer | None:
         """The answer; None while there is no snapshot. Raises what :func:`~cpuwatch.query.view.apply_view` raises.

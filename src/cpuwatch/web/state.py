@@ -11,7 +11,8 @@ from typing import TypedDict
 from starlette.types import Scope
 
 from cpuwatch.monitor import Monitor
-from cpuwatch.web.access.hosts import Rules
+from cpuwatch.settings import Settings
+from cpuwatch.web.access.hosts import AllowedHosts
 from cpuwatch.web.broadcast import Broadcast
 from cpuwatch.web.encoder import Encoder
 from cpuwatch.web.expositions import Expositions
@@ -19,19 +20,21 @@ from cpuwatch.web.response_cache import Views
 from cpuwatch.web.server_stop import call_when_server_stops
 from cpuwatch.web.supervisor import Supervisor
 
-__all__ = ["Live", "State", "live"]
+__all__ = ["Live", "State", "hosts_of", "live", "settings_of"]
 
 
 class Live:
     """The running monitor with the finished answers made from it."""
 
-    def __init__(self, monitor: Monitor, most_streams: int = 200) -> None:
+    def __init__(self, monitor: Monitor, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.hosts = AllowedHosts(self.settings.allowed_hosts)
         self.monitor = monitor
         self.encoder = Encoder()
         self.views = Views(monitor, self.encoder)
         # Encoding much of the past takes one thread at most from the sampling.
         self.reading_history = asyncio.Lock()
-        self.broadcast = Broadcast(monitor, self.views, self.reading_history, self.encoder, most_streams)
+        self.broadcast = Broadcast(monitor, self.views, self.reading_history, self.encoder, self.settings.streams)
         self.expositions = Expositions(monitor, self.encoder)
         self.supervisor = Supervisor(lambda: self.views.ended)
         self._heeds_server_stop = False
@@ -76,7 +79,6 @@ class State(TypedDict):
     """The lifespan state of the app (asgi.readthedocs.io/en/latest/specs/lifespan.html)."""
 
     cpuwatch: Live
-    cpuwatch_rules: Rules
 
 
 def live(scope: Scope) -> Live:
@@ -91,3 +93,13 @@ def live(scope: Scope) -> Live:
             "no monitor is running: the server has to support the ASGI lifespan protocol with state"
         ) from None
     return found
+
+
+def settings_of(scope: Scope) -> Settings:
+    """The settings under which this request is answered."""
+    return live(scope).settings
+
+
+def hosts_of(scope: Scope) -> AllowedHosts:
+    """The host allow-list for this request."""
+    return live(scope).hosts

@@ -1,54 +1,82 @@
-"""Who is let in: by the names that this machine goes by, by token, and pages of which origins."""
+"""The host allow-list: requests must name this machine.
+
+A web page of any site can resolve its own name to the address of this machine, and then read what the machine serves as
+if it came from that site (DNS rebinding). Its requests still carry that name. An address, or a name that is known to be
+of this machine, cannot come from such a page. A request without ``Host`` does not come from a browser: HTTP/1.1
+requires the header, and the server rejects requests that lack it.
+
+Starlette's ``TrustedHostMiddleware`` takes ``[::1]:8845`` for the host ``[``, and knows no rule for all addresses.
+"""
 
 from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Awaitable, Callable, Collection
+
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cpuwatch.host_names import host_of, is_address
-from cpuwatch.settings import Settings
+from cpuwatch.text import shortened
+from cpuwatch.web.http.request import header
+from cpuwatch.web.http.response import Answer, problem
 
-__all__ = ["Rules"]
+__all__ = ["AllowedHosts", "HostCheck"]
 
-_MOST_REMEMBERED = 256
+_MAX_REMEMBERED = 256
 
 
-class Rules:
-    """What the settings say about who may ask, with what was found out about those who did."""
+class AllowedHosts:
+    """The names of this machine, with the ``Host`` headers that were accepted already."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.token = settings.token
-        self.access_log = settings.access_log
-        self.page = settings.page
-        self.proxies = settings.proxies
-        self.cors_origins = frozenset(origin.encode() for origin in settings.cors_origins)
-        self._any_host = "*" in settings.allowed_hosts
+    def __init__(self, configured: Collection[str] = ()) -> None:
+        self._any_host = "*" in configured
         own = socket.gethostname().lower()
-        # Where there is no name server, machines of a network call each other by multicast DNS (RFC 6762).
-        self._names = {"localhost", own, f"{own.partition('.')[0]}.local", *settings.allowed_hosts}
-        self._let_pass: set[bytes | None] = {None}
+        # Without a name server, the machines of a network find each other by multicast DNS (RFC 6762).
+        self._names = {"localhost", own, f"{own.partition('.')[0]}.local", *configured}
+        self._accepted: set[bytes | None] = {None}
 
     def look_up_full_name(self) -> None:
-        """Find out the machine's full name as well, meanwhile: a name server may take its time."""
-        threading.Thread(target=self._learn_full_name, name="cpuwatch-full-name", daemon=True).start()
+        """Add the full name of this machine in a thread: a name server may take its time."""
+        threading.Thread(target=self._add_full_name, name="cpuwatch-full-name", daemon=True).start()
 
-    def _learn_full_name(self) -> None:
+    def _add_full_name(self) -> None:
         self._names.add(socket.getfqdn().lower())
 
-    def let_pass_host(self, host: bytes | None) -> bool:
-        """Whether a request may say in its ``Host`` that it is meant for this.
-
-        A page of any site can have its name resolved to the address of this machine, and then reads what is here as if
-        it were its own (DNS rebinding); its requests still carry that name. With an address, or a name that is known to
-        be of this machine, that cannot be. Without ``Host`` it is no browser: those of HTTP/1.1 all send it, and the
-        server refuses one that does not.
-        """
-        if host in self._let_pass or self._any_host:
+    def is_allowed(self, host: bytes | None) -> bool:
+        """Whether this value of ``Host`` is an address or a name of this machine; None stands for no header."""
+        if host in self._accepted or self._any_host:
             return True
         name = host_of((host or b"").decode("latin-1"))
         if name is None or not (name in self._names or is_address(name)):
             return False
-        if len(self._let_pass) >= _MOST_REMEMBERED:
-            self._let_pass = {None}
-        self._let_pass.add(host)
+        if len(self._accepted) >= _MAX_REMEMBERED:
+            self._accepted = {None}
+        self._accepted.add(host)
         return True
+
+
+class HostCheck:
+    """Middleware that answers 421 unless ``Host`` is allowed. ``hosts_of`` finds the allow-list of a request."""
+
+    def __init__(self, app: ASGIApp, hosts_of: Callable[[Scope], AllowedHosts]) -> None:
+        self._app = app
+        self._hosts_of = hosts_of
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """One request (ASGI)."""
+        if scope["type"] != "http":
+            return self._app(scope, receive, send)
+        host = header(scope, b"host")
+        if self._hosts_of(scope).is_allowed(host):
+            return self._app(scope, receive, send)
+        return _misdirected(host).send(send, with_body=scope["method"] != "HEAD")
+
+
+def _misdirected(host: bytes | None) -> Answer:
+    shown = (host or b"").decode("latin-1")
+    return problem(
+        421,
+        f"Host {shortened(shown)!r} is not allowed: use an address or a name of this machine, "
+        "or add it to --allowed-hosts (CPUWATCH_ALLOWED_HOSTS)",
+    )

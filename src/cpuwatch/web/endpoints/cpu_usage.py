@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from urllib.parse import quote
 
 from msgspec import Struct
 from starlette.types import Scope
@@ -11,18 +12,28 @@ from cpuwatch.encoding.formats import FORMAT, FORMATS
 from cpuwatch.encoding.json import encode
 from cpuwatch.errors import NotAcceptableError, QueryError
 from cpuwatch.model import ProcessUsage
-from cpuwatch.query.parameters import PID, VIEW
-from cpuwatch.web.http.prefer import wait_seconds
-from cpuwatch.web.http.problem import nothing_yet, problem
-from cpuwatch.web.http.request import headers, requested_aspect
-from cpuwatch.web.http.response import Answer
+from cpuwatch.query.parameters import PID, VIEW, view_from
+from cpuwatch.web.http.negotiation import choose_coding, choose_media_type
+from cpuwatch.web.http.request import headers, parse_query_string, wait_seconds
+from cpuwatch.web.http.response import CODINGS, Answer, no_snapshot_yet, problem
 from cpuwatch.web.openapi.operation import SHOWN, TEXT, Operation
 from cpuwatch.web.response_cache import Aspect
 from cpuwatch.web.state import live
 
-__all__ = ["ALL_PROCESSES", "ONE_PROCESS", "REDIRECT", "AllProcesses", "one_process", "redirect"]
+__all__ = [
+    "ALL_PROCESSES",
+    "ONE_PROCESS",
+    "REDIRECT",
+    "AllProcesses",
+    "one_process",
+    "redirect",
+    "redirection",
+    "requested_aspect",
+]
 
 _MOST_UNDERSTOOD = 256
+_PARAMETERS = {**VIEW, **FORMAT}
+_MEDIA_TYPES = {chosen.media_type: chosen.name for chosen in FORMATS.values()}
 
 
 class OneProcess(Struct, frozen=True, gc=False):
@@ -88,7 +99,7 @@ class AllProcesses:
         except NotAcceptableError as error:
             return problem(406, str(error))
         if answer is None:
-            return nothing_yet()
+            return no_snapshot_yet()
         known = fields.get(b"if-none-match")
         if known is not None:
             answer = answer.unless_known(known)
@@ -105,6 +116,29 @@ class AllProcesses:
                 self._understood.clear()
             self._understood[asked] = aspect
         return aspect
+
+
+def requested_aspect(query_string: bytes, accept: bytes | None, accept_encoding: bytes | None) -> Aspect:
+    """The representation that a request selects.
+
+    Raises :class:`~cpuwatch.errors.QueryError`, or :class:`~cpuwatch.errors.NotAcceptableError`.
+    """
+    values = parse_query_string(query_string, _PARAMETERS)
+    view = view_from(values)
+    chosen = values.get("format") or _accepted(accept)
+    coding = choose_coding(_text(accept_encoding), list(CODINGS))
+    return Aspect(view, chosen, coding)
+
+
+def _accepted(accept: bytes | None) -> str:
+    media_type = choose_media_type(_text(accept), list(_MEDIA_TYPES))
+    if media_type is None:
+        raise NotAcceptableError(f"available formats: {', '.join(_MEDIA_TYPES)}, or ?format={'|'.join(FORMATS)}")
+    return _MEDIA_TYPES[media_type]
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
 
 
 async def _newer(scope: Scope, aspect: Aspect, answer: Answer, seconds: int) -> Answer:
@@ -124,7 +158,7 @@ async def one_process(scope: Scope) -> Answer:
         return problem(400, str(error))
     snapshot = live(scope).views.snapshot
     if snapshot is None:
-        return nothing_yet()
+        return no_snapshot_yet()
     row = next((row for row in snapshot.processes if row.pid == pid), None)
     if row is None:
         return problem(404, f"there was no process {pid} at {snapshot.time.isoformat()}")
@@ -134,6 +168,11 @@ async def one_process(scope: Scope) -> Answer:
 
 async def redirect(scope: Scope) -> Answer:
     """From ``/cpu usage``, as a person may type it, to ``/cpu_usage``."""
+    return redirection(scope, "/cpu_usage")
+
+
+def redirection(scope: Scope, path: str) -> Answer:
+    """Redirects to another path, under the same prefix and with the same query."""
     query = scope["query_string"].decode("latin-1")
-    target = scope.get("root_path", "") + "/cpu_usage" + (f"?{query}" if query else "")
+    target = quote(scope.get("root_path", "") + path) + (f"?{query}" if query else "")
     return Answer.of(b"", "text/plain; charset=utf-8", 308, [("location", target)])

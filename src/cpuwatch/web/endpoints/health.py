@@ -8,8 +8,7 @@ import msgspec
 from msgspec import Struct
 from starlette.types import Scope
 
-from cpuwatch.web.http.problem import problem
-from cpuwatch.web.http.response import Answer
+from cpuwatch.web.http.response import Answer, problem
 from cpuwatch.web.openapi.operation import Operation
 from cpuwatch.web.state import Live, live
 

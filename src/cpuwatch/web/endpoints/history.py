@@ -19,14 +19,11 @@ from cpuwatch.model import Snapshot
 from cpuwatch.query.parameters import HISTORY, VIEW, view_from
 from cpuwatch.query.view import View, apply_view
 from cpuwatch.tick_id import TickId
-from cpuwatch.web.access.places import Places, client_of
-from cpuwatch.web.http.compression import CODINGS, coded
+from cpuwatch.web.access.client_limits import Places, client_of
+from cpuwatch.web.http.endpoint import Endpoint
 from cpuwatch.web.http.negotiation import choose_coding
-from cpuwatch.web.http.problem import nothing_yet, problem
-from cpuwatch.web.http.query_string import parse_query_string
-from cpuwatch.web.http.request import header, header_text
-from cpuwatch.web.http.resource import Resource
-from cpuwatch.web.http.response import Answer
+from cpuwatch.web.http.request import header, header_text, parse_query_string
+from cpuwatch.web.http.response import CODINGS, Answer, coded, no_snapshot_yet, problem
 from cpuwatch.web.openapi.operation import SHOWN, Operation
 from cpuwatch.web.state import live
 
@@ -75,12 +72,12 @@ class History:
     """
 
     def __init__(self) -> None:
-        self._resource = Resource(self._answer)
+        self._resource = Endpoint(self._answer)
         self._places = Places(_MOST_AT_ONCE, "requests for history under way")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (ASGI)."""
-        client = client_of(scope, scope["state"]["cpuwatch_rules"].proxies)
+        client = client_of(scope, live(scope).settings.proxies)
         refusal = self._places.refusal(client)
         if refusal is not None:
             await refusal.send(send, with_body=scope["method"] != "HEAD")
@@ -100,7 +97,7 @@ class History:
             return problem(400, "one of seconds and since is needed: how much of the past, or from where on")
         newest = state.views.snapshot
         if newest is None:
-            return nothing_yet()
+            return no_snapshot_yet()
         store = state.monitor.history
         coding = choose_coding(header_text(scope, b"accept-encoding"), list(CODINGS))
         vary = ("vary", "accept-encoding")

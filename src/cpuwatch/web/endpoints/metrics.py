@@ -10,10 +10,8 @@ from cpuwatch.query.parameters import METRICS, exposed_processes
 from cpuwatch.text import shortened
 from cpuwatch.web.expositions import Exposed
 from cpuwatch.web.http.negotiation import choose_coding, choose_media_type
-from cpuwatch.web.http.problem import nothing_yet, problem
-from cpuwatch.web.http.query_string import parse_query_string
-from cpuwatch.web.http.request import header, header_text
-from cpuwatch.web.http.response import Answer
+from cpuwatch.web.http.request import header, header_text, parse_query_string
+from cpuwatch.web.http.response import Answer, no_snapshot_yet, problem
 from cpuwatch.web.openapi.operation import TEXT, Operation
 from cpuwatch.web.scrapers import Scraper
 from cpuwatch.web.state import live
@@ -45,7 +43,7 @@ async def metrics(scope: Scope) -> Answer:
     except NotAcceptableError as error:
         return problem(406, str(error))
     if answer is None:
-        return nothing_yet()
+        return no_snapshot_yet()
     return answer
 
 

@@ -15,10 +15,8 @@ from cpuwatch.model import ProcessUsage, Snapshot
 from cpuwatch.query.cgroup_name import shown_names
 from cpuwatch.query.select import Query, select
 from cpuwatch.text import printable
-from cpuwatch.web.access.hosts import Rules
-from cpuwatch.web.http.problem import problem
 from cpuwatch.web.http.request import header
-from cpuwatch.web.http.response import Answer
+from cpuwatch.web.http.response import Answer, problem
 from cpuwatch.web.openapi.operation import TEXT, Operation
 from cpuwatch.web.state import live
 
@@ -60,12 +58,12 @@ class Page:
 
     async def __call__(self, scope: Scope) -> Answer:
         """The answer to one request."""
-        rules: Rules = scope["state"]["cpuwatch_rules"]
-        if not rules.page:
+        state = live(scope)
+        if not state.settings.page:
             return problem(404, "the page is switched off (CPUWATCH_PAGE)")
-        token = rules.token
-        may_read = token is None or token.is_shown_by(header(scope, b"authorization"))
-        snapshot = live(scope).views.snapshot if may_read else None
+        token = state.settings.token
+        may_read = token is None or token.matches(header(scope, b"authorization"))
+        snapshot = state.views.snapshot if may_read else None
         shown = {
             "headings": _headings(),
             "host": "",

@@ -10,9 +10,7 @@ from importlib.resources.abc import Traversable
 from starlette.types import Scope
 
 from cpuwatch.query.parameters import Parameter
-from cpuwatch.web.http.fixed import answer_in_coding, in_each_coding
-from cpuwatch.web.http.problem import problem
-from cpuwatch.web.http.response import Answer
+from cpuwatch.web.http.response import Answer, FixedContent, problem
 from cpuwatch.web.openapi.operation import TEXT, Operation
 
 __all__ = ["STATIC", "StaticFiles"]
@@ -51,15 +49,15 @@ class StaticFiles:
 
     async def __call__(self, scope: Scope) -> Answer:
         """The answer to one request."""
-        answers = self._answers.get(scope["path_params"]["name"])
-        if answers is None:
-            return problem(404, f"there is nothing at {scope['path']}")
-        return answer_in_coding(answers, scope)
+        content = self._contents.get(scope["path_params"]["name"])
+        if content is None:
+            return problem(404, f"unknown file {scope['path']}")
+        return content.answer(scope)
 
     @cached_property
-    def _answers(self) -> dict[str, dict[str, Answer]]:
+    def _contents(self) -> dict[str, FixedContent]:
         return {
-            name: in_each_coding(file.read_bytes(), _MEDIA_TYPES[_suffix(file)])
+            name: FixedContent(file.read_bytes(), _MEDIA_TYPES[_suffix(file)])
             for name, file in _files_in(files("cpuwatch.web") / "static")
             if _suffix(file) in _MEDIA_TYPES
         }

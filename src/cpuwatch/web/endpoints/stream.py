@@ -13,14 +13,12 @@ from cpuwatch.errors import QueryError
 from cpuwatch.query.parameters import VIEW, view_from
 from cpuwatch.query.view import View
 from cpuwatch.tick_id import TickId
-from cpuwatch.web.access.places import client_of
+from cpuwatch.web.access.client_limits import client_of
 from cpuwatch.web.broadcast import Subscription
+from cpuwatch.web.http.endpoint import Endpoint
 from cpuwatch.web.http.negotiation import choose_media_type
-from cpuwatch.web.http.problem import problem
-from cpuwatch.web.http.query_string import parse_query_string
-from cpuwatch.web.http.request import header_text
-from cpuwatch.web.http.resource import Resource
-from cpuwatch.web.http.response import Answer
+from cpuwatch.web.http.request import header_text, parse_query_string
+from cpuwatch.web.http.response import Answer, problem
 from cpuwatch.web.openapi.operation import TEXT, Operation
 from cpuwatch.web.state import Live, live
 
@@ -53,7 +51,7 @@ class Stream:
 
     def __init__(self, keep_alive_seconds: float = 15.0) -> None:
         self._keep_alive_seconds = keep_alive_seconds
-        self._without_events = Resource(_opening)
+        self._without_events = Endpoint(_opening)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (ASGI)."""
@@ -118,7 +116,7 @@ def _view(scope: Scope) -> View:
 
 
 def _client(scope: Scope) -> str | None:
-    return client_of(scope, scope["state"]["cpuwatch_rules"].proxies)
+    return client_of(scope, live(scope).settings.proxies)
 
 
 def _last_event_id(scope: Scope) -> TickId | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Awaitable, Generator
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cpuwatch.web.http.request_body import announces_body
+from cpuwatch.web.http.body_limit import may_have_body
 
-__all__ = ["CHUNK_BYTES", "STALL_SECONDS", "SlowClients", "attend"]
+__all__ = ["CHUNK_BYTES", "STALL_SECONDS", "SlowClients", "StallLimit", "attend"]
 
 CHUNK_BYTES = 65_536
 STALL_SECONDS = 15.0
@@ -42,6 +42,20 @@ class SlowClients:
     def discard(self, exchange: _Exchange) -> None:
         """Forget a client that has taken what was sent, or has gone."""
         self._exchanges.pop(exchange, None)
+
+
+class StallLimit:
+    """Middleware that cancels a request whose client has left or does not read; see :func:`attend`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._slow_clients = SlowClients()
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """One request (ASGI)."""
+        if scope["type"] != "http":
+            return self._app(scope, receive, send)
+        return attend(self._app, scope, receive, send, self._slow_clients)
 
 
 async def attend(app: ASGIApp, scope: Scope, receive: Receive, send: Send, slow_clients: SlowClients) -> None:
@@ -174,7 +188,7 @@ class _Exchange:
 
     def _is_body_read(self) -> bool:
         """Whether all that can still come from the client is that it leaves."""
-        return self._body_ended or not announces_body(self._scope, dict(self._scope["headers"]))
+        return self._body_ended or not may_have_body(self._scope)
 
     async def _watch_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

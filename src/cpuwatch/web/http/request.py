@@ -1,41 +1,34 @@
-"""What a request asks for: the aspect, from its query parameters and its headers."""
+"""What a request says: its target, headers, query parameters and preferences."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
 from starlette.types import Scope
 
-from cpuwatch.encoding.formats import FORMAT, FORMATS
-from cpuwatch.errors import NotAcceptableError
-from cpuwatch.query.parameters import VIEW, view_from
-from cpuwatch.web.http.compression import CODINGS
-from cpuwatch.web.http.negotiation import choose_coding, choose_media_type
-from cpuwatch.web.http.query_string import parse_query_string
-from cpuwatch.web.response_cache import Aspect
+from cpuwatch.errors import QueryError
+from cpuwatch.query.parameters import Parameter
+from cpuwatch.text import shortened
 
-__all__ = ["header", "header_text", "headers", "requested_aspect"]
+__all__ = ["MAX_WAIT_SECONDS", "header", "header_text", "headers", "parse_query_string", "target", "wait_seconds"]
 
-_PARAMETERS = {**VIEW, **FORMAT}
-_MEDIA_TYPES = {chosen.media_type: chosen.name for chosen in FORMATS.values()}
+MAX_WAIT_SECONDS = 30
+"""Less than most proxies wait for a response."""
+
+_MAX_QUERY_STRING_BYTES = 4096
 
 
-def requested_aspect(query_string: bytes, accept: bytes | None, accept_encoding: bytes | None) -> Aspect:
-    """Raises :class:`~cpuwatch.errors.QueryError`, or :class:`~cpuwatch.errors.NotAcceptableError`."""
-    values = parse_query_string(query_string, _PARAMETERS)
-    view = view_from(values)
-    chosen = values.get("format") or _accepted(accept)
-    coding = choose_coding(_text(accept_encoding), list(CODINGS))
-    return Aspect(view, chosen, coding)
-
-
-def _accepted(accept: bytes | None) -> str:
-    media_type = choose_media_type(_text(accept), list(_MEDIA_TYPES))
-    if media_type is None:
-        raise NotAcceptableError(f"there are {', '.join(_MEDIA_TYPES)}, or ?format={'|'.join(FORMATS)}")
-    return _MEDIA_TYPES[media_type]
+def target(scope: Scope) -> str:
+    """Path and query as they were sent."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "backslashreplace")
+    query: bytes = scope["query_string"]
+    return (raw + b"?" + query if query else raw).decode("latin-1")
 
 
 def headers(scope: Scope) -> dict[bytes, bytes]:
-    """All headers, the values of several lines joined (RFC 9110, 5.3)."""
+    """All headers; the values of repeated ones are joined (RFC 9110, 5.3)."""
     joined: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
         joined[name] = value if name not in joined else joined[name] + b", " + value
@@ -43,15 +36,55 @@ def headers(scope: Scope) -> dict[bytes, bytes]:
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
-    """The value of a header, those of several lines joined (RFC 9110, 5.3)."""
+    """The value of a header; the values of a repeated one are joined (RFC 9110, 5.3)."""
     values = [value for key, value in scope["headers"] if key == name]
     return b", ".join(values) if values else None
 
 
 def header_text(scope: Scope, name: bytes) -> str | None:
     """The same as text."""
-    return _text(header(scope, name))
-
-
-def _text(value: bytes | None) -> str | None:
+    value = header(scope, name)
     return None if value is None else value.decode("latin-1")
+
+
+def parse_query_string(raw: bytes, known: Mapping[str, Parameter]) -> dict[str, Any]:
+    """The parsed values by name. A list may be one value with commas, or a parameter that is repeated.
+
+    Raises :class:`~cpuwatch.errors.QueryError`, which names the parameter and what is allowed, if one is unknown, empty
+    or out of range, or if one that takes a single value is repeated.
+    """
+    if len(raw) > _MAX_QUERY_STRING_BYTES:
+        raise QueryError(f"the query string has {len(raw)} bytes: at most {_MAX_QUERY_STRING_BYTES} are allowed")
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise QueryError("the query string is not percent-encoded UTF-8") from None
+    texts: dict[str, list[str]] = {}
+    for name, text in pairs:
+        if name not in known:
+            allowed = ", ".join(known) or "none"
+            raise QueryError(f"unknown parameter {shortened(name)!r}: this path accepts {allowed}")
+        texts.setdefault(name, []).append(text)
+    values: dict[str, Any] = {}
+    for name, repeated in texts.items():
+        if len(repeated) > 1 and known[name].schema.get("type") != "array":
+            raise QueryError(f"{name} is repeated: it takes one value")
+        try:
+            values[name] = known[name].parse(",".join(repeated))
+        except ValueError as error:
+            raise QueryError(str(error)) from None
+    return values
+
+
+def wait_seconds(prefer: bytes | None) -> int | None:
+    """How long the client prefers to wait (RFC 7240, ``wait``), 0 to 30 seconds; None without a valid preference.
+
+    The first of several counts (RFC 7240, 2).
+    """
+    for preference in (prefer or b"").split(b","):
+        name, _, value = preference.partition(b";")[0].partition(b"=")
+        if name.strip().lower() == b"wait":
+            digits = value.strip().strip(b'"')
+            # int() takes long for many digits.
+            return min(int(digits[:9]), MAX_WAIT_SECONDS) if digits.isdigit() else None
+    return None

@@ -1,30 +1,55 @@
-"""The forms of a request's target other than the path alone (RFC 9112, 3.2)."""
+"""Middleware for the forms of a request target other than the path alone (RFC 9112, 3.2), and its length."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 from urllib.parse import unquote
 
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cpuwatch.text import shortened
+from cpuwatch.web.http.response import problem
 
-__all__ = ["BadTargetError", "in_origin_form"]
+__all__ = ["BadTargetError", "RequestTarget", "in_origin_form", "normalized_prefix"]
 
+_MAX_URL_BYTES = 8192
 _AUTHORITY = re.compile(rb"[^/?#@\\]+")
 _ABSOLUTE = re.compile(rb"https?://(?P<authority>[^/?#@\\]+)(?P<path>/.*)?", re.IGNORECASE | re.DOTALL)
 
 
 class BadTargetError(ValueError):
-    """The target of a request is in no form that goes with its method."""
+    """The form of the request target does not fit the method."""
+
+
+class RequestTarget:
+    """Middleware that brings targets into one form and rejects invalid and long ones."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """One request (ASGI)."""
+        if scope["type"] != "http":
+            return self._app(scope, receive, send)
+        if scope.get("root_path"):
+            scope = {**scope, "root_path": normalized_prefix(scope["root_path"])}
+        try:
+            scope = in_origin_form(scope)
+        except BadTargetError as error:
+            return problem(400, str(error)).send(send)
+        if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) >= _MAX_URL_BYTES:
+            too_long = problem(414, f"the URL is too long: at most {_MAX_URL_BYTES} bytes are allowed")
+            return too_long.send(send, with_body=scope["method"] != "HEAD")
+        return self._app(scope, receive, send)
 
 
 def in_origin_form(scope: Scope) -> Scope:
-    """The scope of the same request in the usual form: a path and a query, and the host in ``Host``.
+    """The scope of the same request with a path and a query as its target, and the host in ``Host``.
 
-    Clients of a proxy name the whole URL, and a server has to answer that as well. The authority in it replaces the
-    one in ``Host``, which does not count then. ``OPTIONS *`` and ``CONNECT host:port`` are about no path; they come out
-    as those methods of ``/``. Raises :class:`BadTargetError`.
+    Clients of a proxy send the whole URL, and servers must accept that too. The authority in it replaces ``Host``.
+    ``OPTIONS *`` and ``CONNECT host:port`` have no path; they become the same methods of ``/``. Raises
+    :class:`BadTargetError`.
     """
     raw: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "surrogateescape")
     if raw.startswith(b"/"):
@@ -41,3 +66,9 @@ def in_origin_form(scope: Scope) -> Scope:
     if authority is not None:
         headers = [(b"host", authority), *((name, value) for name, value in headers if name != b"host")]
     return {**scope, "path": unquote(path.decode("ascii", "replace")), "raw_path": path, "headers": headers}
+
+
+def normalized_prefix(root_path: str) -> str:
+    """The prefix as routing needs it: with a slash at its beginning and none at its end, or empty."""
+    within = root_path.strip("/")
+    return f"/{within}" if within else ""

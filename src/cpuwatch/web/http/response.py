@@ -1,20 +1,49 @@
-"""An HTTP answer as finished bytes."""
+"""Responses as finished bytes: bodies in a content coding, ETags, and problem details (RFC 9457)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import gzip
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+from http import HTTPStatus
 
 import msgspec
-from starlette.types import Send
+import zstandard
+from msgspec import UNSET, Struct, UnsetType
+from starlette.types import Scope, Send
 
-from cpuwatch.web.http.security_headers import SECURITY_HEADERS
+from cpuwatch.web.http.negotiation import choose_coding
+from cpuwatch.web.http.request import header, header_text
 
-__all__ = ["Answer"]
+__all__ = ["CODINGS", "SECURITY_HEADERS", "Answer", "FixedContent", "Problem", "coded", "no_snapshot_yet", "problem"]
 
-_ABOUT_THE_BODY = {b"content-type", b"content-length", b"content-encoding"}
+SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (
+        b"content-security-policy",
+        # Allows a page with scripts and styles in files of this service, and nothing else.
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+)
+"""Restrictions for browsers, in every response."""
+
+# A body is valid for one tick, so the fast levels. mtime=0, because equal bodies must have equal bytes.
+CODINGS: dict[str, Callable[[bytes], bytes]] = {
+    # A compressor each time: one that two threads use at once crashes the process.
+    "zstd": lambda body: zstandard.ZstdCompressor(level=3).compress(body),
+    "gzip": lambda body: gzip.compress(body, compresslevel=4, mtime=0),
+}
+"""The content codings, in order of preference."""
+
+_MIN_COMPRESSED_BYTES = 1024
+"""A smaller body fits into one packet as it is."""
+_REPRESENTATION_HEADERS = {b"content-type", b"content-length", b"content-encoding"}
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(Struct, frozen=True):
     """Status, headers with the content length, and the whole body."""
 
     status: int
@@ -31,10 +60,10 @@ class Answer(msgspec.Struct, frozen=True):
         headers: Iterable[tuple[str, str]] = (),
         etag: str | None = None,
     ) -> Answer:
-        """An answer with this body.
+        """A response with this body.
 
-        A cache may keep one that has an ``etag``, but has to ask each time whether it still holds; nothing else of
-        cpuwatch may be kept, for it is old in a second.
+        With an ``etag``, caches may store it but must revalidate it. Nothing else may be stored: it is outdated within
+        a second.
         """
         fields = [
             ("content-type", media_type),
@@ -44,26 +73,79 @@ class Answer(msgspec.Struct, frozen=True):
         ]
         if etag is not None:
             fields.append(("etag", etag))
-        raw = ((name.encode(), value.encode("latin-1")) for name, value in fields)
-        return cls(status, (*raw, *SECURITY_HEADERS), body, None if etag is None else etag.encode("latin-1"))
+        raw = tuple((name.encode(), value.encode("latin-1")) for name, value in fields)
+        return cls(status, raw, body, None if etag is None else etag.encode("latin-1"))
 
     def unless_known(self, if_none_match: bytes | None) -> Answer:
-        """The answer itself, or 304 without a body if the client has it already (RFC 9110, 13.1.2: weak comparison)."""
+        """The same response, or 304 if the client has it (RFC 9110, 13.1.2: weak comparison)."""
         if self.etag is None or if_none_match is None:
             return self
         known = [tag.strip().removeprefix(b"W/") for tag in if_none_match.split(b",")]
         if self.etag not in known and known != [b"*"]:
             return self
-        return Answer(304, tuple(field for field in self.headers if field[0] not in _ABOUT_THE_BODY), b"", self.etag)
+        headers = tuple(field for field in self.headers if field[0] not in _REPRESENTATION_HEADERS)
+        return Answer(304, headers, b"", self.etag)
 
     def with_header(self, name: bytes, value: bytes) -> Answer:
         """The same with one more header."""
         return Answer(self.status, (*self.headers, (name, value)), self.body, self.etag)
 
     async def send(self, send: Send, *, with_body: bool = True) -> None:
-        """Hand it to the server (ASGI).
-
-        Without the body for HEAD, whose headers are those of GET (RFC 9110, 9.3.2).
-        """
+        """Send it (ASGI); without the body for HEAD, whose headers are those of GET (RFC 9110, 9.3.2)."""
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": self.body if with_body else b""})
+
+
+class Problem(Struct, frozen=True):
+    """The body of every error (RFC 9457).
+
+    ``detail`` says what is wrong and what is allowed. If there is an ``id``, the log has the details under it.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    id: str | UnsetType = UNSET
+
+
+def problem(
+    status: int,
+    detail: str,
+    headers: Iterable[tuple[str, str]] = (),
+    id: str | UnsetType = UNSET,  # noqa: A002  the name of the member
+) -> Answer:
+    """The response for an error."""
+    body = Problem("about:blank", HTTPStatus(status).phrase, status, detail, id)
+    return Answer.of(msgspec.json.encode(body), "application/problem+json", status, headers)
+
+
+def no_snapshot_yet() -> Answer:
+    """The response while there is no snapshot."""
+    return problem(503, "no snapshot yet: the first one comes within a second", [("retry-after", "1")])
+
+
+def coded(body: bytes, coding: str) -> tuple[bytes, list[tuple[str, str]]]:
+    """The body in this coding, and its header; unchanged and without one for ``identity``, or if it is small."""
+    if coding not in CODINGS or len(body) < _MIN_COMPRESSED_BYTES:
+        return body, []
+    return CODINGS[coding](body), [("content-encoding", coding)]
+
+
+class FixedContent:
+    """Content that does not change while the service runs, in each content coding."""
+
+    def __init__(self, content: bytes, content_type: str) -> None:
+        tag = blake2b(content, digest_size=8).hexdigest()
+        self._answers: dict[str, Answer] = {}
+        for coding in ("identity", *CODINGS):
+            body, encoding = coded(content, coding)
+            etag = f'"{tag}-{coding}"' if encoding else f'"{tag}"'
+            self._answers[coding] = Answer.of(
+                body, content_type, headers=[("vary", "accept-encoding"), *encoding], etag=etag
+            )
+
+    def answer(self, scope: Scope) -> Answer:
+        """The representation that the client prefers, or 304 if it has it."""
+        coding = choose_coding(header_text(scope, b"accept-encoding"), list(CODINGS))
+        return self._answers[coding].unless_known(header(scope, b"if-none-match"))

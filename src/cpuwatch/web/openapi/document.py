@@ -17,8 +17,7 @@ import msgspec
 from cpuwatch.model import Snapshot
 from cpuwatch.query.view import GroupedSnapshot
 from cpuwatch.tick_id import MAX_TICK_ID
-from cpuwatch.web.http.problem import Problem
-from cpuwatch.web.http.security_headers import SECURITY_HEADERS
+from cpuwatch.web.http.response import SECURITY_HEADERS, Problem
 from cpuwatch.web.openapi.operation import TEXT, Operation
 
 __all__ = ["document"]

@@ -9,8 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from starlette.types import Scope
 
-from cpuwatch.web.http.problem import problem
-from cpuwatch.web.http.response import Answer
+from cpuwatch.web.http.response import Answer, problem
 
 __all__ = ["Places", "client_of", "refused", "share_of"]
 

@@ -1,0 +1,64 @@
+"""The token check, and which pages of other origins may read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cpuwatch.settings import Settings
+from cpuwatch.web.http.request import header
+from cpuwatch.web.http.response import problem
+
+__all__ = ["Cors", "TokenCheck"]
+
+
+class TokenCheck:
+    """Middleware of a route: answers 401 unless the request has the token, if one is set.
+
+    It belongs to routes, not to the app: whether a path needs the token is decided by the route that answers it, so a
+    prefix or an odd spelling of the path makes no difference. ``settings_of`` finds the settings of a request.
+    """
+
+    def __init__(self, app: ASGIApp, settings_of: Callable[[Scope], Settings]) -> None:
+        self._app = app
+        self._settings_of = settings_of
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """One request (ASGI)."""
+        token = self._settings_of(scope).token
+        if token is None or token.matches(credentials := header(scope, b"authorization")):
+            return self._app(scope, receive, send)
+        # RFC 6750, 3: the error is for requests that had credentials.
+        challenge = 'Bearer realm="cpuwatch"' + ("" if credentials is None else ', error="invalid_token"')
+        refusal = problem(401, "a token is required: Authorization: Bearer TOKEN", [("www-authenticate", challenge)])
+        return refusal.send(send, with_body=scope["method"] != "HEAD")
+
+
+class Cors:
+    """Middleware that lets pages of the configured origins read: Starlette's, once the settings are known.
+
+    Credentials that browsers keep (cookies, certificates) are never allowed; a page sends the token itself.
+    """
+
+    def __init__(self, app: ASGIApp, settings_of: Callable[[Scope], Settings]) -> None:
+        self._app = app
+        self._settings_of = settings_of
+        self._by_origins: dict[frozenset[str], ASGIApp] = {frozenset(): app}
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """One request (ASGI)."""
+        if scope["type"] != "http":
+            return self._app(scope, receive, send)
+        origins = self._settings_of(scope).cors_origins
+        app = self._by_origins.get(origins)
+        if app is None:
+            app = self._by_origins[origins] = CORSMiddleware(
+                self._app,
+                allow_origins=origins,
+                allow_methods=("GET", "HEAD", "OPTIONS"),
+                allow_headers=("authorization", "if-none-match", "last-event-id", "prefer"),
+                expose_headers=("etag", "retry-after", "server-timing"),
+            )
+        return app(scope, receive, send)
