@@ -247,7 +247,7 @@ def test_pages_of_configured_origins_may_read_and_no_others(client: httpx.Client
     other = client.get("/cpu_usage", headers={"origin": "https://evil.example"})
     assert "access-control-allow-origin" not in other.headers
     for answer in (allowed, other, client.get("/nothing")):
-        assert "origin" in answer.headers.get_list("vary", split_commas=True)
+        assert "origin" in answer.headers["vary"].lower()
     question = {"origin": ORIGIN, "access-control-request-method": "GET"}
     assert client.options("/cpu_usage", headers=question).headers["access-control-allow-origin"] == ORIGIN
 

@@ -248,7 +248,22 @@ def test_a_request_whose_body_nobody_needs_leaves_the_connection_usable_or_says_
 
 @pytest.mark.parametrize("path", ["/nothing", "/cpu_usage/1/2", "/CPU_USAGE", "/cpu_usage.json", "/%2e%2e/etc/passwd"])
 def test_an_unknown_path_is_not_found(client: httpx.Client, path: str) -> None:
-    assert_problem(client.get(path), 404, "nothing at")
+    response = client.get(path)
+    assert_problem(response, 404, "nothing is served at")
+    # It says what is.
+    assert "/cpu_usage/history" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/cpu_usage/", "/cpu_usage//", "/metrics/", "/cpu_usage/history/"])
+def test_a_slash_too_many_redirects(client: httpx.Client, path: str) -> None:
+    response = client.get(f"{path}?top=1")
+    assert response.status_code == 308
+    assert response.headers["location"] == f"{path.rstrip('/')}?top=1"
+
+
+def test_lists_may_be_repeated_parameters(client: httpx.Client) -> None:
+    rows = client.get("/cpu_usage", params={"fields": ["pid", "name"], "top": 1}).json()["processes"]
+    assert [set(row) for row in rows] == [{"pid", "name"}]
 
 
 LONG = "9" * 3000
