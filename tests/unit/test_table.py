@@ -326,6 +326,12 @@ def test_a_narrow_terminal_shows_fewer_columns_and_the_start_of_a_name() -> None
     assert below_summary(table(found, width=41))[-1].endswith("  日本語の名前のプロ")
 
 
+def test_a_narrow_list_of_exited_processes_keeps_their_cpu() -> None:
+    exited = [ExitedUsage("a" * 16, "alice", 12, "make", 1, 1.0, 0.5)]
+    lines = below_summary(table(replace(snapshot((7, SECOND)), exited=exited), width=34))
+    assert lines[-2:] == ["PARENT   CPU%  NAME", f"12 make   1.0  {'a' * 16}"]
+
+
 def test_a_command_line_has_more_room_than_a_name() -> None:
     found = snapshot((7, SECOND))
     rows = [replace(row, command_line="x" * 100) for row in found.processes]

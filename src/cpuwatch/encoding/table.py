@@ -31,6 +31,8 @@ _LEFT_ALIGNED = {
 }
 _DISPENSABLE = ("S", "SYS%", "USER%", "TIME", "CPU%", "USER")
 """Columns that are dropped on a narrow terminal, in this order."""
+_DISPENSABLE_OF_GROUPS = ("EXITED", "ALIVE", "CPU%")
+_DISPENSABLE_OF_EXITED = ("USER", "COUNT")
 _MIN_LAST_CELLS = {"NAME": 16, "COMMAND": 40, "GROUP": 16}
 """Cells that the last column keeps as long as others can be dropped for it."""
 
@@ -74,7 +76,7 @@ class _Layout(Struct, frozen=True):
         headings: Sequence[str],
         cells: Callable[[_Row], tuple[str, ...]],
         rows: Sequence[_Row],
-        dispensable: Sequence[str] = _DISPENSABLE,
+        dispensable: Sequence[str],
     ) -> Iterator[str]:
         yield from aligned(
             headings,
@@ -95,20 +97,20 @@ def _lines(snapshot: Snapshot | GroupedSnapshot, fields: Sequence[str] | None, l
     yield ""
     if isinstance(snapshot, GroupedSnapshot):
         groups: Sequence[UsageGroup | TreeUsage] = snapshot.groups
-        yield from layout.rows(_GROUP_HEADINGS, _group_cells, groups)
+        yield from layout.rows(_GROUP_HEADINGS, _group_cells, groups, _DISPENSABLE_OF_GROUPS)
         return
     if fields is not None:
-        yield from layout.rows(_headings(fields), _cells_of(fields), snapshot.processes, dispensable=())
+        yield from layout.rows(_headings(fields), _cells_of(fields), snapshot.processes, ())
     elif any(row.command_line is not None for row in snapshot.processes):
         columns = (*_COLUMNS[:-1], "command_line")
-        yield from layout.rows(_headings(columns), _command_cells, snapshot.processes)
+        yield from layout.rows(_headings(columns), _command_cells, snapshot.processes, _DISPENSABLE)
     else:
-        yield from layout.rows(_headings(_COLUMNS), _cells_of(_COLUMNS), snapshot.processes)
+        yield from layout.rows(_headings(_COLUMNS), _cells_of(_COLUMNS), snapshot.processes, _DISPENSABLE)
     if snapshot.exited:
         yield ""
         estimates = "; ~ estimated, nobody waited for them" if any(row.estimated for row in snapshot.exited) else ""
         yield from layout.text(f"exited within the interval (names: {snapshot.exited_names}{estimates})")
-        yield from layout.rows(_EXITED_HEADINGS, _exited_cells, snapshot.exited)
+        yield from layout.rows(_EXITED_HEADINGS, _exited_cells, snapshot.exited, _DISPENSABLE_OF_EXITED)
 
 
 def _summary(snapshot: Snapshot | GroupedSnapshot) -> list[str]:

@@ -168,7 +168,7 @@ def _since(name: str, text: str) -> TickId | datetime:
 VIEW = parameters(
     ("top", "Show only the first N rows, by default the busiest.", _integer(1, 100_000)),
     ("sort", f"Sort by this field, by default {DEFAULT_SORT}.", choice(*get_args(SortKey))),
-    ("order", "Direction. By default, pid and texts ascend, all else descends.", choice(*get_args(Order))),
+    ("order", "Sort in this direction; by default, pid and texts ascend, all else descends.", choice(*get_args(Order))),
     (
         "name",
         "Show only these names: a glob for the whole name, or re: and a regular expression (RE2) for any part of it.",
