@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from performance_suite import FOLDER
-from servers import cpu_ns, members
-
-from perf.outcome import Outcome, Samples, parse_line
-from perf.placement import running_on
+from benchmarks import ROOT
+from benchmarks.loadgen.outcome import Outcome, Samples, parse_line
+from benchmarks.loadgen.placement import running_on
+from benchmarks.servers import cpu_ns, members
 
 __all__ = ["ANY_AGE", "ANY_BODY", "CLIENT_CPU", "SERVER_CPU", "Asked", "ask", "session_cpu_ns"]
 
@@ -75,12 +74,12 @@ def ask(
     """In a closed loop, or at this rate. Raises ``RuntimeError`` if any request fails, or none is answered."""
     with TemporaryDirectory() as folder:
         samples = Path(folder) / "samples"
-        command = [sys.executable, "-m", "perf.client", "--port", str(port), "--path", path]
+        command = [sys.executable, "-m", "benchmarks.loadgen.client", "--port", str(port), "--path", path]
         command += ["--connections", str(connections), "--warm-up", "0", "--seconds", str(seconds)]
         command += ["--timeout", str(_TIMEOUT_SECONDS), "--samples", str(samples), *checks]
         command += [] if rate is None else ["--rate", str(rate)]
         with running_on(CLIENT_CPU):
-            client = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=FOLDER)
+            client = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
         with client:
             assert client.stdout is not None
             try:

@@ -1,6 +1,6 @@
 """What a tick of sampling costs: cpuwatch beside others, on the same processes, in the same seconds.
 
-``python benchmarks/cost.py`` prints Markdown tables: CPU time of a tick, for each number of processes, and what each
+``python -m benchmarks.cost`` prints Markdown tables: CPU time of a tick, for each number of processes, and what each
 idle process adds to it. The CPU time is user and system time of each sampler's own process, from its CPU clock, in
 nanoseconds. The others are psutil and what is installed of top, htop, atop and pidstat (Debian: ``procps``, ``htop``,
 ``atop``, ``sysstat``); :mod:`console_tools` says how they run.
@@ -20,11 +20,11 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-import contender
-from console_tools import COMMANDS, POLL_SECONDS, ConsoleTool, running_tool
-from processes import count_processes, forked
-from spread import Spread
-from tables import Row, Table, markdown_table
+from benchmarks import contender
+from benchmarks.peers.console_tools import COMMANDS, POLL_SECONDS, ConsoleTool, running_tool
+from benchmarks.processes import count_processes, forked
+from benchmarks.spread import Spread
+from benchmarks.tables import Row, Table, markdown_table
 
 _FORK_EVERY_POLLS = 7
 _TRIES_FOR_QUIET_SECONDS = 3

@@ -1,6 +1,6 @@
 """What the history costs in memory: bytes for each active process and tick.
 
-``python benchmarks/history_memory.py`` lets processes run, samples them as the monitor does, and prints what the kept
+``python -m benchmarks.history_memory`` lets processes run, samples them as the monitor does, and prints what the kept
 snapshots take in memory, beside the estimate by which the history is limited.
 """
 
@@ -10,9 +10,8 @@ import argparse
 import time
 import tracemalloc
 
-from processes import forked
-
 import cpuwatch
+from benchmarks.processes import forked
 from cpuwatch.history import SnapshotHistory
 
 _WARM_UP_TICKS = 3

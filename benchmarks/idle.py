@@ -1,4 +1,4 @@
-"""What the server costs while nobody asks: ``python benchmarks/idle.py`` prints CPU and memory of its processes.
+"""What the server costs while nobody asks: ``python -m benchmarks.idle`` prints CPU and memory of its processes.
 
 Hypercorn's command is three processes: one that watches, multiprocessing's resource tracker, and the worker in which
 the app runs. ``cpuwatch serve`` is one. CPU comes from each one's CPU clock, memory from VmRSS in
@@ -13,8 +13,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from processes import count_processes, forked
-from servers import Member, cpu_ns, free_port, members, serving
+from benchmarks.processes import count_processes, forked
+from benchmarks.servers import Member, cpu_ns, find_program, free_port, members, serving
 
 _SETTLING_SECONDS = 3
 
@@ -37,12 +37,15 @@ def main() -> None:
     with ExitStack() as stack:
         stack.enter_context(forked(max(0, options.processes - count_processes()), 0.05))
         watched: list[tuple[str, Member]] = []
-        for name, command in (
-            ("hypercorn", ["hypercorn", "cpuwatch.web:app", "-b"]),
-            ("cpuwatch serve", ["cpuwatch", "serve", "--bind"]),
+        for name, arguments in (
+            ("hypercorn", ["cpuwatch.web:app", "-b"]),
+            ("cpuwatch serve", ["serve", "--bind"]),
         ):
+            program = find_program(name.partition(" ")[0])
+            if program is None:
+                parser.error(f"{name}: command not found")
             port = free_port()
-            leader = stack.enter_context(serving([*command, f"127.0.0.1:{port}"], port, "/readyz"))
+            leader = stack.enter_context(serving([program, *arguments, f"127.0.0.1:{port}"], port, "/readyz"))
             watched += [(name, member) for member in members(leader)]
         time.sleep(_SETTLING_SECONDS)
         processes = count_processes()

@@ -1,6 +1,6 @@
 """Instructions that a server executes for a request: ``/cpu_usage`` against the bare app of :mod:`serving`.
 
-``python benchmarks/instructions.py`` counts those of all processes of the server, Hypercorn unless told otherwise,
+``python -m benchmarks.instructions`` counts those of all processes of the server, Hypercorn unless told otherwise,
 under valgrind (``apt-get install valgrind``), and prints a Markdown table. Where a machine's speed drifts by more than
 the two apps differ by, times do not tell them apart; this does, to a few tenths of a percent.
 
@@ -20,9 +20,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from servers import find_program, free_port, serving
-from serving import BARE, OURS, PATH, SERVERS, keep_answer, missing_servers, server_command
-from tables import markdown_table
+from benchmarks.servers import find_program, free_port, serving
+from benchmarks.serving import BARE, OURS, PATH, SERVERS, keep_answer, missing_servers, server_command
+from benchmarks.tables import markdown_table
 
 _COUNTING = ("--tool=cachegrind", "--cache-sim=no", "--trace-children=yes")
 _FEW, _MANY = 300, 2_300

@@ -1,4 +1,4 @@
-"""What the live page costs the browser: ``python benchmarks/page.py`` prints it for each view.
+"""What the live page costs the browser: ``python -m benchmarks.page`` prints it for each view.
 
 Real processes, the real server, Debian's Chromium without a screen. Needs ``playwright`` and ``chromium``.
 
@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
-from processes import count_processes, forked
-from servers import free_port, serving
+
+from benchmarks.processes import count_processes, forked
+from benchmarks.servers import free_port, serving
 
 _STARTING_SECONDS = 6
 _HISTORY_SECONDS = 15

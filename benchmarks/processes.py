@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-import nursery
+from benchmarks import nursery
 
 __all__ = ["count_processes", "forked"]
 

@@ -17,6 +17,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from benchmarks import ROOT
+
 __all__ = ["Member", "cpu_ns", "find_program", "free_port", "members", "serving"]
 
 _START_SECONDS = 20
@@ -48,8 +50,8 @@ def serving(
             command,
             stdout=log,
             stderr=subprocess.STDOUT,
-            # Hypercorn finds the bare app in the directory in which it starts.
-            cwd=Path(__file__).parent,
+            # Servers import the bare app from the directory in which they start.
+            cwd=ROOT,
             env={**os.environ, **(environment or {})},
             # A group of its own: Hypercorn is several processes, and none of them may stay behind.
             start_new_session=True,

@@ -1,6 +1,6 @@
 """What cpuwatch adds to a request: ``/cpu_usage`` against a bare ASGI app with the same bytes, on the same server.
 
-``python benchmarks/serving.py`` starts both on each server, Hypercorn unless told otherwise, runs the client of the
+``python -m benchmarks.serving`` starts both on each server, Hypercorn unless told otherwise, runs the client of the
 performance suite against one after the other in turn, and prints a Markdown table with medians and ranges: requests a
 second and the CPU time that the server takes for a request over all rounds, and the ratio of each start, which is the
 median of its rounds.
@@ -28,12 +28,11 @@ from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from asking import ANY_AGE, CLIENT_CPU, SERVER_CPU, Asked, ask
-from servers import find_program, free_port, serving
-from spread import Spread
-from tables import Row, Table, markdown_table
-
-from perf.placement import running_on
+from benchmarks.asking import ANY_AGE, CLIENT_CPU, SERVER_CPU, Asked, ask
+from benchmarks.loadgen.placement import running_on
+from benchmarks.servers import find_program, free_port, serving
+from benchmarks.spread import Spread
+from benchmarks.tables import Row, Table, markdown_table
 
 __all__ = [
     "BARE",
@@ -57,7 +56,7 @@ SERVERS: Mapping[str, Sequence[str]] = {
     "granian": ("granian", "{app}", "--port", "{port}", "--interface", "asgi"),
 }
 CONNECTIONS = 5
-OURS, BARE = "cpuwatch.web:app", "bare:app"
+OURS, BARE = "cpuwatch.web:app", "benchmarks.bare:app"
 PATH = "/cpu_usage"
 _WARM_UP_SECONDS = 1.0
 _TICK_SECONDS = 1.5

@@ -1,6 +1,6 @@
 """Processes that live for milliseconds: the share of their CPU that cpuwatch, psutil and top show, and what it costs.
 
-``python benchmarks/short_lived.py`` prints two Markdown tables. The first holds each tool against the kernel's own
+``python -m benchmarks.short_lived`` prints two Markdown tables. The first holds each tool against the kernel's own
 counter of the load's cgroup (cpuacct.usage, or usage_usec of cpu.stat), all on the same load at the same time. The
 second is the CPU of cpuwatch's own process, from its CPU clock. Both need root.
 """
@@ -20,13 +20,10 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import contender
-import forker
-import watcher
-from accounting_group import AccountingGroup, NoGroupError, accounting_group
-from loads import BUILD, PIPELINE_LOOP, TRUE_LOOP
-from tables import markdown_table
-
+from benchmarks import ROOT, contender, forker, watcher
+from benchmarks.accounting_group import AccountingGroup, NoGroupError, accounting_group
+from benchmarks.loads import BUILD, PIPELINE_LOOP, TRUE_LOOP
+from benchmarks.tables import markdown_table
 from cpuwatch import open_sampler
 
 LOADS = {
@@ -54,7 +51,7 @@ def seen_shares(group: AccountingGroup, load: Sequence[str], tools: Iterable[str
     """For each tool the share of the load's CPU that it showed."""
     where = [group.path, str(group.folder), str(group.counter), str(_LOAD_USER_ID), str(seconds)]
     with group.running(load, user=_LOAD_USER_ID):
-        results = _outputs({tool: [watcher.__file__, tool, *where] for tool in tools})
+        results = _outputs({tool: ["-m", watcher.__name__, tool, *where] for tool in tools})
     shares = {}
     for tool, (seen_ns, burned_ns) in results.items():
         if burned_ns < _LEAST_SHARE_BURNED * seconds * 1e9:
@@ -71,7 +68,9 @@ def sampling_cost(watchers: Mapping[str, Sequence[str]], forks_a_second: int, ti
     with _forking(forks_a_second) if forks_a_second else nullcontext():
         time.sleep(_STARTING_SECONDS)
         forks_before, before = contender.forks(), time.monotonic()
-        costs = _outputs({who: [contender.__file__, "cpuwatch", str(ticks), *user] for who, user in watchers.items()})
+        costs = _outputs(
+            {who: ["-m", contender.__name__, "cpuwatch", str(ticks), *user] for who, user in watchers.items()}
+        )
         forks = (contender.forks() - forks_before) / (time.monotonic() - before)
     percent = {who: statistics.fmean(cpu_ns for cpu_ns, _ in cost) / 1e7 for who, cost in costs.items()}
     return Cost("processes that end at once" if forks_a_second else "none", forks, percent)
@@ -90,7 +89,7 @@ def _outputs(scripts: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for name, arguments in scripts.items():
-            running[name] = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE)
+            running[name] = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, cwd=ROOT)
         outputs = {name: script.communicate()[0] for name, script in running.items()}
     finally:
         for script in running.values():

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from processes import forked
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.processes import forked
 from cpuwatch import CpuTimes, Host, MachineTimes, ProcessTimes, Reading, decode, encode, usage
 from cpuwatch.samplers.procfs import cpu_clock
 from cpuwatch.samplers.procfs.cgroup import CgroupReader

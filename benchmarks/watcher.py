@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
-from accounting_group import used_ns
-from top_text import begins_screen, percent_by_user
 
+from benchmarks.accounting_group import used_ns
+from benchmarks.top_text import begins_screen, percent_by_user
 from cpuwatch import NO_CARRY, account, open_sampler
 
 TOP = ["top", "-b", "-d", "1"]

@@ -6,10 +6,11 @@ import os
 import sys
 
 import pytest
-from accounting_group import NoGroupError, accounting_group
 from live_processes import CHILDREN
 from namespaces import unshared
 from watched_group import NOBODY, watched
+
+from benchmarks.accounting_group import NoGroupError, accounting_group
 
 pytestmark = [
     pytest.mark.any_python,

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from accounting_group import AccountingGroup, NoGroupError, accounting_group
 from live_processes import CHILDREN
-from loads import BUILD, PIPELINE_LOOP, TRUE_LOOP
 from watched_group import NOBODY, watched
 
+from benchmarks.accounting_group import AccountingGroup, NoGroupError, accounting_group
+from benchmarks.loads import BUILD, PIPELINE_LOOP, TRUE_LOOP
 from cpuwatch.errors import SamplerUnavailableError
 from cpuwatch.samplers.procfs.exit_listener import ExitListener
 from cpuwatch.samplers.users import UserNames

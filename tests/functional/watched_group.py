@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from accounting_group import AccountingGroup
 from msgspec import Struct
 from namespaces import run_script
+
+from benchmarks.accounting_group import AccountingGroup
 
 NOBODY = 65_534
 SECONDS = "10"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from . import plan
-from .plan import DEFAULT, Plan
-from .results import Results
+from benchmarks.loadgen import plan
+from benchmarks.loadgen.plan import DEFAULT, Plan
+from benchmarks.loadgen.results import Results
 
 finished = pytest.StashKey[tuple[Results, Path]]()
 

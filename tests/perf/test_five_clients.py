@@ -8,12 +8,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from benchmarks.loadgen.outcome import Progress
+from benchmarks.loadgen.plan import Plan
+from benchmarks.loadgen.scenario import Show, measure
+from benchmarks.loadgen.target_server import NoServerError
+from benchmarks.report.page import render
+
 from .conftest import finished
-from .outcome import Progress
-from .plan import Plan
-from .report import render
-from .scenario import Show, measure
-from .target_server import NoServerError
+from .thresholds import thresholds
 
 
 def _progress_line(config: pytest.Config, clients: int) -> Show:
@@ -44,7 +46,7 @@ def test_five_clients_get_an_answer_to_every_request(
     scenario: Plan, reports: Path, pytestconfig: pytest.Config
 ) -> None:
     try:
-        results = measure(scenario, _progress_line(pytestconfig, scenario.connections))
+        results = measure(scenario, thresholds, _progress_line(pytestconfig, scenario.connections))
     except NoServerError as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
     (reports / "perf.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
@@ -55,6 +57,7 @@ def test_five_clients_get_an_answer_to_every_request(
         # Ctrl-C came; what there was to save is saved.
         raise KeyboardInterrupt
 
-    failed = [f"{row.name}: {row.found}, allowed: {row.allowed}" for row in results.thresholds if not row.passed]
-    if failed:
-        pytest.fail("\n".join(failed), pytrace=False)
+    wrong = [] if results.invalid is None else [f"INVALID: {results.invalid}"]
+    wrong += [f"{row.name}: {row.found}, allowed: {row.allowed}" for row in results.thresholds if not row.passed]
+    if wrong:
+        pytest.fail("\n".join(wrong), pytrace=False)

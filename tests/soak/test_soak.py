@@ -15,7 +15,7 @@ import pytest
 from live_server import CPUWATCH_SERVE, Server, running_server
 
 from cpuwatch import Snapshot, decode
-from soak.crowd import Crowd
+from tests.soak.crowd import Crowd
 
 INTERVAL_SECONDS = 1.0
 HISTORY = 20

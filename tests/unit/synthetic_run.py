@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import exp, log
 from random import Random
 
-from perf.results import (
+from benchmarks.loadgen.results import (
     FORMAT,
     Calibration,
     Environment,

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from perf.results import FailureKind, Memory, Threshold
-from perf.thresholds import client_bound, thresholds
+from benchmarks.loadgen.results import FailureKind, Memory, Threshold
+from benchmarks.loadgen.validity import Extent, changed_machine, client_bound
+from tests.perf.thresholds import thresholds
 
 STEADY = Memory(after_warm_up_bytes=1_000, at_end_bytes=1_050, highest_bytes=9_000)
 
@@ -59,3 +60,26 @@ def test_a_busy_client_or_one_near_its_ceiling_is_what_was_measured(
     reason = client_bound(cpu_percent, per_second, ceiling_per_second=9_000)
     assert (reason is not None) is bound
     assert reason is None or reason.startswith("client-bound: ")
+
+
+def test_memory_is_not_judged_if_the_machine_changed() -> None:
+    grown = Memory(after_warm_up_bytes=1_000, at_end_bytes=2_000, highest_bytes=2_000)
+    assert failed_rows(thresholds(1, [], grown, 20.1, machine_changed=True)) == ["tick lateness under load, p99"]
+
+
+@pytest.mark.parametrize(
+    ("processes", "body_bytes", "reason"),
+    [
+        (Extent(100, 120), Extent(10_000, 12_000), None),
+        (Extent(100, 121), Extent(10_000, 12_000), "between 100 and 121 processes were watched"),
+        (Extent(20, 30), Extent(2_000, 3_000), None),
+        (Extent(20, 31), Extent(2_000, 2_000), "between 20 and 31 processes were watched"),
+        (Extent(100, 100), Extent(10_000, 12_001), "bodies had between 10,000 and 12,001 bytes"),
+        (None, Extent(10_000, 12_001), "bodies had between 10,000 and 12,001 bytes"),
+        (None, Extent(0, 0), None),
+    ],
+)
+def test_a_run_during_which_the_work_changed_says_so(
+    processes: Extent | None, body_bytes: Extent, reason: str | None
+) -> None:
+    assert changed_machine(processes, body_bytes) == (reason and f"the machine changed: {reason}")

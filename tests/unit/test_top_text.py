@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from top_text import percent_by_user
+
+from benchmarks.top_text import percent_by_user
 
 SCREEN = """\
 top - 03:49:09 up 51 min,  0 user,  load average: 0.61, 9.91, 29.76

@@ -1,0 +1,13 @@
+"""The measuring kit: the load generator, its report, and the benchmarks, each run as ``python -m benchmarks.NAME``.
+
+It imports cpuwatch and never the tests; the tests import it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["ROOT"]
+
+ROOT = Path(__file__).parent.parent
+"""The directory from which child processes import this package."""

@@ -1,0 +1,1 @@
+"""The load generator: connections, their pace, checks of the responses, and the statistics of a run."""

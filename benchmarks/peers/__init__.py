@@ -1,0 +1,1 @@
+"""cpuwatch beside other servers, exporters and samplers: ``python -m benchmarks.peers``."""

@@ -1,0 +1,47 @@
+"""What is to be said of a run before any figure is read."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from benchmarks.loadgen.results import Results
+from benchmarks.report import figures
+
+__all__ = ["FULL_SECONDS", "Verdict", "verdict"]
+
+FULL_SECONDS = 300
+"""A run that was to be shorter says on its face that it is one."""
+
+
+class Verdict(NamedTuple):
+    """A word, the style class of it, and the sentence that explains it."""
+
+    word: str
+    style: str
+    reason: str
+
+
+def verdict(results: Results) -> list[Verdict]:
+    """All that holds, what weighs most first: figures that are not the server's cannot pass, nor can half a run."""
+    found = []
+    if results.invalid is not None:
+        found.append(Verdict("INVALID", "fail", f"The figures are not those of the server: {results.invalid}"))
+    failed = [threshold.name for threshold in results.thresholds if not threshold.passed]
+    if failed:
+        found.append(Verdict("FAIL", "fail", f"Not kept: {', '.join(failed)}."))
+    if results.partial:
+        spans = figures.duration(results.seconds), figures.duration(results.wanted_seconds)
+        found.append(Verdict("PARTIAL", "warn", f"Interrupted after {spans[0]} of {spans[1]}."))
+    if not found:
+        found.append(_passed(len(results.thresholds)))
+    if results.wanted_seconds < FULL_SECONDS:
+        spans = figures.duration(results.wanted_seconds), figures.duration(FULL_SECONDS)
+        reason = f"{spans[0]} instead of {spans[1]}: good for a look, not for a comparison."
+        found.append(Verdict("SHORT RUN", "warn", reason))
+    return found
+
+
+def _passed(thresholds: int) -> Verdict:
+    if not thresholds:
+        return Verdict("NOT JUDGED", "warn", "The run was measured against no threshold.")
+    return Verdict("PASS", "pass", f"All {thresholds} thresholds are kept." if thresholds > 1 else "It is kept.")

@@ -1,0 +1,298 @@
+"""The report of the performance suite, read back with a parser that knows nothing of how it was made."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from math import inf, nan
+from typing import Any
+
+import msgspec
+import pytest
+from html_page import Page
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from synthetic_run import synthetic_run
+
+from benchmarks.loadgen import results as results_module
+from benchmarks.loadgen.results import FailureKind, Results
+from benchmarks.report.page import render
+from benchmarks.report.verdict import verdict
+
+LARGEST_PAGE = 250_000
+HOSTILE = (
+    "</td><script>alert(1)</script>",
+    "\"><img src=x onerror='alert(1)'>",
+    "</style><style>*{display:none}",
+    "</title><h1>PASS</h1>",
+    "&lt;b&gt; &amp; &#60;i&#62; &notin;",
+    "<!-- ]]> <![CDATA[ <?php ?>",
+    "{{7*7}} ${x} %s {0} `",
+    "名前 \N{COMBINING ACUTE ACCENT} \N{PILE OF POO}",
+)
+RUN = synthetic_run(30)
+LONG_RUN = synthetic_run(300)
+
+
+def with_other_texts(results: Results, text: Callable[[int], str]) -> tuple[Results, list[str]]:
+    """The run with each text in it replaced, and the new texts: no field is named, so none can be forgotten."""
+    texts: list[str] = []
+
+    def fresh() -> str:
+        texts.append(text(len(texts)))
+        return texts[-1]
+
+    def changed(value: Any) -> Any:
+        match value:
+            case str():
+                return fresh()
+            case dict():
+                return {fresh(): changed(part) for part in value.values()}
+            case list():
+                return [changed(part) for part in value]
+            case msgspec.Struct():
+                return replace(value, **{name: changed(getattr(value, name)) for name in value.__struct_fields__})
+        return value
+
+    other: Results = changed(results)
+    return other, texts
+
+
+def with_everything() -> Results:
+    """A run in which each part of the page has something to say."""
+    failures = [FailureKind("reset", 3, ["first", "second"]), FailureKind("JSON", 1, ["third"])]
+    assert RUN.fixed_rate is not None
+    return replace(
+        RUN,
+        invalid="client-bound",
+        partial=True,
+        failures=failures,
+        failed_latency=replace(RUN.latency, count=4),
+        fixed_rate=replace(RUN.fixed_rate, failures=failures),
+        thresholds=[replace(RUN.thresholds[0], passed=False), *RUN.thresholds[1:]],
+    )
+
+
+def is_shown_as_it_is(character: str) -> bool:
+    """No control, no lone surrogate, nothing that turns the direction of the text around it."""
+    bidirectional = unicodedata.bidirectional(character)
+    return character in "\t\n" or (
+        unicodedata.category(character) not in {"Cc", "Cs", "Cn"}
+        and bidirectional not in {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+        and character not in "\u200e\u200f\u061c"
+    )
+
+
+@given(st.lists(st.sampled_from(HOSTILE) | st.text(max_size=60), min_size=1, max_size=8))
+@settings(max_examples=30, deadline=None)
+def test_whatever_texts_stand_in_a_run_the_page_shows_them_and_has_the_same_elements(hostile: list[str]) -> None:
+    run = with_everything()
+    attacked, texts = with_other_texts(run, lambda index: f"({index}:{hostile[index % len(hostile)]})")
+    harmless, _ = with_other_texts(run, lambda index: f"({index}:harmless)")
+
+    page = Page(render(attacked, [attacked]))
+
+    assert page.shape == Page(render(harmless, [harmless])).shape
+    for text in texts:
+        if all(map(is_shown_as_it_is, text)):
+            assert text in page.text
+
+
+@pytest.mark.parametrize("hidden", ["\0", "\x1b[2J", "\r", "\x85", "\udc80", "\u202e", "\u2066", "\uffff"])
+def test_characters_that_cannot_be_seen_are_written_out(hidden: str) -> None:
+    page = render(replace(RUN, url=f"before{hidden}after"))
+
+    assert hidden[0] not in page
+    assert "before" + hidden.encode("unicode_escape").decode() + "after" in Page(page).text
+    page.encode("utf-8")
+
+
+def structs() -> Iterator[type[msgspec.Struct]]:
+    for name in results_module.__all__:
+        found = getattr(results_module, name)
+        if isinstance(found, type) and issubclass(found, msgspec.Struct):
+            yield found
+
+
+for struct in structs():
+    st.register_type_strategy(
+        struct,
+        lambda kind: st.builds(
+            kind, **{field.name: st.from_type(field.type) for field in msgspec.structs.fields(kind)}
+        ),
+    )
+
+
+@given(results=st.from_type(Results), baseline=st.from_type(Results))
+@settings(max_examples=40, deadline=None)
+def test_there_is_a_page_of_any_run_that_the_data_model_allows(results: Results, baseline: Results) -> None:
+    Page(render(results))
+    Page(render(results, [baseline]))
+    Page(render(results, [baseline, baseline, results]))
+
+
+@pytest.mark.parametrize("number", [nan, inf, -inf, 1e308, 5e-324, -1.0, 0])
+def test_a_number_that_cannot_be_drawn_does_not_spoil_the_page(number: float) -> None:
+    latency = replace(
+        RUN.latency,
+        mean_ms=number,
+        max_ms=number,
+        percentiles_ms=dict.fromkeys(RUN.latency.percentiles_ms, number),
+        histogram=[(number, 3), *RUN.latency.histogram],
+    )
+    log = [replace(second, p99_ms=number, server_cpu_percent=number) for second in RUN.seconds_log]
+    page = Page(render(replace(RUN, latency=latency, seconds_log=log, requests_per_second=number), [RUN, RUN]))
+
+    for _, attributes in page.tags:
+        for name in ("x", "y", "x1", "y1", "cx", "cy", "width", "height", "d"):
+            assert not re.search("nan|inf|e[+-]", attributes.get(name) or "")
+
+
+def test_verdict_and_the_three_figures_stand_before_everything_else() -> None:
+    text = Page(render(LONG_RUN)).text
+
+    places = [
+        text.index(part)
+        for part in (
+            "PASS",
+            "Average number of requests per second",
+            f"{LONG_RUN.requests_per_second:,.0f}",
+            "Average time per response",
+            f"{LONG_RUN.latency.mean_ms:,.3f}",
+            "Total number of requests over 5 minutes",
+            f"{LONG_RUN.requests:,}",
+            "failed requests",
+            "standard deviation",
+        )
+    ]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ["PASS"]),
+        ({"thresholds": [replace(RUN.thresholds[0], passed=False)]}, ["FAIL"]),
+        ({"invalid": "client-bound"}, ["INVALID"]),
+        ({"partial": True}, ["PARTIAL"]),
+        ({"wanted_seconds": 30.0}, ["PASS", "SHORT RUN"]),
+        ({"thresholds": []}, ["NOT JUDGED"]),
+        (
+            {
+                "invalid": "why",
+                "partial": True,
+                "wanted_seconds": 9.0,
+                "thresholds": [replace(RUN.thresholds[0], passed=False)],
+            },
+            ["INVALID", "FAIL", "PARTIAL", "SHORT RUN"],
+        ),
+    ],
+)
+def test_the_face_of_the_page_says_what_the_run_is_worth(changes: dict[str, Any], words: list[str]) -> None:
+    run = replace(LONG_RUN, **changes)
+
+    assert [found.word for found in verdict(run)] == words
+    before_the_figures = Page(render(run)).text.partition("Average number")[0]
+    for word in ("PASS", "FAIL", "INVALID", "PARTIAL", "SHORT RUN", "NOT JUDGED"):
+        assert (word in before_the_figures) is (word in words)
+
+
+@pytest.mark.parametrize("seconds", [1, 300, 301, 3_600, 86_400])
+def test_the_page_stays_small_however_long_the_run(seconds: int) -> None:
+    run = LONG_RUN if seconds == 300 else synthetic_run(seconds)
+
+    assert len(render(run, [RUN] * 9).encode()) <= LARGEST_PAGE
+
+
+def test_the_page_stays_small_however_much_goes_wrong() -> None:
+    failures = [FailureKind(f"kind {i} {'k' * 5_000}", i + 1, ["x" * 10_000] * 50) for i in range(500)]
+
+    page = render(replace(LONG_RUN, failures=failures))
+
+    assert len(page.encode()) <= LARGEST_PAGE
+    assert f"{sum(range(21, 501)):,}" in Page(page).text
+
+
+def test_the_page_needs_neither_network_nor_script() -> None:
+    page = Page(render(with_everything(), [RUN, RUN]))
+
+    assert not {"script", "link", "img", "iframe", "object", "image", "use", "foreignobject"} & {
+        t for t, _ in page.tags
+    }
+    assert not re.search(r"url\(|@import|src:", page.style)
+    for _, attributes in page.tags:
+        assert not any(name.startswith("on") or name in {"src", "srcset", "style"} for name in attributes)
+        assert (attributes.get("href") or "#").startswith("#")
+
+
+def test_each_chart_has_a_text_in_its_place_and_its_numbers_behind_it() -> None:
+    page = Page(render(with_everything(), [RUN, RUN]))
+    names = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    figures_at = [at for at, (tag, _) in enumerate(page.tags) if tag == "figure"]
+
+    assert len(set(names)) == len(names)
+    assert len(figures_at) == 7
+    for start, end in zip(figures_at, [*figures_at[1:], len(page.tags)], strict=True):
+        inside = page.tags[start:end]
+        (chart,) = (attributes for tag, attributes in inside if tag == "svg" and attributes.get("role") == "img")
+        assert set((chart["aria-labelledby"] or "").split()) <= set(names)
+        assert {"figcaption", "title", "desc", "details", "summary", "table"} <= {tag for tag, _ in inside}
+
+
+def test_the_links_of_the_page_lead_somewhere() -> None:
+    page = Page(render(RUN, [RUN]))
+    names = {attributes.get("id") for _, attributes in page.tags}
+
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    assert len(links) == 11
+    assert {(link or "").removeprefix("#") for link in links} <= names
+
+
+def luminance(colour: str) -> float:
+    """As WCAG 2 defines it."""
+    digits = colour if len(colour) == 6 else "".join(digit * 2 for digit in colour)
+    parts = (int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4))
+    linear_parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear_parts, strict=True))
+
+
+def test_all_that_is_to_be_read_stands_out_in_both_schemes() -> None:
+    style = Page(render(RUN)).style
+    blocks = re.findall(r":root \{([^}]*)\}", style)
+    assert len(blocks) == 2
+
+    for block in blocks:
+        colours = dict(re.findall(r"--([\w-]+): #([0-9a-f]{3,6})", block))
+
+        def contrast(one: str, other: str, known: dict[str, str] = colours) -> float:
+            darker, lighter = sorted(luminance(known[name]) for name in (one, other))
+            return (lighter + 0.05) / (darker + 0.05)
+
+        for text in ("text", "soft", "pass", "fail", "warn", "a", "b", "c", "d"):
+            assert contrast(text, "page") >= 4.5, text
+        for text in ("text", "soft"):
+            assert contrast(text, "sunk") >= 4.5, text
+        for badge in ("pass", "fail", "warn"):
+            assert contrast("on-badge", badge) >= 4.5, badge
+        assert contrast("bar", "page") >= 3
+
+
+def test_better_and_worse_are_said_of_what_moved_beyond_the_noise() -> None:
+    baselines = [synthetic_run(30, seed=seed) for seed in range(2, 8)]
+    faster, slower = synthetic_run(30, rate=7_000.0), synthetic_run(30, rate=1_500.0)
+
+    assert "▲ better" in Page(render(faster, baselines)).text
+    assert "▼ worse" not in Page(render(faster, baselines)).text
+    assert "▼ worse" in Page(render(slower, baselines)).text
+    assert "▲ better" not in Page(render(slower, baselines)).text
+    assert not re.search("▲|▼", Page(render(slower, baselines[:1])).text)
+
+
+def test_what_else_differs_between_the_runs_is_said() -> None:
+    other = replace(RUN, environment=replace(RUN.environment, rows={**RUN.environment.rows, "Python": "CPython 3.13"}))
+
+    assert "What else differs" in Page(render(RUN, [other])).text
+    assert "CPython 3.13" in Page(render(RUN, [other])).text
+    assert "What else differs" not in Page(render(RUN, [RUN])).text
