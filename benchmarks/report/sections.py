@@ -7,6 +7,7 @@ from statistics import median
 from xml.etree.ElementTree import Element
 
 from benchmarks.loadgen.results import FailureKind, FixedRate, Results
+from benchmarks.loadgen.validity import MAX_CLIENT_CPU_PERCENT, MAX_SHARE_OF_CEILING
 from benchmarks.report import figures
 from benchmarks.report.axes import Axis, by_value, rarity
 from benchmarks.report.charts import Line, figure, line_chart
@@ -33,8 +34,6 @@ _LONGEST_EXAMPLE = 300
 _SLICES = 20
 _SLICE_MS = 50
 _STALL_SECONDS = 0.1
-_CEILING_SHARE_PERCENT = 100 * 2 / 3
-_CLIENT_CPU_PERCENT = 80.0
 
 
 def latency(results: Results) -> list[Element | None]:
@@ -252,11 +251,11 @@ def client(results: Results) -> list[Element | None]:
     rows: list[list[Content]] = [
         ["rate against a server that does nothing", f"{figures.rate(ceiling)} / s", ""],
         ["rate of this run", f"{figures.rate(results.requests_per_second)} / s", ""],
-        ["share of the ceiling", figures.percent(share), f"below {figures.percent(_CEILING_SHARE_PERCENT)}"],
+        ["share of the ceiling", figures.percent(share), f"below {figures.percent(100 * MAX_SHARE_OF_CEILING)}"],
         [
             "CPU of the client in this run",
             figures.percent(results.client_cpu_percent),
-            f"up to {figures.percent(_CLIENT_CPU_PERCENT)} of a core",
+            f"up to {figures.percent(MAX_CLIENT_CPU_PERCENT)} of a core",
         ],
         ["CPU of the client at its ceiling", figures.percent(results.calibration.client_cpu_percent), ""],
     ]

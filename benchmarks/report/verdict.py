@@ -22,10 +22,10 @@ class Verdict(NamedTuple):
 
 
 def verdict(results: Results) -> list[Verdict]:
-    """All that holds, what weighs most first: figures that are not the server's cannot pass, nor can half a run."""
+    """All verdicts that apply, the most serious first. An invalid or interrupted run never passes."""
     found = []
     if results.invalid is not None:
-        found.append(Verdict("INVALID", "fail", f"The figures are not those of the server: {results.invalid}"))
+        found.append(Verdict("INVALID", "fail", f"The figures cannot be used: {results.invalid}."))
     failed = [threshold.name for threshold in results.thresholds if not threshold.passed]
     if failed:
         found.append(Verdict("FAIL", "fail", f"Not kept: {', '.join(failed)}."))
