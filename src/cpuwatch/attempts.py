@@ -22,7 +22,7 @@ class Attempts:
     """
 
     def __init__(self, attempt: str, work: str) -> None:
-        self.failed = 0
+        self.failed: int = 0
         self.failure: str | None = None
         self._failed_with: type[BaseException] | None = None
         self._attempt = attempt

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import compress, count
 from math import isnan, nan
-from typing import Any, TypeAlias, overload
+from typing import Any, ClassVar, TypeAlias, overload
 
 from msgspec.structs import astuple, fields
 
@@ -91,7 +91,7 @@ class PackedRows(Sequence[ProcessUsage]):
             return self._list() == list(other)
         return NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]  # as that of a list
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # as that of a list
 
     def __repr__(self) -> str:
         return repr(self._list())

@@ -19,8 +19,8 @@ class ScriptedSampler:
 
     def __init__(self, script: Iterable[Reading | Exception]) -> None:
         self._script: Iterator[Reading | Exception] = iter(script)
-        self.reads = 0
-        self.closed = False
+        self.reads: int = 0
+        self.closed: bool = False
 
     def read(self) -> Reading:
         """Return the next reading of the script."""

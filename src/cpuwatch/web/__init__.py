@@ -5,7 +5,7 @@ from __future__ import annotations
 from cpuwatch.errors import MissingExtraError
 
 try:
-    import starlette as _starlette  # noqa: F401
+    from starlette.applications import Starlette
 except ModuleNotFoundError:
     raise MissingExtraError("cpuwatch.web needs Starlette and Hypercorn: pip install 'cpuwatch[web]'") from None
 
@@ -13,4 +13,4 @@ from cpuwatch.web.app import create_app
 
 __all__ = ["app", "create_app"]
 
-app = create_app()
+app: Starlette = create_app()

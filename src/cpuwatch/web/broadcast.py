@@ -43,7 +43,7 @@ class Subscription:
     def __init__(self, view: View, client: str | None = None) -> None:
         self.view = view
         self.client = client
-        self.ended = False
+        self.ended: bool = False
         self._newest: Event | None = None
         self._changed = asyncio.Event()
 

@@ -57,7 +57,7 @@ class Views:
     """
 
     def __init__(self, monitor: Monitor, encoder: Encoder) -> None:
-        self.ended = False
+        self.ended: bool = False
         self._monitor = monitor
         self._encoder = encoder
         self._shown: _Shown | None = None

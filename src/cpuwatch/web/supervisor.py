@@ -25,7 +25,7 @@ class Supervisor:
     """
 
     def __init__(self, is_over: Callable[[], bool]) -> None:
-        self.restarts = 0
+        self.restarts: int = 0
         self.failure: str | None = None
         self._is_over = is_over
 

@@ -57,7 +57,7 @@ class ClockSweep:
         reader: ProcessReader,
         new_pids: NewPids | None,
     ) -> None:
-        self.resolution_seconds = cpu_clock.resolution_seconds()
+        self.resolution_seconds: float = cpu_clock.resolution_seconds()
         self._table = table
         self._list_pids = list_pids
         self._reader = reader

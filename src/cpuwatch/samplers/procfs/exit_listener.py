@@ -48,7 +48,7 @@ class ExitListener:
         self._users = users
         self._family = 0
         self._names = ExitNames()
-        self.unexpected = 0
+        self.unexpected: int = 0
         """The number of messages that are not about an exit, or not from the kernel."""
         try:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_GENERIC)

@@ -27,7 +27,7 @@ class StatSweep:
         reader: ProcessReader,
         tick_ns: int,
     ) -> None:
-        self.resolution_seconds = tick_ns / 1e9
+        self.resolution_seconds: float = tick_ns / 1e9
         self._table = table
         self._root = root
         self._list_pids = list_pids

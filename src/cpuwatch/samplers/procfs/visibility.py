@@ -42,7 +42,7 @@ class Visibility:
         self._root = root
         self._calls = 0
         self._hidden: list[str] = []
-        self.hidden_can_appear = False
+        self.hidden_can_appear: bool = False
         """Whether a hidden process can become visible later, by changing its user as su and sshd do."""
 
     def hidden(self) -> list[str]:
