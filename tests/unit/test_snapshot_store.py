@@ -196,3 +196,12 @@ def test_replaying_costs_as_much_for_each_snapshot_however_long_the_history_is()
         per_snapshot.append(looks.count / replayed)
     # One more comparison each time that the length doubles.
     assert per_snapshot[1] <= per_snapshot[0] + 2 * 5 + 2
+
+
+def test_set_backs_of_the_clock_cost_nothing_once_their_snapshots_are_dropped() -> None:
+    looks = Looks()
+    ticks = [(n, -n) for n in range(1, 200)] + [(n, n) for n in range(200, 210)]
+    history = filled([cast("Snapshot", Watched(taken(*tick), looks)) for tick in ticks], max_snapshots=10)
+    looks.count = 0
+    history.at(BOOT + timedelta(seconds=205))
+    assert looks.count < MAX_LOOKS
