@@ -163,7 +163,7 @@ def test_malformed_http_2_is_refused_and_told_once(server: Server) -> None:
         for start in range(0, len(requests), AT_ONCE):
             exchange(server, requests[start : start + AT_ONCE])
     neighbour.assert_well_served(64 * MIB)
-    told = [line.rpartition(" at ")[2] for line in server.output.splitlines() if "was broken off" in line]
+    told = [line.rpartition(" at ")[2] for line in server.output.splitlines() if "closed after malformed input" in line]
     assert told
     assert len(told) == len(set(told))
 

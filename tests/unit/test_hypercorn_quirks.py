@@ -1,15 +1,22 @@
-"""What of Hypercorn's inside is relied on, in the version that is installed."""
+"""The internals of Hypercorn that the service relies on, in the installed version."""
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import logging
+from collections.abc import Callable
+from importlib.metadata import version
 from types import CodeType
+from typing import Any
 
 import hypercorn.asyncio.run as hypercorn_run
+import hypercorn.asyncio.tcp_server as hypercorn_tcp_server
+import pytest
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.protocol.h2 import H2Protocol
 
-from cpuwatch.web.hypercorn_quirks import BoundedConnection, bounded_connections
+from cpuwatch.web.hypercorn_quirks import BoundedConnection, bounded_connections, protocol_errors_logged_once
 
 
 def names_in(code: CodeType) -> set[str]:
@@ -33,3 +40,61 @@ def test_what_is_called_and_replaced_is_there() -> None:
         assert inspect.iscoroutinefunction(getattr(TCPServer, name))
     for name in ("_flush", "_window_updated"):
         assert inspect.iscoroutinefunction(getattr(H2Protocol, name))
+
+
+def test_the_installed_version_is_the_one_whose_internals_are_known() -> None:
+    # As pyproject.toml bounds it.
+    assert version("hypercorn").split(".")[:2] == ["0", "18"]
+
+
+def test_the_server_runs_as_long_as_a_task_waits_for_the_reason_to_stop() -> None:
+    assert "raise_shutdown" in names_in(hypercorn_run.worker_serve.__code__)
+
+
+def test_each_connection_is_served_by_a_coroutine_that_holds_its_writer() -> None:
+    inner = {part.co_name: part for part in hypercorn_run.worker_serve.__code__.co_consts if isinstance(part, CodeType)}
+    assert "writer" in inner["_server_callback"].co_varnames
+
+
+def raised_in(file: str, text: str) -> Exception:
+    """As if Hypercorn's code in this file had failed."""
+    try:
+        exec(compile(f"raise RuntimeError({text!r})", file, "exec"), {})  # noqa: S102  a traceback needs its file
+    except RuntimeError as error:
+        # Of the test's own frame nothing is left, as in a task of the server.
+        return error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
+    raise AssertionError
+
+
+def reported(*errors: Exception) -> list[Any]:
+    """What still reaches the handler that the event loop had before."""
+    passed_on: list[Any] = []
+
+    async def act() -> None:
+        loop = asyncio.get_running_loop()
+        handler: Callable[[Any, dict[str, Any]], object] = lambda _, context: passed_on.append(context["exception"])  # noqa: E731
+        loop.set_exception_handler(handler)
+        with protocol_errors_logged_once():
+            for error in errors:
+                loop.call_exception_handler({"message": "", "exception": error})
+        assert loop.get_exception_handler() is handler
+
+    asyncio.run(act())
+    return passed_on
+
+
+def test_malformed_input_is_logged_once_for_each_place(caplog: pytest.LogCaptureFixture) -> None:
+    file = hypercorn_tcp_server.__file__
+    assert file.endswith("hypercorn/asyncio/tcp_server.py")
+    errors = [raised_in(file, "bad settings"), ExceptionGroup("tasks", [raised_in(file, "bad settings")])]
+    with caplog.at_level(logging.WARNING):
+        assert reported(*errors) == []
+    (record,) = caplog.records
+    assert "connection closed after malformed input" in record.getMessage()
+    assert "RuntimeError: bad settings, at " + file in record.getMessage()
+
+
+def test_other_errors_reach_the_handler_before(caplog: pytest.LogCaptureFixture) -> None:
+    errors = [raised_in("elsewhere.py", "a defect"), ValueError("never raised")]
+    assert reported(*errors) == errors
+    assert not caplog.records

@@ -17,8 +17,8 @@ from cpuwatch.tick_id import TickId
 from cpuwatch.web.broadcast import Broadcast
 from cpuwatch.web.endpoints.stream import Stream
 from cpuwatch.web.http.request import parse_query_string
+from cpuwatch.web.hypercorn_quirks import call_when_server_stops
 from cpuwatch.web.page_views import PAGE_VIEWS
-from cpuwatch.web.server_stop import call_when_server_stops
 
 PAGE_QUERIES = ["fields=key,cpu_percent&min_percent=0.2", ""]
 

@@ -77,7 +77,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
         with (
             logging_to_stderr(chosen.log_format, "cpuwatch"),
             loop_errors_in_one_line(),
-            _bounded_connections(),
+            _adapted_server(),
             live.monitor as monitor,
         ):
             for warning in warnings:
@@ -169,12 +169,12 @@ def _from_environment() -> tuple[Settings, list[str]]:
     return settings, warnings_about(os.environ)
 
 
-def _bounded_connections() -> AbstractContextManager[None]:
+def _adapted_server() -> AbstractContextManager[None]:
     if "hypercorn.asyncio" not in sys.modules:  # another server runs the app
         return nullcontext()
-    from cpuwatch.web.hypercorn_quirks import bounded_connections  # noqa: PLC0415  it imports Hypercorn
+    from cpuwatch.web.hypercorn_quirks import hypercorn_adapted  # noqa: PLC0415  it imports Hypercorn
 
-    return bounded_connections()
+    return hypercorn_adapted()
 
 
 async def _on_crash_of_middleware(_: Request, __: Exception) -> Response:

@@ -1,16 +1,25 @@
-"""Bounds in time on the connections of Hypercorn, which has few of its own.
+"""Everything that relies on the internals of Hypercorn 0.18; its tests run against the installed version.
 
-Hypercorn 0.18 waits without a bound for a client to take what was written, even after it has closed the connection, so
-that the descriptor stays in use. It forgets some connections on which no request is under way. Where an app does not
-finish an answer, HTTP/2 clients are not told, and after a pipelined request the connection's task never ends. An app
-sees nothing of this, so the class that serves a connection is replaced for as long as the app runs.
+Bounds in time. Hypercorn waits without a limit for a client to take what was written, even after it has closed the
+connection, so the descriptor stays in use. It forgets some connections on which no request is under way. If an app does
+not finish an answer, HTTP/2 clients are not told, and after a pipelined request the connection's task never ends. An
+app sees nothing of this, so the class that serves a connection is replaced while the app runs.
+
+Stopping. ASGI announces the stop only when the last request has ended (``lifespan.shutdown``), and on Python 3.12.1 and
+later Hypercorn waits for that without a limit (hypercorn#308): a stream that ends at that message never ends. A signal
+does not tell either: the worker process of the ``hypercorn`` command is told by an internal event.
+
+Errors. Some malformed input, mostly of HTTP/2, raises where Hypercorn reads from a connection.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import logging
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import CoroutineType
 from typing import Any
 
 import h11
@@ -24,13 +33,30 @@ from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState
 from hypercorn.typing import AppWrapper
+from hypercorn.utils import raise_shutdown
 
 from cpuwatch.web.http.exchange import STALL_SECONDS
 
-__all__ = ["BoundedConnection", "bounded_connections"]
+__all__ = [
+    "BoundedConnection",
+    "abort_connections",
+    "bounded_connections",
+    "call_when_server_stops",
+    "hypercorn_adapted",
+    "protocol_errors_logged_once",
+]
 
 _CHECK_SECONDS = 5.0
 _READ_BYTES = 2048
+
+_log = logging.getLogger("cpuwatch.web")
+
+
+@contextmanager
+def hypercorn_adapted() -> Iterator[None]:
+    """Within the block, Hypercorn bounds its connections and logs malformed input once."""
+    with bounded_connections(), protocol_errors_logged_once():
+        yield
 
 
 @contextmanager
@@ -161,3 +187,81 @@ class _NoIdleTime(AsyncioSingleTask):
 
     async def restart(self, *_: object) -> None:
         """Begin no waiting."""
+
+
+def call_when_server_stops(callback: Callable[[], object]) -> None:
+    """Call this once Hypercorn has been told to stop, before it waits for requests under way.
+
+    Call it while a request is answered: only then is the server certain to run. Another server is left alone.
+    """
+    for task in asyncio.all_tasks():
+        # Hypercorn runs as long as it has tasks of this function; each waits for a reason to stop.
+        if getattr(task.get_coro(), "cr_code", None) is raise_shutdown.__code__:
+            task.add_done_callback(lambda _: callback())
+
+
+def abort_connections() -> int:
+    """Close all connections at once and drop what they still have to send. Returns how many there were.
+
+    Hypercorn waits without a limit for clients to read their answers, also when it is told to stop, and does not
+    hand out its connections. They are taken from the coroutine that serves each (``worker_serve``).
+    """
+    number = 0
+    for task in asyncio.all_tasks():
+        coroutine = task.get_coro()
+        if not isinstance(coroutine, CoroutineType) or coroutine.cr_frame is None:
+            continue
+        if coroutine.__qualname__ == "worker_serve.<locals>._server_callback":
+            coroutine.cr_frame.f_locals["writer"].transport.abort()
+            number += 1
+    return number
+
+
+@contextmanager
+def protocol_errors_logged_once() -> Iterator[None]:
+    """Within the block, log malformed input that Hypercorn fails on in one line for each place in the code.
+
+    In the event loop that runs the block. Known cases are settings that are not base64, a CONNECT without a path and a
+    method that is not ASCII, all over HTTP/2. Such a connection ends. asyncio would log a traceback for each.
+    """
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    logged: set[str] = set()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, Exception) and (place := _place_in_hypercorn(error)):
+            if place in logged:
+                return
+            logged.add(place)
+            cause = _only_cause(error)
+            _log.warning(
+                "connection closed after malformed input; further cases are not logged: %s: %s, at %s",
+                type(cause).__name__,
+                cause,
+                place,
+            )
+        elif before is None:
+            loop.default_exception_handler(context)
+        else:
+            before(loop, context)
+
+    loop.set_exception_handler(handle)
+    try:
+        yield
+    finally:
+        loop.set_exception_handler(before)
+
+
+def _place_in_hypercorn(error: Exception) -> str | None:
+    """Where it was raised, if Hypercorn was reading from a connection. The app runs in other tasks."""
+    frames = traceback.extract_tb(_only_cause(error).__traceback__)
+    if not frames or not frames[0].filename.endswith("hypercorn/asyncio/tcp_server.py"):
+        return None
+    return f"{frames[-1].filename}:{frames[-1].lineno}"
+
+
+def _only_cause(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

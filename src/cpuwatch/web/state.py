@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +18,6 @@ from cpuwatch.web.broadcast import Broadcast
 from cpuwatch.web.encoder import Encoder
 from cpuwatch.web.expositions import Expositions
 from cpuwatch.web.response_cache import Views
-from cpuwatch.web.server_stop import call_when_server_stops
 from cpuwatch.web.supervisor import Supervisor
 
 __all__ = ["Live", "State", "hosts_of", "live", "settings_of"]
@@ -67,7 +67,10 @@ class Live:
         """See to it that what is under way for long ends when the server is told to stop; while one is answered."""
         if not self._heeds_server_stop:
             self._heeds_server_stop = True
-            call_when_server_stops(self.end)
+            if "hypercorn.asyncio" in sys.modules:
+                from cpuwatch.web.hypercorn_quirks import call_when_server_stops  # noqa: PLC0415  it imports Hypercorn
+
+                call_when_server_stops(self.end)
 
     def end(self) -> None:
         """End the streams and the waiting."""
