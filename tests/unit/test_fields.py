@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from msgspec.structs import fields
+
+from cpuwatch import ProcessUsage, TreeUsage, UsageGroup
+from cpuwatch.fields import FIELDS, NAMES, Field, SortKey
+
+TYPES = {"int": "integer", "float": "number", "str": "text", "datetime": "time"}
+
+
+def test_the_table_has_the_fields_of_a_process_in_their_order() -> None:
+    assert tuple(field.name for field in fields(ProcessUsage)) == NAMES
+    assert all(name == field.name for name, field in FIELDS.items())
+
+
+@pytest.mark.parametrize("field", FIELDS.values(), ids=NAMES)
+def test_a_field_has_the_type_and_unit_that_its_values_have(field: Field) -> None:
+    annotation = {found.name: found.type for found in fields(ProcessUsage)}[field.name]
+    (held,) = [kind for kind in get_args(annotation) or (annotation,) if kind is not type(None)]
+    assert TYPES[held.__name__] == field.type
+    assert (field.unit or "") == next((unit for unit in ("percent", "seconds") if field.name.endswith(unit)), "")
+
+
+def test_the_sort_keys_are_the_sortable_fields() -> None:
+    assert set(get_args(SortKey)) == {field.name for field in FIELDS.values() if field.is_sortable}
+
+
+@pytest.mark.parametrize("group", [UsageGroup, TreeUsage])
+def test_groups_add_up_what_can_be_added_up(group: type[UsageGroup | TreeUsage]) -> None:
+    summed = {field.name for field in fields(group)} & {field.name for field in FIELDS.values() if field.unit}
+    assert summed
+    assert all(FIELDS[name].adds_up for name in summed)
+
+
+def test_headings_and_titles_are_unique() -> None:
+    assert len({field.heading for field in FIELDS.values()}) == len(FIELDS)
+    assert len({field.title for field in FIELDS.values()}) == len(FIELDS)
