@@ -18,7 +18,8 @@ from typing import NamedTuple
 import httpx
 import pytest
 from live_server import CPUWATCH_SERVE, SCRIPTS, environment, running_server
-from loads import BUILD, PIPELINE_LOOP, TRUE_LOOP
+
+from benchmarks.loads import BUILD, PIPELINE_LOOP, TRUE_LOOP
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -59,7 +60,7 @@ def running(command: list[str]) -> Iterator[int]:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-@pytest.fixture(scope="module", params=LOADS.values(), ids=LOADS)
+@pytest.fixture(scope="module", params=LOADS.values(), ids=list(LOADS))
 def watched(request: pytest.FixtureRequest) -> Iterator[Watched]:
     """A load beside a busy process for each CPU, and a server whose newest snapshot is not of their start."""
     with ExitStack() as stack:
