@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -8,6 +9,7 @@ from msgspec.structs import fields
 from cpuwatch import ProcessUsage, TreeUsage, UsageGroup
 from cpuwatch.fields import FIELDS, NAMES, Field, SortKey
 
+HTTP_API = Path(__file__).parents[2] / "docs" / "http-api.md"
 TYPES = {"int": "integer", "float": "number", "str": "text", "datetime": "time"}
 
 
@@ -38,3 +40,11 @@ def test_groups_add_up_what_can_be_added_up(group: type[UsageGroup | TreeUsage])
 def test_headings_and_titles_are_unique() -> None:
     assert len({field.heading for field in FIELDS.values()}) == len(FIELDS)
     assert len({field.title for field in FIELDS.values()}) == len(FIELDS)
+
+
+def test_the_documentation_has_the_same_table() -> None:
+    rows = [
+        f"| `{name}` | {field.type} | {field.unit or ''} | {'yes' if field.is_sortable else ''} | {field.description} |"
+        for name, field in FIELDS.items()
+    ]
+    assert "\n".join(rows) in HTTP_API.read_text()
