@@ -46,16 +46,16 @@ class Service:
     @property
     def run(self) -> str:
         """Of which run the snapshots are."""
-        assert self.live.views.snapshot is not None
-        return self.live.views.snapshot.sampling.run
+        assert self.live.cache.snapshot is not None
+        return self.live.cache.snapshot.sampling.run
 
     async def tick(self, count: int = 1) -> int:
         """The sequence of the newest snapshot, once it is shown."""
         for _ in range(count):
-            before = self.live.views.newest_sequence
+            before = self.live.cache.newest_sequence
             self._sampler.step()
-            assert await self.live.views.wait(after=before, timeout=PATIENCE)
-        return self.live.views.newest_sequence
+            assert await self.live.cache.wait(after=before, timeout=PATIENCE)
+        return self.live.cache.newest_sequence
 
 
 def state_of(live: Live, settings: Settings | None = None) -> State:

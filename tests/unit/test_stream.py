@@ -30,7 +30,7 @@ def in_run(text: str, running: Service) -> str:
 
 def limited(running: Service, most_listeners: int = 200, most_views: int = 32) -> None:
     live = running.live
-    live.broadcast = Broadcast(live.monitor, live.views, live.reading_history, live.encoder, most_listeners, most_views)
+    live.broadcast = Broadcast(live.monitor, live.cache, most_listeners, most_views)
 
 
 def test_a_stream_begins_with_the_newest_tick_and_goes_on_with_each() -> None:
@@ -38,7 +38,7 @@ def test_a_stream_begins_with_the_newest_tick_and_goes_on_with_each() -> None:
         async with service(ticks=3) as running:
             client = Client(Stream(), running.live)
             first = await client.event()
-            shown = running.live.views.snapshot
+            shown = running.live.cache.snapshot
             assert shown is not None
             assert first.id == f"{shown.sampling.run}0000000003"
             assert decode(first.data) == shown
@@ -157,6 +157,8 @@ def test_an_event_is_made_once_for_all_who_listen_to_a_view() -> None:
                 await running.tick()
                 first, second = await one.take(PATIENCE), await other.take(PATIENCE)
                 assert first is not None
+                while first.sequence < 2 and (newer := await one.take(PATIENCE)) is not None:
+                    first, second = newer, await other.take(PATIENCE)
                 assert first is second
                 assert await broadcast.after(first.sequence - 1, View()) is first
 

@@ -15,7 +15,7 @@ from cpuwatch import Monitor, View
 from cpuwatch.settings import Settings
 from cpuwatch.web import create_app
 from cpuwatch.web.broadcast import Broadcast
-from cpuwatch.web.response_cache import Views
+from cpuwatch.web.response_cache import ResponseCache
 from cpuwatch.web.state import Live
 from cpuwatch.web.supervisor import Supervisor
 
@@ -113,7 +113,7 @@ async def get(live: Live, path: str) -> httpx.Response:
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(Views, "_show"), (Views, "_made_ahead"), (Broadcast, "_hand_out"), (Monitor, "newest")],
+    [(ResponseCache, "_publish"), (Broadcast, "_hand_out"), (Monitor, "newest")],
 )
 @pytest.mark.parametrize("error", [RuntimeError("for a moment"), asyncio.CancelledError()])
 def test_whatever_fails_for_a_moment_the_next_tick_is_served(
@@ -169,7 +169,7 @@ def test_readiness_and_age_are_those_of_what_is_served_whatever_was_sampled(show
             live = Live(monitor)
             sampler.step(2)
             assert await monitor.wait_async(after=0, timeout=PATIENCE)
-            assert live.views.newest_sequence == 1
+            assert live.cache.newest_sequence == 1
             sampler.step()
             assert await monitor.wait_async(after=1, timeout=PATIENCE)
             ready = await get(live, "/readyz")
@@ -204,7 +204,7 @@ def test_it_is_not_ready_while_the_streams_are_behind(monkeypatch: pytest.Monkey
                     assert await subscription.take(PATIENCE)
                     monkeypatch.setattr(Broadcast, "_hand_out", never)
                     sampler.step()
-                    assert await live.views.wait(after=1, timeout=PATIENCE)
+                    assert await live.cache.wait(after=1, timeout=PATIENCE)
                     assert (await get(live, "/readyz")).status_code == 503
                 assert (await get(live, "/readyz")).status_code == 200
             monitor._stop.set()

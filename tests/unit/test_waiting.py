@@ -8,25 +8,25 @@ import pytest
 from asgi_client import PATIENCE, Client, Service, service
 
 from cpuwatch import Snapshot, decode
-from cpuwatch.web.endpoints.cpu_usage import AllProcesses
+from cpuwatch.web.endpoints.cpu_usage import all_processes
 from cpuwatch.web.http.endpoint import Endpoint
 
 PATH = "/cpu_usage"
 
 
 async def tag_of(running: Service) -> str:
-    client = Client(Endpoint(AllProcesses()), running.live, path=PATH)
+    client = Client(Endpoint(all_processes), running.live, path=PATH)
     await client.end()
     return client.headers["etag"]
 
 
 def asking(running: Service, **headers: str) -> Client:
-    return Client(Endpoint(AllProcesses()), running.live, path=PATH, **headers)
+    return Client(Endpoint(all_processes), running.live, path=PATH, **headers)
 
 
 async def held(running: Service, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until it waits for what will be shown."""
-    views, waits = running.live.views, asyncio.Event()
+    views, waits = running.live.cache, asyncio.Event()
     wait = views.wait
 
     async def noted(after: int, timeout: float | None = None) -> Snapshot | None:

@@ -22,9 +22,9 @@ from cpuwatch.query.view import View
 from cpuwatch.settings import Settings
 from cpuwatch.web import create_app
 from cpuwatch.web.encoder import Encoder
-from cpuwatch.web.endpoints.cpu_usage import one_process
+from cpuwatch.web.endpoints.cpu_usage import ViewResponse, one_process
 from cpuwatch.web.http.response import Answer
-from cpuwatch.web.response_cache import Aspect, Views
+from cpuwatch.web.response_cache import ResponseCache
 from cpuwatch.web.state import Live, State
 
 TICK = 0.001
@@ -277,13 +277,13 @@ def test_a_server_without_lifespans_gets_an_exception_that_says_so() -> None:
 # The finished answer
 
 
-ALL = Aspect(View(), "json", "identity")
+ALL = ViewResponse(View(), "json", "identity")
 
 
 def test_a_snapshot_is_encoded_once_however_often_it_is_asked_for(monitor: Monitor) -> None:
     async def ask() -> list[Answer | None]:
-        views = Views(monitor, Encoder())
-        return [await views.answer(ALL) for _ in range(3)]
+        cache = ResponseCache(monitor, Encoder())
+        return [await cache.get(ALL) for _ in range(3)]
 
     first, *others = asyncio.run(ask())
     assert first is not None
@@ -291,7 +291,7 @@ def test_a_snapshot_is_encoded_once_however_often_it_is_asked_for(monitor: Monit
 
 
 def test_there_is_no_answer_before_there_is_a_snapshot(empty: Monitor) -> None:
-    assert asyncio.run(Views(empty, Encoder()).answer(ALL)) is None
+    assert asyncio.run(ResponseCache(empty, Encoder()).get(ALL)) is None
 
 
 def test_whoever_follows_shows_each_newest_snapshot_with_its_answers() -> None:
@@ -299,24 +299,24 @@ def test_whoever_follows_shows_each_newest_snapshot_with_its_answers() -> None:
 
     async def follow() -> None:
         with Monitor(TICK, sampler=ScriptedSampler(readings)) as live:
-            views = Views(live, Encoder())
-            following = asyncio.create_task(views.follow())
+            cache = ResponseCache(live, Encoder())
+            following = asyncio.create_task(cache.follow())
             sequence = 0
             while sequence < 29:
-                found = await views.wait(after=sequence, timeout=PATIENCE)
+                found = await cache.wait(after=sequence, timeout=PATIENCE)
                 assert found is not None
-                answer = await views.answer(ALL)
+                answer = await cache.get(ALL)
                 assert answer is not None
                 # The next ones may have come meanwhile.
                 answered = decode(answer.body)
-                assert found.sequence <= answered.sequence <= views.newest_sequence
+                assert found.sequence <= answered.sequence <= cache.newest_sequence
                 assert answered in live.history
                 assert sequence < found.sequence
                 sequence = found.sequence
             live.close()
             await asyncio.wait_for(following, PATIENCE)
-            views.end()
-            assert await views.wait(after=sequence) is None
+            cache.end()
+            assert await cache.wait(after=sequence) is None
 
     asyncio.run(follow())
 

@@ -28,7 +28,7 @@ from cpuwatch.web.endpoints import cpu_usage, health
 from cpuwatch.web.endpoints.description import DESCRIPTION, Description
 from cpuwatch.web.endpoints.history import PAST, History
 from cpuwatch.web.endpoints.metrics import EXPOSED, metrics
-from cpuwatch.web.endpoints.page import PAGE, Page
+from cpuwatch.web.endpoints.page import PAGE, page
 from cpuwatch.web.endpoints.static_files import STATIC, StaticFiles
 from cpuwatch.web.endpoints.stream import STREAM, Stream
 from cpuwatch.web.http.body_limit import BodyLimit
@@ -104,13 +104,13 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
 def _routes() -> list[Route]:
     endpoints: list[tuple[Operation, ASGIApp]] = [
-        (cpu_usage.ALL_PROCESSES, Endpoint(cpu_usage.AllProcesses())),
+        (cpu_usage.ALL_PROCESSES, Endpoint(cpu_usage.all_processes)),
         (STREAM, Stream()),
         (PAST, History()),
         (cpu_usage.ONE_PROCESS, Endpoint(cpu_usage.one_process)),
         (cpu_usage.REDIRECT, Endpoint(cpu_usage.redirect)),
         (EXPOSED, Endpoint(metrics)),
-        (PAGE, Endpoint(Page())),
+        (PAGE, Endpoint(page)),
         (STATIC, Endpoint(StaticFiles())),
         (health.ALIVE, Endpoint(health.alive)),
         (health.READY, Endpoint(health.ready)),

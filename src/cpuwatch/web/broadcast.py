@@ -1,4 +1,4 @@
-"""Handing each tick's event to all who listen: a view's event is made once, whoever many they are."""
+"""Hands the event of each tick to the listeners of its view."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from typing import ClassVar
 
 from msgspec import Struct
 
@@ -16,15 +17,12 @@ from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Monitor
 from cpuwatch.query.view import View, apply_view
 from cpuwatch.web.access.client_limits import refused, share_of
-from cpuwatch.web.bounded import keep
-from cpuwatch.web.encoder import Encoder
 from cpuwatch.web.http.response import Answer
 from cpuwatch.web.page_views import PAGE_VIEWS
-from cpuwatch.web.response_cache import Views
+from cpuwatch.web.response_cache import ResponseCache
 
-__all__ = ["Broadcast", "Event", "Subscription"]
+__all__ = ["Broadcast", "Event", "Subscription", "ViewEvent"]
 
-_MOST_KEPT = 32
 _RETRY_SECONDS = 5
 
 _log = logging.getLogger("cpuwatch.web")
@@ -35,6 +33,17 @@ class Event(Struct, frozen=True):
 
     sequence: int
     data: bytes
+
+
+class ViewEvent(Struct, frozen=True):
+    """The event of a view (:class:`~cpuwatch.web.response_cache.Representation`)."""
+
+    view: View
+    is_made_ahead: ClassVar[bool] = True
+
+    def make(self, snapshot: Snapshot) -> Event:
+        """The event of this snapshot."""
+        return Event(snapshot.sequence, encode_view_event(apply_view(snapshot, self.view), self.view.fields))
 
 
 class Subscription:
@@ -76,22 +85,17 @@ class Broadcast:
     def __init__(
         self,
         monitor: Monitor,
-        views: Views,
-        reading_history: asyncio.Lock,
-        encoder: Encoder,
+        cache: ResponseCache,
         most_listeners: int,
         most_views: int = 32,
     ) -> None:
         self._monitor = monitor
-        self._views = views
+        self._cache = cache
         self._most_listeners = most_listeners
         self._most_views = most_views
         # The rest is for the page's own views.
         self._most_of_others = max(1, most_listeners - share_of(most_listeners))
         self._listeners: dict[View, set[Subscription]] = {}
-        self._made: dict[tuple[View, int], Event] = {}
-        self._reading_history = reading_history
-        self._encoder = encoder
         self._handed_out = 0
         self._taken_seconds: float | None = None
         self._ended = False
@@ -148,10 +152,10 @@ class Broadcast:
 
         May be called again after it failed.
         """
-        while (snapshot := await self._views.wait(after=self._handed_out)) is not None:
-            taken_seconds = self._views.taken_seconds
+        while (snapshot := await self._cache.wait(after=self._handed_out)) is not None:
+            taken_seconds = self._cache.taken_seconds
             for view in list(self._listeners):
-                await self._hand_out(snapshot, view)
+                await self._hand_out(snapshot.sequence, view)
             self._handed_out, self._taken_seconds = snapshot.sequence, taken_seconds
 
     def end(self) -> None:
@@ -162,40 +166,21 @@ class Broadcast:
                 subscription.end()
 
     async def after(self, sequence: int, view: View) -> Event | None:
-        """The event of the first snapshot after this one that the history still has; None if that is not shown yet.
-
-        Many who lost the connection together come back together: they get the same events, and the encoding of old
-        ones takes one thread at most from the sampling.
-        """
+        """The event of the first snapshot after this one in the history; None if that is not published yet."""
         wanted = next(self._monitor.history.after(sequence), None)
-        if wanted is None or wanted.sequence > self._views.newest_sequence:
+        if wanted is None or wanted.sequence > self._cache.newest_sequence:
             return None
-        made = self._made.get((view, wanted.sequence))
-        if made is not None:
-            return made
-        async with self._reading_history:
-            return await self._event(wanted, view)
+        return await self._cache.get_past(wanted, ViewEvent(view))
 
-    async def _hand_out(self, snapshot: Snapshot, view: View) -> None:
+    async def _hand_out(self, sequence: int, view: View) -> None:
         try:
-            event = await self._event(snapshot, view)
+            event = await self._cache.get(ViewEvent(view))
         except Exception:  # noqa: BLE001  the streams of all other views go on
-            _log.exception("the events of tick %d could not be made", snapshot.sequence)
+            _log.exception("the events of tick %d could not be made", sequence)
             return
-        for subscription in self._listeners.get(view, ()):
-            subscription.offer(event)
-
-    async def _event(self, snapshot: Snapshot, view: View) -> Event:
-        key = (view, snapshot.sequence)
-        event = self._made.get(key)
-        if event is None:
-            event = await self._encoder.run(_encode, snapshot, view)
-            keep(self._made, key, event, _MOST_KEPT)
-        return event
-
-
-def _encode(snapshot: Snapshot, view: View) -> Event:
-    return Event(snapshot.sequence, encode_view_event(apply_view(snapshot, view), view.fields))
+        if event is not None:
+            for subscription in self._listeners.get(view, ()):
+                subscription.offer(event)
 
 
 def _excess(listeners: Sequence[Subscription], view: View, most: int, most_views: float = math.inf) -> str | None:

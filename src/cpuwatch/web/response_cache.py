@@ -1,119 +1,168 @@
-"""The answers made from the newest snapshot: each view, format and coding at most once a tick."""
+"""The response cache: everything that is made from the published snapshot, each at most once per tick.
+
+Responses of ``/cpu_usage``, events of the streams, metrics and the page all come from here. They are made in threads,
+so the event loop encodes nothing.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from hashlib import blake2b
+from typing import Any, Protocol, TypeVar
 
-from msgspec import Struct
-
-from cpuwatch.encoding.formats import FORMATS
 from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Monitor
-from cpuwatch.query.view import View, apply_view
 from cpuwatch.tick_id import TickId
-from cpuwatch.web.bounded import keep
 from cpuwatch.web.encoder import Encoder
-from cpuwatch.web.http.response import Answer, coded
 
-__all__ = ["Aspect", "Views"]
+__all__ = ["Representation", "ResponseCache", "etag_of", "keep"]
 
-_MOST_KEPT = 64
-_MOST_PREPARED = 16
-"""So many of the answers that were asked for in one tick are ready before anybody asks for them in the next."""
-_MAX_FIRST_ANSWERS_AT_ONCE = 2
+_MAX_KEPT = 64
+_MAX_ALIASES = 256
+_MAX_MADE_AHEAD = 16
+_MAX_OF_THE_PAST = 32
+_MAX_MADE_AT_ONCE = 2
 """More would only take turns at the interpreter, and take it from the event loop."""
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+_Made_co = TypeVar("_Made_co", covariant=True)
+_Made = TypeVar("_Made")
 
 _log = logging.getLogger("cpuwatch.web")
 
 
-class Aspect(Struct, frozen=True):
-    """What is asked for: a view, in a format, in a content coding."""
+class Representation(Hashable, Protocol[_Made_co]):
+    """What is made of a snapshot. Equal representations of a snapshot are the same."""
 
-    view: View
-    format: str
-    coding: str
+    @property
+    def is_made_ahead(self) -> bool:
+        """Whether it is made for the next tick too, before anyone asks for it, once it was asked for."""
+        ...
+
+    def make(self, snapshot: Snapshot) -> _Made_co:
+        """Make it; called in a thread."""
+        ...
 
 
-class _Shown:
-    """A snapshot that is shown, when it was taken (``time.monotonic``), and its answers: finished, and being made."""
+class _Published:
+    """A published snapshot, when it was taken (``time.monotonic``), and what was made of it or is being made."""
 
-    def __init__(self, snapshot: Snapshot, taken_seconds: float, answers: dict[Aspect, Answer]) -> None:
+    def __init__(self, snapshot: Snapshot, taken_seconds: float, made: dict[Representation[Any], Any]) -> None:
         self.snapshot = snapshot
         self.taken_seconds = taken_seconds
-        self.answers = answers
-        self.making: dict[Aspect, asyncio.Task[Answer]] = {}
+        self.made = made
+        self.making: dict[Representation[Any], asyncio.Task[Any]] = {}
+        self.aliases: dict[Hashable, Any] = {}
 
 
-class Views:
-    """The answers of the current tick.
+class ResponseCache:
+    """What was made of the published snapshot.
 
-    As long as clients ask for an aspect, its answer is made when a tick comes, and the tick is shown only then: no
-    request waits for it. An aspect that is new in a tick is made for its first request; others wait for the same
-    answer. The event loop encodes nothing.
+    A tick is published once everything that clients asked for in the tick before is made for it, so that their requests
+    do not wait. A representation that is new in a tick is made for the first request; others wait for the same one. At
+    most two are made at once.
     """
 
     def __init__(self, monitor: Monitor, encoder: Encoder) -> None:
         self.ended: bool = False
         self._monitor = monitor
         self._encoder = encoder
-        self._shown: _Shown | None = None
-        self._wanted: dict[Aspect, None] = {}
-        self._first_answers = asyncio.Semaphore(_MAX_FIRST_ANSWERS_AT_ONCE)
+        self._published: _Published | None = None
+        self._wanted: dict[Representation[Any], None] = {}
+        self._past: dict[tuple[int, Representation[Any]], Any] = {}
+        self._making = asyncio.Semaphore(_MAX_MADE_AT_ONCE)
+        self._reading_past = asyncio.Lock()
         self._changed = asyncio.Event()
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """The snapshot that is shown now; None while there is none."""
-        shown = self._newest_shown()
-        return None if shown is None else shown.snapshot
+        """The published snapshot; None while there is none."""
+        published = self._newest()
+        return None if published is None else published.snapshot
 
     @property
     def newest(self) -> TickId:
-        """Which tick that is; sequence 0 of no run while there is none."""
+        """Its tick; sequence 0 of no run while there is none."""
         snapshot = self.snapshot
         return TickId(None, 0) if snapshot is None else TickId.of(snapshot)
 
     @property
     def newest_sequence(self) -> int:
-        """The sequence of that; 0 while there is none."""
+        """Its sequence; 0 while there is none."""
         snapshot = self.snapshot
         return 0 if snapshot is None else snapshot.sequence
 
     @property
     def taken_seconds(self) -> float | None:
-        """When that was taken, by ``time.monotonic``; None while there is none."""
-        shown = self._newest_shown()
-        return None if shown is None else shown.taken_seconds
+        """When it was taken, by ``time.monotonic``; None while there is none."""
+        published = self._newest()
+        return None if published is None else published.taken_seconds
 
     @property
     def age_header(self) -> tuple[bytes, bytes]:
-        """How old that is now (``Server-Timing``, w3.org/TR/server-timing)."""
+        """Its age now (``Server-Timing``, w3.org/TR/server-timing)."""
         age_ms = int((time.monotonic() - (self.taken_seconds or 0)) * 1000)
         return b"server-timing", b"age;dur=%d" % age_ms
 
-    async def answer(self, aspect: Aspect) -> Answer | None:
-        """The answer; None while there is no snapshot. Raises what :func:`~cpuwatch.query.view.apply_view` raises.
+    def found(self, alias: Hashable) -> Any:
+        """What :meth:`remember` was given for this alias in this tick, or None."""
+        published = self._newest()
+        return None if published is None else published.aliases.get(alias)
 
-        Does not wait where the answer is finished.
-        """
-        shown = self._newest_shown()
-        if shown is None:
+    def remember(self, alias: Hashable, made: object) -> None:
+        """Let :meth:`found` find this under another key, such as the bytes of a request, until the next tick."""
+        if self._published is not None:
+            keep(self._published.aliases, alias, made, _MAX_ALIASES)
+
+    async def get(self, representation: Representation[_Made]) -> _Made | None:
+        """The representation of the published snapshot; None while there is none. Raises what its ``make`` raises."""
+        published = self._newest()
+        if published is None:
             return None
-        answer = shown.answers.get(aspect)
-        if answer is None:
-            answer = await self._first_answer(shown, aspect)
-        if len(self._wanted) < _MOST_PREPARED:
-            self._wanted[aspect] = None
-        return answer
+        if representation.is_made_ahead and len(self._wanted) < _MAX_MADE_AHEAD:
+            self._wanted[representation] = None
+        if representation in published.made:
+            made: _Made = published.made[representation]
+            return made
+        making = published.making.get(representation)
+        if making is None:
+            making = asyncio.create_task(self._make_first(published, representation))
+            published.making[representation] = making
+            making.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may be waiting
+        # Shielded: if one client leaves, the others still wait for it.
+        first: _Made = await asyncio.shield(making)
+        return first
+
+    async def get_past(self, snapshot: Snapshot, representation: Representation[_Made]) -> _Made:
+        """The representation of a snapshot in the history, made one at a time.
+
+        Clients that lost their connections together come back together, and get the same events.
+        """
+        if snapshot.sequence == self.newest_sequence and (newest := await self.get(representation)) is not None:
+            return newest
+        key = (snapshot.sequence, representation)
+        async with self._reading_past:
+            if key not in self._past:
+                keep(self._past, key, await self._encoder.run(representation.make, snapshot), _MAX_OF_THE_PAST)
+            made: _Made = self._past[key]
+            return made
+
+    async def read_past(self, read: Callable[[], _Made]) -> _Made:
+        """Run a function that reads much of the history, in a thread and one at a time.
+
+        So reading the past takes at most one thread from the sampling.
+        """
+        async with self._reading_past:
+            return await self._encoder.run(read)
 
     async def wait(self, after: int, timeout: float | None = None) -> Snapshot | None:
-        """What is shown, as soon as its sequence is above ``after``; None when ``timeout`` seconds have passed.
+        """The published snapshot, as soon as its sequence is above ``after``.
 
-        None as well when nothing more will come.
+        None when ``timeout`` seconds have passed, or when no more snapshots will come.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -126,64 +175,57 @@ class Views:
         return snapshot
 
     async def follow(self) -> None:
-        """Show each tick as it comes, until the monitor is closed. May be called again after it failed."""
+        """Publish each tick as it comes, until the monitor is closed. May be called again after it failed."""
         while await self._monitor.wait_async(after=self.newest_sequence) is not None:
             newest = self._monitor.newest()
             if newest is not None:
                 wanted, self._wanted = self._wanted, {}
-                self._show(*newest, await self._made_ahead(newest[0], wanted))
+                made = await self._encoder.run(_make_all, newest[0], wanted) if wanted else {}
+                self._publish(*newest, made)
 
     def end(self) -> None:
-        """Let go of all who wait: nothing more will come."""
+        """Release everyone who waits: no more snapshots will come."""
         self.ended = True
         self._changed.set()
 
-    def etag(self, snapshot: Snapshot, what: object) -> str:
-        """The tag of this, which is described by its ``repr``, as of this snapshot."""
-        digest = blake2b(repr(what).encode("utf-8", "replace"), digest_size=6).hexdigest()
-        return f'"{TickId.of(snapshot)}-{digest}"'
+    def _newest(self) -> _Published | None:
+        if self._published is None and (newest := self._monitor.newest()) is not None:
+            self._publish(*newest, {})
+        return self._published
 
-    def _newest_shown(self) -> _Shown | None:
-        if self._shown is None and (newest := self._monitor.newest()) is not None:
-            self._show(*newest, {})
-        return self._shown
-
-    def _show(self, snapshot: Snapshot, taken_seconds: float, answers: dict[Aspect, Answer]) -> None:
-        self._shown = _Shown(snapshot, taken_seconds, answers)
+    def _publish(self, snapshot: Snapshot, taken_seconds: float, made: dict[Representation[Any], Any]) -> None:
+        self._published = _Published(snapshot, taken_seconds, made)
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def _made_ahead(self, snapshot: Snapshot, aspects: Iterable[Aspect]) -> dict[Aspect, Answer]:
-        if not aspects:
-            return {}
+    async def _make_first(self, published: _Published, representation: Representation[_Made]) -> _Made:
         try:
-            return await self._encoder.run(self._make_all, snapshot, aspects)
-        except Exception:  # noqa: BLE001  the tick is shown all the same; who asks for such an answer gets the error
-            _log.exception("the answers of tick %d could not be made ahead", snapshot.sequence)
-            return {}
-
-    async def _first_answer(self, shown: _Shown, aspect: Aspect) -> Answer:
-        making = shown.making.get(aspect)
-        if making is None:
-            making = shown.making[aspect] = asyncio.create_task(self._make_first(shown, aspect))
-            making.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may be waiting
-        # Shielded: that one of those who wait leaves is no reason to begin anew for the others.
-        return await asyncio.shield(making)
-
-    async def _make_first(self, shown: _Shown, aspect: Aspect) -> Answer:
-        try:
-            async with self._first_answers:
-                answer = await self._encoder.run(self._make, shown.snapshot, aspect)
+            async with self._making:
+                made = await self._encoder.run(representation.make, published.snapshot)
         finally:
-            del shown.making[aspect]
-        keep(shown.answers, aspect, answer, _MOST_KEPT)
-        return answer
+            del published.making[representation]
+        keep(published.made, representation, made, _MAX_KEPT)
+        return made
 
-    def _make_all(self, snapshot: Snapshot, aspects: Iterable[Aspect]) -> dict[Aspect, Answer]:
-        return {aspect: self._make(snapshot, aspect) for aspect in aspects}
 
-    def _make(self, snapshot: Snapshot, aspect: Aspect) -> Answer:
-        chosen = FORMATS[aspect.format]
-        body, coding = coded(chosen.encode(apply_view(snapshot, aspect.view), aspect.view.fields), aspect.coding)
-        headers = [("vary", "accept, accept-encoding"), *coding]
-        return Answer.of(body, chosen.content_type, headers=headers, etag=self.etag(snapshot, aspect))
+def _make_all(snapshot: Snapshot, representations: Iterable[Representation[Any]]) -> dict[Representation[Any], Any]:
+    made = {}
+    for representation in representations:
+        try:
+            made[representation] = representation.make(snapshot)
+        except Exception:  # noqa: BLE001  the tick is published all the same; requests for this one get the error
+            _log.exception("tick %d: %r could not be made", snapshot.sequence, representation)
+    return made
+
+
+def etag_of(snapshot: Snapshot, what: object) -> str:
+    """The ETag of what is described by its ``repr``, as of this snapshot."""
+    digest = blake2b(repr(what).encode("utf-8", "replace"), digest_size=6).hexdigest()
+    return f'"{TickId.of(snapshot)}-{digest}"'
+
+
+def keep(kept: dict[_Key, _Value], key: _Key, value: _Value, limit: int) -> None:
+    """Add to a dict with a size limit; the oldest entry goes first."""
+    while len(kept) >= limit:
+        del kept[next(iter(kept))]
+    kept[key] = value

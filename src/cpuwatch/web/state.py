@@ -16,43 +16,41 @@ from cpuwatch.settings import Settings
 from cpuwatch.web.access.hosts import AllowedHosts
 from cpuwatch.web.broadcast import Broadcast
 from cpuwatch.web.encoder import Encoder
-from cpuwatch.web.expositions import Expositions
-from cpuwatch.web.response_cache import Views
+from cpuwatch.web.exposition import Expositions
+from cpuwatch.web.response_cache import ResponseCache
 from cpuwatch.web.supervisor import Supervisor
 
 __all__ = ["Live", "State", "hosts_of", "live", "settings_of"]
 
 
 class Live:
-    """The running monitor with the finished answers made from it."""
+    """A running service: its settings, its monitor, and what is made from the snapshots."""
 
     def __init__(self, monitor: Monitor, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self.hosts = AllowedHosts(self.settings.allowed_hosts)
         self.monitor = monitor
         self.encoder = Encoder()
-        self.views = Views(monitor, self.encoder)
-        # Encoding much of the past takes one thread at most from the sampling.
-        self.reading_history = asyncio.Lock()
-        self.broadcast = Broadcast(monitor, self.views, self.reading_history, self.encoder, self.settings.streams)
-        self.expositions = Expositions(monitor, self.encoder)
-        self.supervisor = Supervisor(lambda: self.views.ended)
-        self._heeds_server_stop = False
+        self.cache = ResponseCache(monitor, self.encoder)
+        self.broadcast = Broadcast(monitor, self.cache, self.settings.streams)
+        self.expositions = Expositions(monitor, self.cache)
+        self.supervisor = Supervisor(lambda: self.cache.ended)
+        self._heeds_server_stop: bool = False
 
     @property
     def age_seconds(self) -> float | None:
-        """How old the snapshot is that clients get now, or that the streams had last, whichever is older.
+        """The age of the published snapshot or of the newest stream event, whichever is older; None without a snapshot.
 
-        None while there is none. It does not depend on what the monitor has that is not shown.
+        Snapshots that the monitor has but that are not published do not count.
         """
-        taken = [at for at in (self.views.taken_seconds, self.broadcast.taken_seconds) if at is not None]
+        taken = [at for at in (self.cache.taken_seconds, self.broadcast.taken_seconds) if at is not None]
         return time.monotonic() - min(taken) if taken else None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Within the block each tick is shown, and handed out to the streams."""
+        """Within the block, each tick is published and handed out to the streams."""
         self.encoder.start()
-        works = {"views": self.views.follow, "broadcast": self.broadcast.follow}
+        works = {"cache": self.cache.follow, "broadcast": self.broadcast.follow}
         tasks = [asyncio.create_task(self.supervisor.keep_running(name, work)) for name, work in works.items()]
         try:
             yield
@@ -74,7 +72,7 @@ class Live:
 
     def end(self) -> None:
         """End the streams and the waiting."""
-        self.views.end()
+        self.cache.end()
         self.broadcast.end()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import ClassVar
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -11,27 +12,29 @@ from starlette.types import Scope
 from cpuwatch.encoding.formats import FORMAT, FORMATS
 from cpuwatch.encoding.json import encode
 from cpuwatch.errors import NotAcceptableError, QueryError
-from cpuwatch.model import ProcessUsage
+from cpuwatch.model import ProcessUsage, Snapshot
 from cpuwatch.query.parameters import PID, VIEW, view_from
+from cpuwatch.query.view import View, apply_view
 from cpuwatch.web.http.negotiation import choose_coding, choose_media_type
 from cpuwatch.web.http.request import headers, parse_query_string, wait_seconds
-from cpuwatch.web.http.response import CODINGS, Answer, no_snapshot_yet, problem
+from cpuwatch.web.http.response import CODINGS, Answer, coded, no_snapshot_yet, problem
 from cpuwatch.web.openapi.operation import SHOWN, TEXT, Operation
-from cpuwatch.web.response_cache import Aspect
+from cpuwatch.web.response_cache import etag_of
 from cpuwatch.web.state import live
 
 __all__ = [
     "ALL_PROCESSES",
     "ONE_PROCESS",
     "REDIRECT",
-    "AllProcesses",
+    "ProcessResponse",
+    "ViewResponse",
+    "all_processes",
     "one_process",
     "redirect",
     "redirection",
-    "requested_aspect",
+    "selected_view",
 ]
 
-_MOST_UNDERSTOOD = 256
 _PARAMETERS = {**VIEW, **FORMAT}
 _MEDIA_TYPES = {chosen.media_type: chosen.name for chosen in FORMATS.values()}
 
@@ -74,51 +77,66 @@ REDIRECT = Operation(
 )
 
 
-class AllProcesses:
+class ViewResponse(Struct, frozen=True):
+    """A view in a format and a content coding (:class:`~cpuwatch.web.response_cache.Representation`)."""
+
+    view: View
+    format: str
+    coding: str
+    is_made_ahead: ClassVar[bool] = True
+
+    def make(self, snapshot: Snapshot) -> Answer:
+        """The response for this snapshot."""
+        chosen = FORMATS[self.format]
+        body, encoding = coded(chosen.encode(apply_view(snapshot, self.view), self.view.fields), self.coding)
+        headers = [("vary", "accept, accept-encoding"), *encoding]
+        return Answer.of(body, chosen.content_type, headers=headers, etag=etag_of(snapshot, self))
+
+
+class ProcessResponse(Struct, frozen=True):
+    """The row of one process (:class:`~cpuwatch.web.response_cache.Representation`)."""
+
+    pid: int
+    is_made_ahead: ClassVar[bool] = False
+
+    def make(self, snapshot: Snapshot) -> Answer:
+        """The response for this snapshot."""
+        row = next((row for row in snapshot.processes if row.pid == self.pid), None)
+        if row is None:
+            return problem(404, f"there was no process {self.pid} at {snapshot.time.isoformat()}")
+        body = OneProcess(snapshot.sequence, snapshot.time, snapshot.interval_seconds, row)
+        return Answer.of(encode(body), "application/json")
+
+
+async def all_processes(scope: Scope) -> Answer:
     """``GET /cpu_usage``: a view of the newest snapshot.
 
-    What is asked for is understood once and remembered by the bytes that say it: the next request that says the same
-    costs a lookup.
-
-    Who has it already, and says ``Prefer: wait``, is answered when there is something newer (RFC 7240, 4.3).
+    A client that has it already and sends ``Prefer: wait`` gets the next one (RFC 7240, 4.3).
     """
-
-    def __init__(self) -> None:
-        self._understood: dict[tuple[bytes | None, ...], Aspect] = {}
-
-    async def __call__(self, scope: Scope) -> Answer:
-        """The answer to one request."""
-        views = live(scope).views
-        fields = headers(scope)
-        asked = (scope["query_string"], fields.get(b"accept"), fields.get(b"accept-encoding"))
+    cache = live(scope).cache
+    fields = headers(scope)
+    # The same bytes select the same representation, so for most requests this lookup is all.
+    asked = (scope["query_string"], fields.get(b"accept"), fields.get(b"accept-encoding"))
+    answer: Answer | None = cache.found(asked)
+    if answer is None:
         try:
-            aspect = self._aspect(*asked)
-            answer = await views.answer(aspect)
+            answer = await cache.get(selected_view(*asked))
         except QueryError as error:
             return problem(400, str(error))
         except NotAcceptableError as error:
             return problem(406, str(error))
         if answer is None:
             return no_snapshot_yet()
-        known = fields.get(b"if-none-match")
-        if known is not None:
-            answer = answer.unless_known(known)
-            if answer.status == 304 and (seconds := wait_seconds(fields.get(b"prefer"))) is not None:
-                answer = await _newer(scope, aspect, answer, seconds)
-        return answer.with_header(*views.age_header)
-
-    def _aspect(self, query_string: bytes, accept: bytes | None, accept_encoding: bytes | None) -> Aspect:
-        asked = (query_string, accept, accept_encoding)
-        aspect = self._understood.get(asked)
-        if aspect is None:
-            aspect = requested_aspect(*asked)
-            if len(self._understood) >= _MOST_UNDERSTOOD:
-                self._understood.clear()
-            self._understood[asked] = aspect
-        return aspect
+        cache.remember(asked, answer)
+    known = fields.get(b"if-none-match")
+    if known is not None:
+        answer = answer.unless_known(known)
+        if answer.status == 304 and (seconds := wait_seconds(fields.get(b"prefer"))) is not None:
+            answer = await _newer(scope, selected_view(*asked), answer, seconds)
+    return answer.with_header(*cache.age_header)
 
 
-def requested_aspect(query_string: bytes, accept: bytes | None, accept_encoding: bytes | None) -> Aspect:
+def selected_view(query_string: bytes, accept: bytes | None, accept_encoding: bytes | None) -> ViewResponse:
     """The representation that a request selects.
 
     Raises :class:`~cpuwatch.errors.QueryError`, or :class:`~cpuwatch.errors.NotAcceptableError`.
@@ -126,8 +144,7 @@ def requested_aspect(query_string: bytes, accept: bytes | None, accept_encoding:
     values = parse_query_string(query_string, _PARAMETERS)
     view = view_from(values)
     chosen = values.get("format") or _accepted(accept)
-    coding = choose_coding(_text(accept_encoding), list(CODINGS))
-    return Aspect(view, chosen, coding)
+    return ViewResponse(view, chosen, choose_coding(_text(accept_encoding), list(CODINGS)))
 
 
 def _accepted(accept: bytes | None) -> str:
@@ -141,29 +158,22 @@ def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-async def _newer(scope: Scope, aspect: Aspect, answer: Answer, seconds: int) -> Answer:
-    """What comes within these seconds; without anything new the same answer."""
+async def _newer(scope: Scope, representation: ViewResponse, answer: Answer, seconds: int) -> Answer:
+    """The representation of the next snapshot within these seconds, or else the same response."""
     state = live(scope)
     state.heed_server_stop()
-    after = state.views.newest_sequence
-    newer = await state.views.wait(after, seconds) and await state.views.answer(aspect)
-    return (newer or answer).with_header(b"preference-applied", b"wait=%d" % seconds)
+    if await state.cache.wait(state.cache.newest_sequence, seconds) is not None:
+        answer = await state.cache.get(representation) or answer
+    return answer.with_header(b"preference-applied", b"wait=%d" % seconds)
 
 
 async def one_process(scope: Scope) -> Answer:
-    """The row of one process in the newest snapshot."""
+    """``GET /cpu_usage/{pid}``: the row of one process in the newest snapshot."""
     try:
         pid = PID["pid"].parse(scope["path_params"]["pid"])
     except ValueError as error:
         return problem(400, str(error))
-    snapshot = live(scope).views.snapshot
-    if snapshot is None:
-        return no_snapshot_yet()
-    row = next((row for row in snapshot.processes if row.pid == pid), None)
-    if row is None:
-        return problem(404, f"there was no process {pid} at {snapshot.time.isoformat()}")
-    body = OneProcess(snapshot.sequence, snapshot.time, snapshot.interval_seconds, row)
-    return Answer.of(encode(body), "application/json")
+    return await live(scope).cache.get(ProcessResponse(pid)) or no_snapshot_yet()
 
 
 async def redirect(scope: Scope) -> Answer:

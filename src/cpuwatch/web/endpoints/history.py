@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from itertools import takewhile
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ from cpuwatch.web.http.negotiation import choose_coding
 from cpuwatch.web.http.request import header, header_text, parse_query_string
 from cpuwatch.web.http.response import CODINGS, Answer, coded, no_snapshot_yet, problem
 from cpuwatch.web.openapi.operation import SHOWN, Operation
+from cpuwatch.web.response_cache import etag_of
 from cpuwatch.web.state import live
 
 __all__ = ["HISTORY_PARAMETERS", "PAST", "History", "HistoryPage"]
@@ -95,21 +97,20 @@ class History:
             return problem(400, str(error))
         if len(asked.keys() & HISTORY) != 1:
             return problem(400, "one of seconds and since is needed: how much of the past, or from where on")
-        newest = state.views.snapshot
+        newest = state.cache.snapshot
         if newest is None:
             return no_snapshot_yet()
         store = state.monitor.history
         coding = choose_coding(header_text(scope, b"accept-encoding"), list(CODINGS))
         vary = ("vary", "accept-encoding")
         # Of what is kept the newest decides about the oldest, so that its tag stands for all.
-        etag = state.views.etag(newest, (asked, coding))
+        etag = etag_of(newest, (asked, coding))
         tagged = Answer.of(b"", "application/json", headers=[vary], etag=etag)
         known = tagged.unless_known(header(scope, b"if-none-match"))
         if known.status == 304:
             return known
-        async with state.reading_history:
-            body = await state.encoder.run(_encode, store, newest, asked, view, state.monitor.interval_seconds)
-            body, said = await state.encoder.run(coded, body, coding)
+        encoded = partial(_encode, store, newest, asked, view, state.monitor.interval_seconds)
+        body, said = await state.cache.read_past(lambda: coded(encoded(), coding))
         return Answer.of(body, "application/json", headers=[vary, *said], etag=etag)
 
 

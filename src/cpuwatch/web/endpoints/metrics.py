@@ -8,12 +8,11 @@ from cpuwatch.encoding.openmetrics import EXPOSITIONS
 from cpuwatch.errors import NotAcceptableError, QueryError
 from cpuwatch.query.parameters import METRICS, exposed_processes
 from cpuwatch.text import shortened
-from cpuwatch.web.expositions import Exposed
+from cpuwatch.web.exposition import Exposed, Scraper
 from cpuwatch.web.http.negotiation import choose_coding, choose_media_type
 from cpuwatch.web.http.request import header, header_text, parse_query_string
 from cpuwatch.web.http.response import Answer, no_snapshot_yet, problem
 from cpuwatch.web.openapi.operation import TEXT, Operation
-from cpuwatch.web.scrapers import Scraper
 from cpuwatch.web.state import live
 
 __all__ = ["EXPOSED", "metrics"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cache
 from html import escape
 from importlib.resources import files
 from string import Template
+from typing import ClassVar
 
+from msgspec import Struct
 from starlette.types import Scope
 
 from cpuwatch.encoding.table import missing_processes
@@ -20,7 +22,7 @@ from cpuwatch.web.http.response import Answer, problem
 from cpuwatch.web.openapi.operation import TEXT, Operation
 from cpuwatch.web.state import live
 
-__all__ = ["PAGE", "Page"]
+__all__ = ["PAGE", "PageResponse", "page"]
 
 _ROWS = 50
 _UNKNOWN = "\N{EN DASH}"
@@ -49,36 +51,40 @@ PAGE = Operation(
 )
 
 
-class Page:
-    """``GET /``: the busiest processes as a table, and the scripts that make more of it.
+class PageResponse(Struct, frozen=True):
+    """The page with the busiest processes (:class:`~cpuwatch.web.response_cache.Representation`)."""
 
-    Where a token is set, a browser cannot show it when it opens an address. It gets the page without any data then, and
-    the scripts ask for the token.
+    is_made_ahead: ClassVar[bool] = False
+
+    def make(self, snapshot: Snapshot) -> Answer:
+        """The page for this snapshot."""
+        return _page(**_filled(snapshot))
+
+
+async def page(scope: Scope) -> Answer:
+    """``GET /``: the busiest processes as a table, and the scripts that turn it into the live page.
+
+    If a token is set, a browser cannot send it when it opens an address. It gets the page without data, and the scripts
+    ask for the token.
     """
+    state = live(scope)
+    if not state.settings.page:
+        return problem(404, "the page is switched off (CPUWATCH_PAGE)")
+    token = state.settings.token
+    if token is not None and not token.matches(header(scope, b"authorization")):
+        return _page(summary="this server requires a token")
+    return await state.cache.get(PageResponse()) or _page(summary="no data yet")
 
-    async def __call__(self, scope: Scope) -> Answer:
-        """The answer to one request."""
-        state = live(scope)
-        if not state.settings.page:
-            return problem(404, "the page is switched off (CPUWATCH_PAGE)")
-        token = state.settings.token
-        may_read = token is None or token.matches(header(scope, b"authorization"))
-        snapshot = state.views.snapshot if may_read else None
-        shown = {
-            "headings": _headings(),
-            "host": "",
-            "summary": "no data yet" if may_read else "this server needs a token",
-            "footer": "",
-            "missing": "",
-            "rows": "",
-        }
-        if snapshot is not None:
-            shown |= _filled(snapshot)
-        return Answer.of(self._template.substitute(shown).encode(), "text/html; charset=utf-8")
 
-    @cached_property
-    def _template(self) -> Template:
-        return Template((files("cpuwatch.web") / "page.html").read_text("utf-8"))
+def _page(**shown: str) -> Answer:
+    empty = {"host": "", "summary": "", "footer": "", "missing": "", "rows": ""}
+    html = _template().substitute(empty | {"headings": _headings()} | shown)
+    return Answer.of(html.encode(), "text/html; charset=utf-8")
+
+
+@cache
+def _template() -> Template:
+    return Template((files("cpuwatch.web") / "page.html").read_text("utf-8"))
 
 
 def _filled(snapshot: Snapshot) -> dict[str, str]:

@@ -73,14 +73,14 @@ class Stream:
 
     async def _events(self, state: Live, subscription: Subscription, last: TickId | None) -> AsyncGenerator[bytes]:
         yield encode_retry(_RETRY_MS)
-        views, after, view = state.views, state.broadcast.after, subscription.view
-        newest = views.newest_sequence
+        cache, after, view = state.cache, state.broadcast.after, subscription.view
+        newest = cache.newest_sequence
         # A tick of another run, or a sequence that names no run, stands for none of this one: all that is kept comes.
-        sent = newest - 1 if last is None else last.last_seen_in(views.newest)
+        sent = newest - 1 if last is None else last.last_seen_in(cache.newest)
         # Over several rounds, for more ticks come meanwhile; but a reader who does not catch up is to see the newest.
         behind: float = math.inf
-        while 0 < views.newest_sequence - sent < behind:
-            newest = views.newest_sequence
+        while 0 < cache.newest_sequence - sent < behind:
+            newest = cache.newest_sequence
             behind = newest - sent
             while sent < newest and not subscription.ended and (event := await after(sent, view)):
                 yield event.data

@@ -19,10 +19,10 @@ from msgspec.structs import replace
 
 from cpuwatch import GroupedSnapshot, Query, Snapshot, View, apply_view, decode, encode_lines, encode_view, table
 from cpuwatch.encoding.formats import FORMATS
+from cpuwatch.web.endpoints.cpu_usage import ViewResponse
 from cpuwatch.web.http.response import Answer
-from cpuwatch.web.response_cache import Aspect
 
-ALL = Aspect(View(), "json", "identity")
+ALL = ViewResponse(View(), "json", "identity")
 BUSIEST = View(Query(top=1))
 
 
@@ -34,8 +34,8 @@ def with_service(act: Callable[[Service], Awaitable[None]], *, ticks: int = 1, p
     asyncio.run(run())
 
 
-async def made(running: Service, aspect: Aspect) -> Answer:
-    answer = await running.live.views.answer(aspect)
+async def made(running: Service, aspect: ViewResponse) -> Answer:
+    answer = await running.live.cache.get(aspect)
     assert answer is not None
     return answer
 
@@ -62,7 +62,7 @@ def test_each_aspect_is_made_once_a_tick(encoded: Counter[int]) -> None:
         for _ in range(3):
             for _ in range(5):
                 await made(running, ALL)
-                await made(running, Aspect(BUSIEST, "json", "identity"))
+                await made(running, ViewResponse(BUSIEST, "json", "identity"))
             await running.tick()
 
     with_service(act)
@@ -95,9 +95,9 @@ def test_the_body_is_the_view_in_the_format(name: str) -> None:
     view = View(Query(top=3), fields=("pid", "name"))
 
     async def act(running: Service) -> None:
-        assert running.live.views.snapshot is not None
-        shown = apply_view(running.live.views.snapshot, view)
-        answer = await made(running, Aspect(view, name, "identity"))
+        assert running.live.cache.snapshot is not None
+        shown = apply_view(running.live.cache.snapshot, view)
+        answer = await made(running, ViewResponse(view, name, "identity"))
         bodies = {
             "json": encode_view(shown, view.fields),
             "ndjson": encode_lines(shown, view.fields),
@@ -112,9 +112,9 @@ def test_the_body_is_the_view_in_the_format(name: str) -> None:
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_compressed_body_is_the_plain_one_to_others_decoders(name: str) -> None:
     async def act(running: Service) -> None:
-        plain = await made(running, Aspect(View(), name, "identity"))
-        zipped = await made(running, Aspect(View(), name, "gzip"))
-        standard = await made(running, Aspect(View(), name, "zstd"))
+        plain = await made(running, ViewResponse(View(), name, "identity"))
+        zipped = await made(running, ViewResponse(View(), name, "gzip"))
+        standard = await made(running, ViewResponse(View(), name, "zstd"))
         assert gzip.decompress(zipped.body) == plain.body
         assert zstandard.ZstdDecompressor().decompress(standard.body) == plain.body
         assert max(len(zipped.body), len(standard.body)) < len(plain.body)
@@ -130,7 +130,7 @@ def test_a_compressed_body_is_the_plain_one_to_others_decoders(name: str) -> Non
 
 def test_a_small_body_stays_as_it_is() -> None:
     async def act(running: Service) -> None:
-        answer = await made(running, Aspect(View(Query(top=1), fields=("pid",)), "text", "gzip"))
+        answer = await made(running, ViewResponse(View(Query(top=1), fields=("pid",)), "text", "gzip"))
         assert len(answer.body) < 1024
         assert answer.body.decode().splitlines()[-1].strip() == "10"
         assert field(answer, b"content-encoding") is None
@@ -141,14 +141,14 @@ def test_a_small_body_stays_as_it_is() -> None:
 def test_the_tag_differs_by_view_format_coding_and_tick_and_by_nothing_else() -> None:
     aspects = [
         ALL,
-        Aspect(BUSIEST, "json", "identity"),
-        Aspect(View(Query(top=2)), "json", "identity"),
-        Aspect(View(fields=("pid",)), "json", "identity"),
-        Aspect(View(group_by="name"), "json", "identity"),
-        Aspect(View(), "ndjson", "identity"),
-        Aspect(View(), "text", "identity"),
-        Aspect(View(), "json", "gzip"),
-        Aspect(View(), "json", "zstd"),
+        ViewResponse(BUSIEST, "json", "identity"),
+        ViewResponse(View(Query(top=2)), "json", "identity"),
+        ViewResponse(View(fields=("pid",)), "json", "identity"),
+        ViewResponse(View(group_by="name"), "json", "identity"),
+        ViewResponse(View(), "ndjson", "identity"),
+        ViewResponse(View(), "text", "identity"),
+        ViewResponse(View(), "json", "gzip"),
+        ViewResponse(View(), "json", "zstd"),
     ]
 
     async def act(running: Service) -> None:
@@ -168,14 +168,14 @@ def test_the_tag_differs_by_view_format_coding_and_tick_and_by_nothing_else() ->
 
 def test_a_flood_of_views_is_kept_in_a_bounded_place_and_made_ahead_in_a_smaller_one(encoded: Counter[int]) -> None:
     async def act(running: Service) -> None:
-        flood = [Aspect(View(Query(top=number)), "json", "identity") for number in range(1, 500)]
+        flood = [ViewResponse(View(Query(top=number)), "json", "identity") for number in range(1, 500)]
         for aspect in flood:
             shown = json.loads((await made(running, aspect)).body)["processes"]
             assert len(shown) == min(aspect.view.query.top or 0, 40)
-        views = running.live.views
-        assert views._shown is not None
-        assert len(views._shown.answers) == 64
-        assert len(views._wanted) == 16
+        cache = running.live.cache
+        assert cache._published is not None
+        assert len(cache._published.made) == 64
+        assert len(cache._wanted) == 16
         await running.tick()
         assert encoded[2] == 16
 
@@ -195,11 +195,11 @@ def test_what_cannot_be_made_ahead_is_logged_and_the_tick_is_shown_all_the_same(
         assert await running.tick() == 2
         with pytest.raises(RuntimeError, match="out of ink"):
             await made(running, ALL)
-        assert (await made(running, Aspect(View(), "text", "identity"))).status == 200
+        assert (await made(running, ViewResponse(View(), "text", "identity"))).status == 200
 
     with caplog.at_level(logging.ERROR):
         with_service(act)
-    assert "the answers of tick 2 could not be made ahead" in caplog.text
+    assert "tick 2: ViewResponse(" in caplog.text
 
 
 class Gate:
@@ -228,10 +228,10 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
 
 def test_first_answers_are_made_off_the_event_loop_few_at_a_time(gate: Gate) -> None:
     async def act(running: Service) -> None:
-        views = [Aspect(View(Query(top=number)), "json", "identity") for number in range(1, 30)]
+        views = [ViewResponse(View(Query(top=number)), "json", "identity") for number in range(1, 30)]
         asking = [asyncio.create_task(made(running, view)) for view in views]
         # Answered while all of them wait.
-        text = await made(running, Aspect(View(), "text", "identity"))
+        text = await made(running, ViewResponse(View(), "text", "identity"))
         assert text.status == 200
         assert len(gate.calls) <= 2
         gate.opened.set()
@@ -265,7 +265,7 @@ def test_a_tick_whose_answers_no_thread_can_make_is_shown_and_answered(monkeypat
         for sequence in (2, 3):
             assert await running.tick() == sequence
             assert decode((await made(running, ALL)).body).sequence == sequence
-        assert (await made(running, Aspect(BUSIEST, "text", "identity"))).status == 200
+        assert (await made(running, ViewResponse(BUSIEST, "text", "identity"))).status == 200
         assert running.live.supervisor.restarts == 0
 
     with_service(act)
@@ -279,7 +279,9 @@ def test_all_threads_exist_from_the_start(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(threading.Thread, "start", refusing)
         with running.live.broadcast.subscription(View()) as subscription:
             for sequence in (2, 3):
-                await asyncio.gather(*(made(running, Aspect(View(Query(top=n)), "json", "gzip")) for n in range(1, 9)))
+                await asyncio.gather(
+                    *(made(running, ViewResponse(View(Query(top=n)), "json", "gzip")) for n in range(1, 9))
+                )
                 await running.tick()
                 while (event := await subscription.take(PATIENCE)) is not None and event.sequence < sequence:
                     pass
