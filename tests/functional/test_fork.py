@@ -22,7 +22,7 @@ def test_a_monitor_in_a_forked_child_raises(use: str, forked: dict[str, Any]) ->
     told = forked["found"][use]
     assert str(forked["parent"]) in told
     assert str(forked["child"]) in told
-    assert "make and start a monitor here" in told
+    assert "create and start a monitor here" in told
 
 
 def test_closing_the_monitor_in_the_child_is_harmless(forked: dict[str, Any]) -> None:

@@ -159,5 +159,5 @@ def test_a_sampler_that_hangs_does_not_keep_the_server_from_ending(
         with httpx.Client(base_url=server.url) as client:
             wait_until(lambda: client.get("/readyz").status_code == 503)
             assert server.stop(number, within=STOP_SECONDS) == 0
-    assert server.output.count("the sampler did not come back within 1 s; its thread is left") == 1
+    assert server.output.count("the sampler did not return within 1 s; its thread is abandoned") == 1
     assert "Traceback" not in server.output
