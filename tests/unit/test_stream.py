@@ -14,11 +14,10 @@ from cpuwatch.encoding.sse import encode_view_event
 from cpuwatch.query.parameters import VIEW, view_from
 from cpuwatch.query.view import View
 from cpuwatch.tick_id import TickId
-from cpuwatch.web.broadcast import Broadcast
+from cpuwatch.web.broadcast import PAGE_VIEWS, Broadcast
 from cpuwatch.web.endpoints.stream import Stream
 from cpuwatch.web.http.request import parse_query_string
 from cpuwatch.web.hypercorn_quirks import call_when_server_stops
-from cpuwatch.web.page_views import PAGE_VIEWS
 
 PAGE_QUERIES = ["fields=key,cpu_percent&min_percent=0.2", ""]
 

@@ -13,11 +13,11 @@ from starlette.types import Receive, Scope, Send
 
 from cpuwatch import Monitor, View
 from cpuwatch.settings import Settings
+from cpuwatch.supervisor import Supervisor
 from cpuwatch.web import create_app
 from cpuwatch.web.broadcast import Broadcast
 from cpuwatch.web.response_cache import ResponseCache
 from cpuwatch.web.state import Live
-from cpuwatch.web.supervisor import Supervisor
 
 
 async def fail() -> None:

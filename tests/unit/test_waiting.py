@@ -9,7 +9,7 @@ from asgi_client import PATIENCE, Client, Service, service
 
 from cpuwatch import Snapshot, decode
 from cpuwatch.web.endpoints.cpu_usage import all_processes
-from cpuwatch.web.http.endpoint import Endpoint
+from cpuwatch.web.http.response import Endpoint
 
 PATH = "/cpu_usage"
 

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cpuwatch.environment import check_token_is_in_use, warnings_about
 from cpuwatch.log import logging_to_stderr
+from cpuwatch.loop_errors import loop_errors_in_one_line
 from cpuwatch.monitor import Monitor
 from cpuwatch.samplers import open_sampler
 from cpuwatch.settings import Settings
@@ -32,11 +33,9 @@ from cpuwatch.web.endpoints.page import PAGE, page
 from cpuwatch.web.endpoints.static_files import STATIC, StaticFiles
 from cpuwatch.web.endpoints.stream import STREAM, Stream
 from cpuwatch.web.http.body_limit import BodyLimit
-from cpuwatch.web.http.endpoint import Endpoint
 from cpuwatch.web.http.exchange import StallLimit
 from cpuwatch.web.http.request_target import RequestTarget
-from cpuwatch.web.http.response import problem
-from cpuwatch.web.loop_errors import loop_errors_in_one_line
+from cpuwatch.web.http.response import Endpoint, problem
 from cpuwatch.web.middleware import AccessLog, CrashResponse, SecurityHeaders
 from cpuwatch.web.openapi.operation import Operation
 from cpuwatch.web.state import Live, State, hosts_of, settings_of

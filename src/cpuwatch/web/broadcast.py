@@ -15,15 +15,20 @@ from msgspec import Struct
 from cpuwatch.encoding.sse import encode_view_event
 from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Monitor
+from cpuwatch.query.parameters import VIEW, view_from
 from cpuwatch.query.view import View, apply_view
 from cpuwatch.web.access.client_limits import refused, share_of
+from cpuwatch.web.http.request import parse_query_string
 from cpuwatch.web.http.response import Answer
-from cpuwatch.web.page_views import PAGE_VIEWS
 from cpuwatch.web.response_cache import ResponseCache
 
-__all__ = ["Broadcast", "Event", "Subscription", "ViewEvent"]
+__all__ = ["PAGE_VIEWS", "Broadcast", "Event", "Subscription", "ViewEvent"]
 
 _RETRY_SECONDS = 5
+_PAST_OF_THE_PAGE = b"fields=key,cpu_percent&min_percent=0.2"
+
+PAGE_VIEWS: frozenset[View] = frozenset({View(), view_from(parse_query_string(_PAST_OF_THE_PAGE, VIEW))})
+"""The views that the page listens to (``static/feed/worker.js``). There is always room for them."""
 
 _log = logging.getLogger("cpuwatch.web")
 

@@ -13,12 +13,12 @@ from starlette.types import Scope
 
 from cpuwatch.monitor import Monitor
 from cpuwatch.settings import Settings
+from cpuwatch.supervisor import Supervisor
 from cpuwatch.web.access.hosts import AllowedHosts
 from cpuwatch.web.broadcast import Broadcast
 from cpuwatch.web.encoder import Encoder
 from cpuwatch.web.exposition import Expositions
 from cpuwatch.web.response_cache import ResponseCache
-from cpuwatch.web.supervisor import Supervisor
 
 __all__ = ["Live", "State", "hosts_of", "live", "settings_of"]
 

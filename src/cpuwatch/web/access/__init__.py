@@ -1,4 +1,4 @@
-"""Who may read: hosts, origins, token, limits for each client.
+"""Who may read: hosts, token, origins, limits for each client.
 
-Imports :mod:`cpuwatch.web.http`; never an endpoint.
+Imports :mod:`cpuwatch.web.http`.
 """

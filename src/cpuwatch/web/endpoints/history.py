@@ -21,10 +21,9 @@ from cpuwatch.query.parameters import HISTORY, VIEW, view_from
 from cpuwatch.query.view import View, apply_view
 from cpuwatch.tick_id import TickId
 from cpuwatch.web.access.client_limits import Places, client_of
-from cpuwatch.web.http.endpoint import Endpoint
 from cpuwatch.web.http.negotiation import choose_coding
 from cpuwatch.web.http.request import header, header_text, parse_query_string
-from cpuwatch.web.http.response import CODINGS, Answer, coded, no_snapshot_yet, problem
+from cpuwatch.web.http.response import CODINGS, Answer, Endpoint, coded, no_snapshot_yet, problem
 from cpuwatch.web.openapi.operation import SHOWN, Operation
 from cpuwatch.web.response_cache import etag_of
 from cpuwatch.web.state import live

@@ -15,10 +15,9 @@ from cpuwatch.query.view import View
 from cpuwatch.tick_id import TickId
 from cpuwatch.web.access.client_limits import client_of
 from cpuwatch.web.broadcast import Subscription
-from cpuwatch.web.http.endpoint import Endpoint
 from cpuwatch.web.http.negotiation import choose_media_type
 from cpuwatch.web.http.request import header_text, parse_query_string
-from cpuwatch.web.http.response import Answer, problem
+from cpuwatch.web.http.response import Answer, Endpoint, problem
 from cpuwatch.web.openapi.operation import TEXT, Operation
 from cpuwatch.web.state import Live, live
 

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from hashlib import blake2b
 from http import HTTPStatus
 
 import msgspec
 import zstandard
 from msgspec import UNSET, Struct, UnsetType
-from starlette.types import Scope, Send
+from starlette.types import Receive, Scope, Send
 
+from cpuwatch.text import shortened
 from cpuwatch.web.http.negotiation import choose_coding
 from cpuwatch.web.http.request import header, header_text
 
-__all__ = ["CODINGS", "SECURITY_HEADERS", "Answer", "FixedContent", "Problem", "coded", "no_snapshot_yet", "problem"]
+__all__ = [
+    "CODINGS",
+    "SECURITY_HEADERS",
+    "Answer",
+    "Endpoint",
+    "FixedContent",
+    "Problem",
+    "coded",
+    "no_snapshot_yet",
+    "problem",
+]
 
 SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
@@ -38,6 +49,7 @@ CODINGS: dict[str, Callable[[bytes], bytes]] = {
 }
 """The content codings, in order of preference."""
 
+_ALLOWED = "GET, HEAD, OPTIONS"
 _MIN_COMPRESSED_BYTES = 1024
 """A smaller body fits into one packet as it is."""
 _REPRESENTATION_HEADERS = {b"content-type", b"content-length", b"content-encoding"}
@@ -149,3 +161,27 @@ class FixedContent:
         """The representation that the client prefers, or 304 if it has it."""
         coding = choose_coding(header_text(scope, b"accept-encoding"), list(CODINGS))
         return self._answers[coding].unless_known(header(scope, b"if-none-match"))
+
+
+class Endpoint:
+    """An ASGI endpoint that answers GET and HEAD with the response of a function, and OPTIONS by itself.
+
+    Starlette's Request and Response objects cost as much as the rest of a request to ``/cpu_usage``, so such functions
+    take the scope and return an :class:`Answer`.
+    """
+
+    def __init__(self, get: Callable[[Scope], Awaitable[Answer]]) -> None:
+        self._get = get
+
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        """One request (ASGI)."""
+        match scope["method"]:
+            case "GET":
+                await (await self._get(scope)).send(send)
+            case "HEAD":
+                await (await self._get(scope)).send(send, with_body=False)
+            case "OPTIONS":
+                await Answer(204, ((b"allow", _ALLOWED.encode()),), b"").send(send)
+            case method:
+                detail = f"method {shortened(method)} is not allowed: use {_ALLOWED}"
+                await problem(405, detail, headers=[("allow", _ALLOWED)]).send(send)
