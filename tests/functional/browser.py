@@ -1,4 +1,4 @@
-"""Debian's Chromium without a screen, and a window that remembers what must not happen in it."""
+"""Headless Chromium, and windows that fail on unexpected errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ARTIFACTS = Path(__file__).parents[2] / "reports" / "page"
 PATIENCE_MS = 15_000
 
 needs_chromium = pytest.mark.skipif(
-    CHROMIUM is None and not os.environ.get("CI"), reason="there is no chromium here (Debian: apt install chromium)"
+    CHROMIUM is None and not os.environ.get("CI"), reason="chromium is not installed (Debian: apt install chromium)"
 )
 
 
@@ -37,9 +37,9 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def window(browser: Browser, url: str, *, allowed: str = "\0", **options: Any) -> Iterator[Page]:
-    """A window of its own at this address. Fails at the end if something went wrong in it that nobody looked for.
+    """Opens a new window at this address. On exit, fails if it reported an error or made a request to another host.
 
-    What the console says with the text ``allowed`` in it is expected: a server that is stopped, an answer of 401.
+    Console messages that contain ``allowed`` are expected, for example those about a stopped server or a 401.
     """
     context = browser.new_context(**({"viewport": {"width": 1400, "height": 860}} | options))
     try:
@@ -69,7 +69,7 @@ def window(browser: Browser, url: str, *, allowed: str = "\0", **options: Any) -
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core finds, as sentences."""
+    """The violations that axe-core finds, as text."""
     page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text("utf-8"))
     found = page.evaluate("axe.run().then(({ violations }) => violations)")
     return [f"{rule['id']}: {rule['help']}: {[node['html'] for node in rule['nodes']][:3]}" for rule in found]

@@ -1,4 +1,4 @@
-"""A plugin for the tests of the page: the browser of a module."""
+"""A pytest plugin for the tests of the page: one browser per module."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from browser import chromium
 from playwright.sync_api import Browser
 
 
-# Not for the session: as long as Playwright runs, asyncio cannot in the same thread.
+# Not session-scoped: while Playwright runs, asyncio cannot run in the same thread.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as started:

@@ -1,4 +1,4 @@
-"""The live page in a real browser, before a real server and real processes."""
+"""The live page in a real browser, with a real server and real processes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def burner() -> Iterator[Puppet]:
-    """A process that burns half a CPU, under a name of its own."""
+    """A process with a unique name that uses half a CPU."""
     with puppet() as child:
         child.rename(b"page-burner")
         child.burn(0.5)
@@ -83,12 +83,12 @@ def row_of(page: Page, name: str) -> Locator:
 
 
 def click_row(page: Page, name: str) -> None:
-    """As somebody does: rows change places until the pointer is among them."""
+    """Clicks as a user does: rows change places until the pointer is among them."""
     page.locator("tr:not(.spacer)").filter(has=page.locator("button.name")).first.hover()
     row_of(page, name).click()
 
 
-def test_the_server_draws_the_table_for_those_without_scripts(browser: Browser, server: Server) -> None:
+def test_the_page_has_a_table_without_scripts(browser: Browser, server: Server) -> None:
     with window(browser, f"{server.url}/", java_script_enabled=False) as page:
         assert page.locator("tbody tr").count() >= 10
         while "page-burner" not in page.locator("tbody").inner_text():  # its first percentage takes two ticks
@@ -97,7 +97,9 @@ def test_the_server_draws_the_table_for_those_without_scripts(browser: Browser, 
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_opens_without_a_fault_and_axe_finds_nothing(browser: Browser, server: Server, scheme: str) -> None:
+def test_the_page_opens_without_errors_and_axe_finds_no_violations(
+    browser: Browser, server: Server, scheme: str
+) -> None:
     with window(browser, f"{server.url}/", color_scheme=scheme) as page:
         expect(row_of(page, "page-burner")).to_be_visible()
         assert violations(page) == []
@@ -109,7 +111,7 @@ def test_it_opens_without_a_fault_and_axe_finds_nothing(browser: Browser, server
         assert violations(page) == []
 
 
-def test_a_burning_process_stands_at_the_top_with_its_figures(page: Page, burner: Puppet) -> None:
+def test_a_busy_process_has_a_row_with_its_figures(page: Page, burner: Puppet) -> None:
     expect(row_of(page, "page-burner")).to_be_visible()
     expect(row_of(page, "page-burner").locator("td.c-pid")).to_have_text(str(burner.pid))
     page.wait_for_function(
@@ -119,7 +121,7 @@ def test_a_burning_process_stands_at_the_top_with_its_figures(page: Page, burner
     assert row_of(page, "page-burner").locator("path").get_attribute("d")
 
 
-def test_the_figures_of_all_rows_add_up_to_the_machine(page: Page) -> None:
+def test_all_rows_add_up_to_the_machine(page: Page) -> None:
     text = page.locator("#sum").inner_text()
     numbers = re.match(
         r"\d+ rows: ([\d.]+) % of the machine \+ ([\d.]+) % unattributed"
@@ -132,7 +134,7 @@ def test_the_figures_of_all_rows_add_up_to_the_machine(page: Page) -> None:
 
 
 @pytest.mark.parametrize("by", ["mouse", "key"])
-def test_it_sorts_by_a_column_in_both_directions(page: Page, by: str) -> None:
+def test_a_column_sorts_in_both_directions(page: Page, by: str) -> None:
     def sort() -> None:
         if by == "mouse":
             page.get_by_role("button", name="PID", exact=True).click()
@@ -165,7 +167,7 @@ def test_every_column_sorts_in_both_directions(browser: Browser, server: Server)
         for at in range(headings.count()):
             heading = headings.nth(at)
             heading.get_by_role("button").click()
-            # Drawn in a later frame: until then it is the column before that is marked.
+            # The mark moves from the previous column in a later frame.
             expect(heading).to_have_attribute("aria-sort", re.compile("ending"))
             expect(page.locator("th[aria-sort]")).to_have_count(1)
             first = heading.get_attribute("aria-sort")
@@ -175,7 +177,7 @@ def test_every_column_sorts_in_both_directions(browser: Browser, server: Server)
             page.locator("#direction").click()
             expect(heading).not_to_have_attribute("aria-sort", first or "")
             again = column(page, key[1])
-            if key[1] not in {"cpu_seconds", "started"}:  # whose texts do not sort as the values do
+            if key[1] not in {"cpu_seconds", "start_time"}:  # their texts do not sort like their values
                 for texts, descending in ((once, first == "descending"), (again, first == "ascending")):
                     known = [text for text in texts if text != "\N{EN DASH}"]
                     number = key[1] not in {"name", "user", "state", "unit"}
@@ -183,7 +185,7 @@ def test_every_column_sorts_in_both_directions(browser: Browser, server: Server)
                     assert values == sorted(values, reverse=descending), key[1]
 
 
-def test_it_filters_by_text_and_by_regular_expression(page: Page, burner: Puppet) -> None:
+def test_the_filter_takes_text_and_regular_expressions(page: Page, burner: Puppet) -> None:
     page.keyboard.press("/")
     page.keyboard.type("page-")
     expect(page.locator("tr.process")).to_have_count(2)
@@ -198,7 +200,7 @@ def test_it_filters_by_text_and_by_regular_expression(page: Page, burner: Puppet
     expect(page.locator("#filter")).to_have_value("")
 
 
-def test_a_regular_expression_that_never_ends_does_not_stop_the_page(browser: Browser, server: Server) -> None:
+def test_a_regular_expression_that_never_ends_does_not_block_the_page(browser: Browser, server: Server) -> None:
     with puppet() as child:
         child.rename(b"aaaaaaaaaaaaaaa")
         with window(browser, f"{server.url}/") as page:
@@ -208,7 +210,7 @@ def test_a_regular_expression_that_never_ends_does_not_stop_the_page(browser: Br
             expect(page.locator("tr.process")).to_have_count(1)
 
 
-def test_it_groups_by_name_user_and_unit(page: Page) -> None:
+def test_rows_are_grouped_by_name_user_and_unit(page: Page) -> None:
     page.keyboard.press("g")
     expect(row_of(page, "page-burner").locator(".many")).to_have_text("\N{MULTIPLICATION SIGN}1")
     page.keyboard.press("g")
@@ -222,13 +224,13 @@ def test_it_groups_by_name_user_and_unit(page: Page) -> None:
     expect(page.locator("tr.process")).to_have_count(1)
 
 
-def test_the_tree_sums_up_branches_which_open_and_close(page: Page) -> None:
+def test_branches_of_the_tree_collapse_and_expand(page: Page) -> None:
     page.locator("#filter").fill("page-burner")
     page.locator("#filter").blur()
     page.keyboard.press("t")
     own = page.locator("tr.process").last
     expect(own).to_contain_text("page-burner")
-    # Among the shown rows the test itself is the parent.
+    # The parent of the puppet is this test.
     parent = page.locator(f'tr.process:has(td.c-pid:text-is("{os.getpid()}"))')
     expect(parent.locator("button.name")).to_have_attribute("aria-expanded", "true")
     parent.locator("button.name").focus()
@@ -240,7 +242,7 @@ def test_the_tree_sums_up_branches_which_open_and_close(page: Page) -> None:
 
 
 @pytest.mark.parametrize("by", ["mouse", "key"])
-def test_a_row_opens_with_its_past_its_parents_and_children(page: Page, burner: Puppet, by: str) -> None:
+def test_a_row_opens_a_panel_with_its_history_parents_and_children(page: Page, burner: Puppet, by: str) -> None:
     page.locator("#filter").fill("page-burner")
     expect(page.locator("tr.process")).to_have_count(1)
     if by == "mouse":
@@ -260,14 +262,14 @@ def test_a_row_opens_with_its_past_its_parents_and_children(page: Page, burner: 
 
 
 def after_some_ticks(page: Page) -> None:
-    """Waits until the chart of the open process has been drawn anew a few times."""
+    """Waits until the chart of the open process has changed a few times."""
     for _ in range(3):
         line = page.locator("#detail polyline").get_attribute("points")
         expect(page.locator("#detail polyline")).not_to_have_attribute("points", line or "")
 
 
 def open_parent_of(page: Page, child: Puppet) -> Locator:
-    """Opens what started the child; the link in its panel that leads to the child."""
+    """Opens the parent of the child; returns the link in its panel that leads to the child."""
     page.locator("#filter").fill(f"pid={child.pid}")
     click_row(page, "page-burner")
     detail = page.locator("#detail")
@@ -276,7 +278,7 @@ def open_parent_of(page: Page, child: Puppet) -> Locator:
     return detail.get_by_role("button", name=re.compile(f"^{child.pid} "))
 
 
-def test_a_slow_click_on_a_relative_counts_though_its_figures_go_on(page: Page, burner: Puppet) -> None:
+def test_a_slow_click_on_a_relative_works_while_its_figures_change(page: Page, burner: Puppet) -> None:
     relative = open_parent_of(page, burner)
     relative.hover()
     page.mouse.down()
@@ -285,7 +287,7 @@ def test_a_slow_click_on_a_relative_counts_though_its_figures_go_on(page: Page, 
     expect(page.locator("#detail h2")).to_contain_text(str(burner.pid))
 
 
-def test_relatives_keep_their_order_while_somebody_is_at_them_and_are_sorted_afterwards(
+def test_relatives_keep_their_order_under_the_pointer_and_are_sorted_afterwards(
     page: Page, burner: Puppet, idler: Puppet
 ) -> None:
     def pids() -> list[str]:
@@ -306,7 +308,7 @@ def test_relatives_keep_their_order_while_somebody_is_at_them_and_are_sorted_aft
         idler.burn(0)
 
 
-def test_who_follows_relatives_by_key_stays_in_the_panel(page: Page, burner: Puppet) -> None:
+def test_following_a_relative_by_key_keeps_the_focus_in_the_panel(page: Page, burner: Puppet) -> None:
     relative = open_parent_of(page, burner)
     relative.focus()
     after_some_ticks(page)
@@ -316,7 +318,7 @@ def test_who_follows_relatives_by_key_stays_in_the_panel(page: Page, burner: Pup
     expect(page.locator("#detail :focus")).to_have_count(1)
 
 
-def test_text_that_is_selected_in_the_panel_stays_selected(page: Page) -> None:
+def test_selected_text_in_the_panel_stays_selected(page: Page) -> None:
     click_row(page, "page-burner")
     page.locator("#detail dt", has_text="Cgroup").locator("~ dd").select_text()
     selected = page.evaluate("String(getSelection())")
@@ -326,7 +328,7 @@ def test_text_that_is_selected_in_the_panel_stays_selected(page: Page) -> None:
 
 
 @pytest.mark.parametrize("by", ["focus", "pointer"])
-def test_rows_keep_their_order_while_somebody_is_in_them_and_figures_go_on(page: Page, by: str) -> None:
+def test_rows_keep_their_order_under_focus_and_pointer_while_figures_change(page: Page, by: str) -> None:
     overtaken = """() => {
         const [first, second] = document.querySelectorAll("tr.process td.c-cpu_percent");
         return parseFloat(second.textContent) > parseFloat(first.textContent);
@@ -336,7 +338,7 @@ def test_rows_keep_their_order_while_somebody_is_in_them_and_figures_go_on(page:
         early.burn(0.1)
         late.rename(b"held-late")
         page.locator("#filter").fill("held-")
-        # Until then the other one may be ahead, with the CPU that its own start took.
+        # Starting a puppet uses CPU too, which may put the other one first for a while.
         page.wait_for_function("""() => {
             const [first, second] = document.querySelectorAll("tr.process");
             const percent = (row) => parseFloat(row.querySelector("td.c-cpu_percent").textContent);
@@ -359,12 +361,12 @@ def test_rows_keep_their_order_while_somebody_is_in_them_and_figures_go_on(page:
         expect(page.locator("button.name bdi").first).to_have_text("held-late")
 
 
-def test_it_pauses_goes_back_and_a_link_shows_the_same_moment(browser: Browser, page: Page) -> None:
+def test_pausing_and_rewinding_give_a_link_to_the_same_moment(browser: Browser, page: Page) -> None:
     page.wait_for_function("() => document.querySelector('#scrub').max - document.querySelector('#scrub').min > 6")
     page.keyboard.press("Space")
     expect(page.locator("#status")).to_contain_text("Paused")
     at_pause = page.locator("#moment").inner_text()
-    for _ in range(6):  # more than a second
+    for _ in range(6):  # more than one second at this interval
         page.keyboard.press("[")
     expect(page.locator("#moment")).not_to_have_text(at_pause)
     expect(page).to_have_url(re.compile("at="))
@@ -378,7 +380,7 @@ def test_it_pauses_goes_back_and_a_link_shows_the_same_moment(browser: Browser, 
     assert "at=" not in page.url
 
 
-def test_a_link_shows_the_same_sort_filter_grouping_and_scale(browser: Browser, page: Page) -> None:
+def test_a_link_keeps_sort_filter_grouping_and_scale(browser: Browser, page: Page) -> None:
     page.locator("#filter").fill("page-")
     page.locator("#view").select_option("name")
     page.locator("#scale").select_option("machine")
@@ -413,7 +415,7 @@ def test_the_tab_key_reaches_every_control(page: Page) -> None:
     assert page.evaluate("[...waiting].map((one) => one.outerHTML.slice(0, 80))") == []
 
 
-def test_keys_can_be_switched_off(page: Page) -> None:
+def test_shortcuts_can_be_switched_off(page: Page) -> None:
     page.keyboard.press("?")
     page.get_by_role("checkbox", name="Enable single-key").uncheck()
     page.keyboard.press("Escape")
@@ -423,7 +425,7 @@ def test_keys_can_be_switched_off(page: Page) -> None:
     expect(page.locator("#view")).to_have_value("")
 
 
-def test_one_key_shows_all_cpus_as_one(page: Page) -> None:
+def test_a_key_shows_the_average_of_all_cpus(page: Page) -> None:
     expect(page.locator("#cpus li")).to_have_count(os.cpu_count() or 1)
     page.keyboard.press("1")
     expect(page.locator("#cpus li")).to_have_count(1)
@@ -438,7 +440,7 @@ def shell_loop() -> Iterator[subprocess.Popen[bytes]]:
             loop.kill()
 
 
-def test_the_shell_of_a_loop_is_the_first_row_though_others_use_more_themselves(page: Page) -> None:
+def test_the_shell_of_a_loop_is_the_first_row_even_if_other_processes_use_more_themselves(page: Page) -> None:
     with shell_loop() as loop:
         first = page.locator("tr:not(.spacer)").filter(has=page.locator("button.name")).first
         expect(first.locator("td.c-pid")).to_have_text(str(loop.pid))

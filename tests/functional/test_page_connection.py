@@ -1,4 +1,4 @@
-"""The page and its connection to the server: lost and found again, shared by tabs, with a token, below a prefix."""
+"""The connection of the page: lost and restored, shared by tabs, with a token, below a prefix."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_page_recovers_when_the_server_comes_back(browser: Browser) -> None:
             expect(page.locator("tr.process").first).to_be_visible()
 
 
-def test_it_asks_for_the_token_once_and_keeps_it_for_the_tab(browser: Browser) -> None:
+def test_the_page_asks_for_the_token_once_per_tab(browser: Browser) -> None:
     token = "a-token-for-the-page"  # noqa: S105
     with (
         running_server(CPUWATCH_SERVE, CPUWATCH_TOKEN=token) as server,
@@ -52,7 +52,7 @@ def test_it_asks_for_the_token_once_and_keeps_it_for_the_tab(browser: Browser) -
         expect(page.locator("#status")).to_contain_text("Live")
 
 
-def test_it_works_below_a_prefix(browser: Browser) -> None:
+def test_the_page_works_below_a_prefix(browser: Browser) -> None:
     with (
         running_server((*CPUWATCH_SERVE, "--root-path", "/cpu")) as server,
         window(browser, f"{server.url}/cpu/") as page,
@@ -60,7 +60,7 @@ def test_it_works_below_a_prefix(browser: Browser) -> None:
         expect(page.locator("#status")).to_contain_text("Live")
 
 
-def test_a_hidden_tab_ends_the_stream_and_catches_up_when_it_is_shown(browser: Browser) -> None:
+def test_a_hidden_tab_closes_the_stream_and_catches_up_when_visible(browser: Browser) -> None:
     show = """(state) => {
         Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
         document.dispatchEvent(new Event("visibilitychange"));
@@ -71,7 +71,7 @@ def test_a_hidden_tab_ends_the_stream_and_catches_up_when_it_is_shown(browser: B
     ):
         expect(page.locator("#status")).to_contain_text("Live")
         page.evaluate(show, "hidden")
-        # A request is logged when it has ended.
+        # The server logs a request when it is complete.
         expect(page.locator("#status")).to_contain_text("Stale")
         assert "/cpu_usage/stream " in server.output.replace('"', " ").replace("\n", " ")
         before = page.locator("#sum").inner_text()
@@ -80,7 +80,7 @@ def test_a_hidden_tab_ends_the_stream_and_catches_up_when_it_is_shown(browser: B
         expect(page.locator("#sum")).not_to_have_text(before)
 
 
-def test_a_link_to_a_moment_that_is_gone_says_so_and_shows_now(browser: Browser) -> None:
+def test_a_link_to_an_expired_moment_says_so_and_goes_live(browser: Browser) -> None:
     with (
         running_server(CPUWATCH_SERVE, CPUWATCH_INTERVAL=INTERVAL) as server,
         window(browser, f"{server.url}/#at=2020-01-01T00:00:00Z") as page,

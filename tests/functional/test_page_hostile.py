@@ -1,4 +1,4 @@
-"""Whatever a process, its user, its cgroup or the machine is called, the page shows it as text."""
+"""Names of processes, users, cgroups and the machine appear as text, whatever they contain."""
 
 from __future__ import annotations
 
@@ -53,24 +53,26 @@ def names(page: Page) -> set[str]:
     return set(page.locator("tr.process button.name bdi").all_inner_texts())
 
 
-def made_of_names(page: Page) -> int:
-    """How many elements there are that only markup in a name could have made."""
+def elements_from_names(page: Page) -> int:
+    """Counts elements that only markup in a name could have created."""
     return page.locator(
         "img, iframe, object, embed, body script, h1 ~ h1, svg[onload], a, [onerror], [style*=red], table ~ table"
     ).count()
 
 
-def test_the_server_writes_them_as_text(browser: Browser, server: Server) -> None:
+def test_names_are_text_in_the_page_without_scripts(browser: Browser, server: Server) -> None:
     with window(browser, f"{server.url}/", java_script_enabled=False) as page:
         assert page.locator("tbody tr").count() == len(SHOWN)
         assert {IMAGE, "<script>alert(2)</script>"} <= set(page.locator("tbody td:nth-child(2)").all_inner_texts())
         assert page.locator("#host").inner_text() == "<b>host</b>"
         assert page.locator("#missing").inner_text().splitlines() == MISSING
-        assert made_of_names(page) == 0
+        assert elements_from_names(page) == 0
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_what_is_not_shown_is_told_in_the_same_words(browser: Browser, server: Server, width: int) -> None:
+def test_missing_processes_are_reported_in_the_words_of_the_text_table(
+    browser: Browser, server: Server, width: int
+) -> None:
     with window(browser, f"{server.url}/", viewport={"width": width, "height": 900}) as page:
         expect(page.locator("tr.process").first).to_be_visible()
         missing = page.locator("#missing")
@@ -80,7 +82,7 @@ def test_what_is_not_shown_is_told_in_the_same_words(browser: Browser, server: S
 
 
 @pytest.mark.parametrize("view", ["", "tree", "name", "user", "unit"])
-def test_every_view_shows_them_as_text(browser: Browser, server: Server, view: str) -> None:
+def test_names_are_text_in_every_view(browser: Browser, server: Server, view: str) -> None:
     with window(browser, f"{server.url}/#view={view}") as page:
         rows = page.locator("tr.process, tr.group")
         expect(rows.nth(len(SHOWN) - 1)).to_be_visible()
@@ -92,10 +94,10 @@ def test_every_view_shows_them_as_text(browser: Browser, server: Server, view: s
         else:
             assert f"/{IMAGE}" in shown
         expect(page).to_have_title(re.compile("<b>host</b>"))
-        assert made_of_names(page) == 0
+        assert elements_from_names(page) == 0
 
 
-def test_what_is_opened_filtered_and_linked_to_is_text(browser: Browser, server: Server) -> None:
+def test_names_are_text_in_the_panel_the_filter_and_the_address(browser: Browser, server: Server) -> None:
     with window(browser, f"{server.url}/#filter={quote(IMAGE)}&open={quote(IMAGE)}") as page:
         expect(page.locator("#filter")).to_have_value(IMAGE)
         expect(page.locator("tr.process button.name bdi")).to_have_text(IMAGE)
@@ -110,10 +112,10 @@ def test_what_is_opened_filtered_and_linked_to_is_text(browser: Browser, server:
         page.keyboard.press("Escape")
         page.locator("#filter").fill(f"/({IMAGE}/")
         expect(page.locator("#filter-note")).to_contain_text(IMAGE)
-        assert made_of_names(page) == 0
+        assert elements_from_names(page) == 0
 
 
-def test_a_group_of_that_name_is_chosen_by_it(browser: Browser, server: Server) -> None:
+def test_a_click_on_a_group_filters_by_its_exact_name(browser: Browser, server: Server) -> None:
     with window(browser, f"{server.url}/#view=name") as page:
         page.locator("tr.group", has_text=IMAGE).click()
         expect(page.locator("#filter")).to_have_value(f"name={IMAGE}")
@@ -121,13 +123,13 @@ def test_a_group_of_that_name_is_chosen_by_it(browser: Browser, server: Server) 
         assert names(page) == {IMAGE}
 
 
-def test_ended_processes_of_that_name_are_text(browser: Browser, server: Server) -> None:
+def test_names_of_exited_processes_are_text(browser: Browser, server: Server) -> None:
     with window(browser, f"{server.url}/") as page:
         expect(page.locator("tr.exited", has_text="alert(3)").first).to_be_visible()
-        assert made_of_names(page) == 0
+        assert elements_from_names(page) == 0
 
 
-def wider_than_their_room(page: Page, selector: str) -> list[str]:
+def overflowing(page: Page, selector: str) -> list[str]:
     found: list[str] = page.locator(selector).evaluate_all(
         "all => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.outerHTML)"
     )
@@ -135,7 +137,7 @@ def wider_than_their_room(page: Page, selector: str) -> list[str]:
 
 
 @pytest.mark.parametrize("cpus", [1, 4, 5, 8, 12, 13, 24, 64, CPUS])
-def test_each_cpu_has_a_bar_that_can_be_seen(browser: Browser, cpus: int) -> None:
+def test_each_cpu_has_a_visible_bar(browser: Browser, cpus: int) -> None:
     with hostile_server(cpus) as server, window(browser, f"{server.url}/") as page:
         bars = page.locator("#cpus li .track")
         expect(bars).to_have_count(cpus)
@@ -144,16 +146,16 @@ def test_each_cpu_has_a_bar_that_can_be_seen(browser: Browser, cpus: int) -> Non
             for at in {0, cpus // 2, cpus - 1}:
                 expect(bars.nth(at)).to_be_in_viewport(ratio=0.9)
             assert bars.first.evaluate("({ clientWidth, clientHeight }) => clientWidth * clientHeight") >= 12
-            assert wider_than_their_room(page, ".overview .panel") == []
+            assert overflowing(page, ".overview .panel") == []
         keep_screenshot(page, f"cpus-{cpus}")
 
 
-def test_a_large_machine_is_shown_whole(browser: Browser, server: Server) -> None:
+def test_the_figures_of_a_large_machine_fit(browser: Browser, server: Server) -> None:
     with window(browser, f"{server.url}/") as page:
         expect(page.locator("td.c-cpu_percent").first).to_have_text(re.compile("^9[56][0-9]{2}$"))
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 860})
-            assert wider_than_their_room(page, "td.number, #load") == []
+            assert overflowing(page, "td.number, #load") == []
             keep_screenshot(page, f"large-machine-{width}")
             assert violations(page) == []
         page.locator("tr.process button.name").first.click()
@@ -172,4 +174,4 @@ def test_names_from_the_kernel_are_text(browser: Browser) -> None:
                 page.locator("button.name").click()
                 expect(page.locator("#detail h2")).to_contain_text(shown)
                 page.keyboard.press("Escape")
-            assert made_of_names(page) == 0
+            assert elements_from_names(page) == 0

@@ -1,4 +1,4 @@
-"""Pictures of the page for people to look at, in reports/page/."""
+"""Screenshots of the page for visual review, in reports/page/."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOADS = {b"postgres": 0.35, b"node": 0.2, b"nginx": 0.05, b"python3": 0.1}
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A server that has watched a little load for a while."""
+    """A server on a machine with some load."""
     with ExitStack() as stack:
         for name, load in LOADS.items():
             child = stack.enter_context(puppet())
@@ -61,6 +61,6 @@ def test_pictures(
             expect(page.locator("#detail")).to_be_visible()
         elif keys:
             page.keyboard.press(keys)
-        # Nothing sticks out at the side.
+        # Nothing overflows horizontally.
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         keep_screenshot(page, name)

@@ -1,4 +1,4 @@
-"""The page under a finger, and for those who want nothing to move."""
+"""The page on a touch screen, and with reduced motion."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def phone(browser: Browser, server: Server) -> Iterator[Page]:
 
 
 def test_a_tap_opens_a_process_and_another_closes_it(phone: Page, burner: Puppet) -> None:
-    # The only row, so that none comes between the looking and the tapping.
+    # With a single row, no other can take its place before the tap.
     phone.locator("#filter").fill("touch-burner")
     expect(phone.locator("tr.process")).to_have_count(1)
     phone.locator("td.c-total_percent").tap()
@@ -53,12 +53,12 @@ def test_a_tap_opens_a_process_and_another_closes_it(phone: Page, burner: Puppet
     expect(detail.locator("h2")).to_contain_text(str(os.getpid()))
     detail.get_by_role("button", name="Close").tap()
     expect(detail).to_be_hidden()
-    # The finger is gone: nothing holds the order of the rows.
+    # The finger is lifted, so rows may move again.
     expect(phone.locator("#held")).to_have_text("")
     assert violations(phone) == []
 
 
-def test_all_that_keys_do_can_be_tapped(phone: Page, burner: Puppet) -> None:
+def test_every_shortcut_has_a_touch_control(phone: Page, burner: Puppet) -> None:
     phone.locator("#view").select_option("tree")
     parent = phone.locator(f'tr.process:has(td.c-pid:text-is("{os.getpid()}"))')
     phone.locator("#filter").fill("touch-burner")
@@ -69,7 +69,7 @@ def test_all_that_keys_do_can_be_tapped(phone: Page, burner: Puppet) -> None:
     phone.locator("#view").select_option("name")
     expect(phone.locator("tr.group").first).to_be_visible()
     phone.locator("#view").select_option("")
-    # A column that a phone has no room for.
+    # This column is hidden on a phone.
     phone.locator("#sort").select_option("threads")
     phone.locator("#direction").tap()
     expect(phone).to_have_url(re.compile("sort=threads"))
@@ -80,15 +80,15 @@ def test_all_that_keys_do_can_be_tapped(phone: Page, burner: Puppet) -> None:
     phone.get_by_role("button", name="Go live").tap()
     expect(phone.locator("#status")).to_contain_text("Live")
     phone.get_by_role("button", name="Help").tap()
-    # What a mouse reads by hovering over a heading.
+    # With a mouse, this text is the tooltip of a heading.
     phone.get_by_text("Columns").tap()
-    expect(phone.locator("#columns")).to_contain_text("used by descendants that exited in this interval")
+    expect(phone.locator("#columns")).to_contain_text("CPU use of descendants that exited within the interval")
     keep_screenshot(phone, "help-phone")
     phone.get_by_role("button", name="Close").tap()
     assert burner.pid
 
 
-def test_a_finger_meets_what_it_aims_at(phone: Page) -> None:
+def test_touch_targets_are_large_enough(phone: Page) -> None:
     sizes = phone.evaluate(
         """() => [...document.querySelectorAll("button, select, input")].filter((one) => one.checkVisibility())
             .map((one) => [one.id || one.className || one.textContent, one.getBoundingClientRect()])
@@ -98,14 +98,14 @@ def test_a_finger_meets_what_it_aims_at(phone: Page) -> None:
 
 
 @pytest.mark.parametrize(("wish", "duration"), [("no-preference", "0.4s"), ("reduce", "0s")])
-def test_nothing_moves_for_those_who_do_not_want_it(browser: Browser, server: Server, wish: str, duration: str) -> None:
+def test_reduced_motion_disables_transitions(browser: Browser, server: Server, wish: str, duration: str) -> None:
     with (
         subprocess.Popen(["sh", "-c", "while :; do /bin/true; done"]) as storm,
         window(browser, f"{server.url}/", reduced_motion=wish) as page,
     ):
         try:
             expect(page.locator("tr.exited").first).to_be_visible()
-            # Looked at in one go, for rows come and go.
+            # One script finds the row and reads its style, because rows come and go.
             fading = page.wait_for_function(
                 """() => {
                     const cell = document.querySelector("tr.exited td");

@@ -1,11 +1,11 @@
-"""``/``: the page, whose table stands in it from the beginning, for it may have to do without scripts."""
+"""``/``: the page. It contains a table of the busiest processes, so it works without scripts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cache
 from html import escape
 from importlib.resources import files
+from itertools import starmap
 from string import Template
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from msgspec import Struct
 from starlette.types import Scope
 
 from cpuwatch.encoding.table import missing_processes
+from cpuwatch.fields import FIELDS
 from cpuwatch.model import ProcessUsage, Snapshot
 from cpuwatch.query.cgroup_name import shown_names
 from cpuwatch.query.select import Query, select
@@ -27,18 +28,20 @@ __all__ = ["PAGE", "PageResponse", "page"]
 _ROWS = 50
 _UNKNOWN = "\N{EN DASH}"
 
-_HEADINGS = (
-    ("PID", "number"),
-    ("Name", "text"),
-    ("User", "text"),
-    ("State", "text"),
-    ("CPU %", "number"),
-    ("User %", "number"),
-    ("System %", "number"),
-    ("Exited %", "number"),
-    ("CPU time", "number"),
-    ("Unit", "text"),
+_COLUMNS = (
+    "pid",
+    "name",
+    "user",
+    "state",
+    "total_percent",
+    "cpu_percent",
+    "user_percent",
+    "system_percent",
+    "exited_percent",
+    "cpu_seconds",
 )
+_UNIT = "Unit"
+"""The only column that is no field: the readable name of the cgroup."""
 
 
 PAGE = Operation(
@@ -102,27 +105,33 @@ def _filled(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _headings() -> str:
-    return "".join(f'<th scope="col" class="{kind}">{text}</th>' for text, kind in _HEADINGS)
+    titles = [(FIELDS[name].title, _kind(name)) for name in _COLUMNS]
+    return "".join(f'<th scope="col" class="{kind}">{title}</th>' for title, kind in [*titles, (_UNIT, "text")])
 
 
 def _row(row: ProcessUsage, unit: str | None) -> str:
-    cells: Iterable[str | None] = (
-        str(row.pid),
-        row.name,
-        row.user,
-        row.state,
-        _percent(row.cpu_percent),
-        _percent(row.user_percent),
-        _percent(row.system_percent),
-        _percent(row.exited_percent),
-        f"{row.cpu_seconds:.2f} s",
-        unit,
-    )
-    filled = (
-        f'<td class="{kind}">{_text(_UNKNOWN if cell is None else cell)}</td>'
-        for (_, kind), cell in zip(_HEADINGS, cells, strict=True)
-    )
-    return f"<tr>{''.join(filled)}</tr>\n"
+    cells = [(_formatted(name, getattr(row, name)), _kind(name)) for name in _COLUMNS]
+    return f"<tr>{''.join(starmap(_cell, [*cells, (unit, 'text')]))}</tr>\n"
+
+
+def _cell(text: str | None, kind: str) -> str:
+    return f'<td class="{kind}">{_text(_UNKNOWN if text is None else text)}</td>'
+
+
+def _kind(name: str) -> str:
+    return "text" if FIELDS[name].type == "text" else "number"
+
+
+def _formatted(name: str, value: str | float | None) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    match FIELDS[name].unit:
+        case "percent":
+            return _percent(value)
+        case "seconds":
+            return f"{value:.2f} s"
+        case None:
+            return str(value)
 
 
 def _percent(value: float | None) -> str:
@@ -130,5 +139,5 @@ def _percent(value: float | None) -> str:
 
 
 def _text(text: str) -> str:
-    """Text of the kernel's: what is no plain character is written as an escape, and what means markup too."""
+    """Makes a name from the kernel safe in HTML: escapes control characters, then markup."""
     return escape(printable(text))

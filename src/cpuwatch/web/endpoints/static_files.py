@@ -7,13 +7,15 @@ from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+import msgspec
 from starlette.types import Scope
 
+from cpuwatch.fields import FIELDS
 from cpuwatch.query.parameters import Parameter
 from cpuwatch.web.http.response import Answer, FixedContent, problem
 from cpuwatch.web.openapi.operation import TEXT, Operation
 
-__all__ = ["STATIC", "StaticFiles"]
+__all__ = ["STATIC", "StaticFiles", "fields_module"]
 
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -56,11 +58,22 @@ class StaticFiles:
 
     @cached_property
     def _contents(self) -> dict[str, FixedContent]:
-        return {
+        contents = {
             name: FixedContent(file.read_bytes(), _MEDIA_TYPES[_suffix(file)])
             for name, file in _files_in(files("cpuwatch.web") / "static")
             if _suffix(file) in _MEDIA_TYPES
         }
+        return contents | {"model/fields.js": FixedContent(fields_module(), _MEDIA_TYPES[".js"])}
+
+
+def fields_module() -> bytes:
+    """``model/fields.js``: the table of row fields, as a module that the page's scripts import.
+
+    A module, because all of them need it before the first row. The page's content security policy allows no inline
+    script, and not every browser imports JSON.
+    """
+    fields = [msgspec.to_builtins(field) | {"descends": field.descends} for field in FIELDS.values()]
+    return b"export const FIELDS = " + msgspec.json.encode(fields) + b";\n"
 
 
 def _files_in(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Traversable]]:

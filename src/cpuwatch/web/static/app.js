@@ -4,11 +4,11 @@ import { Inbox } from "./feed/inbox.js";
 import { Feed } from "./feed/feed.js";
 import { storedToken } from "./feed/token.js";
 import { Arrangement } from "./model/arrange.js";
-import { columnOf } from "./model/columns.js";
 import { parseFilter, rowTest } from "./model/filter.js";
 import { RegexMatcher } from "./model/regex_matcher.js";
 import { heldOrder } from "./model/sort.js";
 import { fromFragment, toFragment } from "./model/url_state.js";
+import { columnOf } from "./view/columns.js";
 import { Controls } from "./view/controls.js";
 import { Detail } from "./view/detail.js";
 import { Keys } from "./view/keys.js";
@@ -25,7 +25,7 @@ const ORDER = ["sort", "descending", "view", "filter"];
 
 class App {
   constructor() {
-    this.state = fromFragment(location.hash);
+    this.state = stateOfAddress();
     /** The table of the moment shown; null while the page is live. */
     this.frozen = null;
     /** The sequence of the moment that was requested, or null. */
@@ -51,7 +51,7 @@ class App {
     this.controls = new Controls(this.controlHandlers(), { areKeysOn: this.keys.on });
     this.inbox = new Inbox(this.feedHandlers());
     this.feed = new Feed((message) => this.inbox.receive(message));
-    addEventListener("hashchange", () => this.follow(fromFragment(location.hash)));
+    addEventListener("hashchange", () => this.follow(stateOfAddress()));
     this.setFilter(this.state.filter);
     for (const part of document.querySelectorAll(".scripted")) part.hidden = false;
     this.feed.listen(storedToken());
@@ -299,6 +299,10 @@ class App {
     const ageSeconds = (performance.now() - this.arrived) / 1000;
     showStatus(this.link, this.live.head, ageSeconds, this.pausedAt);
   }
+}
+
+function stateOfAddress() {
+  return fromFragment(location.hash, (key) => columnOf(key) !== null);
 }
 
 new App();

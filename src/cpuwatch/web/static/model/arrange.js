@@ -26,6 +26,10 @@ export class Arrangement {
 /** The CPU use of all rows, in per cent of one CPU. In a tree, roots already contain their branches. */
 export function total(rows, isTree) {
   let sum = 0;
-  for (const row of rows) if (!isTree || row.depth === 0) sum += row.cpu_percent ?? 0;
+  for (const row of rows) {
+    // The exited descendants of a process have their own rows, except in a tree, where its total contains them.
+    const value = row.kind === "process" && !isTree ? row.cpu_percent : row.total_percent;
+    if (!isTree || row.depth === 0) sum += value ?? 0;
+  }
   return sum;
 }

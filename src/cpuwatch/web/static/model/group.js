@@ -1,22 +1,19 @@
 /** Sums rows by name, user or unit. Pure. */
 
-import { makeRow } from "./process_table.js";
+import { ADDITIVE, makeRow } from "./row.js";
 
-const SUMMED = ["cpu_percent", "user_percent", "system_percent", "cpu_seconds", "threads"];
+/** The fields that contain the CPU use of exited processes. */
+export const EXITED = ["exited_percent", "total_percent"];
+export const OWN = ADDITIVE.filter((field) => !EXITED.includes(field));
 
-export function addTo(sum, row) {
-  for (const field of SUMMED) add(sum, field, row[field]);
-}
-
-export function add(sum, field, value) {
-  if (value !== null) sum[field] = (sum[field] ?? 0) + value;
+export function add(sum, row, fields) {
+  for (const field of fields) if (row[field] !== null) sum[field] = (sum[field] ?? 0) + row[field];
 }
 
 /**
- * The groups of these rows by `field`. Exited processes count in the group of their own name and user, and only there,
- * so all groups add up to all rows. `exited_percent` is the part of `cpu_percent` that they used.
+ * The groups of these rows by `field`, like the library's groups: exited processes count in the group of their own name
+ * and user, not in that of their parent, so all groups add up to all rows.
  */
-
 export function grouped(rows, field) {
   const groups = new Map();
   // A unit is identified by its path, because its name gets longer when another of the same name appears.
@@ -34,9 +31,12 @@ export function grouped(rows, field) {
     }
     if (row.kind === "process") group.count += 1;
     group.members.push(row);
-    addTo(group, row);
-    if (row.kind === "exited") add(group, "exited_percent", row.cpu_percent);
-    group.total_percent = group.cpu_percent;
+    add(group, row, OWN);
+    if (row.kind === "exited") add(group, row, ["exited_percent"]);
+  }
+  for (const group of groups.values()) {
+    const { cpu_percent: own, exited_percent: exited } = group;
+    group.total_percent = own === null ? exited : own + (exited ?? 0);
   }
   return [...groups.values()];
 }

@@ -1,50 +1,12 @@
 /** The processes of one moment, as rows that change in place, and those that exited a few ticks ago. */
 
+import { ADDITIVE, makeRow, writeFields } from "./row.js";
 import { Series } from "./series.js";
 import { KTHREADD, summedName } from "./summed_name.js";
 import { unitNames, unitPath } from "./unit_name.js";
 
 const FADING_TICKS = 5;
 const MAX_EXITED = 200;
-
-/** A row of any kind: process, gone (a process that exited), exited (a group of short-lived processes) or group.
- * All have the same fields, which keeps sorting fast. */
-export function makeRow(kind, id) {
-  return {
-    kind,
-    id,
-    pid: null,
-    ppid: null,
-    parentName: null,
-    name: null,
-    summedName: null,
-    user: null,
-    state: null,
-    threads: null,
-    cpu_percent: null,
-    user_percent: null,
-    system_percent: null,
-    exited_percent: null,
-    total_percent: null,
-    cpu_seconds: null,
-    started: null,
-    firstSeen: null,
-    cgroup: null,
-    unitPath: null,
-    unit: null,
-    count: 1,
-    estimated: false,
-    age: 0,
-    depth: 0,
-    branch: "",
-    series: null,
-    members: null,
-    below: null,
-    sum: null,
-    // The table's version at the last change of this row.
-    version: 0,
-  };
-}
 
 export class ProcessTable {
   constructor() {
@@ -90,28 +52,14 @@ export class ProcessTable {
     let row = this.rows.get(process.key);
     if (row === undefined) {
       row = makeRow("process", process.key);
-      row.pid = process.pid;
-      row.started = Date.parse(process.start_time);
-      row.firstSeen = process.first_seen;
       // It did not exit: it was only missing from a tick.
       this.forget(process.key);
       this.rows.set(process.key, row);
       this.byPid.set(process.pid, row);
     }
     row.version = this.version;
-    row.ppid = process.ppid;
-    row.name = process.name;
-    row.summedName = this.summedName(process.name, process.ppid);
-    row.user = process.user;
-    row.state = process.state;
-    row.threads = process.threads;
-    row.cpu_percent = process.cpu_percent;
-    row.user_percent = process.user_percent;
-    row.system_percent = process.system_percent;
-    row.exited_percent = process.exited_percent;
-    row.total_percent = process.cpu_percent === null ? null : process.cpu_percent + (process.exited_percent ?? 0);
-    row.cpu_seconds = process.cpu_seconds;
-    row.cgroup = process.cgroup ?? null;
+    writeFields(row, process);
+    row.summedName = this.summedName(row.name, row.ppid);
     row.unitPath = unitPath(row.cgroup);
     row.unit = this.unitNames.get(row.unitPath) ?? null;
     if (process.cpu_percent > 0) (row.series ??= new Series(sequence)).set(sequence, process.cpu_percent);
@@ -129,8 +77,8 @@ export class ProcessTable {
     row.version = this.version;
     if (this.byPid.get(row.pid) === row) this.byPid.delete(row.pid);
     if (this.exited.size >= MAX_EXITED) return;
-    Object.assign(row, { kind: "gone", state: "exited", age: 0, threads: null });
-    Object.assign(row, { cpu_percent: null, user_percent: null, system_percent: null, exited_percent: null, total_percent: null });
+    Object.assign(row, { kind: "gone", state: "exited", age: 0 });
+    for (const field of ADDITIVE) if (field !== "cpu_seconds") row[field] = null;
     this.exited.set(key, row);
   }
 
@@ -144,7 +92,7 @@ export class ProcessTable {
   fade(exited) {
     for (const [id, row] of this.exited) {
       row.age += 1;
-      row.cpu_percent = null;
+      row.exited_percent = null;
       row.total_percent = null;
       row.estimated = false;
       row.version = this.version;
@@ -159,7 +107,7 @@ export class ProcessTable {
         row.summedName = this.summedName(group.name, group.parent_pid);
         row.user = group.user;
         row.ppid = group.parent_pid;
-        row.parentName = group.parent_name ?? this.byPid.get(group.parent_pid)?.name ?? null;
+        row.parentName = group.parent_name;
         row.state = "exited";
         row.unitPath = this.byPid.get(group.parent_pid)?.unitPath ?? null;
         row.unit = this.unitNames.get(row.unitPath) ?? null;
@@ -168,7 +116,7 @@ export class ProcessTable {
       row.version = this.version;
       row.age = 0;
       row.count = group.count;
-      row.cpu_percent = group.cpu_percent;
+      row.exited_percent = group.cpu_percent;
       row.total_percent = group.cpu_percent;
       row.estimated = group.estimated === true && group.cpu_percent !== null;
       if (group.cpu_percent > 0) (row.series ??= new Series(this.sequence)).set(this.sequence, group.cpu_percent);

@@ -1,6 +1,6 @@
 /** Arranges processes below their parents, each with the sum of its branch. Pure. */
 
-import { add, addTo } from "./group.js";
+import { add, EXITED, OWN } from "./group.js";
 import { merged } from "./sort.js";
 
 /**
@@ -83,12 +83,9 @@ function sumUp(parents) {
     const sum = { ...row, members: [row] };
     for (const child of row.below) {
       const part = child.sum ?? child;
-      addTo(sum, part);
+      add(sum, part, OWN);
       // The row's own exited_percent contains its exited children, unless the kernel only estimates them.
-      if (part.kind !== "exited" || part.estimated) {
-        add(sum, "exited_percent", part.kind === "exited" ? part.cpu_percent : part.exited_percent);
-        add(sum, "total_percent", part.total_percent);
-      }
+      if (part.kind !== "exited" || part.estimated) add(sum, part, EXITED);
       sum.members.push(part);
     }
     row.sum = sum;

@@ -1,7 +1,5 @@
 /** Converts the state of the page to the fragment of its address and back. Pure. */
 
-import { columnOf } from "./columns.js";
-
 const VIEWS = ["", "tree", "name", "user", "unit"];
 
 export const DEFAULTS = Object.freeze({
@@ -28,12 +26,12 @@ export function toFragment(state) {
   return text ? `#${text}` : "";
 }
 
-/** Parses a fragment; invalid parts are ignored. */
-export function fromFragment(fragment) {
+/** Parses a fragment; invalid parts are ignored. `isSortable(key)` tells which columns exist. */
+export function fromFragment(fragment, isSortable) {
   const parts = new URLSearchParams(fragment.replace(/^#/, ""));
   const state = { ...DEFAULTS };
   const sort = parts.get("sort");
-  if (sort && columnOf(sort.replace(/^-/, ""))) {
+  if (sort && isSortable(sort.replace(/^-/, ""))) {
     state.sort = sort.replace(/^-/, "");
     state.descending = sort.startsWith("-");
   }

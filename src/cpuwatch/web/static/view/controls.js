@@ -1,7 +1,7 @@
 /** The controls around the table: filter, view, scale, order, pause, timeline and help. */
 
-import { columnOf, COLUMNS, SORTABLE } from "../model/columns.js";
 import { clock } from "../model/text.js";
+import { columnOf, COLUMNS, SORTABLE } from "./columns.js";
 import { byId, element, setAttribute, setText } from "./dom.js";
 
 export class Controls {

@@ -4,7 +4,7 @@ import { chart } from "./chart.js";
 import { byId, element, textSlot } from "./dom.js";
 import { Relatives } from "./relatives.js";
 import { SERIES_TICKS, valuesOf } from "../model/series.js";
-import { clock, duration, percent, shownName, startedAt, UNKNOWN, visible, wholeNumber } from "../model/text.js";
+import { duration, percent, shownName, startedAt, UNKNOWN, visible, wholeNumber } from "../model/text.js";
 
 const MAX_PARENTS = 20;
 const MAX_CHILDREN = 30;
@@ -20,7 +20,7 @@ const FACTS = [
   ["User", (row) => known(row.user, visible)],
   ["State", (row) => row.state ?? UNKNOWN],
   ["Threads", (row) => wholeNumber(row.threads)],
-  ["Started", (row) => `${startedAt(row.started)} · first seen ${row.firstSeen ? clock(Date.parse(row.firstSeen)) : UNKNOWN}`],
+  ["Started", (row) => `${startedAt(row.start_time)} · first seen ${startedAt(row.first_seen)}`],
   ["Cgroup", (row) => known(row.cgroup, visible)],
 ];
 

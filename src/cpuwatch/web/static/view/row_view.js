@@ -1,6 +1,6 @@
 /** One row of the table in the document. It is reused for one process after another. */
 
-import { COLUMNS } from "../model/columns.js";
+import { COLUMNS } from "./columns.js";
 import { attributeSlot, element, svgElement, textSlot } from "./dom.js";
 import { valuesOf } from "../model/series.js";
 import { SPARK_HEIGHT, SPARK_TICKS, sparkPath } from "./sparkline.js";

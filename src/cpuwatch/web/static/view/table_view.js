@@ -1,6 +1,6 @@
 /** The table in the document. It keeps only the visible rows and changes them in place. */
 
-import { COLUMNS } from "../model/columns.js";
+import { COLUMNS } from "./columns.js";
 import { byId, element, setAttribute } from "./dom.js";
 import { RowView } from "./row_view.js";
 import { windowOf } from "./virtual_list.js";
