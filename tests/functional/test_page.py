@@ -124,7 +124,7 @@ def test_a_busy_process_has_a_row_with_its_figures(page: Page, burner: Puppet) -
 def test_all_rows_add_up_to_the_machine(page: Page) -> None:
     text = page.locator("#sum").inner_text()
     numbers = re.match(
-        r"\d+ rows: ([\d.]+) % of the machine \+ ([\d.]+) % unattributed"
+        r"\d+ rows: ([\d.]+) % of the machine \+ ([\d.]+) % in no row"
         r"(?: . ([\d.]+) % in excess .*)? = ([\d.]+) % busy",
         text,
     )

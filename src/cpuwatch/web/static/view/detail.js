@@ -15,7 +15,7 @@ const FACTS = [
   ["Total", (row, use) => use(row.total_percent)],
   ["CPU", (row, use) => use(row.cpu_percent)],
   ["User, system", (row, use) => `${use(row.user_percent)}, ${use(row.system_percent)}`],
-  ["Exited descendants", (row, use) => use(row.exited_percent)],
+  ["Exited", (row, use) => use(row.exited_percent)],
   ["CPU time", (row) => duration(row.cpu_seconds)],
   ["User", (row) => known(row.user, visible)],
   ["State", (row) => row.state ?? UNKNOWN],
@@ -71,14 +71,14 @@ export class Detail {
     );
     const use = (value) => known(value, () => `${percent(value * scale)} %`);
     for (const { text, slot } of this.facts) slot.set(text(row, use));
-    this.showRelatives(row, table, (other) => use(other.cpu_percent));
+    this.showRelatives(row, table, (other) => use(other.total_percent));
   }
 
   showRelatives(row, table, use) {
     const parents = [];
     for (let at = table.byPid.get(row.ppid); at && parents.length < MAX_PARENTS && !parents.includes(at); at = table.byPid.get(at.ppid)) parents.push(at);
     const children = [...table.rows.values()].filter((other) => other.ppid === row.pid && other !== row);
-    children.sort((a, b) => (b.cpu_percent ?? 0) - (a.cpu_percent ?? 0) || a.pid - b.pid);
+    children.sort((a, b) => (b.total_percent ?? 0) - (a.total_percent ?? 0) || a.pid - b.pid);
     const focusWasHere = this.panel.contains(document.activeElement);
     this.parents.show(parents, parents.length, use);
     this.children.show(children.slice(0, MAX_CHILDREN), children.length, use);
