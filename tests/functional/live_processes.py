@@ -107,3 +107,13 @@ def open_paths() -> list[str]:
 def _clock(answer: str) -> Clock:
     monotonic_ns, cpu_ns = answer.split()
     return Clock(int(monotonic_ns), int(cpu_ns))
+
+
+@contextmanager
+def shell_loop() -> Iterator[int]:
+    """A shell that starts one short-lived process after another; yields its PID."""
+    with subprocess.Popen(["sh", "-c", "while :; do /bin/true; done"]) as shell:
+        try:
+            yield shell.pid
+        finally:
+            shell.kill()

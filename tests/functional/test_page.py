@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from browser import keep_screenshot, needs_chromium, violations, window
-from live_processes import Puppet, puppet
+from live_processes import Puppet, puppet, shell_loop
 from live_server import CPUWATCH_SERVE, Server, running_server
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -23,7 +21,6 @@ pytestmark = [
 ]
 
 INTERVAL = "0.2"
-STORM = "while :; do /bin/true; done"
 CONTROLS = [
     "pause",
     "help-open",
@@ -431,19 +428,10 @@ def test_a_key_shows_the_average_of_all_cpus(page: Page) -> None:
     expect(page.locator("#cpus li")).to_have_count(1)
 
 
-@contextmanager
-def shell_loop() -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(["sh", "-c", STORM]) as loop:
-        try:
-            yield loop
-        finally:
-            loop.kill()
-
-
 def test_the_shell_of_a_loop_is_the_first_row_even_if_other_processes_use_more_themselves(page: Page) -> None:
     with shell_loop() as loop:
         first = page.locator("tr:not(.spacer)").filter(has=page.locator("button.name")).first
-        expect(first.locator("td.c-pid")).to_have_text(str(loop.pid))
+        expect(first.locator("td.c-pid")).to_have_text(str(loop))
         own, total, others = page.evaluate(
             """() => {
                 const rows = [...document.querySelectorAll("tr.process")];
@@ -457,12 +445,12 @@ def test_the_shell_of_a_loop_is_the_first_row_even_if_other_processes_use_more_t
 
 def test_exited_processes_name_their_parent_and_open_it(page: Page) -> None:
     with shell_loop() as loop:
-        exited = page.locator("tr.exited", has_text=re.compile(rf"true .\d+ from sh {loop.pid}"))
+        exited = page.locator("tr.exited", has_text=re.compile(rf"true .\d+ from sh {loop}"))
         expect(exited).to_be_visible()
         page.locator("#filter").fill("name=true")
         expect(exited).to_have_count(1)
         exited.click()
-        expect(page.locator("#detail h2")).to_have_text(f"sh · {loop.pid}")
+        expect(page.locator("#detail h2")).to_have_text(f"sh · {loop}")
 
 
 def test_a_shell_loop_shows_in_the_attribution(page: Page) -> None:

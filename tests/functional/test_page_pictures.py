@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 from browser import keep_screenshot, needs_chromium, window
-from live_processes import puppet
+from live_processes import puppet, shell_loop
 from live_server import CPUWATCH_SERVE, Server, running_server
 from playwright.sync_api import Browser, expect
 
@@ -19,12 +19,13 @@ LOADS = {b"postgres": 0.35, b"node": 0.2, b"nginx": 0.05, b"python3": 0.1}
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A server on a machine with some load."""
+    """A server on a machine with some load, of which a shell loop makes the most."""
     with ExitStack() as stack:
         for name, load in LOADS.items():
             child = stack.enter_context(puppet())
             child.rename(name)
             child.burn(load)
+        stack.enter_context(shell_loop())
         yield stack.enter_context(running_server(CPUWATCH_SERVE, CPUWATCH_INTERVAL="0.2"))
 
 
@@ -45,7 +46,7 @@ PHONE = {"width": 390, "height": 844}
         ("help", WIDE, "light", "", "?"),
         ("detail", WIDE, "light", "#filter=postgres", "open"),
         ("detail-phone", PHONE, "light", "#filter=postgres", "open"),
-        # For the README; last, when there is a past to be seen.
+        # For the README (docs/page-*.png); last, so that there is a history to show.
         ("page-light", {"width": 1200, "height": 500}, "light", "", ""),
         ("page-dark", {"width": 1200, "height": 500}, "dark", "", ""),
     ],
@@ -61,6 +62,8 @@ def test_pictures(
             expect(page.locator("#detail")).to_be_visible()
         elif keys:
             page.keyboard.press(keys)
+        if name.startswith("page-"):
+            expect(page.locator("button.name bdi").first).to_have_text("sh")
         # Nothing overflows horizontally.
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         keep_screenshot(page, name)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from browser import keep_screenshot, needs_chromium, violations, window
-from live_processes import Puppet, puppet
+from live_processes import Puppet, puppet, shell_loop
 from live_server import CPUWATCH_SERVE, Server, running_server
 from playwright.sync_api import Browser, Page, expect
 
@@ -99,21 +98,15 @@ def test_touch_targets_are_large_enough(phone: Page) -> None:
 
 @pytest.mark.parametrize(("wish", "duration"), [("no-preference", "0.4s"), ("reduce", "0s")])
 def test_reduced_motion_disables_transitions(browser: Browser, server: Server, wish: str, duration: str) -> None:
-    with (
-        subprocess.Popen(["sh", "-c", "while :; do /bin/true; done"]) as storm,
-        window(browser, f"{server.url}/", reduced_motion=wish) as page,
-    ):
-        try:
-            expect(page.locator("tr.exited").first).to_be_visible()
-            # One script finds the row and reads its style, because rows come and go.
-            fading = page.wait_for_function(
-                """() => {
-                    const cell = document.querySelector("tr.exited td");
-                    return cell && getComputedStyle(cell).transitionDuration;
-                }"""
-            )
-            assert fading.json_value() == duration
-            if wish == "reduce":
-                assert page.evaluate("document.getAnimations().length") == 0
-        finally:
-            storm.kill()
+    with shell_loop(), window(browser, f"{server.url}/", reduced_motion=wish) as page:
+        expect(page.locator("tr.exited").first).to_be_visible()
+        # One script finds the row and reads its style, because rows come and go.
+        fading = page.wait_for_function(
+            """() => {
+                const cell = document.querySelector("tr.exited td");
+                return cell && getComputedStyle(cell).transitionDuration;
+            }"""
+        )
+        assert fading.json_value() == duration
+        if wish == "reduce":
+            assert page.evaluate("document.getAnimations().length") == 0
