@@ -63,7 +63,7 @@ def test_pictures(
         elif keys:
             page.keyboard.press(keys)
         if name.startswith("page-"):
-            expect(page.locator("button.name bdi").first).to_have_text("sh")
+            expect(page.locator("button.name bdi").first).to_have_text("sh", timeout=60_000)
         # Nothing overflows horizontally.
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         keep_screenshot(page, name)
