@@ -283,7 +283,7 @@ def test_all_threads_exist_from_the_start(monkeypatch: pytest.MonkeyPatch) -> No
                     *(made(running, ViewResponse(View(Query(top=n)), "json", "gzip")) for n in range(1, 9))
                 )
                 await running.tick()
-                while (event := await subscription.take(PATIENCE)) is not None and event.sequence < sequence:
+                while (event := await subscription.receive(PATIENCE)) is not None and event.sequence < sequence:
                     pass
                 assert event is not None
 

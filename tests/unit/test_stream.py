@@ -119,7 +119,7 @@ def test_a_slow_reader_gets_the_newest_and_not_all_that_it_missed() -> None:
             await client.until(lambda: client.blocked)
             with running.live.broadcast.subscription(View()) as witness:
                 await running.tick(5)
-                while (event := await witness.take(PATIENCE)) is None or event.sequence < 7:
+                while (event := await witness.receive(PATIENCE)) is None or event.sequence < 7:
                     assert event is not None
             client.reads.set()
             # The one that was being sent, and the newest.
@@ -137,7 +137,7 @@ def test_a_tick_that_comes_while_the_stream_begins_comes_once() -> None:
             await client.until(lambda: client.blocked)
             with running.live.broadcast.subscription(View()) as witness:
                 await running.tick()
-                while (event := await witness.take(PATIENCE)) is None or event.sequence < 2:
+                while (event := await witness.receive(PATIENCE)) is None or event.sequence < 2:
                     assert event is not None
             client.reads.set()
             assert await client.ids(1) == [2]
@@ -154,10 +154,10 @@ def test_an_event_is_made_once_for_all_who_listen_to_a_view() -> None:
             broadcast = running.live.broadcast
             with broadcast.subscription(View()) as one, broadcast.subscription(View()) as other:
                 await running.tick()
-                first, second = await one.take(PATIENCE), await other.take(PATIENCE)
+                first, second = await one.receive(PATIENCE), await other.receive(PATIENCE)
                 assert first is not None
-                while first.sequence < 2 and (newer := await one.take(PATIENCE)) is not None:
-                    first, second = newer, await other.take(PATIENCE)
+                while first.sequence < 2 and (newer := await one.receive(PATIENCE)) is not None:
+                    first, second = newer, await other.receive(PATIENCE)
                 assert first is second
                 assert await broadcast.after(first.sequence - 1, View()) is first
 
@@ -371,9 +371,9 @@ def test_a_view_whose_events_cannot_be_made_does_not_stop_the_others(
             with broadcast.subscription(View(fields=("pid",))), broadcast.subscription(View()) as good:
                 monkeypatch.setattr("cpuwatch.web.broadcast.encode_view_event", failing)
                 await running.tick()
-                assert await good.take(PATIENCE)
+                assert await good.receive(PATIENCE)
                 await running.tick()
-                assert await good.take(PATIENCE)
+                assert await good.receive(PATIENCE)
 
     asyncio.run(act())
     assert "no such ink" in caplog.text

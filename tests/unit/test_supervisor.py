@@ -137,9 +137,9 @@ def test_whatever_fails_for_a_moment_the_next_tick_is_served(
                 await running.tick()
                 assert failed.is_set()
             sequence = await running.tick()
-            event = await subscription.take(PATIENCE)
+            event = await subscription.receive(PATIENCE)
             while event is None or event.sequence < sequence:
-                event = await subscription.take(PATIENCE)
+                event = await subscription.receive(PATIENCE)
             assert (await get(running.live, "/cpu_usage?top=1")).json()["sequence"] == sequence
             assert running.live.supervisor.restarts == 1
 
@@ -201,7 +201,7 @@ def test_it_is_not_ready_while_the_streams_are_behind(monkeypatch: pytest.Monkey
             async with live.running():
                 with live.broadcast.subscription(View()) as subscription:
                     sampler.step(2)
-                    assert await subscription.take(PATIENCE)
+                    assert await subscription.receive(PATIENCE)
                     monkeypatch.setattr(Broadcast, "_hand_out", never)
                     sampler.step()
                     assert await live.cache.wait(after=1, timeout=PATIENCE)

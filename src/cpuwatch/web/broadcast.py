@@ -34,7 +34,7 @@ _log = logging.getLogger("cpuwatch.web")
 
 
 class Event(Struct, frozen=True):
-    """The event of a tick in a view, as it goes over the wire."""
+    """The event of a tick in a view, encoded."""
 
     sequence: int
     data: bytes
@@ -52,7 +52,7 @@ class ViewEvent(Struct, frozen=True):
 
 
 class Subscription:
-    """The place of one listener. One event at most waits in it, the newest: who is slow misses those between."""
+    """One listener. It holds at most one event, the newest: a slow listener misses the ones in between."""
 
     def __init__(self, view: View, client: str | None = None) -> None:
         self.view = view
@@ -62,17 +62,17 @@ class Subscription:
         self._changed = asyncio.Event()
 
     def offer(self, event: Event) -> None:
-        """Put this event in the place of one that still waits."""
+        """Replace the event that waits, if any."""
         self._newest = event
         self._changed.set()
 
     def end(self) -> None:
-        """Nothing more will come."""
+        """End it: no more events will come."""
         self.ended = True
         self._changed.set()
 
-    async def take(self, timeout: float) -> Event | None:
-        """The event that waits, or the next one; None if none came in this time, or none will come."""
+    async def receive(self, timeout: float) -> Event | None:
+        """The event that waits, or the next one; None after this time, or if no more will come."""
         try:
             async with asyncio.timeout(timeout):
                 await self._changed.wait()
@@ -85,7 +85,7 @@ class Subscription:
 
 
 class Broadcast:
-    """All who listen, and the events made for them."""
+    """All listeners, by the view they listen to."""
 
     def __init__(
         self,
@@ -110,16 +110,16 @@ class Broadcast:
 
     @property
     def taken_seconds(self) -> float | None:
-        """When the last tick that all have was taken, by ``time.monotonic``; None if nobody listens."""
+        """When the last tick that was handed out was taken, by ``time.monotonic``; None without listeners."""
         return self._taken_seconds if self._listeners else None
 
     @property
     def listeners(self) -> int:
-        """How many listen."""
+        """The number of listeners."""
         return sum(map(len, self._listeners.values()))
 
     def refusal(self, view: View, client: str | None) -> Answer | None:
-        """The answer to a client that cannot listen to this view now; None if it can.
+        """The response to a client that cannot listen to this view now; None if it can.
 
         Different views are limited as well as listeners, for each of them is work at each tick. Those of the page are
         not, and some of the places are for them alone.

@@ -11,8 +11,7 @@ from typing import ParamSpec, TypeVar
 __all__ = ["Encoder"]
 
 _THREADS = 6
-"""At most so much runs at once: a tick's answers, its events, the history, the metrics, and two first answers. None of
-them waits for another."""
+"""At most this many makings run at once: those made ahead, two first ones, one of the past. The rest is room."""
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")

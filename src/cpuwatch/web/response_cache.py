@@ -105,7 +105,9 @@ class ResponseCache:
     @property
     def age_header(self) -> tuple[bytes, bytes]:
         """Its age now (``Server-Timing``, w3.org/TR/server-timing)."""
-        age_ms = int((time.monotonic() - (self.taken_seconds or 0)) * 1000)
+        published = self._newest()
+        taken_seconds = 0.0 if published is None else published.taken_seconds
+        age_ms = int((time.monotonic() - taken_seconds) * 1000)
         return b"server-timing", b"age;dur=%d" % age_ms
 
     def found(self, alias: Hashable) -> Any:

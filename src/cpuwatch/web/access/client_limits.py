@@ -1,4 +1,4 @@
-"""A limited number of places, shared out fairly: one client gets a part of them at most."""
+"""Limits on concurrent use, in total and for each client."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Places", "client_of", "refused", "share_of"]
 
 _SHARE = 4
 _MIN_SHARE = 2
-"""The page listens to the stream and reads the past at the same time."""
+"""The page reads a stream and the past at the same time."""
 _CLIENT_BITS_IPV6 = 64
-"""A host has a whole network of this length to choose addresses from (RFC 4291, 2.5.4)."""
+"""A host can choose any address in a network of this length (RFC 4291, 2.5.4)."""
 
 
 class Places:
-    """As many places as there are in all, and how many of them each client has."""
+    """A total number of places, and how many of them each client occupies."""
 
     def __init__(self, total: int, what: str) -> None:
         self._total = total
@@ -29,7 +29,7 @@ class Places:
         self._taken: Counter[str | None] = Counter()
 
     def refusal(self, client: str | None) -> Answer | None:
-        """The answer to a client for which there is no place now; None if there is one."""
+        """The response to a client for which there is no place; None if there is one."""
         if self._taken.total() >= self._total:
             return refused(503, f"there are {self._total} {self._what} already, which is the limit", 1)
         share = share_of(self._total)
@@ -39,7 +39,7 @@ class Places:
 
     @contextmanager
     def taken(self, client: str | None) -> Iterator[None]:
-        """Take a place for as long as the block lasts; ask for a :meth:`refusal` before."""
+        """Occupy a place within the block; check :meth:`refusal` before."""
         self._taken[client] += 1
         try:
             yield
@@ -50,19 +50,19 @@ class Places:
 
 
 def share_of(total: int) -> int:
-    """How many of so many places one client may have."""
+    """How many of these places one client may occupy."""
     return max(_MIN_SHARE, total // _SHARE)
 
 
 def refused(status: int, detail: str, retry_seconds: int) -> Answer:
-    """The answer to a client that finds no place."""
+    """The response to a client that finds no place."""
     return problem(status, detail, [("retry-after", str(retry_seconds))])
 
 
 def client_of(scope: Scope, proxies: Collection[IPv4Network | IPv6Network]) -> str | None:
-    """The client of a request, by its address; all addresses of an IPv6 /64 are one.
+    """The client of a request: its IPv4 address, or its IPv6 /64.
 
-    None where the address stands for many: on a Unix socket, under the prefix of a proxy, and for ``proxies``.
+    None if the address stands for many clients: on a unix socket, under the prefix of a proxy, and for ``proxies``.
     """
     if not scope.get("client") or scope.get("root_path"):
         return None

@@ -66,10 +66,10 @@ PAST = Operation(
 
 
 class History:
-    """``GET /cpu_usage/history``: those of the last ``seconds``, or all ``since`` a sequence or a time.
+    """``GET /cpu_usage/history``: the snapshots of the last ``seconds``, or all ``since`` a tick or a time.
 
-    Encoded one request at a time, in a thread; as many as are under way at once have at most 64 MiB in hand. So that
-    slow readers do not keep the others out, each has to have taken its answer within a minute.
+    Bodies are made one at a time, in a thread; those of concurrent requests take at most 64 MiB together. A client must
+    read its response within a minute, so that slow readers do not occupy all places.
     """
 
     def __init__(self) -> None:

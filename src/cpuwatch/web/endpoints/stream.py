@@ -41,7 +41,7 @@ STREAM = Operation(
 
 
 class Stream:
-    """``GET /cpu_usage/stream``: the newest tick at once, then each as it comes, as JSON.
+    """``GET /cpu_usage/stream``: the newest tick at once, then every new one, as JSON.
 
     Each has a :class:`~cpuwatch.tick_id.TickId` as its id. With ``Last-Event-ID``, as browsers send it when they come
     back, what the history still has of the ticks since comes first. A comment is sent after each ``keep_alive_seconds``
@@ -85,7 +85,7 @@ class Stream:
                 yield event.data
                 sent = event.sequence
         while not subscription.ended:
-            event = await subscription.take(self._keep_alive_seconds)
+            event = await subscription.receive(self._keep_alive_seconds)
             if event is not None and event.sequence > sent:
                 yield event.data
                 sent = event.sequence

@@ -44,7 +44,12 @@ class BodyLimit:
 
 def may_have_body(scope: Scope) -> bool:
     """Whether a body may follow the headers; in HTTP/2 only the end of the stream tells."""
-    return not _is_http_1(scope) or any(name in _FRAMING for name, _ in scope["headers"])
+    if not _is_http_1(scope):
+        return True
+    for name, _ in scope["headers"]:  # noqa: SIM110  any() with a generator takes twice as long, for each request
+        if name in _FRAMING:
+            return True
+    return False
 
 
 def _is_http_1(scope: Scope) -> bool:

@@ -1,4 +1,4 @@
-"""One request and its answer, with a client that may take nothing of it, or leave at any time."""
+"""Bounds a response in time: the client may read nothing of it, or disconnect at any moment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["CHUNK_BYTES", "STALL_SECONDS", "SlowClients", "StallLimit", "attend"
 
 CHUNK_BYTES = 65_536
 STALL_SECONDS = 15.0
-"""A client has to take each chunk within this time."""
+"""A client must read each chunk within this time."""
 
 _FIRST_CHECK_SECONDS = 0.05
 _CHECK_SECONDS = 1.0
@@ -22,25 +22,25 @@ _MAX_SLOW = 512
 
 
 class SlowClients:
-    """Those that just now have not taken what was sent: a limited number, for a server keeps a chunk for each.
+    """Clients that have not read what was sent. Their number is limited, because the server keeps a chunk for each.
 
-    With one more, the one that has been here the longest is given up at once.
+    Beyond the limit, the client that has been waiting for the longest time is given up at once.
     """
 
-    def __init__(self, most: int = _MAX_SLOW) -> None:
-        self._most = most
+    def __init__(self, limit: int = _MAX_SLOW) -> None:
+        self._limit = limit
         self._exchanges: dict[_Exchange, None] = {}
 
     def add(self, exchange: _Exchange) -> None:
-        """Note a client; one that is noted already keeps its age."""
+        """Add a client; one that is in the list keeps its place."""
         self._exchanges[exchange] = None
-        if len(self._exchanges) > self._most:
+        if len(self._exchanges) > self._limit:
             oldest = next(iter(self._exchanges))
             self.discard(oldest)
             oldest.give_up()
 
     def discard(self, exchange: _Exchange) -> None:
-        """Forget a client that has taken what was sent, or has gone."""
+        """Remove a client that has read what was sent, or has disconnected."""
         self._exchanges.pop(exchange, None)
 
 
@@ -59,16 +59,16 @@ class StallLimit:
 
 
 async def attend(app: ASGIApp, scope: Scope, receive: Receive, send: Send, slow_clients: SlowClients) -> None:
-    """Let ``app`` answer an HTTP request for as long as its client is there and takes what is sent.
+    """Run ``app`` for an HTTP request as long as its client is connected and reads.
 
-    Bodies go to the server in chunks, because a server copies what a client does not take yet. When the client leaves,
-    does not take a chunk within ``STALL_SECONDS``, or is one too many of the ``slow_clients``, ``app`` is cancelled
-    wherever it waits, and so frees what it holds: bodies, places, locks. The answer stays unfinished, and the server
-    ends the connection or the stream.
+    Sends a body in 64 KiB chunks, because the server copies what the client has not read. ``app`` is cancelled wherever
+    it waits, and so frees what it holds, if the client disconnects, does not read a chunk within ``STALL_SECONDS``, or
+    exceeds the limit of ``slow_clients``. The response stays incomplete, and the server closes the connection or the
+    stream.
     """
     exchange = _Exchange(scope, receive, send, slow_clients)
     answering = app(scope, exchange.receive, exchange.send).__await__()
-    # Most requests are answered without waiting for anything. They need no timer, which would cost more than the rest.
+    # Most requests never wait, so they need no timer, which would cost more than everything else here.
     try:
         waits_for = next(answering)
     except StopIteration:
@@ -86,7 +86,7 @@ async def attend(app: ASGIApp, scope: Scope, receive: Receive, send: Send, slow_
 
 
 class _Begun(Generator[Any, Any, None]):
-    """What was begun by hand and waits for something; to be awaited for the rest."""
+    """A coroutine that was started by hand and now waits for something; awaiting this runs the rest."""
 
     def __init__(self, steps: Generator[Any, Any, None], waits_for: object) -> None:
         self._steps = steps
@@ -96,7 +96,7 @@ class _Begun(Generator[Any, Any, None]):
         return self
 
     def send(self, value: Any) -> Any:
-        """The next thing that it waits for; the first is known already."""
+        """The next object that it waits for; the first one is known already."""
         return self._waits_for.pop() if self._waits_for else self._steps.send(value)
 
     def throw(self, *error: Any) -> Any:
@@ -105,23 +105,25 @@ class _Begun(Generator[Any, Any, None]):
 
 
 class _Exchange:
-    """What goes from and to one client."""
+    """The messages from and to one client."""
+
+    # Defaults on the class: most requests are over before one of these changes.
+    _body_ended = False
+    _is_over = False
+    _is_sending = False
+    _due_seconds: float | None = None
+    _limit: asyncio.Timeout | None = None
+    _watching: asyncio.Task[None] | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, slow_clients: SlowClients) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
         self._slow_clients = slow_clients
-        self._body_ended = False
-        self._is_over = False
-        self._is_sending = False
-        self._due_seconds: float | None = None
-        self._limit: asyncio.Timeout | None = None
-        self._watching: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     async def receive(self) -> Message:
-        """The next message from the server (ASGI), for whoever reads the body of the request."""
+        """The next message from the server (ASGI)."""
         message = await self._receive()
         if message["type"] == "http.disconnect":
             self.give_up()
@@ -130,7 +132,7 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Hand a message to the server (ASGI), a large body in chunks."""
+        """Send a message (ASGI), a large body in chunks."""
         body: bytes = message.get("body", b"")
         if len(body) > CHUNK_BYTES:
             last = (len(body) - 1) // CHUNK_BYTES * CHUNK_BYTES
@@ -141,20 +143,20 @@ class _Exchange:
         await self._hand_over(message)
 
     def begin(self, limit: asyncio.Timeout) -> None:
-        """The app waits for something: watch its client from now on. ``limit`` is around the app."""
+        """Start to watch the client: the app waits for something. ``limit`` encloses the app."""
         self._limit = limit
         if self._is_over:
             self.give_up()
         self._timer = asyncio.get_running_loop().call_later(_FIRST_CHECK_SECONDS, self._check)
 
     def give_up(self) -> None:
-        """Cancel the app: its client has left, or takes nothing."""
+        """Cancel the app: its client has disconnected, or does not read."""
         self._is_over = True
         if self._limit is not None and self._limit.when() is None:
             self._limit.reschedule(asyncio.get_running_loop().time())
 
     def end(self) -> None:
-        """The app has answered, or given up."""
+        """Stop watching the client: the app has finished."""
         self._slow_clients.discard(self)
         if self._timer is not None:
             self._timer.cancel()
@@ -167,7 +169,7 @@ class _Exchange:
         try:
             await self._send(message)
         except OSError:
-            # The client has left: some servers say it like this (ASGI 3.0, Disconnected Client).
+            # The client has disconnected: some servers raise (ASGI 3.0, Disconnected Client).
             self.give_up()
             await asyncio.Event().wait()
         self._is_sending = False
@@ -187,7 +189,7 @@ class _Exchange:
         self._timer = loop.call_later(_CHECK_SECONDS, self._check)
 
     def _is_body_read(self) -> bool:
-        """Whether all that can still come from the client is that it leaves."""
+        """Whether the client can send nothing more but its disconnect."""
         return self._body_ended or not may_have_body(self._scope)
 
     async def _watch_for_disconnect(self) -> None:

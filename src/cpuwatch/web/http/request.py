@@ -29,16 +29,22 @@ def target(scope: Scope) -> str:
 
 def headers(scope: Scope) -> dict[bytes, bytes]:
     """All headers; the values of repeated ones are joined (RFC 9110, 5.3)."""
-    joined: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
-        joined[name] = value if name not in joined else joined[name] + b", " + value
+    lines = scope["headers"]
+    joined: dict[bytes, bytes] = dict(lines)
+    if len(joined) < len(lines):
+        joined.clear()
+        for name, value in lines:
+            joined[name] = value if name not in joined else joined[name] + b", " + value
     return joined
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
     """The value of a header; the values of a repeated one are joined (RFC 9110, 5.3)."""
-    values = [value for key, value in scope["headers"] if key == name]
-    return b", ".join(values) if values else None
+    found: bytes | None = None
+    for key, value in scope["headers"]:
+        if key == name:
+            found = value if found is None else found + b", " + value
+    return found
 
 
 def header_text(scope: Scope, name: bytes) -> str | None:
