@@ -11,6 +11,7 @@ from asgi_client import Client, Service, service
 from readings import BOOT
 
 from cpuwatch import decode
+from cpuwatch.encoding.rounded import rounded
 from cpuwatch.query.parameters import HISTORY
 from cpuwatch.web.endpoints import history as history_module
 from cpuwatch.web.endpoints.history import History
@@ -74,7 +75,9 @@ def test_history_holds_the_very_snapshots_and_says_how_far_back_it_goes() -> Non
     async def act() -> None:
         async with service(ticks=8, history=3) as running:
             body = await page(running, "since=0")
-            assert [decode(json.dumps(shown)) for shown in body["snapshots"]] == list(running.live.monitor.history)
+            assert [decode(json.dumps(shown)) for shown in body["snapshots"]] == [
+                rounded(kept) for kept in running.live.monitor.history
+            ]
             assert (body["oldest_sequence"], body["newest_sequence"]) == (6, 8)
 
     asyncio.run(act())

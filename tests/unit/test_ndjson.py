@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from readings import HOSTILE_NAMES, SECOND, snapshot
 from strategies import broken_texts, snapshots
 
-from cpuwatch import Snapshot, View, apply_view, encode, encode_lines
+from cpuwatch import Snapshot, View, apply_view, encode_lines, encode_view
 from cpuwatch.fields import NAMES as FIELDS
 from cpuwatch.query.view import Grouping
 
@@ -29,7 +29,7 @@ def without_kind(line: dict[str, Any]) -> dict[str, Any]:
 
 @given(snapshots(broken_texts))
 def test_the_lines_hold_what_the_json_holds(original: Snapshot) -> None:
-    whole = json.loads(encode(original))
+    whole = json.loads(encode_view(original))
     first, *rows = read(encode_lines(original))
     assert first.pop("kind") == "snapshot"
     assert [without_kind(row) for row in rows if row["kind"] == "process"] == whole.pop("processes")
@@ -41,7 +41,7 @@ def test_the_lines_hold_what_the_json_holds(original: Snapshot) -> None:
 @given(snapshots(broken_texts), groupings)
 def test_the_lines_of_groups_hold_what_the_json_holds(original: Snapshot, grouping: Grouping) -> None:
     shown = apply_view(original, View(group_by=grouping))
-    whole = json.loads(encode(shown))
+    whole = json.loads(encode_view(shown))
     first, *rows = read(encode_lines(shown))
     groups = whole.pop("groups")
     assert rows == [{"kind": "group", "group_by": grouping, **group} for group in groups]

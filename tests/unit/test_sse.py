@@ -9,7 +9,8 @@ from readings import HOSTILE_NAMES, process, reading
 from strategies import broken_texts, snapshots
 
 from cpuwatch import Snapshot, decode, usage
-from cpuwatch.encoding.json import encode
+from cpuwatch.encoding.json import encode, encode_view
+from cpuwatch.encoding.rounded import rounded
 from cpuwatch.encoding.sse import KEEP_ALIVE, encode_event, encode_retry, encode_view_event
 from cpuwatch.query.view import View, apply_view
 
@@ -63,8 +64,8 @@ def test_a_keep_alive_is_a_comment_and_no_event() -> None:
 def test_a_snapshot_is_an_event_whose_data_are_its_json(snapshot: Snapshot) -> None:
     shown = apply_view(snapshot, View())
     (event,) = EventStream().feed(encode_view_event(shown))
-    assert event == Event(str(snapshot.sequence), encode(shown).decode())
-    assert decode(event.data) == shown
+    assert event == Event(str(snapshot.sequence), encode_view(shown).decode())
+    assert decode(event.data) == rounded(shown)
 
 
 @given(snapshots(broken_texts))

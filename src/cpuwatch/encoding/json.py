@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from cpuwatch.encoding.rounded import rounded
 from cpuwatch.encoding.rows import reduced
 from cpuwatch.errors import DecodeError
 from cpuwatch.model import Snapshot
@@ -41,7 +42,11 @@ def encode(value: object) -> bytes:
 
 
 def encode_view(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None = None) -> bytes:
-    """The JSON of what :func:`~cpuwatch.query.view.apply_view` returned, with only these ``fields`` of each process."""
+    """The JSON of what :func:`~cpuwatch.query.view.apply_view` returned, with only these ``fields`` of each process.
+
+    Figures are rounded to what they mean (:mod:`cpuwatch.encoding.rounded`); :func:`encode` keeps them exact.
+    """
+    shown = rounded(shown)
     if fields is None or isinstance(shown, GroupedSnapshot):
         return encode(shown)
     body = {field.name: getattr(shown, field.name) for field in msgspec.structs.fields(shown)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cpuwatch.encoding.json import encode
+from cpuwatch.encoding.rounded import rounded
 from cpuwatch.encoding.rows import reduced
 from cpuwatch.model import Snapshot
 from cpuwatch.query.view import GroupedSnapshot, head
@@ -17,7 +18,7 @@ def encode_lines(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None
 
     ``kind`` in each says what it is: ``snapshot``, ``process``, ``exited`` or ``group``.
     """
-    return b"".join(encode(line) + b"\n" for line in _lines(shown, fields))
+    return b"".join(encode(line) + b"\n" for line in _lines(rounded(shown), fields))
 
 
 def _lines(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None) -> Iterator[dict[str, object]]:

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from strategies import snapshots
+
+from cpuwatch import Snapshot, View, apply_view, decode, encode, encode_view
+from cpuwatch.encoding.rounded import rounded
+from cpuwatch.query.view import Grouping
+
+
+def figures(tree: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    """Each number in this JSON with the name of its field."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from figures(value, key)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from figures(value, name)
+    elif isinstance(tree, float):
+        yield name, tree
+
+
+@pytest.mark.parametrize("group_by", [None, "name", "tree"])
+@given(shown=snapshots())
+def test_figures_on_the_wire_are_rounded_to_what_they_mean(shown: Snapshot, group_by: Grouping | None) -> None:
+    for name, value in figures(json.loads(encode_view(apply_view(shown, View(group_by=group_by))))):
+        if name.endswith(("_percent", "_seconds")) and name != "clock_resolution_seconds":
+            assert value == round(value, 4 if name.endswith("_percent") else 6)
+
+
+@given(snapshots())
+def test_only_the_figures_change_and_the_library_stays_exact(shown: Snapshot) -> None:
+    before = encode(shown)
+    close = rounded(shown)
+    assert encode(shown) == before
+    assert decode(encode(shown)) == shown
+    for (name, exact), (_, value) in zip(figures(json.loads(before)), figures(json.loads(encode(close))), strict=True):
+        assert value == pytest.approx(exact, abs=0.000051 if name.endswith("_percent") else 0.00000051)
+    assert [row.key for row in close.processes] == [row.key for row in shown.processes]
+    assert rounded(close) == close
