@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from cpuwatch.encoding.formats import FORMAT, FORMATS
 from cpuwatch.encoding.json import encode
+from cpuwatch.encoding.rounded import rounded_rows
 from cpuwatch.errors import NotAcceptableError, QueryError
 from cpuwatch.model import ProcessUsage, Snapshot
 from cpuwatch.query.parameters import PID, VIEW, view_from
@@ -104,7 +105,8 @@ class ProcessResponse(Struct, frozen=True):
         row = next((row for row in snapshot.processes if row.pid == self.pid), None)
         if row is None:
             return problem(404, f"there was no process {self.pid} at {snapshot.time.isoformat()}")
-        body = OneProcess(snapshot.sequence, snapshot.time, snapshot.interval_seconds, row)
+        body = OneProcess(snapshot.sequence, snapshot.time, snapshot.interval_seconds, *rounded_rows([row]))
+        (body,) = rounded_rows([body])
         return Answer.of(encode(body), "application/json")
 
 
