@@ -98,7 +98,7 @@ def test_a_history_too_large_for_one_body_is_read_page_by_page(monkeypatch: pyte
     async def act() -> None:
         async with service(ticks=7) as running:
             whole = await ask(running, "since=0")
-            monkeypatch.setattr(history_module, "_MOST_BYTES", len(whole.body) // 3)
+            monkeypatch.setattr(history_module, "_MAX_BYTES", len(whole.body) // 3)
             found: list[int] = []
             since: str | None = "0"
             while since is not None:
@@ -107,7 +107,7 @@ def test_a_history_too_large_for_one_body_is_read_page_by_page(monkeypatch: pyte
                 found += sequences(body)
                 since = body["next_since"]
             assert found == [1, 2, 3, 4, 5, 6, 7]
-            monkeypatch.setattr(history_module, "_MOST_BYTES", 1)
+            monkeypatch.setattr(history_module, "_MAX_BYTES", 1)
             assert sequences(await page(running, "since=3")) == [4]
 
     asyncio.run(act())

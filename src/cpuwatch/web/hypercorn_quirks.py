@@ -108,7 +108,7 @@ class BoundedConnection(TCPServer):
             if len(data) == _READ_BYTES:
                 await asyncio.sleep(0)
         await self.idle_task.stop()
-        self.idle_task = _NoIdleTime()
+        self.idle_task: AsyncioSingleTask = _NoIdleTime()
         await self.protocol.handle(Closed())
 
     async def _close(self) -> None:

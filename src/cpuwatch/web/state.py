@@ -27,14 +27,14 @@ class Live:
     """A running service: its settings, its monitor, and what is made from the snapshots."""
 
     def __init__(self, monitor: Monitor, settings: Settings | None = None) -> None:
-        self.settings = settings or Settings()
-        self.hosts = AllowedHosts(self.settings.allowed_hosts)
-        self.monitor = monitor
-        self.encoder = Encoder()
-        self.cache = ResponseCache(monitor, self.encoder)
-        self.broadcast = Broadcast(monitor, self.cache, self.settings.streams)
-        self.expositions = Expositions(monitor, self.cache)
-        self.supervisor = Supervisor(lambda: self.cache.ended)
+        self.settings: Settings = settings or Settings()
+        self.hosts: AllowedHosts = AllowedHosts(self.settings.allowed_hosts)
+        self.monitor: Monitor = monitor
+        self.encoder: Encoder = Encoder()
+        self.cache: ResponseCache = ResponseCache(monitor, self.encoder)
+        self.broadcast: Broadcast = Broadcast(monitor, self.cache, self.settings.streams)
+        self.expositions: Expositions = Expositions(monitor, self.cache)
+        self.supervisor: Supervisor = Supervisor(lambda: self.cache.ended)
         self._heeds_server_stop: bool = False
 
     @property
@@ -83,9 +83,9 @@ class State(TypedDict):
 
 
 def live(scope: Scope) -> Live:
-    """The live part of the app that this request came to.
+    """The service that this request belongs to.
 
-    Raises ``RuntimeError`` if the server does not run ASGI lifespans, for then nothing samples.
+    Raises ``RuntimeError`` if the server does not run ASGI lifespans: nothing samples then.
     """
     try:
         found: Live = scope["state"]["cpuwatch"]

@@ -32,15 +32,15 @@ __all__ = ["HISTORY_PARAMETERS", "PAST", "History", "HistoryPage"]
 
 HISTORY_PARAMETERS = {**HISTORY, **VIEW}
 
-_MOST_BYTES = 4 << 20
-_MOST_AT_ONCE = 16
+_MAX_BYTES = 4 << 20
+_MAX_AT_ONCE = 16
 _MAX_SECONDS = 60.0
 
 
 class HistoryPage(msgspec.Struct, frozen=True):
     """The body: snapshots, oldest first, each as ``/cpu_usage`` shows it.
 
-    The service has those from ``oldest_sequence`` to ``newest_sequence`` of this ``run``. A body holds ``most_bytes``
+    The service has those from ``oldest_sequence`` to ``newest_sequence`` of this ``run``. A body holds ``max_bytes``
     of snapshots at most, or a single one; if that cuts it short, ``next_since`` is the ``since`` to go on with,
     else null.
     """
@@ -49,7 +49,7 @@ class HistoryPage(msgspec.Struct, frozen=True):
     run: str
     oldest_sequence: int
     newest_sequence: int
-    most_bytes: int
+    max_bytes: int
     next_since: str | None
     snapshots: Sequence[Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema=SHOWN)]]
 
@@ -74,7 +74,7 @@ class History:
 
     def __init__(self) -> None:
         self._resource = Endpoint(self._answer)
-        self._places = Places(_MOST_AT_ONCE, "requests for history under way")
+        self._places = Places(_MAX_AT_ONCE, "requests for history under way")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (ASGI)."""
@@ -135,7 +135,7 @@ def _encode(
         # The store may have one more that is not shown yet.
         chosen = takewhile(lambda snapshot: snapshot.sequence <= newest.sequence, _chosen(store, newest, asked))
     parts: list[msgspec.Raw] = []
-    room = _MOST_BYTES
+    room = _MAX_BYTES
     last: Snapshot | None = None
     next_since: str | None = None
     for snapshot in chosen:
@@ -152,7 +152,7 @@ def _encode(
             run=newest.sampling.run,
             oldest_sequence=oldest.sequence,
             newest_sequence=newest.sequence,
-            most_bytes=_MOST_BYTES,
+            max_bytes=_MAX_BYTES,
             next_since=next_since,
             snapshots=parts,
         )
