@@ -1,4 +1,4 @@
-"""What is to be run: the options of the suite, parsed and checked."""
+"""The options of the suite, parsed and checked."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 
-from benchmarks.loadgen.results import Results, UnreadableResultsError, read_results
+__all__ = ["DEFAULT", "Address", "Plan", "address", "command", "count", "port", "seconds"]
 
-__all__ = ["DEFAULT", "Address", "Plan", "address", "baseline", "command", "count", "port", "seconds"]
-
-_LONGEST_SECONDS = 86_400
-_MOST_CONNECTIONS = 500
+_MAX_SECONDS = 86_400
+_MAX_CONNECTIONS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server listens on this machine, and what to ask it for."""
+    """Where a server listens on this machine, and the path to request."""
 
     host: str
     port: int
@@ -48,7 +45,6 @@ class Plan:
     server_command: str = "hypercorn cpuwatch.web:app -b 127.0.0.1:{port}"
     port: int | None = None
     extra_processes: int = 0
-    baseline: tuple[Results, ...] = ()
 
     @property
     def seconds_at_fixed_rate(self) -> float:
@@ -68,8 +64,8 @@ def seconds(least: float) -> Callable[[str], float]:
             value = float(text)
         except ValueError:
             value = -1
-        if not least <= value <= _LONGEST_SECONDS:
-            raise ArgumentTypeError(f"{text!r} is no number of seconds from {least:g} to {_LONGEST_SECONDS}")
+        if not least <= value <= _MAX_SECONDS:
+            raise ArgumentTypeError(f"{text!r} is not a number of seconds from {least:g} to {_MAX_SECONDS}")
         return value
 
     return parse
@@ -80,29 +76,31 @@ def count(least: int, most: int) -> Callable[[str], int]:
 
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-            raise ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
         return int(text)
 
     return parse
 
 
 port = count(1, 65_535)
-connections = count(1, _MOST_CONNECTIONS)
+connections = count(1, _MAX_CONNECTIONS)
 processes = count(0, 1_000_000)
 
 
 def address(text: str) -> Address:
-    """Parses a URL of this machine; without a path it means ``/cpu_usage``."""
+    """Parses a URL of this machine; the default path is ``/cpu_usage``."""
     wanted = "http://127.0.0.1:8845 or http://127.0.0.1:8845/cpu_usage"
     try:
         parts = urlsplit(text)
         host, number = parts.hostname, parts.port
     except ValueError as error:
-        raise ArgumentTypeError(f"{text!r}: {error}; it has to be like {wanted}") from error
+        raise ArgumentTypeError(f"{text!r}: {error}; expected a URL like {wanted}") from error
     if parts.scheme != "http" or not host or parts.username is not None or not text.isascii() or " " in text:
-        raise ArgumentTypeError(f"{text!r} is no URL like {wanted}")
+        raise ArgumentTypeError(f"{text!r} is not a URL like {wanted}")
     if not _is_here(host):
-        raise ArgumentTypeError(f"{text!r}: {host} is not this machine, and nothing else is to be put under load")
+        raise ArgumentTypeError(
+            f"{text!r}: {host} is not an address of this machine; only this machine may be put under load"
+        )
     query = f"?{parts.query}" if parts.query else ""
     return Address(host, number or 80, (parts.path.rstrip("/") or "/cpu_usage") + query)
 
@@ -119,19 +117,11 @@ def _is_here(host: str) -> bool:
 
 
 def command(text: str) -> str:
-    """A server's command, which takes its port where ``{port}`` stands."""
+    """A server's command, with ``{port}`` in the place of its port."""
     try:
         words = shlex.split(text)
     except ValueError as error:
         raise ArgumentTypeError(f"{text!r}: {error}") from error
     if not any("{port}" in word for word in words):
-        raise ArgumentTypeError(f"{text!r}: it has to say with {{port}} where the port goes")
+        raise ArgumentTypeError(f"{text!r}: it must contain {{port}} in the place of the port")
     return text
-
-
-def baseline(text: str) -> Results:
-    """The data of an earlier run, from its file."""
-    try:
-        return read_results(Path(text))
-    except UnreadableResultsError as error:
-        raise ArgumentTypeError(str(error)) from error

@@ -1,7 +1,6 @@
-"""The data of one run, as it lies beside the report: all that the report is made of, and can be made again from.
+"""The data of one run, in a file beside the report: everything that the report needs.
 
-Plain values: whoever reads them needs neither cpuwatch nor the server. Latencies are summed up here; each single one
-would be too many for JSON.
+Plain values, readable without cpuwatch or the server. Latencies are summaries: the single ones are too many for JSON.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ __all__ = [
     "Results",
     "Second",
     "Threshold",
-    "TickPosition",
     "UnreadableResultsError",
     "read_results",
 ]
@@ -31,10 +29,9 @@ FORMAT = 1
 
 
 class LatencySummary(Struct, frozen=True):
-    """Times from sending a request to the last byte of its answer, in milliseconds; None where there were none.
+    """Times from sending a request to the last byte of its response, in milliseconds; None if there were none.
 
-    ``percentiles_ms`` by name (``"p50"`` .. ``"p99.99"``). ``histogram`` holds pairs of (upper bound in ms, count of
-    those up to it and above the bound before), bounds in geometric steps, empty bins left out.
+    ``percentiles_ms`` by name (``"p50"`` .. ``"p99.99"``).
     """
 
     count: int
@@ -43,11 +40,10 @@ class LatencySummary(Struct, frozen=True):
     min_ms: float | None
     max_ms: float | None
     percentiles_ms: dict[str, float | None]
-    histogram: list[tuple[float, int]]
 
 
 class FailureKind(Struct, frozen=True):
-    """All failures of one kind, and what the first few were (text from outside: to be escaped)."""
+    """All failures of one kind, with the first few as examples (text from outside)."""
 
     kind: str
     count: int
@@ -55,7 +51,7 @@ class FailureKind(Struct, frozen=True):
 
 
 class Second(Struct, frozen=True):
-    """One second of the measurement. CPU in per cent of one core, memory is resident; None where it is not known."""
+    """One second of the measurement. CPU in per cent of one core, memory is resident; None if unknown."""
 
     second: int
     requests: int
@@ -70,7 +66,7 @@ class Second(Struct, frozen=True):
 
 
 class Calibration(Struct, frozen=True):
-    """What the client reaches against a server that does nothing, just before the run."""
+    """The client's rate against a server that does nothing, just before the run."""
 
     seconds: float
     requests_per_second: float
@@ -78,9 +74,9 @@ class Calibration(Struct, frozen=True):
 
 
 class FixedRate(Struct, frozen=True):
-    """The second phase: requests leave at a fixed rate, whether the answers before have come or not.
+    """The second phase: requests leave at a fixed rate, regardless of earlier responses.
 
-    ``from_intended`` counts from when a request was to be sent, ``from_sent`` from when it was.
+    ``from_intended`` counts from when a request was due, ``from_sent`` from when it was sent.
     """
 
     seconds: float
@@ -92,21 +88,12 @@ class FixedRate(Struct, frozen=True):
 
 
 class Freshness(Struct, frozen=True):
-    """Age of the data in the checked answers, in seconds since the snapshot was taken, by the server's clock."""
+    """Age of the data in the responses, in seconds since the snapshot was taken, by the server's clock."""
 
     checked: int
     p50_seconds: float | None
     p99_seconds: float | None
     max_seconds: float | None
-
-
-class TickPosition(Struct, frozen=True):
-    """Requests by when in the sampling second they were sent: 20 slices of 50 ms, the first begins with the tick."""
-
-    slice: int
-    requests: int
-    p50_ms: float | None
-    p99_ms: float | None
 
 
 class Memory(Struct, frozen=True):
@@ -139,12 +126,10 @@ class Environment(Struct, frozen=True):
 class Results(Struct, frozen=True):
     """One run.
 
-    ``wanted_seconds`` is what was asked for, ``seconds`` what was measured; ``partial`` if it was interrupted.
+    ``wanted_seconds`` was requested, ``seconds`` measured; ``partial`` if the run was interrupted.
     ``invalid`` says why the figures are not the server's (``"client-bound: ..."``), None if they are.
-    ``client_overhead_connections`` is connections - rate x mean time (Little's law): connections that were busy in
-    the client, not waiting for the server. ``tick_lateness_ms`` and ``sweep_ms`` are percentiles by name of the
-    sampler's own figures while under load. Of the ``checked_bodies`` so many as ``decoded_bodies`` were different ones
-    and decoded; all others were compared with these, byte by byte.
+    ``tick_lateness_ms`` and ``sweep_ms`` are percentiles by name of the sampler's own figures under load. The client
+    decoded ``decoded_bodies`` different bodies and compared all others with these, byte by byte.
     """
 
     format: int
@@ -159,17 +144,14 @@ class Results(Struct, frozen=True):
     requests: int
     requests_per_second: float
     reconnects: int
-    checked_bodies: int
     latency: LatencySummary
     failed_latency: LatencySummary
     failures: list[FailureKind]
     seconds_log: list[Second]
     calibration: Calibration
     client_cpu_percent: float
-    client_overhead_connections: float | None
     fixed_rate: FixedRate | None
     freshness: Freshness
-    tick_positions: list[TickPosition]
     tick_lateness_ms: dict[str, float | None]
     sweep_ms: dict[str, float | None]
     memory: Memory | None
@@ -179,7 +161,7 @@ class Results(Struct, frozen=True):
 
 
 class UnreadableResultsError(Exception):
-    """A file that is not there, is broken or not of our format; the message says which, in one line."""
+    """The file is missing, broken or of another format; the message says which, in one line."""
 
 
 class _Format(Struct):

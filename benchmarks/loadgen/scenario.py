@@ -40,7 +40,7 @@ _CALIBRATION_SECONDS = 3.0
 _SETTLING_SECONDS = 1.0
 
 Show = Callable[[str, float, Progress], None]
-"""Shows how far it is: the name of the phase, its length in seconds, and its news."""
+"""Shows the progress: the name of the phase, its length in seconds, and its latest figures."""
 
 
 class Judge(Protocol):
@@ -59,7 +59,7 @@ class Judge(Protocol):
 
 
 def measure(plan: Plan, judge: Judge, show: Show) -> Results:
-    """Run it. Ctrl-C while the client runs gives the results so far, marked as partial.
+    """Run the plan. Ctrl-C while the client runs gives the results so far, marked as partial.
 
     Raises ``NoServerError`` if there is nothing to measure.
     """
@@ -84,7 +84,7 @@ def measure(plan: Plan, judge: Judge, show: Show) -> Results:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All that came of a run."""
+    """Everything that a run produced."""
 
     plan: Plan
     server: Running
@@ -117,7 +117,7 @@ def _calibrate(plan: Plan, length: int, placement: Placement, show: Show) -> Cal
 def _at_fixed_rate(
     plan: Plan, server: Running, closed: Driven, placement: Placement, show: Show
 ) -> tuple[FixedRate | None, bool]:
-    """The second phase, and whether there was a Ctrl-C so far."""
+    """The second phase, and whether Ctrl-C came so far."""
     seconds = plan.seconds_at_fixed_rate
     wanted = _per_second(closed) * SHARE_AT_FIXED_RATE
     if closed.interrupted or not seconds or not wanted:
@@ -146,7 +146,6 @@ def _at_fixed_rate(
 def _results(run: Run, judge: Judge) -> Results:
     closed, plan = run.closed, run.plan
     outcome, samples = closed.outcome, closed.samples
-    summary = latency.summarise(samples.latency_ns)
     per_second = _per_second(closed)
     client_cpu_percent = _client_cpu_percent(closed)
     memory = memory_of(closed.server)
@@ -169,19 +168,14 @@ def _results(run: Run, judge: Judge) -> Results:
         requests=outcome.requests,
         requests_per_second=per_second,
         reconnects=outcome.reconnects,
-        checked_bodies=outcome.requests,
-        latency=summary,
+        latency=latency.summarise(samples.latency_ns),
         failed_latency=latency.summarise(samples.failed_latency_ns),
         failures=outcome.failures,
         seconds_log=_seconds_log(closed),
         calibration=run.calibration,
         client_cpu_percent=client_cpu_percent,
-        client_overhead_connections=latency.idle_connections(plan.connections, per_second, summary.mean_ms),
         fixed_rate=run.fixed_rate,
         freshness=_freshness(samples.age_ns),
-        tick_positions=latency.by_tick_position(
-            samples.sent_ns, samples.latency_ns, [tick.at_ns for tick in outcome.ticks]
-        ),
         tick_lateness_ms=lateness,
         sweep_ms=latency.percentiles_ms(tick.sweep_ms for tick in outcome.ticks if tick.at_ns >= 0),
         memory=memory,
@@ -219,7 +213,7 @@ def _client_cpu_percent(driven: Driven) -> float:
 
 
 def _seconds_log(driven: Driven) -> list[Second]:
-    """Whole seconds only: a rate of half a one would look like a drop."""
+    """Whole seconds only: the rate of a partial second would look like a drop."""
     samples = driven.samples
     whole = driven.outcome.elapsed_ns // latency.SECOND_NS
     answered = latency.by_second(samples.sent_ns, samples.latency_ns, whole)

@@ -1,4 +1,4 @@
-"""Make the report of a run again from its data: ``python -m benchmarks.report reports/perf.json``."""
+"""Render the report of a run from its data: ``python -m benchmarks.report reports/perf.json``."""
 
 from __future__ import annotations
 
@@ -16,18 +16,14 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.report", description="Make the report of a run again from its data."
+        prog="python -m benchmarks.report", description="Render the report of a run from its data."
     )
     parser.add_argument("results", type=Path, metavar="RESULTS.json")
-    parser.add_argument(
-        "--baseline", type=Path, nargs="+", default=[], metavar="FILE", help="data of earlier runs to compare with"
-    )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: RESULTS.html")
     options = parser.parse_args(arguments)
     output: Path = options.output or options.results.with_suffix(".html")
     try:
-        page = render(read_results(options.results), [read_results(file) for file in options.baseline])
-        output.write_text(page, encoding="utf-8")
+        output.write_text(render(read_results(options.results)), encoding="utf-8")
     except UnreadableResultsError as error:
         sys.stderr.write(f"{parser.prog}: {error}\n")
         return 2

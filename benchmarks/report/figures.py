@@ -1,4 +1,4 @@
-"""Numbers as people read them: separators of thousands, units, no more digits than mean something."""
+"""Numbers as people read them: thousands separators, units, only significant digits. The templates' filters."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from math import isfinite, log10
 
 __all__ = [
     "UNKNOWN",
-    "bytes_exact",
     "change",
     "count",
     "duration",
     "in_mebibytes",
     "mebibytes",
-    "milliseconds",
     "percent",
     "rate",
     "short",
     "tenths",
+    "thousandths",
 ]
 
 UNKNOWN = "–"  # noqa: RUF001 (as wide as a digit, so that columns keep their shape)
@@ -29,15 +28,15 @@ def count(value: int | None) -> str:
 
 
 def rate(value: float | None) -> str:
-    """``3,911``, ``39.1``, ``3.91``: three digits at least."""
+    """``3,911``, ``39.1``, ``3.91``: at least three digits."""
     if value is None or not isfinite(value):
         return UNKNOWN
     return f"{value:,.{_decimals(value, digits=3)}f}"
 
 
-def milliseconds(value: float | None, unit: str = "") -> str:
-    """To the microsecond, in tables without unit: ``1.275``."""
-    return UNKNOWN if value is None or not isfinite(value) else f"{value:,.3f}{unit}"
+def thousandths(value: float | None) -> str:
+    """``1.275``."""
+    return UNKNOWN if value is None or not isfinite(value) else f"{value:,.3f}"
 
 
 def tenths(value: float | None) -> str:
@@ -57,7 +56,7 @@ def change(now: float, before: float) -> str:
     return f"{100 * (now / before - 1):+,.1f} %".replace("-", "−")  # noqa: RUF001
 
 
-def mebibytes(value: float) -> str:
+def mebibytes(value: float | None) -> str:
     """``41.3 MiB``."""
     return f"{tenths(in_mebibytes(value))} MiB"
 
@@ -65,11 +64,6 @@ def mebibytes(value: float) -> str:
 def in_mebibytes(value: float | None) -> float | None:
     """The number alone."""
     return None if value is None else value / _MEBIBYTE
-
-
-def bytes_exact(value: int) -> str:
-    """``17,204 bytes``."""
-    return f"{value:,} bytes"
 
 
 def duration(seconds: float) -> str:

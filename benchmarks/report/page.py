@@ -2,101 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from xml.etree.ElementTree import Element
-
-from benchmarks.loadgen.results import Results
-from benchmarks.report import figures, sections
-from benchmarks.report.comparison import comparison
-from benchmarks.report.markup import Content, document, element, paragraph, table
+from benchmarks.loadgen.results import LatencySummary, Results
+from benchmarks.loadgen.validity import MAX_CLIENT_CPU_PERCENT, MAX_SHARE_OF_CEILING
+from benchmarks.report import figures, templates
+from benchmarks.report.timeline import charts, spans
 from benchmarks.report.verdict import verdict
 
-__all__ = ["render"]
-
-_STYLE = Path(__file__).with_name("page.css")
+__all__ = ["cpu_per_request_us", "render"]
 
 
-def render(results: Results, baseline: Sequence[Results] = ()) -> str:
-    """The page; with earlier runs to compare with, if there are any."""
-    parts: list[tuple[str, str, Sequence[Content]]] = [
-        ("thresholds", "Thresholds", [_thresholds(results)]),
-        ("latency", "Latency", sections.latency(results)),
-        ("time", "Over time", sections.time_lines(results)),
-        ("errors", "Errors", sections.errors(results)),
-        ("freshness", "Freshness of the data", sections.freshness(results)),
-        ("sampler", "Does the sampler disturb the requests?", sections.sampler(results)),
-        ("loop", "What a closed loop hides", sections.closed_loop(results)),
-        ("client", "Was it the server that was measured?", sections.client(results)),
-        ("server", "What it cost the server", sections.server(results)),
-        ("environment", "Environment", sections.environment(results)),
-    ]
-    if baseline:
-        parts.insert(1, ("comparison", "Comparison with earlier runs", comparison(results, baseline)))
-    title = f"cpuwatch: {figures.count(results.connections)} concurrent clients, {_span(results)}"
-    return document(
-        title,
-        _STYLE.read_text(encoding="utf-8"),
-        element(
-            "header",
-            element("h1", title),
-            paragraph(f"{results.url} · started {results.started}", class_="soft"),
-            _verdict(results),
-            _three_figures(results),
-        ),
-        element("nav", *(element("a", name, href=f"#{key}") for key, name, _ in parts), aria_label="Sections"),
-        element(
-            "main",
-            *(element("section", element("h2", name), *content, id=key) for key, name, content in parts),
-        ),
+def render(results: Results) -> str:
+    """The page."""
+    seconds = spans(results.seconds_log)
+    latencies = _latencies(results)
+    return templates.render(
+        "report/run.html.j2",
+        results=results,
+        span=_span(results),
+        verdicts=verdict(results),
+        latencies=latencies,
+        percentiles=list(dict.fromkeys(name for each in latencies.values() for name in each.percentiles_ms)),
+        spans=seconds,
+        charts=charts(seconds),
+        cpu_per_request_us=cpu_per_request_us(results),
+        max_share_of_ceiling_percent=100 * MAX_SHARE_OF_CEILING,
+        max_client_cpu_percent=MAX_CLIENT_CPU_PERCENT,
     )
+
+
+def cpu_per_request_us(results: Results) -> float | None:
+    """CPU time of all server processes per request, in microseconds."""
+    known = [
+        (second.server_cpu_percent, second.requests)
+        for second in results.seconds_log
+        if second.server_cpu_percent is not None
+    ]
+    requests = sum(count for _, count in known)
+    return sum(cpu for cpu, _ in known) * 10_000 / requests if requests > 0 else None
+
+
+def _latencies(results: Results) -> dict[str, LatencySummary]:
+    """The columns of the latency table, by heading."""
+    columns = {"answered": results.latency}
+    if results.failed_latency.count:
+        columns["failed"] = results.failed_latency
+    if results.fixed_rate is not None:
+        columns["fixed rate, from sent"] = results.fixed_rate.from_sent
+        columns["fixed rate, from due"] = results.fixed_rate.from_intended
+    return columns
 
 
 def _span(results: Results) -> str:
-    """What was measured; what was wanted, if that is the same but for a part of a second."""
+    """The length that was measured, or the length that was wanted if they differ by less than a second."""
     if not results.partial and abs(results.seconds - results.wanted_seconds) < 1:
         return figures.duration(results.wanted_seconds)
     return figures.duration(results.seconds)
-
-
-def _verdict(results: Results) -> Element:
-    return element(
-        "div",
-        *(
-            paragraph(element("strong", found.word, class_=f"badge {found.style}"), " ", found.reason)
-            for found in verdict(results)
-        ),
-        class_="verdict",
-    )
-
-
-def _three_figures(results: Results) -> Element:
-    average_ms = results.latency.mean_ms
-    shown = {
-        "Average number of requests per second": (figures.rate(results.requests_per_second), ""),
-        "Average time per response": (figures.milliseconds(average_ms), "" if average_ms is None else "ms"),
-        f"Total number of requests over {_span(results)}": (figures.count(results.requests), ""),
-    }
-    return element(
-        "dl",
-        *(
-            element("div", element("dt", name), element("dd", value, element("small", f" {unit}") if unit else None))
-            for name, (value, unit) in shown.items()
-        ),
-        class_="figures",
-    )
-
-
-def _thresholds(results: Results) -> Element:
-    if not results.thresholds:
-        return paragraph("None.")
-    rows: list[list[Content]] = [
-        [
-            threshold.name,
-            element("span", "✓ pass" if threshold.passed else "✗ fail", class_="pass" if threshold.passed else "fail"),
-            threshold.found,
-            threshold.allowed,
-        ]
-        for threshold in results.thresholds
-    ]
-    return table(["", "verdict", "found", "allowed"], rows, numbers=False)

@@ -1,26 +1,24 @@
-"""The run, second by second, as charts; of a long run each row stands for several seconds."""
+"""The run, second by second, as charts. In a long run each row stands for several seconds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import ceil
-from statistics import fmean, median
+from statistics import fmean
 from typing import NamedTuple
-from xml.etree.ElementTree import Element
 
 from benchmarks.loadgen.results import Second
 from benchmarks.report import figures
-from benchmarks.report.axes import Axis, by_value, clock, linear
-from benchmarks.report.charts import Line, Mark, figure, line_chart
-from benchmarks.report.markup import Content, data_table
+from benchmarks.report.axes import by_value, clock, linear
+from benchmarks.report.charts import Chart, Points, line_chart
 
-__all__ = ["Span", "spans", "timeline"]
+__all__ = ["Span", "charts", "spans"]
 
-_MOST_ROWS = 300
+_MAX_ROWS = 300
 
 
 class Span(NamedTuple):
-    """Some seconds in a row. Percentiles of several seconds cannot be made from those of each: the worst one stands."""
+    """Consecutive seconds. Percentiles of several seconds do not add up, so the worst second's value stands."""
 
     second: int
     seconds: int
@@ -36,9 +34,9 @@ class Span(NamedTuple):
     client_rss_bytes: float | None
 
 
-def spans(log: Sequence[Second], most: int = _MOST_ROWS) -> list[Span]:
-    """At most so many, all but the last of the same length."""
-    length = max(ceil(len(log) / most), 1)
+def spans(log: Sequence[Second], limit: int = _MAX_ROWS) -> list[Span]:
+    """At most ``limit`` spans, all but the last of the same length."""
+    length = max(ceil(len(log) / limit), 1)
     return [_span(log[at : at + length]) for at in range(0, len(log), length)]
 
 
@@ -62,100 +60,40 @@ def _span(log: Sequence[Second]) -> Span:
     )
 
 
-def timeline(log: Sequence[Second]) -> list[Element]:
-    """Four charts: requests and errors, latency, CPU, memory."""
-    rows = spans(log)
+def charts(rows: Sequence[Span]) -> list[Chart]:
+    """Latency, requests, CPU and memory; none if the run ended in its first second."""
     if not rows:
         return []
-    across = clock("time since the end of the warm-up, min:s", log[-1].second + 1)
-    length = rows[0].seconds
-    note = "" if length == 1 else f"Each row stands for {length} seconds; latency, CPU and memory are their highest."
+    across = clock("time since the warm-up, min:s", rows[-1].second + rows[-1].seconds)
+
+    def line(read: Callable[[Span], float | None]) -> Points:
+        return [(row.second, read(row)) for row in rows]
+
+    def values(lines: dict[str, Points]) -> list[float | None]:
+        return [value for points in lines.values() for _, value in points]
+
+    latency = {
+        "p50": line(lambda row: row.p50_ms),
+        "p95": line(lambda row: row.p95_ms),
+        "p99": line(lambda row: row.p99_ms),
+    }
+    requests = {"answered": line(lambda row: row.requests_per_second)}
+    if rows[0].seconds > 1:
+        requests["slowest second"] = line(lambda row: row.slowest_second)
+    cpu = {
+        "server": line(lambda row: row.server_cpu_percent),
+        "client": line(lambda row: row.client_cpu_percent),
+    }
+    memory = {
+        "server": line(lambda row: figures.in_mebibytes(row.server_rss_bytes)),
+        "client": line(lambda row: figures.in_mebibytes(row.client_rss_bytes)),
+    }
+    errors = [row.second for row in rows if row.errors]
     return [
-        _requests(rows, across, note),
-        _chart(
-            ("latency", "Latency"),
-            rows,
-            (across, by_value("ms", [time for row in rows for time in (row.p50_ms, row.p95_ms, row.p99_ms)])),
-            {"p50": lambda row: row.p50_ms, "p95": lambda row: row.p95_ms, "p99": lambda row: row.p99_ms},
-            figures.milliseconds,
-            note,
+        line_chart("Latency", (across, by_value("ms", values(latency))), latency, figures.thousandths),
+        line_chart(
+            "Requests per second", (across, linear("requests / s", values(requests))), requests, figures.rate, errors
         ),
-        _chart(
-            ("cpu", "CPU"),
-            rows,
-            (across, linear("% of one core", _both(rows, "cpu_percent"))),
-            {"server": lambda row: row.server_cpu_percent, "client": lambda row: row.client_cpu_percent},
-            figures.tenths,
-            note,
-        ),
-        _chart(
-            ("memory", "Resident memory"),
-            rows,
-            (across, linear("MiB", map(figures.in_mebibytes, _both(rows, "rss_bytes")))),
-            {
-                "server": lambda row: figures.in_mebibytes(row.server_rss_bytes),
-                "client": lambda row: figures.in_mebibytes(row.client_rss_bytes),
-            },
-            figures.tenths,
-            note,
-        ),
+        line_chart("CPU", (across, linear("% of one core", values(cpu))), cpu, figures.tenths),
+        line_chart("Resident memory", (across, linear("MiB", values(memory))), memory, figures.tenths),
     ]
-
-
-def _requests(rows: Sequence[Span], across: Axis, note: str) -> Element:
-    several = rows[0].seconds > 1
-    lines = [Line("answered", [(row.second, row.requests_per_second) for row in rows])]
-    if several:
-        lines.append(Line("slowest second", [(row.second, float(row.slowest_second)) for row in rows]))
-    marks = [Mark(row.second) for row in rows if row.errors]
-    title = "Requests per second"
-    rates = [row.requests_per_second for row in rows]
-    text = (
-        f"Requests per second over time: lowest {min(rates):,.0f}, median {median(rates):,.0f}, "
-        f"highest {max(rates):,.0f}. Errors in {len(marks)} of {len(rows)} rows."
-    )
-    cells: list[list[Content]] = [
-        [
-            _clock(row.second),
-            f"{row.requests_per_second:,.0f}",
-            *([f"{row.slowest_second:,}"] if several else []),
-            f"{row.errors:,}",
-        ]
-        for row in rows
-    ]
-    headings = ["min:s", "requests / s", *(["slowest second"] if several else []), "errors"]
-    upwards = linear("requests / s", rates)
-    chart = line_chart("requests", title, text, (across, upwards), lines, marks)
-    return figure(title, chart, data_table(headings, cells, note), lines, "errors" if marks else "")
-
-
-def _chart(
-    names: tuple[str, str],
-    rows: Sequence[Span],
-    axes: tuple[Axis, Axis],
-    series: dict[str, Callable[[Span], float | None]],
-    text: Callable[[float | None], str],
-    note: str,
-) -> Element:
-    name, title = names
-    unit = axes[1].title.partition(",")[0]
-    lines = [Line(key, [(row.second, read(row)) for row in rows]) for key, read in series.items()]
-    description = f"{title} over time, {unit}: " + "; ".join(_extent(line, text) for line in lines) + "."
-    cells: list[list[Content]] = [[_clock(row.second), *(text(read(row)) for read in series.values())] for row in rows]
-    chart = line_chart(name, title, description, axes, lines)
-    return figure(title, chart, data_table(["min:s", *(f"{key}, {unit}" for key in series)], cells, note), lines)
-
-
-def _extent(line: Line, text: Callable[[float | None], str]) -> str:
-    known = [value for _, value in line.points if value is not None]
-    if not known:
-        return f"{line.name} unknown"
-    return f"{line.name} from {text(min(known))} to {text(max(known))}, median {text(median(known))}"
-
-
-def _both(rows: Sequence[Span], what: str) -> list[float | None]:
-    return [getattr(row, f"{who}_{what}") for row in rows for who in ("server", "client")]
-
-
-def _clock(second: int) -> str:
-    return f"{second // 60}:{second % 60:02}"

@@ -1,4 +1,4 @@
-"""What is to be said of a run before any figure is read."""
+"""The verdict on a run, which stands above all figures."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NamedTuple
 from benchmarks.loadgen.results import Results
 from benchmarks.report import figures
 
-__all__ = ["FULL_SECONDS", "Verdict", "verdict"]
+__all__ = ["Verdict", "verdict"]
 
-FULL_SECONDS = 300
-"""A run that was to be shorter says on its face that it is one."""
+_FULL_SECONDS = 300
+"""The length of the scenario. A shorter run is marked as one."""
 
 
 class Verdict(NamedTuple):
-    """A word, the style class of it, and the sentence that explains it."""
+    """A word, its style class, and the sentence that explains it."""
 
     word: str
     style: str
@@ -28,15 +28,15 @@ def verdict(results: Results) -> list[Verdict]:
         found.append(Verdict("INVALID", "fail", f"The figures cannot be used: {results.invalid}."))
     failed = [threshold.name for threshold in results.thresholds if not threshold.passed]
     if failed:
-        found.append(Verdict("FAIL", "fail", f"Not kept: {', '.join(failed)}."))
+        found.append(Verdict("FAIL", "fail", f"Threshold exceeded: {', '.join(failed)}."))
     if results.partial:
         spans = figures.duration(results.seconds), figures.duration(results.wanted_seconds)
         found.append(Verdict("PARTIAL", "warn", f"Interrupted after {spans[0]} of {spans[1]}."))
     if not found:
         found.append(_passed(len(results.thresholds)))
-    if results.wanted_seconds < FULL_SECONDS:
-        spans = figures.duration(results.wanted_seconds), figures.duration(FULL_SECONDS)
-        reason = f"{spans[0]} instead of {spans[1]}: good for a look, not for a comparison."
+    if results.wanted_seconds < _FULL_SECONDS:
+        spans = figures.duration(results.wanted_seconds), figures.duration(_FULL_SECONDS)
+        reason = f"{spans[0]} instead of {spans[1]}: a first impression, too short to compare."
         found.append(Verdict("SHORT RUN", "warn", reason))
     return found
 
@@ -44,4 +44,6 @@ def verdict(results: Results) -> list[Verdict]:
 def _passed(thresholds: int) -> Verdict:
     if not thresholds:
         return Verdict("NOT JUDGED", "warn", "The run was measured against no threshold.")
-    return Verdict("PASS", "pass", f"All {thresholds} thresholds are kept." if thresholds > 1 else "It is kept.")
+    return Verdict(
+        "PASS", "pass", f"All {thresholds} thresholds are met." if thresholds > 1 else "The threshold is met."
+    )

@@ -38,13 +38,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add("--port", type=plan.port, metavar="N", help="the port that the server gets (a free one)")
     add("--extra-processes", type=plan.processes, metavar="N", help="processes to be watched besides (0)")
-    add(
-        "--baseline",
-        type=plan.baseline,
-        action="append",
-        metavar="FILE",
-        help="compare with this earlier run's perf.json (may be given more than once)",
-    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -70,7 +63,6 @@ def scenario(pytestconfig: pytest.Config) -> Plan:
         server_command=chosen("--server-command", DEFAULT.server_command),
         port=chosen("--port", DEFAULT.port),
         extra_processes=chosen("--extra-processes", DEFAULT.extra_processes),
-        baseline=tuple(chosen("--baseline", DEFAULT.baseline)),
     )
 
 

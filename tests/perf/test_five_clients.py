@@ -51,7 +51,7 @@ def test_five_clients_get_an_answer_to_every_request(
         raise pytest.fail.Exception(str(error), pytrace=False) from None
     (reports / "perf.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
     page = reports / "perf.html"
-    page.write_text(render(results, scenario.baseline), encoding="utf-8")
+    page.write_text(render(results), encoding="utf-8")
     pytestconfig.stash[finished] = results, page
     if results.partial:
         # Ctrl-C came; what there was to save is saved.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import statistics
 from fractions import Fraction
-from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -49,31 +48,11 @@ def test_all_percentiles_of_ten_thousand_values_are_those_on_paper() -> None:
     assert found == [5_000, 7_500, 9_000, 9_500, 9_900, 9_990, 9_999]
 
 
-@given(latencies)
-def test_the_histogram_counts_each_value_once_and_between_its_bounds(values: list[int]) -> None:
-    histogram = latency.summarise(values).histogram
-    assert sum(count for _, count in histogram) == len(values)
-    assert all(lower < upper for (lower, _), (upper, _) in pairwise(histogram))
-    seen = 0
-    for bound_ms, count in histogram:
-        assert count > 0
-        seen += count
-        assert seen == sum(value / 1e6 <= bound_ms for value in values)
-
-
-@given(latencies)
-def test_bounds_of_the_histogram_are_at_most_an_eighth_above_the_values_in_them(values: list[int]) -> None:
-    in_range = [value for value in values if 1_000 < value < 10**12] or [5_000]
-    smallest_bound_ms = latency.summarise(in_range).histogram[0][0]
-    assert min(in_range) / 1e6 <= smallest_bound_ms <= min(in_range) / 1e6 * 1.125
-
-
 def test_nothing_answered_has_no_figures() -> None:
     summary = latency.summarise([])
     assert summary.count == 0
     assert (summary.mean_ms, summary.stddev_ms, summary.min_ms, summary.max_ms) == (None,) * 4
     assert summary.percentiles_ms == dict.fromkeys(PERCENTILES)
-    assert summary.histogram == []
     assert set(latency.percentiles_ms([]).values()) == {None}
     assert latency.percentile_ms([], 50_00) is None
 
@@ -95,31 +74,3 @@ def test_a_request_belongs_to_the_second_in_which_it_ends(pairs: list[tuple[int,
         sorted(took for sent, took in pairs if math.floor(Fraction(sent + took, SECOND_NS)) == second)
         for second in range(seconds)
     ]
-
-
-ticks = st.lists(st.integers(-SECOND_NS, 6 * SECOND_NS), unique=True, max_size=8).map(sorted)
-
-
-@given(requests, ticks)
-@example([(2 * SECOND_NS + 120_000_000, 7), (900_000_000, 8), (3_100_000_000, 9)], [0, SECOND_NS, 2 * SECOND_NS])
-def test_a_request_belongs_to_the_slice_of_time_since_the_last_tick(
-    pairs: list[tuple[int, int]], ticks_ns: list[int]
-) -> None:
-    found = latency.by_tick_position([sent for sent, _ in pairs], [took for _, took in pairs], ticks_ns)
-    assert [position.slice for position in found] == list(range(20))
-    for position in found:
-        low_ns, high_ns = position.slice * 50_000_000, (position.slice + 1) * 50_000_000
-        inside = [
-            took
-            for sent, took in pairs
-            if any(tick <= sent for tick in ticks_ns)
-            and low_ns <= sent - max(tick for tick in ticks_ns if tick <= sent) < high_ns
-        ]
-        assert position.requests == len(inside)
-        assert position.p50_ms == (statistics.median_low(inside) / 1e6 if inside else None)
-
-
-def test_little_says_how_many_connections_waited_for_nothing() -> None:
-    # 1,000 requests a second that take 4 ms keep 4 connections busy.
-    assert latency.idle_connections(5, 1_000, 4.0) == 1.0
-    assert latency.idle_connections(5, 0, None) is None

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
-from pathlib import Path
 
 import pytest
 
@@ -46,13 +45,13 @@ def test_anything_else_is_no_url_to_put_under_load(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "nan", "inf", "0.5", "-3", "86401"])
 def test_a_duration_is_a_number_of_seconds_of_a_day_at_most(text: str) -> None:
-    with pytest.raises(ArgumentTypeError, match="is no number of seconds from 1 to 86400"):
+    with pytest.raises(ArgumentTypeError, match="is not a number of seconds from 1 to 86400"):
         plan.seconds(1)(text)
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "-1", "65536", "1.5", "²"])
 def test_a_port_is_a_whole_number(text: str) -> None:
-    with pytest.raises(ArgumentTypeError, match="is no whole number from 1 to 65535"):
+    with pytest.raises(ArgumentTypeError, match="is not a whole number from 1 to 65535"):
         plan.port(text)
 
 
@@ -64,15 +63,6 @@ def test_a_command_says_where_its_port_goes(text: str) -> None:
 
 def test_a_good_command_is_taken_as_it_is() -> None:
     assert plan.command("serve --bind [::1]:{port}") == "serve --bind [::1]:{port}"
-
-
-def test_a_baseline_that_is_no_run_is_named(tmp_path: Path) -> None:
-    file = tmp_path / "perf.json"
-    for data in (None, b"", b"[]", b'{"format": 1}'):
-        if data is not None:
-            file.write_bytes(data)
-        with pytest.raises(ArgumentTypeError, match=r"perf\.json"):
-            plan.baseline(str(file))
 
 
 @pytest.mark.parametrize(("duration", "expected"), [(10.0, 2.0), (300.0, 60.0), (3_600.0, 60.0)])

@@ -1,10 +1,8 @@
-"""Axes, thinning out and judging: the arithmetic behind the report of the performance suite."""
+"""Axes and thinning out: the arithmetic behind the report of the performance suite."""
 
 from __future__ import annotations
 
-from itertools import pairwise
 from math import isfinite
-from random import Random
 
 import pytest
 from hypothesis import given
@@ -14,8 +12,6 @@ from msgspec.structs import replace
 from benchmarks.loadgen.results import Second
 from benchmarks.report import figures
 from benchmarks.report.axes import by_value, clock, linear, logarithmic
-from benchmarks.report.comparison import Judgement, judge
-from benchmarks.report.distribution import coarser
 from benchmarks.report.timeline import spans
 
 numbers = st.floats(0, 1e6)
@@ -52,23 +48,6 @@ def test_thinning_out_keeps_sums_and_extremes(log: list[Second], most: int) -> N
         assert max(after, default=None) == max(before, default=None)
 
 
-@given(st.dictionaries(st.integers(-300, 900), st.integers(1, 10**9), min_size=1), st.integers(1, 80))
-def test_a_coarser_histogram_counts_the_same_requests_between_the_same_bounds(
-    counts: dict[int, int], most: int
-) -> None:
-    histogram = [(1.01**step, count) for step, count in sorted(counts.items())]
-
-    bins = coarser(histogram, most)
-
-    assert 1 <= len(bins) <= most
-    assert sum(bin_.requests for bin_ in bins) == sum(counts.values())
-    for before, after in pairwise(bins):
-        assert before.high_ms <= after.low_ms * 1.000001
-    for bin_ in bins:
-        inside = sum(count for bound, count in histogram if bin_.low_ms * 1.001 < bound <= bin_.high_ms * 1.001)
-        assert inside == bin_.requests
-
-
 @given(st.lists(st.none() | st.floats(allow_nan=True, allow_infinity=True), max_size=20))
 def test_an_axis_holds_all_values_and_no_tick_lies_outside(values: list[float | None]) -> None:
     drawn = [value for value in values if value is not None and isfinite(value) and 0 <= value < 1e15]
@@ -82,27 +61,6 @@ def test_an_axis_holds_all_values_and_no_tick_lies_outside(values: list[float | 
     assert all(value <= linear("", values).high * 1.000001 for value in drawn)
 
 
-@pytest.mark.parametrize("baselines", [2, 3, 5, 14])
-def test_of_runs_of_the_same_code_one_in_twenty_is_called_beyond_the_noise(baselines: int) -> None:
-    random = Random(baselines)  # noqa: S311 (nothing is secret here)
-    runs = 20_000
-
-    beyond = sum(
-        judge(random.gauss(1.3, 0.02), [random.gauss(1.3, 0.02) for _ in range(baselines)]) is Judgement.BEYOND
-        for _ in range(runs)
-    )
-
-    # Never more; a little less, because of what lies inside the range none is.
-    assert 0.03 < beyond / runs < 0.056
-
-
-def test_a_value_is_judged_by_range_and_scatter_of_the_baselines() -> None:
-    assert judge(2.0, [1.0]) is Judgement.UNKNOWN
-    assert judge(1.05, [1.0, 1.1, 1.2]) is Judgement.WITHIN
-    assert judge(1.25, [1.0, 1.1, 1.2]) is Judgement.NOISE
-    assert judge(2.0, [1.0, 1.1, 1.2]) is Judgement.BEYOND
-
-
 @pytest.mark.parametrize(
     ("shown", "expected"),
     [
@@ -111,7 +69,7 @@ def test_a_value_is_judged_by_range_and_scatter_of_the_baselines() -> None:
         (figures.rate(39.14), "39.1"),
         (figures.rate(3.914), "3.91"),
         (figures.rate(0.0), "0"),
-        (figures.milliseconds(1234.56789), "1,234.568"),
+        (figures.thousandths(1234.56789), "1,234.568"),
         (figures.change(101.24, 100), "+1.2 %"),
         (figures.change(98, 100), "\N{MINUS SIGN}2.0 %"),
         (figures.change(1, 0), figures.UNKNOWN),

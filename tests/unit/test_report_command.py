@@ -22,10 +22,10 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_the_report_can_be_made_again_from_the_data(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert make_report.main([str(data), "--baseline", str(data), str(data)]) == 0
+    assert make_report.main([str(data)]) == 0
 
     page = data.with_suffix(".html")
-    assert page.read_text(encoding="utf-8") == render(RUN, [RUN, RUN])
+    assert page.read_text(encoding="utf-8") == render(RUN)
     assert capsys.readouterr().out == f"{page}\n"
 
 
@@ -42,15 +42,14 @@ def test_the_report_can_be_made_again_from_the_data(data: Path, capsys: pytest.C
         (b'{"format": 2}', "its format is 2, this command reads 1"),
     ],
 )
-@pytest.mark.parametrize("as_baseline", [False, True])
 def test_a_file_that_is_no_run_is_refused_in_one_line(
-    data: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, reason: str, *, as_baseline: bool
+    data: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, reason: str
 ) -> None:
     broken = data.with_name("broken.json")
     if content is not None:
         broken.write_bytes(content)
 
-    code = make_report.main([str(data), "--baseline", str(broken)] if as_baseline else [str(broken)])
+    code = make_report.main([str(broken)])
 
     output = capsys.readouterr()
     assert code == 2

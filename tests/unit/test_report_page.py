@@ -92,9 +92,9 @@ def test_whatever_texts_stand_in_a_run_the_page_shows_them_and_has_the_same_elem
     attacked, texts = with_other_texts(run, lambda index: f"({index}:{hostile[index % len(hostile)]})")
     harmless, _ = with_other_texts(run, lambda index: f"({index}:harmless)")
 
-    page = Page(render(attacked, [attacked]))
+    page = Page(render(attacked))
 
-    assert page.shape == Page(render(harmless, [harmless])).shape
+    assert page.shape == Page(render(harmless)).shape
     for text in texts:
         if all(map(is_shown_as_it_is, text)):
             assert text in page.text
@@ -125,12 +125,10 @@ for struct in structs():
     )
 
 
-@given(results=st.from_type(Results), baseline=st.from_type(Results))
+@given(results=st.from_type(Results))
 @settings(max_examples=40, deadline=None)
-def test_there_is_a_page_of_any_run_that_the_data_model_allows(results: Results, baseline: Results) -> None:
+def test_there_is_a_page_of_any_run_that_the_data_model_allows(results: Results) -> None:
     Page(render(results))
-    Page(render(results, [baseline]))
-    Page(render(results, [baseline, baseline, results]))
 
 
 @pytest.mark.parametrize("number", [nan, inf, -inf, 1e308, 5e-324, -1.0, 0])
@@ -140,10 +138,9 @@ def test_a_number_that_cannot_be_drawn_does_not_spoil_the_page(number: float) ->
         mean_ms=number,
         max_ms=number,
         percentiles_ms=dict.fromkeys(RUN.latency.percentiles_ms, number),
-        histogram=[(number, 3), *RUN.latency.histogram],
     )
     log = [replace(second, p99_ms=number, server_cpu_percent=number) for second in RUN.seconds_log]
-    page = Page(render(replace(RUN, latency=latency, seconds_log=log, requests_per_second=number), [RUN, RUN]))
+    page = Page(render(replace(RUN, latency=latency, seconds_log=log, requests_per_second=number)))
 
     for _, attributes in page.tags:
         for name in ("x", "y", "x1", "y1", "cx", "cy", "width", "height", "d"):
@@ -203,7 +200,7 @@ def test_the_face_of_the_page_says_what_the_run_is_worth(changes: dict[str, Any]
 def test_the_page_stays_small_however_long_the_run(seconds: int) -> None:
     run = LONG_RUN if seconds == 300 else synthetic_run(seconds)
 
-    assert len(render(run, [RUN] * 9).encode()) <= LARGEST_PAGE
+    assert len(render(run).encode()) <= LARGEST_PAGE
 
 
 def test_the_page_stays_small_however_much_goes_wrong() -> None:
@@ -216,7 +213,7 @@ def test_the_page_stays_small_however_much_goes_wrong() -> None:
 
 
 def test_the_page_needs_neither_network_nor_script() -> None:
-    page = Page(render(with_everything(), [RUN, RUN]))
+    page = Page(render(with_everything()))
 
     assert not {"script", "link", "img", "iframe", "object", "image", "use", "foreignobject"} & {
         t for t, _ in page.tags
@@ -227,26 +224,41 @@ def test_the_page_needs_neither_network_nor_script() -> None:
         assert (attributes.get("href") or "#").startswith("#")
 
 
-def test_each_chart_has_a_text_in_its_place_and_its_numbers_behind_it() -> None:
-    page = Page(render(with_everything(), [RUN, RUN]))
+def test_each_chart_has_a_text_in_its_place_and_the_numbers_stand_behind_them() -> None:
+    page = Page(render(with_everything()))
     names = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     figures_at = [at for at, (tag, _) in enumerate(page.tags) if tag == "figure"]
 
     assert len(set(names)) == len(names)
-    assert len(figures_at) == 7
+    assert len(figures_at) == 4
     for start, end in zip(figures_at, [*figures_at[1:], len(page.tags)], strict=True):
         inside = page.tags[start:end]
         (chart,) = (attributes for tag, attributes in inside if tag == "svg" and attributes.get("role") == "img")
         assert set((chart["aria-labelledby"] or "").split()) <= set(names)
-        assert {"figcaption", "title", "desc", "details", "summary", "table"} <= {tag for tag, _ in inside}
+        assert {"figcaption", "title", "desc"} <= {tag for tag, _ in inside}
+    behind = [tag for tag, _ in page.tags[figures_at[-1] :]]
+    numbers = behind[behind.index("details") : behind.index("section")]
+    assert {"summary", "table"} <= set(numbers)
+    assert numbers.count("tr") == 1 + len(RUN.seconds_log)
+
+
+@pytest.mark.parametrize("seconds", [30, 300])
+def test_a_line_has_a_point_for_each_second(seconds: int) -> None:
+    page = Page(render(synthetic_run(seconds)))
+    paths = [attributes["d"] or "" for tag, attributes in page.tags if tag == "path"]
+    lines = [path for path in paths if "L" in path]
+
+    assert len(lines) == 8
+    for path in lines:
+        assert re.fullmatch(rf"M\d+ \d+h0(L\d+ \d+){{{seconds - 1}}}", path)
 
 
 def test_the_links_of_the_page_lead_somewhere() -> None:
-    page = Page(render(RUN, [RUN]))
+    page = Page(render(RUN))
     names = {attributes.get("id") for _, attributes in page.tags}
 
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
-    assert len(links) == 11
+    assert len(links) == 8
     assert {(link or "").removeprefix("#") for link in links} <= names
 
 
@@ -277,22 +289,3 @@ def test_all_that_is_to_be_read_stands_out_in_both_schemes() -> None:
         for badge in ("pass", "fail", "warn"):
             assert contrast("on-badge", badge) >= 4.5, badge
         assert contrast("bar", "page") >= 3
-
-
-def test_better_and_worse_are_said_of_what_moved_beyond_the_noise() -> None:
-    baselines = [synthetic_run(30, seed=seed) for seed in range(2, 8)]
-    faster, slower = synthetic_run(30, rate=7_000.0), synthetic_run(30, rate=1_500.0)
-
-    assert "▲ better" in Page(render(faster, baselines)).text
-    assert "▼ worse" not in Page(render(faster, baselines)).text
-    assert "▼ worse" in Page(render(slower, baselines)).text
-    assert "▲ better" not in Page(render(slower, baselines)).text
-    assert not re.search("▲|▼", Page(render(slower, baselines[:1])).text)
-
-
-def test_what_else_differs_between_the_runs_is_said() -> None:
-    other = replace(RUN, environment=replace(RUN.environment, rows={**RUN.environment.rows, "Python": "CPython 3.13"}))
-
-    assert "What else differs" in Page(render(RUN, [other])).text
-    assert "CPython 3.13" in Page(render(RUN, [other])).text
-    assert "What else differs" not in Page(render(RUN, [RUN])).text
