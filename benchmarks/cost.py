@@ -16,15 +16,15 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from benchmarks import contender
+from benchmarks import contender, say
+from benchmarks.loadgen.plan import count
 from benchmarks.peers.console_tools import COMMANDS, POLL_SECONDS, ConsoleTool, running_tool
 from benchmarks.processes import count_processes, forked
-from benchmarks.spread import Spread
-from benchmarks.tables import Row, Table, markdown_table
+from benchmarks.tables import Row, Spread, Table, markdown_table
 
 _FORK_EVERY_POLLS = 7
 _TRIES_FOR_QUIET_SECONDS = 3
@@ -92,17 +92,13 @@ def _costs(name: str, script: subprocess.Popen[bytes]) -> list[Tick]:
     return [Tick(cpu_ns, was_forked) for cpu_ns, was_forked in json.loads(output)]
 
 
-def compare(sizes: Sequence[int], names: Sequence[str], ticks: int, active: float, *, together: bool) -> list[Run]:
+def compare(sizes: Sequence[int], names: Sequence[str], ticks: int, active: float) -> list[Run]:
     """All samplers on each number of processes."""
     runs = []
     for size in sizes:
         with forked(size, active):
-            _say(f"{size} processes, {active:.0%} of them active, {ticks} ticks")
-            if together:
-                runs.append(measure(names, ticks))
-            else:
-                alone = [measure([name], ticks) for name in names]
-                runs.append(Run(alone[0].processes, {n: t for run in alone for n, t in run.ticks.items()}))
+            say(f"{size} processes, {active:.0%} of them active, {ticks} ticks")
+            runs.append(measure(names, ticks))
     return runs
 
 
@@ -116,7 +112,7 @@ def idle_cost(sizes: Sequence[int], ticks: int) -> dict[str, float | None]:
     busy: list[tuple[int, float | None]] = []
     for size in (min(sizes), max(sizes)):
         with forked(size):
-            _say(f"{size} idle processes, at least 2 x {ticks} ticks")
+            say(f"{size} idle processes, at least 2 x {ticks} ticks")
             for _ in range(_TRIES_FOR_QUIET_SECONDS):
                 run = measure(["cpuwatch"], ticks)
                 if (median_ns := _median_ns(run, was_forked=False)) is not None:
@@ -160,37 +156,20 @@ def samplers() -> tuple[list[str], list[str]]:
     return [*contender.CONTENDERS, *(name for name in COMMANDS if name not in missing)], missing
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _number_from(low: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        number = int(text)
-        if number < low:
-            raise argparse.ArgumentTypeError(f"{text} is below {low}")
-        return number
-
-    return parse
-
-
 def main() -> None:
     """See the docstring of the module."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--processes", type=_number_from(0), nargs="+", default=[100, 1000, 5000], metavar="N")
-    parser.add_argument("--ticks", type=_number_from(1), default=15)
+    parser.add_argument("--processes", type=count(0), nargs="+", default=[100, 1000, 5000], metavar="N")
+    parser.add_argument("--ticks", type=count(1), default=15)
     parser.add_argument("--active", type=float, default=0.05, metavar="SHARE", help="of the processes, 0..1")
-    parser.add_argument("--idle", type=_number_from(0), nargs=2, default=[1000, 5000], metavar="N")
-    parser.add_argument(
-        "--one-at-a-time", action="store_true", help="one sampler after the other, not all in the same seconds"
-    )
+    parser.add_argument("--idle", type=count(0), nargs=2, default=[1000, 5000], metavar="N")
     options = parser.parse_args()
 
     names, missing = samplers()
     for name in missing:
-        _say(f"{name} is not installed: left out")
+        say(f"{name} is not installed: left out")
     others = count_processes()
-    runs = compare(options.processes, names, options.ticks, options.active, together=not options.one_at_a_time)
+    runs = compare(options.processes, names, options.ticks, options.active)
     idle = idle_cost(options.idle, options.ticks)
 
     machine = f"{os.cpu_count()} CPUs, Linux {os.uname().release}, Python {sys.version.split()[0]}"

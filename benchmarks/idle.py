@@ -14,7 +14,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.processes import count_processes, forked
-from benchmarks.servers import Member, cpu_ns, find_program, free_port, members, serving
+from benchmarks.servers import Member, cpu_ns, exit_on_sigterm, find_program, free_port, members, serving
+from benchmarks.tables import markdown_table
 
 _SETTLING_SECONDS = 3
 
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--processes", type=int, default=100, help="make the machine have so many, if it has fewer")
     options = parser.parse_args()
+    exit_on_sigterm()
 
     with ExitStack() as stack:
         stack.enter_context(forked(max(0, options.processes - count_processes()), 0.05))
@@ -59,9 +61,8 @@ def main() -> None:
         ]
 
     print(f"{processes} processes, nobody asking, {options.seconds:g} s\n")
-    print("| server | process | CPU, % of one core | RSS, MB |\n| --- | --- | ---: | ---: |")
-    for name, role, percent, megabytes in rows:
-        print(f"| {name} | {role} | {percent:.3f} | {megabytes:.1f} |")
+    cells = ([name, role, f"{percent:.3f}", f"{megabytes:.1f}"] for name, role, percent, megabytes in rows)
+    print(markdown_table(["server", "process", "CPU, % of one core", "RSS, MB"], cells))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Instructions that a server executes for a request: ``/cpu_usage`` against the bare app of :mod:`serving`.
+"""Instructions per request: ``/cpu_usage`` against the bare app of :mod:`benchmarks.serving`.
 
-``python -m benchmarks.instructions`` counts those of all processes of the server, Hypercorn unless told otherwise,
-under valgrind (``apt-get install valgrind``), and prints a Markdown table. Where a machine's speed drifts by more than
-the two apps differ by, times do not tell them apart; this does, to a few tenths of a percent.
+``python -m benchmarks.instructions`` runs the server (default: Hypercorn) under valgrind (``apt-get install
+valgrind``), counts the instructions of all its processes and prints a Markdown table. Times cannot tell the two apps
+apart if the machine's speed drifts by more than their difference. Instructions can, to a few tenths of a per cent.
 
-Each app is run with few and with many requests, all on one connection, and the difference is divided by the difference
-in requests: the start is not in it. cpuwatch does not sample meanwhile (its interval is longer than the run). Under
-valgrind each request comes in another millisecond, so its age is written down for each; at full speed those of one
-millisecond share that. The kernel's work is not counted, nor what the processor waits for.
+Each app runs with few and with many requests, all on one connection. The difference in instructions, divided by the
+difference in requests, excludes the start. cpuwatch does not sample meanwhile: its interval is longer than the run.
+Under valgrind each request comes in a different millisecond, so each computes its age anew; at full speed the requests
+of one millisecond share it. Kernel work and processor stalls are not counted.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.servers import find_program, free_port, serving
+from benchmarks.servers import exit_on_sigterm, find_program, free_port, serving
 from benchmarks.serving import BARE, OURS, PATH, SERVERS, keep_answer, missing_servers, server_command
 from benchmarks.tables import markdown_table
 
 _COUNTING = ("--tool=cachegrind", "--cache-sim=no", "--trace-children=yes")
 _FEW, _MANY = 300, 2_300
 _ALWAYS = {
-    # Where strings lie in tables is then the same in each run.
+    # The layout of hash tables is then the same in each run.
     "PYTHONHASHSEED": "0",
     "CPUWATCH_INTERVAL": "100",
 }
 
 
 def instructions(valgrind: str, server: str, app: str, environment: Mapping[str, str]) -> float:
-    """Of one request."""
+    """Instructions for one request."""
     few, many = (_executed(valgrind, server, app, environment, requests) for requests in (_FEW, _MANY))
     return (many - few) / (_MANY - _FEW)
 
 
 def _executed(valgrind: str, server: str, app: str, environment: Mapping[str, str], requests: int) -> int:
-    """All instructions from the start to the end of a server that answers so many requests."""
+    """All instructions of a server that answers this many requests, from its start to its end."""
     port = free_port()
     with TemporaryDirectory() as folder:
         counting = [valgrind, *_COUNTING, f"--cachegrind-out-file={folder}/%p", *server_command(server, app, port)]
@@ -50,7 +50,7 @@ def _executed(valgrind: str, server: str, app: str, environment: Mapping[str, st
 
 
 def _total(counts: str) -> int:
-    """What one process executed. Of one that was killed there is nothing: multiprocessing's tracker, at times."""
+    """The instructions of one process. A killed one leaves no count: multiprocessing's tracker, at times."""
     summary = re.search(r"^summary: (\d+)", counts, re.MULTILINE)
     return 0 if summary is None else int(summary[1])
 
@@ -73,6 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--servers", nargs="+", choices=list(SERVERS), default=["hypercorn"])
     options = parser.parse_args()
+    exit_on_sigterm()
     valgrind = find_program("valgrind")
     missing = set(missing_servers()).intersection(options.servers)
     if valgrind is None or missing:

@@ -1,4 +1,4 @@
-"""Starts a server in processes of its own and stops it again."""
+"""Starts a server in separate processes and stops it again."""
 
 from __future__ import annotations
 
@@ -16,34 +16,44 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import NoReturn
 
 from benchmarks import ROOT
 
-__all__ = ["Member", "cpu_ns", "find_program", "free_port", "members", "serving"]
+__all__ = ["Member", "cpu_ns", "exit_on_sigterm", "find_program", "free_port", "members", "serving"]
 
 _START_SECONDS = 20
 _STOP_SECONDS = 20
 
 
 def find_program(name: str) -> str | None:
-    """The command of this interpreter, whether or not its environment is activated; else the one on the PATH."""
+    """The command beside this interpreter, even if its environment is not activated; else the one on the PATH."""
     return shutil.which(name, path=Path(sys.executable).parent) or shutil.which(name)
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    """A TCP port of 127.0.0.1 with no listener."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
+
+
+def exit_on_sigterm() -> None:
+    """Make SIGTERM raise ``SystemExit`` from now on, so that the servers of all open blocks stop."""
+    signal.signal(signal.SIGTERM, _exit)
+
+
+def _exit(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)
 
 
 @contextmanager
 def serving(
     command: Sequence[str], port: int, path: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[int]:
-    """A server for the time of the block, from when ``path`` answers 200; yields its PID, which is its session's too.
+    """A server for the time of the block, from when ``path`` answers 200. Yields its PID, which is also its session's.
 
-    Raises ``RuntimeError`` with what it wrote if it does not come up.
+    Raises ``RuntimeError`` with the server's output if it does not come up.
     """
     with TemporaryFile() as log:
         server = subprocess.Popen(
@@ -53,7 +63,7 @@ def serving(
             # Servers import the bare app from the directory in which they start.
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
-            # A group of its own: Hypercorn is several processes, and none of them may stay behind.
+            # A separate group: Hypercorn is several processes, and none of them may stay behind.
             start_new_session=True,
         )
         try:
@@ -96,14 +106,14 @@ class Member:
 
     @property
     def role(self) -> str:
-        """What it is there for: Hypercorn starts its workers, and multiprocessing's tracker, by spawning Python."""
+        """The purpose of the process: Hypercorn spawns Python for its workers and for multiprocessing's tracker."""
         if "resource_tracker" in self.command:
             return "resource tracker"
         return "worker" if "spawn_main" in self.command else "main"
 
 
 def members(leader: int) -> list[Member]:
-    """The processes of a server, by the session that it leads."""
+    """The processes of the session that the server leads."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:

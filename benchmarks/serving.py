@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -28,11 +27,11 @@ from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks import say
 from benchmarks.asking import ANY_AGE, CLIENT_CPU, SERVER_CPU, Asked, ask
 from benchmarks.loadgen.placement import running_on
-from benchmarks.servers import find_program, free_port, serving
-from benchmarks.spread import Spread
-from benchmarks.tables import Row, Table, markdown_table
+from benchmarks.servers import exit_on_sigterm, find_program, free_port, serving
+from benchmarks.tables import Row, Spread, Table, markdown_table
 
 __all__ = [
     "BARE",
@@ -118,7 +117,7 @@ def compare(servers: Sequence[str], starts: int, rounds: int, seconds: float) ->
         told = ", ".join(
             f"{server} {start.rate_percent:.1f} %" for server, start in zip(servers, compared[-1], strict=True)
         )
-        _say(f"start {number + 1} of {starts}: {told}")
+        say(f"start {number + 1} of {starts}: {told}")
     return [Pair(server, own) for server, own in zip(servers, zip(*compared, strict=True), strict=True)]
 
 
@@ -213,10 +212,6 @@ def serving_table(pairs: Sequence[Pair]) -> Table:
     return Table("", headings, rows, "requests a second")
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def main() -> None:
     """See the docstring of the module."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -225,11 +220,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12, help="of each start")
     parser.add_argument("--seconds", type=float, default=0.5, help="of one round")
     options = parser.parse_args()
+    exit_on_sigterm()
 
     missing = missing_servers()
     for name in missing:
         if name in options.servers:
-            _say(f"{name} is not installed: left out")
+            say(f"{name} is not installed: left out")
     servers = [name for name in options.servers if name not in missing]
     pairs = compare(servers, options.starts, options.rounds, options.seconds)
     placed = "server on one core, client on another" if CLIENT_CPU else "not pinned"

@@ -20,8 +20,9 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import ROOT, contender, forker, watcher
+from benchmarks import ROOT, contender, forker, say, watcher
 from benchmarks.accounting_group import AccountingGroup, NoGroupError, accounting_group
+from benchmarks.loadgen.plan import count
 from benchmarks.loads import BUILD, PIPELINE_LOOP, TRUE_LOOP
 from benchmarks.tables import markdown_table
 from cpuwatch import open_sampler
@@ -118,7 +119,7 @@ def _tools() -> list[str]:
     tools = ["cpuwatch", "psutil"]
     if shutil.which("top"):
         return [*tools, "top"]
-    _say("top is not installed: left out")
+    say("top is not installed: left out")
     return tools
 
 
@@ -129,42 +130,19 @@ def _watchers() -> dict[str, list[str]]:
         names = sampler.read().exited_names
     if names == "taskstats":
         return {"with names": [], **without}
-    _say(f"cpuwatch with names of what ended is left out: {names}")
+    say(f"cpuwatch with names of what ended is left out: {names}")
     return without
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _seconds(text: str) -> int:
-    try:
-        seconds = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds") from None
-    if seconds < 1:
-        raise argparse.ArgumentTypeError(f"{text} is below 1 second")
-    return seconds
-
-
-def _rate(text: str) -> int:
-    try:
-        rate = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of forks a second") from None
-    if rate < forker.ROUNDS_A_SECOND:
-        raise argparse.ArgumentTypeError(f"{text} is below {forker.ROUNDS_A_SECOND} forks a second")
-    return rate
 
 
 def main() -> None:
     """See the docstring of the module."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=_seconds, default=10, help="per load (default: 10)")
-    parser.add_argument("--forks", type=_rate, default=2000, metavar="A_SECOND", help="for the cost (default: 2000)")
+    parser.add_argument("--seconds", type=count(1), default=10, help="per load (default: 10)")
+    at_least = count(forker.ROUNDS_A_SECOND)
+    parser.add_argument("--forks", type=at_least, default=2000, metavar="A_SECOND", help="for the cost (default: 2000)")
     options = parser.parse_args()
     if os.geteuid() != 0:
-        _say("nothing is measured: only root can make a cgroup and start processes as other users")
+        say("nothing is measured: only root can make a cgroup and start processes as other users")
         return
 
     tools, watchers = _tools(), _watchers()
@@ -172,13 +150,13 @@ def main() -> None:
     try:
         with accounting_group() as group:
             for name, load in LOADS.items():
-                _say(f"{name}, {options.seconds} s")
+                say(f"{name}, {options.seconds} s")
                 shares[name] = seen_shares(group, load, tools, options.seconds)
     except NoGroupError as error:
-        _say(f"the shares are left out: {error}")
+        say(f"the shares are left out: {error}")
     costs = []
     for forks_a_second in (0, options.forks):
-        _say(f"cost at {forks_a_second} forks a second, {options.seconds} s")
+        say(f"cost at {forks_a_second} forks a second, {options.seconds} s")
         costs.append(sampling_cost(watchers, forks_a_second, options.seconds))
 
     machine = f"{os.cpu_count()} CPUs, Linux {os.uname().release}, Python {sys.version.split()[0]}"

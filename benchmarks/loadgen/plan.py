@@ -71,7 +71,7 @@ def seconds(least: float) -> Callable[[str], float]:
     return parse
 
 
-def count(least: int, most: int) -> Callable[[str], int]:
+def count(least: int, most: int = 1_000_000) -> Callable[[str], int]:
     """Parses a whole number from ``least`` to ``most``."""
 
     def parse(text: str) -> int:
@@ -84,7 +84,7 @@ def count(least: int, most: int) -> Callable[[str], int]:
 
 port = count(1, 65_535)
 connections = count(1, _MAX_CONNECTIONS)
-processes = count(0, 1_000_000)
+processes = count(0)
 
 
 def address(text: str) -> Address:

@@ -14,7 +14,6 @@ __all__ = [
     "Environment",
     "FailureKind",
     "FixedRate",
-    "Freshness",
     "LatencySummary",
     "Memory",
     "Results",
@@ -87,15 +86,6 @@ class FixedRate(Struct, frozen=True):
     failures: list[FailureKind]
 
 
-class Freshness(Struct, frozen=True):
-    """Age of the data in the responses, in seconds since the snapshot was taken, by the server's clock."""
-
-    checked: int
-    p50_seconds: float | None
-    p99_seconds: float | None
-    max_seconds: float | None
-
-
 class Memory(Struct, frozen=True):
     """Resident memory of all processes of the server: after the warm-up, at the end, and the highest."""
 
@@ -128,7 +118,8 @@ class Results(Struct, frozen=True):
 
     ``wanted_seconds`` was requested, ``seconds`` measured; ``partial`` if the run was interrupted.
     ``invalid`` says why the figures are not the server's (``"client-bound: ..."``), None if they are.
-    ``tick_lateness_ms`` and ``sweep_ms`` are percentiles by name of the sampler's own figures under load. The client
+    Percentiles by name: ``age_ms`` of the data in the responses, by the server's clock; ``tick_lateness_ms`` and
+    ``sweep_ms`` of the sampler's own figures under load. The client
     decoded ``decoded_bodies`` different bodies and compared all others with these, byte by byte.
     """
 
@@ -151,7 +142,7 @@ class Results(Struct, frozen=True):
     calibration: Calibration
     client_cpu_percent: float
     fixed_rate: FixedRate | None
-    freshness: Freshness
+    age_ms: dict[str, float | None]
     tick_lateness_ms: dict[str, float | None]
     sweep_ms: dict[str, float | None]
     memory: Memory | None

@@ -22,7 +22,6 @@ from benchmarks.loadgen.results import (
     Environment,
     FailureKind,
     FixedRate,
-    Freshness,
     Memory,
     Results,
     Second,
@@ -175,7 +174,7 @@ def _results(run: Run, judge: Judge) -> Results:
         calibration=run.calibration,
         client_cpu_percent=client_cpu_percent,
         fixed_rate=run.fixed_rate,
-        freshness=_freshness(samples.age_ns),
+        age_ms=latency.percentiles_ms(age_ns / 1e6 for age_ns in samples.age_ns),
         tick_lateness_ms=lateness,
         sweep_ms=latency.percentiles_ms(tick.sweep_ms for tick in outcome.ticks if tick.at_ns >= 0),
         memory=memory,
@@ -241,15 +240,3 @@ def _seconds_log(driven: Driven) -> list[Second]:
 
 def _use_in(uses: Sequence[Use], second: int) -> Use:
     return uses[second] if second < len(uses) else Use()
-
-
-def _freshness(ages_ns: Sequence[int]) -> Freshness:
-    ordered = sorted(ages_ns)
-    if not ordered:
-        return Freshness(0, None, None, None)
-    return Freshness(
-        checked=len(ordered),
-        p50_seconds=latency.percentile(ordered, latency.PERCENTILES["p50"]) / latency.SECOND_NS,
-        p99_seconds=latency.percentile(ordered, latency.PERCENTILES["p99"]) / latency.SECOND_NS,
-        max_seconds=ordered[-1] / latency.SECOND_NS,
-    )

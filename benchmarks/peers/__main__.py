@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -28,16 +27,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import NoReturn
 
-from benchmarks import ROOT, cost, serving
+from benchmarks import ROOT, cost, say, serving
 from benchmarks.asking import CLIENT_CPU
 from benchmarks.loadgen.environment import git_revision, machine_rows
 from benchmarks.peers import exporters
 from benchmarks.peers.console_tools import COMMANDS
 from benchmarks.peers.page import render
 from benchmarks.processes import count_processes
-from benchmarks.servers import find_program
+from benchmarks.servers import exit_on_sigterm, find_program
 from benchmarks.tables import Section, markdown, markdown_table
 
 _REPORTS = ROOT / "reports"
@@ -110,7 +108,7 @@ def exporters_section(plan: Plan) -> Section:
 
 def sampling_section(plan: Plan) -> Section:
     names, missing = cost.samplers()
-    runs = cost.compare(plan.sizes, names, plan.ticks, _ACTIVE, together=True)
+    runs = cost.compare(plan.sizes, names, plan.ticks, _ACTIVE)
     return Section(
         "A tick: cpuwatch beside top, htop, atop, pidstat and psutil",
         [
@@ -158,25 +156,20 @@ def _program_version(name: str, option: str) -> str:
     return f"{name} {found[0]}" if found else f"{name} of unknown version"
 
 
-def _end(*_: object) -> NoReturn:
-    # So that what was started is stopped.
-    sys.exit(128 + signal.SIGTERM)
-
-
 def main() -> None:
     """See the docstring of the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="shorter, with fewer processes: to try it out")
     parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _end)
+    exit_on_sigterm()
 
     plan = QUICK if options.quick else FULL
     rows = environment()
     began, started = time.monotonic(), datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
     sections = []
     for name in options.only:
-        print(f"{name} ({time.monotonic() - began:.0f} s so far)", file=sys.stderr, flush=True)
+        say(f"{name} ({time.monotonic() - began:.0f} s so far)")
         sections.append(SECTIONS[name](plan))
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
     rows = {**rows, "load average after the run": load, "started": started}
@@ -198,7 +191,7 @@ def main() -> None:
     page = render(title, f"{command} · started {started}", sections, rows)
     (_REPORTS / "peers.html").write_text(page, encoding="utf-8")
     print(text)
-    print(f"\nwritten: {_REPORTS / 'peers.md'}, {_REPORTS / 'peers.html'}", file=sys.stderr)
+    say(f"\nwritten: {_REPORTS / 'peers.md'}, {_REPORTS / 'peers.html'}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -28,13 +27,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks import say
 from benchmarks.asking import ANY_BODY, SERVER_CPU, Asked, ask, session_cpu_ns
 from benchmarks.idle import resident_mb
 from benchmarks.loadgen.placement import running_on
 from benchmarks.processes import count_processes, forked
 from benchmarks.servers import find_program, free_port, members, serving
-from benchmarks.spread import Spread
-from benchmarks.tables import Row, Table
+from benchmarks.tables import Row, Spread, Table
 
 __all__ = [
     "ASKED_EVERY_SECONDS",
@@ -142,7 +141,7 @@ def compare(
             before = count_processes()
             findings = {row: Findings() for service in running for row in service.paths}
             for number in range(rounds):
-                _say(f"{size} processes, round {number + 1} of {rounds}")
+                say(f"{size} processes, round {number + 1} of {rounds}")
                 _round(running[:: -1 if number % 2 else 1], findings, durations)
             found.append(Comparison(before, count_processes(), findings))
     return found
@@ -202,7 +201,7 @@ def _round(running: Sequence[_Running], findings: Mapping[str, Findings], durati
             )
             findings[row].now_and_then.append(now_and_then)
             findings[row].closed_loop.append(closed_loop)
-            _say(f"  {row}: {Spread.of(now_and_then.latencies_ms).text('{:.2f}')} ms, {closed_loop.rate:,.1f}/s")
+            say(f"  {row}: {Spread.of(now_and_then.latencies_ms).text('{:.2f}')} ms, {closed_loop.rate:,.1f}/s")
         service.stop()
     for service in running:
         service.go_on()
@@ -265,7 +264,3 @@ def _title(comparison: Comparison) -> str:
     if abs(after / before - 1) < _ALIKE:
         return f"{after:,} processes"
     return f"NO COMPARISON: {before:,} processes at the start, {after:,} at the end"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -6,7 +6,7 @@ itself, axes hang in its margins, and only the lines live in a coordinate system
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from statistics import median
 from typing import NamedTuple
@@ -20,17 +20,15 @@ Points = Sequence[tuple[float, float | None]]
 
 
 class Chart(NamedTuple):
-    """Ticks are labels with their position in per cent; ``paths`` are SVG paths by the name of their line."""
+    """``paths`` are SVG paths by the name of their line, ``errors`` places on the horizontal axis to mark."""
 
     name: str
     title: str
     description: str
-    across_title: str
-    across: list[tuple[float, str]]
-    up_title: str
-    up: list[tuple[float, str]]
-    paths: dict[str, str]
-    errors: list[float]
+    across: Axis
+    up: Axis
+    paths: Mapping[str, str]
+    errors: Sequence[float]
 
 
 def line_chart(
@@ -38,26 +36,20 @@ def line_chart(
     axes: tuple[Axis, Axis],
     lines: Mapping[str, Points],
     text: Callable[[float | None], str],
-    errors: Iterable[float] = (),
+    errors: Sequence[float] = (),
 ) -> Chart:
-    """``axes`` are horizontal and vertical; ``errors`` are places on the horizontal axis to mark."""
+    """``axes`` are horizontal and vertical."""
     across, up = axes
     extents = "; ".join(_extent(name, points, text) for name, points in lines.items())
     return Chart(
         name=title.lower().replace(" ", "-"),
         title=title,
         description=f"{title} over time, in {up.title}: {extents}.",
-        across_title=across.title,
-        across=[(_percent(across.position(value)), label) for value, label in across.ticks],
-        up_title=up.title,
-        up=[(_percent(1 - up.position(value)), label) for value, label in up.ticks],
+        across=across,
+        up=up,
         paths={name: _path(points, across, up) for name, points in lines.items()},
-        errors=[_percent(across.position(at)) for at in errors],
+        errors=errors,
     )
-
-
-def _percent(position: float) -> float:
-    return round(100 * position, 2)
 
 
 def _extent(name: str, points: Points, text: Callable[[float | None], str]) -> str:

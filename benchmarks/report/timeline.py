@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
+from operator import attrgetter
 from statistics import fmean
 from typing import NamedTuple
 
 from benchmarks.loadgen.results import Second
 from benchmarks.report import figures
 from benchmarks.report.axes import by_value, clock, linear
-from benchmarks.report.charts import Chart, Points, line_chart
+from benchmarks.report.charts import Chart, line_chart
 
 __all__ = ["Span", "charts", "spans"]
 
@@ -34,6 +35,10 @@ class Span(NamedTuple):
     client_rss_bytes: float | None
 
 
+_Read = Callable[[Span], float | None]
+_Text = Callable[[float | None], str]
+
+
 def spans(log: Sequence[Second], limit: int = _MAX_ROWS) -> list[Span]:
     """At most ``limit`` spans, all but the last of the same length."""
     length = max(ceil(len(log) / limit), 1)
@@ -41,22 +46,16 @@ def spans(log: Sequence[Second], limit: int = _MAX_ROWS) -> list[Span]:
 
 
 def _span(log: Sequence[Second]) -> Span:
-    def highest(read: Callable[[Second], float | None]) -> float | None:
-        return max((value for second in log if (value := read(second)) is not None), default=None)
+    def highest(field: str) -> float | None:
+        return max((value for second in log if (value := getattr(second, field)) is not None), default=None)
 
     return Span(
-        second=log[0].second,
-        seconds=len(log),
-        requests_per_second=fmean(second.requests for second in log),
-        slowest_second=min(second.requests for second in log),
-        errors=sum(second.errors for second in log),
-        p50_ms=highest(lambda second: second.p50_ms),
-        p95_ms=highest(lambda second: second.p95_ms),
-        p99_ms=highest(lambda second: second.p99_ms),
-        server_cpu_percent=highest(lambda second: second.server_cpu_percent),
-        client_cpu_percent=highest(lambda second: second.client_cpu_percent),
-        server_rss_bytes=highest(lambda second: second.server_rss_bytes),
-        client_rss_bytes=highest(lambda second: second.client_rss_bytes),
+        log[0].second,
+        len(log),
+        fmean(second.requests for second in log),
+        min(second.requests for second in log),
+        sum(second.errors for second in log),
+        *map(highest, Span._fields[5:]),
     )
 
 
@@ -66,34 +65,25 @@ def charts(rows: Sequence[Span]) -> list[Chart]:
         return []
     across = clock("time since the warm-up, min:s", rows[-1].second + rows[-1].seconds)
 
-    def line(read: Callable[[Span], float | None]) -> Points:
-        return [(row.second, read(row)) for row in rows]
+    def chart(title: str, unit: str, text: _Text, lines: Mapping[str, _Read], errors: Sequence[float] = ()) -> Chart:
+        points = {name: [(row.second, read(row)) for row in rows] for name, read in lines.items()}
+        values = [value for line in points.values() for _, value in line]
+        up = by_value(unit, values) if unit == "ms" else linear(unit, values)
+        return line_chart(title, (across, up), points, text, errors)
 
-    def values(lines: dict[str, Points]) -> list[float | None]:
-        return [value for points in lines.values() for _, value in points]
-
-    latency = {
-        "p50": line(lambda row: row.p50_ms),
-        "p95": line(lambda row: row.p95_ms),
-        "p99": line(lambda row: row.p99_ms),
-    }
-    requests = {"answered": line(lambda row: row.requests_per_second)}
+    requests: dict[str, _Read] = {"answered": attrgetter("requests_per_second")}
     if rows[0].seconds > 1:
-        requests["slowest second"] = line(lambda row: row.slowest_second)
-    cpu = {
-        "server": line(lambda row: row.server_cpu_percent),
-        "client": line(lambda row: row.client_cpu_percent),
-    }
-    memory = {
-        "server": line(lambda row: figures.in_mebibytes(row.server_rss_bytes)),
-        "client": line(lambda row: figures.in_mebibytes(row.client_rss_bytes)),
+        requests["slowest second"] = attrgetter("slowest_second")
+    memory: dict[str, _Read] = {
+        "server": lambda row: figures.in_mebibytes(row.server_rss_bytes),
+        "client": lambda row: figures.in_mebibytes(row.client_rss_bytes),
     }
     errors = [row.second for row in rows if row.errors]
+    latency = {name: attrgetter(f"{name}_ms") for name in ("p50", "p95", "p99")}
+    cpu = {name: attrgetter(f"{name}_cpu_percent") for name in ("server", "client")}
     return [
-        line_chart("Latency", (across, by_value("ms", values(latency))), latency, figures.thousandths),
-        line_chart(
-            "Requests per second", (across, linear("requests / s", values(requests))), requests, figures.rate, errors
-        ),
-        line_chart("CPU", (across, linear("% of one core", values(cpu))), cpu, figures.tenths),
-        line_chart("Resident memory", (across, linear("MiB", values(memory))), memory, figures.tenths),
+        chart("Latency", "ms", figures.thousandths, latency),
+        chart("Requests per second", "requests / s", figures.rate, requests, errors),
+        chart("CPU", "% of one core", figures.tenths, cpu),
+        chart("Resident memory", "MiB", figures.tenths, memory),
     ]

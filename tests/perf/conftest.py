@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,53 +18,33 @@ finished = pytest.StashKey[tuple[Results, Path]]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("performance", "the performance scenario (tests/perf)")
 
-    def add(name: str, **about: Any) -> None:
-        group.addoption(name, **about)
+    def add(name: str, field: str, kind: Callable[[str], object], metavar: str, text: str) -> None:
+        group.addoption(name, dest=field, type=kind, metavar=metavar, help=text)
 
-    add("--duration", type=plan.seconds(1), metavar="SECONDS", help="how long to measure (300)")
-    add("--clients", type=plan.connections, metavar="N", help="concurrent connections (5)")
-    add("--warm-up", type=plan.seconds(0), metavar="SECONDS", help="load before that does not count (5)")
-    add(
-        "--fixed-rate-seconds",
-        type=plan.seconds(0),
-        metavar="SECONDS",
-        help="length of the phase at a fixed rate; 0: without (a fifth of the duration, 60 at most)",
-    )
-    add("--url", type=plan.address, help="measure the server that runs there already, on this machine")
-    add(
-        "--server-command",
-        type=plan.command,
-        metavar="COMMAND",
-        help=f"the server to start, with {{port}} in it ({DEFAULT.server_command})",
-    )
-    add("--port", type=plan.port, metavar="N", help="the port that the server gets (a free one)")
-    add("--extra-processes", type=plan.processes, metavar="N", help="processes to be watched besides (0)")
+    fixed_rate = "length of the phase at a fixed rate, 0 for none (a fifth of the duration, at most 60)"
+    server = f"the server to start; {{port}} stands for its port ({DEFAULT.server_command})"
+    add("--duration", "duration_seconds", plan.seconds(1), "SECONDS", "length of the measurement (300)")
+    add("--clients", "connections", plan.connections, "N", "concurrent connections (5)")
+    add("--warm-up", "warm_up_seconds", plan.seconds(0), "SECONDS", "load before the measurement (5)")
+    add("--fixed-rate-seconds", "fixed_rate_seconds", plan.seconds(0), "SECONDS", fixed_rate)
+    add("--url", "address", plan.address, "URL", "measure a running server on this machine instead")
+    add("--server-command", "server_command", plan.command, "COMMAND", server)
+    add("--port", "port", plan.port, "N", "the server's port (a free one)")
+    add("--extra-processes", "extra_processes", plan.processes, "N", "additional processes to watch (0)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--url", None) and (
-        config.getoption("--server-command", None) or config.getoption("--port", None)
+    if config.getoption("address", None) and (
+        config.getoption("server_command", None) or config.getoption("port", None)
     ):
-        raise pytest.UsageError("--url names a server that runs already: --server-command and --port do not go with it")
+        raise pytest.UsageError("--url names a running server; --server-command and --port cannot be used with it")
 
 
 @pytest.fixture
 def scenario(pytestconfig: pytest.Config) -> Plan:
-    def chosen(option: str, default: Any) -> Any:
-        # If pytest is started above this directory, it comes to know the options too late.
-        value = pytestconfig.getoption(option, None)
-        return default if value is None else value
-
-    return Plan(
-        duration_seconds=chosen("--duration", DEFAULT.duration_seconds),
-        connections=chosen("--clients", DEFAULT.connections),
-        warm_up_seconds=chosen("--warm-up", DEFAULT.warm_up_seconds),
-        fixed_rate_seconds=chosen("--fixed-rate-seconds", DEFAULT.fixed_rate_seconds),
-        address=chosen("--url", DEFAULT.address),
-        server_command=chosen("--server-command", DEFAULT.server_command),
-        port=chosen("--port", DEFAULT.port),
-        extra_processes=chosen("--extra-processes", DEFAULT.extra_processes),
-    )
+    # If pytest starts above this directory, it reads this file too late for the options.
+    given = {field.name: pytestconfig.getoption(field.name, None) for field in fields(Plan)}
+    return replace(DEFAULT, **{name: value for name, value in given.items() if value is not None})
 
 
 @pytest.fixture
