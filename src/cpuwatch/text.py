@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import datetime
 
-__all__ = ["printable", "shortened", "text_from_bytes", "text_from_locale", "text_without_surrogates"]
+__all__ = ["printable", "shortened", "text_from_bytes", "text_from_locale", "text_without_surrogates", "time_text"]
 
 _MAX_CHARACTERS = 40
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -48,3 +49,8 @@ def printable(text: str, encoding: str = "utf-8") -> str:
 def shortened(text: str, max_characters: int = _MAX_CHARACTERS) -> str:
     """Truncate client input for use in messages; three dots mark the cut."""
     return text if len(text) <= max_characters else f"{text[:max_characters]}..."
+
+
+def time_text(instant: datetime) -> str:
+    """A time in UTC as in JSON: ISO 8601 with microseconds and ``Z``."""
+    return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -28,9 +28,9 @@ def in_run(text: str, running: Service) -> str:
     return text.replace("RUN", running.run).replace("OTHER", other)
 
 
-def limited(running: Service, most_listeners: int = 200, most_views: int = 32) -> None:
+def limited(running: Service, max_listeners: int = 200, max_views: int = 32) -> None:
     live = running.live
-    live.broadcast = Broadcast(live.monitor, live.cache, most_listeners, most_views)
+    live.broadcast = Broadcast(live.monitor, live.cache, max_listeners, max_views)
 
 
 def test_a_stream_begins_with_the_newest_tick_and_goes_on_with_each() -> None:
@@ -165,10 +165,10 @@ def test_an_event_is_made_once_for_all_who_listen_to_a_view() -> None:
     asyncio.run(act())
 
 
-def test_one_more_than_the_most_listeners_is_asked_to_come_again_until_one_leaves() -> None:
+def test_one_more_than_the_max_listeners_is_asked_to_come_again_until_one_leaves() -> None:
     async def act() -> None:
         async with service() as running:
-            limited(running, most_listeners=2)
+            limited(running, max_listeners=2)
             clients = [Client(Stream(), running.live) for _ in range(2)]
             for client in clients:
                 await client.event()
@@ -190,7 +190,7 @@ def test_one_more_than_the_most_listeners_is_asked_to_come_again_until_one_leave
 def test_different_views_are_bounded_too() -> None:
     async def act() -> None:
         async with service() as running:
-            limited(running, most_views=1)
+            limited(running, max_views=1)
             client = Client(Stream(), running.live, "top=1")
             await client.event()
             other, same = Client(Stream(), running.live, "top=2"), Client(Stream(), running.live, "top=1")
@@ -221,7 +221,7 @@ async def left(clients: list[Client]) -> None:
 def test_one_client_gets_a_share_of_the_streams_and_the_others_theirs(query: str) -> None:
     async def act() -> None:
         async with service() as running:
-            limited(running, most_listeners=16)
+            limited(running, max_listeners=16)
             greedy = await opened(running, 6, "192.0.2.1", query)
             assert [client.status for client in greedy] == [200] * 4 + [429] * 2
             assert greedy[-1].headers["retry-after"] == "5"
@@ -240,7 +240,7 @@ def test_one_client_gets_a_share_of_the_streams_and_the_others_theirs(query: str
 def test_one_client_gets_a_share_of_the_views() -> None:
     async def act() -> None:
         async with service() as running:
-            limited(running, most_views=12)
+            limited(running, max_views=12)
             greedy = await opened(running, 5, "192.0.2.1")
             assert [client.status for client in greedy] == [200] * 3 + [429] * 2
             assert "3 different views are open already by" in json.loads(greedy[-1].body)["detail"]
@@ -255,7 +255,7 @@ def test_one_client_gets_a_share_of_the_views() -> None:
 def test_the_views_of_the_page_always_have_room() -> None:
     async def act() -> None:
         async with service() as running:
-            limited(running, most_listeners=8, most_views=3)
+            limited(running, max_listeners=8, max_views=3)
             crowd = [one for n in range(9) for one in await opened(running, 2, f"192.0.2.{n}")]
             statuses = [client.status for client in crowd]
             assert statuses.count(200) == 6

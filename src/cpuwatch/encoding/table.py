@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -13,7 +12,7 @@ from cpuwatch.fields import FIELDS, Field
 from cpuwatch.model import ExitedUsage, ProcessUsage, Sampling, Snapshot
 from cpuwatch.query.group import TreeUsage, UsageGroup
 from cpuwatch.query.view import GroupedSnapshot
-from cpuwatch.text import printable
+from cpuwatch.text import printable, time_text
 
 __all__ = ["missing_processes", "table"]
 
@@ -117,7 +116,8 @@ def _summary(snapshot: Snapshot | GroupedSnapshot) -> list[str]:
     machine, attribution, host = snapshot.machine, snapshot.attribution, snapshot.host
     load = " ".join(f"{value:.2f}" for value in machine.load_average or ())
     return [
-        f"{host.name}  {_time(snapshot.time)}  {snapshot.interval_seconds:.3f} s  {host.backend}  load {load or '-'}",
+        f"{host.name}  {time_text(snapshot.time)}  {snapshot.interval_seconds:.3f} s  {host.backend}  "
+        f"load {load or '-'}",
         f"machine {_percent(machine.cpu_percent)} % of {host.logical_cpus} CPUs: "
         f"user {_percent(machine.user_percent)}  system {_percent(machine.system_percent)}  "
         f"iowait {_percent(machine.iowait_percent)}  irq {_percent(machine.irq_percent)}  "
@@ -164,7 +164,7 @@ def _cell(field: Field, value: Any) -> str:
         case "seconds", _:
             return _duration(value)
         case _, "time":
-            return _time(value)
+            return time_text(value)
     return str(value)
 
 
@@ -197,11 +197,6 @@ def _group_cells(group: UsageGroup | TreeUsage) -> tuple[str, ...]:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
-
-
-def _time(instant: datetime) -> str:
-    """As in JSON: ISO 8601 in UTC with microseconds."""
-    return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _duration(seconds: float) -> str:

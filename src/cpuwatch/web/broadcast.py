@@ -91,15 +91,15 @@ class Broadcast:
         self,
         monitor: Monitor,
         cache: ResponseCache,
-        most_listeners: int,
-        most_views: int = 32,
+        max_listeners: int,
+        max_views: int = 32,
     ) -> None:
         self._monitor = monitor
         self._cache = cache
-        self._most_listeners = most_listeners
-        self._most_views = most_views
+        self._max_listeners = max_listeners
+        self._max_views = max_views
         # The rest is for the page's own views.
-        self._most_of_others = max(1, most_listeners - share_of(most_listeners))
+        self._max_others = max(1, max_listeners - share_of(max_listeners))
         self._listeners: dict[View, set[Subscription]] = {}
         self._handed_out = 0
         self._taken_seconds: float | None = None
@@ -129,13 +129,13 @@ class Broadcast:
         for_page = view in PAGE_VIEWS
         everyone = list(self._all())
         alike = [one for one in everyone if (one.view in PAGE_VIEWS) == for_page]
-        full = _excess(everyone, view, self._most_listeners)
+        full = _excess(everyone, view, self._max_listeners)
         if not for_page:
-            full = full or _excess(alike, view, self._most_of_others, self._most_views)
+            full = full or _excess(alike, view, self._max_others, self._max_views)
         if full:
             return refused(503, f"{full}, which is the limit", _RETRY_SECONDS)
         own = [one for one in alike if client is not None and one.client == client]
-        own_full = _excess(own, view, share_of(self._most_listeners), share_of(self._most_views))
+        own_full = _excess(own, view, share_of(self._max_listeners), share_of(self._max_views))
         if own_full:
             return refused(429, f"{own_full} by {client}, which is the limit for one client", _RETRY_SECONDS)
         return None
@@ -188,11 +188,11 @@ class Broadcast:
                 subscription.offer(event)
 
 
-def _excess(listeners: Sequence[Subscription], view: View, most: int, most_views: float = math.inf) -> str | None:
+def _excess(listeners: Sequence[Subscription], view: View, limit: int, max_views: float = math.inf) -> str | None:
     """What there would be too much of with one more listener to this view."""
     views = {one.view for one in listeners}
-    if len(listeners) >= most:
-        return f"{most} streams are open already"
-    if view not in views and len(views) >= most_views:
-        return f"streams of {most_views} different views are open already"
+    if len(listeners) >= limit:
+        return f"{limit} streams are open already"
+    if view not in views and len(views) >= max_views:
+        return f"streams of {max_views} different views are open already"
     return None

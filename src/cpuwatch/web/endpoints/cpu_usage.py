@@ -16,6 +16,7 @@ from cpuwatch.errors import NotAcceptableError, QueryError
 from cpuwatch.model import ProcessUsage, Snapshot
 from cpuwatch.query.parameters import PID, VIEW, view_from
 from cpuwatch.query.view import View, apply_view
+from cpuwatch.text import time_text
 from cpuwatch.web.http.negotiation import choose_coding, choose_media_type
 from cpuwatch.web.http.request import headers, parse_query_string, wait_seconds
 from cpuwatch.web.http.response import CODINGS, Answer, coded, no_snapshot_yet, problem
@@ -104,7 +105,7 @@ class ProcessResponse(Struct, frozen=True):
         """The response for this snapshot."""
         row = next((row for row in snapshot.processes if row.pid == self.pid), None)
         if row is None:
-            return problem(404, f"there was no process {self.pid} at {snapshot.time.isoformat()}")
+            return problem(404, f"there was no process {self.pid} at {time_text(snapshot.time)}")
         body = OneProcess(snapshot.sequence, snapshot.time, snapshot.interval_seconds, *rounded_rows([row]))
         (body,) = rounded_rows([body])
         return Answer.of(encode(body), "application/json")

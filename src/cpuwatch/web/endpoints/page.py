@@ -17,7 +17,7 @@ from cpuwatch.fields import FIELDS
 from cpuwatch.model import ProcessUsage, Snapshot
 from cpuwatch.query.cgroup_name import shown_names
 from cpuwatch.query.select import Query, select
-from cpuwatch.text import printable
+from cpuwatch.text import printable, time_text
 from cpuwatch.web.http.request import header
 from cpuwatch.web.http.response import Answer, problem
 from cpuwatch.web.openapi.operation import TEXT, Operation
@@ -97,7 +97,7 @@ def _filled(snapshot: Snapshot) -> dict[str, str]:
     return {
         "host": _text(snapshot.host.name),
         "summary": f"{_percent(machine.cpu_percent)} % of {snapshot.host.logical_cpus} CPUs busy, "
-        f"{snapshot.time:%Y-%m-%d %H:%M:%S} UTC",
+        f"{time_text(snapshot.time)}",
         "rows": "".join(_row(row, None if row.cgroup is None else units[row.cgroup]) for row in busiest),
         "missing": "\n".join(map(_text, missing_processes(snapshot.sampling))),
         "footer": f"The {len(busiest)} busiest of {len(snapshot.processes)} processes.",
