@@ -1,4 +1,4 @@
-"""Children's time, held against a model of a process tree in which everything that is burned is known."""
+"""Children's time, tested against a model of a process tree that knows all CPU time used."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from cpuwatch.accounting.exited import explained, trace
-from cpuwatch.accounting.kinship import Kinship
+from cpuwatch.accounting.ancestry import Ancestry
+from cpuwatch.accounting.exited import claimed_by_messages, match_exits
 from cpuwatch.accounting.reaped import NO_CARRY, Carry, Reaped, credit_children
 from cpuwatch.accounting.reapers import Candidates
 from cpuwatch.accounting.usage import account
@@ -33,7 +33,7 @@ CPUS = 64
 
 
 class Process:
-    """One process of the model, with what the kernel keeps of it."""
+    """A process of the model, with the state that the kernel keeps."""
 
     def __init__(self, pid: int, parent: Process | None, born: int, *, ignores_children: bool) -> None:
         self.pid = pid
@@ -62,19 +62,19 @@ class Process:
             cpu_ns=self.own_user + self.own_system,
             user_ns=self.own_user // TICK_NS * TICK_NS,
             system_ns=self.own_system // TICK_NS * TICK_NS,
-            # The kernel cuts down cutime and cstime each, when they are shown.
+            # The kernel rounds cutime and cstime down, each by itself, when they are read.
             children_ns=(self.children_user // TICK_NS + self.children_system // TICK_NS) * TICK_NS,
         )
 
 
 class Kernel:
-    """Forks, burns, exits, waits and re-parents as Linux does."""
+    """Forks, runs, exits, reaps and reparents as Linux does."""
 
     def __init__(self) -> None:
         self.clock = 1_000 * TICK_NS
-        self.burned = 0
+        self.used_ns = 0
         self.lost = 0
-        self.reaped_some: set[str] = set()
+        self.reapers: set[str] = set()
         self.pids = iter(range(2, 10_000))
         self.free: list[int] = []
         self.init = Process(1, None, 0, ignores_children=False)
@@ -85,10 +85,10 @@ class Kernel:
         pid = self.free.pop() if self.free else next(self.pids)
         self.processes[pid] = Process(pid, parent, self.clock, ignores_children=ignores_children)
 
-    def burn(self, process: Process, user: int, system: int) -> None:
+    def run(self, process: Process, user: int, system: int) -> None:
         process.own_user += user
         process.own_system += system
-        self.burned += user + system
+        self.used_ns += user + system
 
     def exit(self, process: Process) -> None:
         for child in list(self.processes.values()):
@@ -108,7 +108,7 @@ class Kernel:
         assert parent is not None
         parent.children_user += zombie.own_user + zombie.children_user
         parent.children_system += zombie.own_system + zombie.children_system
-        self.reaped_some.add(f"{parent.pid}-{parent.born}")
+        self.reapers.add(f"{parent.pid}-{parent.born}")
         self._remove(zombie)
 
     def _remove(self, process: Process) -> None:
@@ -136,7 +136,7 @@ def shown_ns(snapshot: Snapshot) -> float:
 
 
 class TreeOfProcesses(RuleBasedStateMachine):
-    """Random trees, sampled at random instants."""
+    """Random process trees, sampled at random instants."""
 
     @initialize()
     def boot(self) -> None:
@@ -158,8 +158,8 @@ class TreeOfProcesses(RuleBasedStateMachine):
         user=st.integers(0, 40 * TICK_NS),
         system=st.integers(0, 40 * TICK_NS),
     )
-    def burn(self, data: st.DataObject, user: int, system: int) -> None:
-        self.kernel.burn(self.pick(data), user, system)
+    def run(self, data: st.DataObject, user: int, system: int) -> None:
+        self.kernel.run(self.pick(data), user, system)
 
     @precondition(lambda self: sum(not p.zombie for p in self.kernel.processes.values()) > 1)
     @rule(data=st.data())
@@ -185,16 +185,16 @@ class TreeOfProcesses(RuleBasedStateMachine):
             assert row.exited_percent is None or row.exited_percent >= 0
 
     @invariant()
-    def never_more_than_was_burned(self) -> None:
-        rounding = 2 * TICK_NS * len(self.kernel.reaped_some)
-        assert self.shown <= self.kernel.burned + rounding + 1
+    def never_shows_more_than_was_used(self) -> None:
+        rounding = 2 * TICK_NS * len(self.kernel.reapers)
+        assert self.shown <= self.kernel.used_ns + rounding + 1
 
     def teardown(self) -> None:
-        """Nothing is missing either, but what nobody waited for and what rounding still holds back."""
+        """Nothing is missing either, except processes that nobody reaped and what rounding still holds back."""
         self.sample()
         if not self.kernel.lost:
-            rounding = 2 * TICK_NS * len(self.kernel.reaped_some)
-            assert self.shown >= self.kernel.burned - rounding - 1
+            rounding = 2 * TICK_NS * len(self.kernel.reapers)
+            assert self.shown >= self.kernel.used_ns - rounding - 1
 
 
 TestTreeOfProcesses = TreeOfProcesses.TestCase
@@ -226,55 +226,55 @@ def reading(*records: ProcessTimes, exits: Sequence[ProcessExit] = (), hidden: C
 
 
 def credit(earlier: Reading, later: Reading, carry: Carry = NO_CARRY) -> Reaped:
-    """What the survivors in ``later`` got of those that are no longer in it."""
+    """The credits of the survivors in ``later`` for the processes that are no longer in it."""
     vanished = {pid: record for pid, record in earlier.processes.items() if pid not in later.processes}
-    grown_ns = {}
+    growth_ns = {}
     for pid, record in later.processes.items():
         before = earlier.processes[pid].children_ns or 0 if pid in earlier.processes else 0
         if record.children_ns != before:
-            grown_ns[pid] = (record.children_ns or 0) - before
-    kinship = Kinship(earlier, later, vanished)
-    ended = trace(later.exits, vanished, kinship.reapers_of_ended)
+            growth_ns[pid] = (record.children_ns or 0) - before
+    ancestry = Ancestry(earlier, later, vanished)
+    exited = match_exits(later.exits, vanished, ancestry.reapers_of_exit)
 
     def candidates(process: ProcessTimes) -> Candidates:
-        found = kinship.reapers_of_seen(process)
-        return found if found.is_complete else replace(found, others=tuple(pid for pid in grown_ns))
+        found = ancestry.reapers_of_process(process)
+        return found if found.is_complete else replace(found, others=tuple(pid for pid in growth_ns))
 
-    return credit_children(vanished, candidates, grown_ns, TICK_NS, carry, explained(ended))
+    return credit_children(vanished, candidates, growth_ns, TICK_NS, carry, claimed_by_messages(exited))
 
 
-def test_what_a_vanished_child_had_shown_is_taken_off_its_parent() -> None:
+def test_the_time_last_seen_of_a_vanished_child_is_subtracted_from_its_parent() -> None:
     reaped = credit(reading(record(1, 0, 0), record(2, 1, 3 * SECOND)), reading(record(1, 0, 0, 5 * SECOND)))
     assert reaped == Reaped({1: 2 * SECOND}, NO_CARRY, {2: 1})
 
 
-def test_a_line_of_ancestors_that_died_in_one_tick_is_walked_up_to_the_survivor() -> None:
+def test_a_chain_of_ancestors_that_exited_in_one_tick_leads_up_to_the_survivor() -> None:
     line = [record(pid, pid - 1, SECOND, SECOND) for pid in range(1, 6)]
     reaped = credit(reading(*line), reading(line[0], record(2, 1, SECOND, 8 * SECOND)))
     assert reaped.credits_ns == {2: SECOND}
 
 
-def test_an_orphan_that_init_waited_for_is_taken_off_init() -> None:
+def test_an_orphan_reaped_by_init_is_subtracted_from_init() -> None:
     line = [record(1, 0, 0), record(2, 1, 0), record(3, 2, 0), record(4, 3, 9 * SECOND)]
     reaped = credit(reading(*line), reading(record(1, 0, 0, 10 * SECOND), line[1]))
     assert reaped.credits_ns == {1: SECOND}
 
 
-def test_children_that_nobody_waited_for_take_nothing_from_anybody_else() -> None:
+def test_children_that_nobody_reaped_are_subtracted_from_nobody() -> None:
     tree = [record(1, 0, 0), record(2, 1, 0), record(3, 2, 9 * SECOND)]
     reaped = credit(reading(*tree), reading(record(1, 0, 0, 4 * SECOND), tree[1]))
     assert reaped == Reaped({1: 4 * SECOND}, NO_CARRY, {})
 
 
-def test_an_orphan_that_the_kernel_reaped_for_nobody_takes_nothing_from_its_ancestors() -> None:
-    """A killed container: the init of its namespace is gone, and what it had was never waited for."""
+def test_an_orphan_reaped_by_the_kernel_is_not_subtracted_from_its_ancestors() -> None:
+    """A killed container: the init of its namespace has exited, and nobody reaped its processes."""
     tree = [record(1, 0, 0), record(2, 1, 0), record(3, 2, 0), record(4, 3, 3 * SECOND)]
     reaped = credit(reading(*tree), reading(tree[0], record(2, 1, 0, SECOND)))
     assert reaped.credits_ns == {2: SECOND}
 
 
-def test_what_the_messages_explain_is_no_room_for_an_orphan() -> None:
-    """The same beside a build: its growth could hold the orphan, but the compilers that ended account for it."""
+def test_growth_claimed_by_messages_is_not_available_for_an_orphan() -> None:
+    """The same beside a build: its growth is large enough for the orphan, but exited compilers account for it."""
     tree = [record(1, 0, 0), record(2, 1, 0), record(3, 2, 0), record(4, 3, SECOND // 2)]
     exits = [
         ProcessExit(3, 2, "sh", "root", 0),
@@ -289,7 +289,7 @@ def in_namespace(process: ProcessTimes, pid_inside: int, inode: int | None = 7) 
     return replace(process, pid_namespace=PidNamespace(1, inode, pid_inside))
 
 
-# As docker exec makes it: 2 starts the container 3, 10 enters it with 11, whose child is 12.
+# As with docker exec: 2 starts the container 3, 10 enters it with 11, whose child is 12.
 CONTAINER = [
     record(1, 0, 0),
     record(2, 1, 0),
@@ -300,14 +300,14 @@ CONTAINER = [
 ]
 
 
-def test_an_orphan_in_a_pid_namespace_is_taken_off_the_init_of_that() -> None:
+def test_an_orphan_in_a_pid_namespace_is_subtracted_from_its_init() -> None:
     init = in_namespace(record(3, 2, 0, 4 * SECOND), 1)
     reaped = credit(reading(*CONTAINER), reading(*CONTAINER[:2], init))
     assert reaped.credits_ns == {3: SECOND}
     assert reaped.reaper_of[12] == 3
 
 
-def test_the_init_comes_before_ancestors_outside_of_the_namespace() -> None:
+def test_the_init_of_the_namespace_comes_before_ancestors_outside_it() -> None:
     init = in_namespace(record(3, 2, 0, 3 * SECOND), 1)
     build = record(2, 1, 0, 6 * SECOND)
     reaped = credit(reading(*CONTAINER), reading(CONTAINER[0], build, init))
@@ -315,7 +315,7 @@ def test_the_init_comes_before_ancestors_outside_of_the_namespace() -> None:
 
 
 @pytest.mark.parametrize(("inode", "credits_ns"), [(8, {4: 3 * SECOND}), (None, {})])
-def test_the_init_of_another_namespace_is_left_alone_if_they_can_be_told_apart(
+def test_the_init_of_another_namespace_is_no_candidate_if_the_two_can_be_distinguished(
     inode: int | None, credits_ns: dict[int, int]
 ) -> None:
     other = in_namespace(record(4, 2, 0), 1, inode)
@@ -324,14 +324,14 @@ def test_the_init_of_another_namespace_is_left_alone_if_they_can_be_told_apart(
     assert reaped.credits_ns == credits_ns
 
 
-def test_one_that_entered_the_namespace_that_is_read_is_taken_off_pid_1() -> None:
+def test_a_process_that_entered_the_sampled_namespace_is_subtracted_from_pid_1() -> None:
     inside = [record(1, 0, 0), record(8, 0, 0), record(9, 8, 3 * SECOND)]
     reaped = credit(reading(*inside), reading(record(1, 0, 0, 3 * SECOND)))
     assert reaped.credits_ns == {}
     assert reaped.reaper_of[9] == 1
 
 
-def test_the_parent_that_the_kernel_told_of_stands_over_the_one_that_was_seen() -> None:
+def test_the_parent_in_the_exit_message_takes_precedence_over_the_one_last_seen() -> None:
     init = in_namespace(record(3, 2, 0, 3 * SECOND), 1)
     build = record(2, 1, 0, 6 * SECOND)
     entered = [replace(process, pid_namespace=None) for process in CONTAINER]
@@ -341,21 +341,21 @@ def test_the_parent_that_the_kernel_told_of_stands_over_the_one_that_was_seen() 
     assert reaped.credits_ns == {2: 6 * SECOND}
 
 
-def test_over_a_hidden_parent_that_ended_the_one_whose_growth_fits_best_is_the_reaper() -> None:
-    """With hidepid=2: 2 is ours, then su, which is not shown, then 4 which is ours again."""
+def test_above_a_hidden_parent_that_exited_the_process_whose_growth_fits_best_is_the_reaper() -> None:
+    """With hidepid=2: 2 is ours, its child su is hidden, and su's child 4 is ours again."""
     tree = [record(2, 1, 0), record(4, 3, SECOND), record(5, 1, 0)]
     later = reading(record(2, 1, 0, SECOND + 30_000_000), record(5, 1, 0, 5 * SECOND))
     reaped = credit(reading(*tree, hidden={1, 3}), replace(later, hidden_parents=frozenset({1})))
     assert reaped.credits_ns == {2: 30_000_000, 5: 5 * SECOND}
 
 
-def test_a_hidden_parent_that_lives_on_has_waited_and_nobody_else() -> None:
+def test_a_hidden_parent_that_is_still_alive_is_the_only_candidate() -> None:
     tree = [record(2, 1, 0), record(4, 3, SECOND)]
     reaped = credit(reading(*tree, hidden={1, 3}), reading(record(2, 1, 0, 2 * SECOND), hidden={1, 3}))
     assert reaped.credits_ns == {2: 2 * SECOND}
 
 
-def test_what_rounding_showed_too_much_is_carried_and_not_shown_again() -> None:
+def test_an_excess_from_rounding_is_carried_over_and_not_shown_again() -> None:
     parent, child = record(1, 0, 0), record(2, 1, 15_000_000)
     grown, again = record(1, 0, 0, 10_000_000), record(1, 0, 0, 20_000_000)
     first = credit(reading(parent, child), reading(grown))
@@ -364,23 +364,23 @@ def test_what_rounding_showed_too_much_is_carried_and_not_shown_again() -> None:
     assert (second.credits_ns, second.carry) == ({1: 5_000_000}, NO_CARRY)
 
 
-def test_no_more_is_carried_than_rounding_can_have_shown() -> None:
-    """Children of 15 ms that nobody waits for look, one by one, like rounding."""
+def test_the_carry_is_limited_to_what_rounding_can_cause() -> None:
+    """Each child of 15 ms that nobody reaps looks like rounding."""
     carry = NO_CARRY
     for _ in range(100):
         carry = credit(reading(record(1, 0, 0), record(2, 1, 15_000_000)), reading(record(1, 0, 0)), carry).carry
-    assert carry.over_ns[1] <= 2 * TICK_NS
+    assert carry.excess_ns[1] <= 2 * TICK_NS
 
 
 @given(
     ppids=st.lists(st.integers(0, 6), min_size=6, max_size=6),
-    told=st.dictionaries(st.integers(1, 6), st.integers(0, 6)),
+    parents_at_exit=st.dictionaries(st.integers(1, 6), st.integers(0, 6)),
     survivors=st.sets(st.integers(1, 6)),
 )
-def test_a_circle_of_parents_ends(ppids: list[int], told: dict[int, int], survivors: set[int]) -> None:
-    """PIDs are reused within an interval, so what is known of ended processes can go round."""
+def test_a_cycle_of_parents_terminates(ppids: list[int], parents_at_exit: dict[int, int], survivors: set[int]) -> None:
+    """PIDs are reused within an interval, so the known parents of exited processes can form a cycle."""
     tree = [record(pid, ppid, SECOND) for pid, ppid in enumerate(ppids, 1)]
-    exits = [ProcessExit(pid, parent, "x", "root", SECOND) for pid, parent in told.items()]
+    exits = [ProcessExit(pid, parent, "x", "root", SECOND) for pid, parent in parents_at_exit.items()]
     left = [replace(process, children_ns=9 * SECOND) for process in tree if process.pid in survivors]
     reaped = credit(reading(*tree), reading(*left, exits=exits))
     assert sum(reaped.credits_ns.values()) <= 9 * SECOND * len(survivors)

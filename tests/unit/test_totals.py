@@ -25,7 +25,7 @@ def row(name: str, percent: float | None) -> ProcessUsage:
     return replace(TEMPLATE, name=name, cpu_percent=percent)
 
 
-def ended(name: str | None, percent: float | None) -> ExitedUsage:
+def exited_row(name: str | None, percent: float | None) -> ExitedUsage:
     return ExitedUsage(name, None, 10, None, None, percent, percent)
 
 
@@ -35,13 +35,13 @@ def intervals(draw: st.DrawFn) -> Snapshot:
         snapshot(),
         interval_seconds=draw(st.floats(0.001, 100)),
         processes=draw(st.lists(st.builds(row, NAMES, PERCENTS), max_size=6)),
-        exited=draw(st.lists(st.builds(ended, st.none() | NAMES, PERCENTS), max_size=3)),
+        exited=draw(st.lists(st.builds(exited_row, st.none() | NAMES, PERCENTS), max_size=3)),
     )
 
 
 def percents_by_name(taken: Snapshot) -> list[tuple[str | None, float]]:
     living = [(row.name, row.cpu_percent or 0.0) for row in taken.processes]
-    return [*living, *((ended.name, ended.cpu_percent or 0.0) for ended in taken.exited)]
+    return [*living, *((row.name, row.cpu_percent or 0.0) for row in taken.exited)]
 
 
 def used_seconds(snapshots: list[Snapshot]) -> float:
@@ -50,16 +50,16 @@ def used_seconds(snapshots: list[Snapshot]) -> float:
     )
 
 
-def running(snapshots: list[Snapshot], most_names: int) -> list[CpuTotals]:
+def running(snapshots: list[Snapshot], max_names: int) -> list[CpuTotals]:
     """The totals before the first, and after each."""
     steps = [no_totals(snapshots[0] if snapshots else snapshot())]
     for taken in snapshots:
-        steps.append(add(steps[-1], taken, most_names))
+        steps.append(add(steps[-1], taken, max_names))
     return steps
 
 
 def added(taken: Snapshot) -> CpuTotals:
-    """The totals after this snapshot, which is the first."""
+    """The totals after the first snapshot, which is this one."""
     return add(no_totals(taken), taken)
 
 
@@ -72,7 +72,7 @@ def all_seconds(totals: CpuTotals) -> float:
     return math.fsum([*named_seconds(totals).values(), unlisted])
 
 
-def test_the_seconds_of_a_name_are_those_of_all_its_processes_the_ended_ones_included() -> None:
+def test_the_seconds_of_a_name_include_all_its_processes_and_the_exited_ones() -> None:
     earlier = reading(process(1, name="cc"), process(2, name="cc"), process(3, name="sh"))
     later = reading(
         process(1, cpu_ns=SECOND // 2, name="cc"),
@@ -80,26 +80,28 @@ def test_the_seconds_of_a_name_are_those_of_all_its_processes_the_ended_ones_inc
         process(3, cpu_ns=SECOND // 8, name="sh"),
         at_ns=102 * SECOND,
     )
-    taken = replace(usage(earlier, later), exited=[ended("cc", 100.0), ended(None, 25.0), ended("gone", None)])
+    taken = replace(
+        usage(earlier, later), exited=[exited_row("cc", 100.0), exited_row(None, 25.0), exited_row("gone", None)]
+    )
     totals = add(add(no_totals(taken), taken), taken)
     assert named_seconds(totals) == {"cc": 5.5, "sh": 0.25}
     assert totals.unnamed_seconds == 1.0
 
 
-def test_a_process_that_is_gone_leaves_its_seconds() -> None:
+def test_the_seconds_of_a_process_remain_after_it_exits() -> None:
     before = added(snapshot((10, SECOND)))
     after = add(before, snapshot())
     assert named_seconds(after) == {"work": 1.0}
 
 
-def test_what_is_not_known_adds_nothing() -> None:
-    taken = replace(snapshot(), processes=[row("a", None)], exited=[ended("b", None), ended(None, None)])
+def test_unknown_amounts_add_nothing() -> None:
+    taken = replace(snapshot(), processes=[row("a", None)], exited=[exited_row("b", None), exited_row(None, None)])
     assert added(taken) == replace(no_totals(taken), sequence=taken.sequence)
 
 
 @given(st.lists(intervals(), max_size=12), st.integers(1, 9))
-def test_no_counter_goes_back(snapshots: list[Snapshot], most_names: int) -> None:
-    for before, after in pairwise(running(snapshots, most_names)):
+def test_no_counter_decreases(snapshots: list[Snapshot], max_names: int) -> None:
+    for before, after in pairwise(running(snapshots, max_names)):
         for sum_of in map(attrgetter, ("unnamed_seconds", "other_seconds", "retired_seconds")):
             assert sum_of(after) >= sum_of(before)
         for name in before.named.keys() & after.named.keys():
@@ -107,15 +109,15 @@ def test_no_counter_goes_back(snapshots: list[Snapshot], most_names: int) -> Non
 
 
 @given(st.lists(intervals(), max_size=12), st.integers(1, 9))
-def test_the_sums_add_up_to_all_that_was_used(snapshots: list[Snapshot], most_names: int) -> None:
-    assert all_seconds(running(snapshots, most_names)[-1]) == pytest.approx(used_seconds(snapshots))
+def test_the_sums_add_up_to_all_use(snapshots: list[Snapshot], max_names: int) -> None:
+    assert all_seconds(running(snapshots, max_names)[-1]) == pytest.approx(used_seconds(snapshots))
 
 
 @given(st.lists(intervals(), max_size=12), st.integers(1, 9))
-def test_without_the_retired_the_series_grow_by_what_was_used_in_each_interval(
-    snapshots: list[Snapshot], most_names: int
+def test_without_the_retired_sum_the_series_grow_by_the_use_in_each_interval(
+    snapshots: list[Snapshot], max_names: int
 ) -> None:
-    for (before, after), taken in zip(pairwise(running(snapshots, most_names)), snapshots, strict=True):
+    for (before, after), taken in zip(pairwise(running(snapshots, max_names)), snapshots, strict=True):
         of_names = [seconds - named_seconds(before).get(name, 0.0) for name, seconds in named_seconds(after).items()]
         of_the_rest = (
             after.unnamed_seconds - before.unnamed_seconds,
@@ -125,20 +127,22 @@ def test_without_the_retired_the_series_grow_by_what_was_used_in_each_interval(
 
 
 @given(st.lists(intervals(), max_size=12), st.integers(1, 9))
-def test_the_names_are_bounded_and_whoever_used_much_is_among_them(snapshots: list[Snapshot], most_names: int) -> None:
-    totals = running(snapshots, most_names)[-1]
-    assert len(totals.named) <= most_names
+def test_the_number_of_names_is_limited_and_heavy_users_are_among_them(
+    snapshots: list[Snapshot], max_names: int
+) -> None:
+    totals = running(snapshots, max_names)[-1]
+    assert len(totals.named) <= max_names
     used: defaultdict[str, float] = defaultdict(float)
     for taken in snapshots:
         for name, percent in percents_by_name(taken):
             if name is not None:
                 used[name] += taken.interval_seconds * percent / 100
-    # The slack is for sums that were rounded in another order.
-    frequent = {name for name, seconds in used.items() if seconds > 1.0001 * sum(used.values()) / most_names + 1e-9}
+    # The tolerance is for sums that were rounded in another order.
+    frequent = {name for name, seconds in used.items() if seconds > 1.0001 * sum(used.values()) / max_names + 1e-9}
     assert frequent <= totals.named.keys()
 
 
-def test_names_that_are_used_once_do_not_drive_out_one_that_goes_on() -> None:
+def test_names_that_occur_once_do_not_displace_a_recurring_one() -> None:
     snapshots = [
         replace(snapshot(), interval_seconds=1.0, processes=[row(f"once{i}", 50.0), row("steady", 40.0)])
         for i in range(100)
@@ -146,7 +150,7 @@ def test_names_that_are_used_once_do_not_drive_out_one_that_goes_on() -> None:
     assert named_seconds(running(snapshots, 5)[-1])["steady"] == pytest.approx(40.0)
 
 
-def test_a_name_that_was_left_out_gets_in_by_going_on() -> None:
+def test_an_unlisted_name_is_listed_if_it_keeps_recurring() -> None:
     first = replace(snapshot(), interval_seconds=1.0, processes=[row("a", 100.0), row("b", 100.0)])
     later = replace(first, processes=[row("late", 90.0)])
     totals = running([first, *[later] * 10], 2)
@@ -154,7 +158,7 @@ def test_a_name_that_was_left_out_gets_in_by_going_on() -> None:
     assert "late" in totals[-1].named
 
 
-def test_a_name_counts_since_the_beginning_of_the_interval_in_which_it_was_listed() -> None:
+def test_a_name_counts_since_the_start_of_the_interval_in_which_it_was_listed() -> None:
     first = replace(snapshot(sequence=7), interval_seconds=1.0, processes=[row("a", 50.0)])
     second = replace(
         first, sequence=8, time=first.time + timedelta(seconds=2), interval_seconds=2.0, processes=[row("b", 50.0)]
@@ -169,15 +173,18 @@ def test_a_name_counts_since_the_beginning_of_the_interval_in_which_it_was_liste
     assert totals.newest_sequence == 8
 
 
-def test_workers_of_the_kernel_have_one_sum_whatever_they_work_at() -> None:
+def test_kernel_workers_have_one_sum_whatever_their_work() -> None:
     workers = [replace(row(name, 50.0), ppid=2) for name in ("kworker/0:1-events", "kworker/0:1-mm_percpu_wq")]
     impostor = replace(row("kworker/0:1-mine", 50.0), ppid=1)
-    exited = [replace(ended("kworker/u8:3", 25.0), parent_pid=2), replace(ended("kworker/u8:3", 25.0), parent_pid=9)]
+    exited = [
+        replace(exited_row("kworker/u8:3", 25.0), parent_pid=2),
+        replace(exited_row("kworker/u8:3", 25.0), parent_pid=9),
+    ]
     taken = replace(snapshot(), interval_seconds=1.0, processes=[*workers, impostor], exited=exited)
     assert named_seconds(added(taken)) == {"kworker": 1.25, "kworker/0:1-mine": 0.5, "kworker/u8:3": 0.25}
 
 
-def test_a_monitor_feeds_the_totals_with_each_of_its_snapshots_though_nobody_looks() -> None:
+def test_a_monitor_adds_each_snapshot_to_the_totals_without_a_reader() -> None:
     totals = RunningTotals()
     monitor = Monitor(0.0005, sampler=minute())
     monitor.follow(totals.take)

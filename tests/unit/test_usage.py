@@ -32,7 +32,7 @@ def share(row: ProcessUsage) -> tuple[float | None, ...]:
 
 
 def numbers(value: object) -> Iterator[float]:
-    """Every number that stands anywhere in the value."""
+    """Every number in the value, at any depth."""
     match value:
         case dict():
             for item in value.values():
@@ -58,13 +58,13 @@ def test_a_process_on_three_cpus_shows_three_hundred_percent() -> None:
     assert (row.cpu_percent, row.machine_percent) == (300.0, 75.0)
 
 
-def test_the_exact_total_is_split_as_the_ticks_of_the_interval_are() -> None:
+def test_the_exact_total_is_split_in_proportion_to_the_ticks_of_the_interval() -> None:
     before = process(cpu_ns=4 * SECOND, user_ns=4 * SECOND)
     after = process(cpu_ns=4 * SECOND + 400_000_000, user_ns=4 * SECOND + 30_000_000, system_ns=10_000_000)
     assert share(one_second(before, after)) == (40.0, 20.0, 30.0, 10.0)
 
 
-def test_without_a_new_tick_the_total_is_split_as_in_the_whole_life() -> None:
+def test_without_a_new_tick_the_total_is_split_in_proportion_to_the_whole_life() -> None:
     before = process(cpu_ns=4 * SECOND, user_ns=SECOND, system_ns=3 * SECOND)
     after = process(cpu_ns=4 * SECOND + 8_000_000, user_ns=SECOND, system_ns=3 * SECOND)
     row = one_second(before, after)
@@ -73,7 +73,7 @@ def test_without_a_new_tick_the_total_is_split_as_in_the_whole_life() -> None:
     assert row.system_percent == pytest.approx(0.6)
 
 
-def test_the_kernel_moving_time_from_one_mode_to_the_other_makes_no_negative_share() -> None:
+def test_time_that_the_kernel_moves_between_modes_gives_no_negative_share() -> None:
     before = process(cpu_ns=4 * SECOND, user_ns=3 * SECOND, system_ns=SECOND)
     after = process(cpu_ns=5 * SECOND, user_ns=SECOND * 5 // 2, system_ns=SECOND * 5 // 2)
     assert share(one_second(before, after)) == (100.0, 50.0, 50.0, 50.0)
@@ -85,31 +85,31 @@ def test_a_process_that_never_filled_a_tick_has_no_known_split() -> None:
     assert (row.user_percent, row.system_percent) == (None, None)
 
 
-def test_a_process_born_in_the_interval_is_charged_with_all_that_it_used() -> None:
+def test_a_process_that_started_in_the_interval_is_charged_with_all_its_time() -> None:
     born = process(cpu_ns=300_000_000, start_ns=100 * SECOND + SECOND // 2)
     assert share(one_second(None, born)) == pytest.approx((30.0, 15.0, 30.0, 0.0))
 
 
-def test_an_older_process_without_a_baseline_has_no_percentages_but_its_cpu_seconds() -> None:
+def test_an_older_process_without_a_baseline_has_cpu_seconds_but_no_percentages() -> None:
     row = one_second(None, process(cpu_ns=9 * SECOND, start_ns=5 * SECOND))
     assert share(row) == (None, None, None, None)
     assert row.cpu_seconds == 9.0
 
 
 @pytest.mark.parametrize(("start_ns", "cpu_percent"), [(99_990_000_000, 10.0), (99_989_999_999, None)])
-def test_the_interval_begins_one_step_of_the_start_times_early(start_ns: int, cpu_percent: float | None) -> None:
-    # Start times are cut down to ticks of 10 ms: what started just after 100 s may be said to have started before.
+def test_the_interval_begins_one_tick_of_the_start_times_early(start_ns: int, cpu_percent: float | None) -> None:
+    # Start times are rounded down to ticks of 10 ms: a process that started just after 100 s may appear to be older.
     row = one_second(None, process(cpu_ns=100_000_000, start_ns=start_ns))
     assert row.cpu_percent == cpu_percent
 
 
-def test_a_process_born_while_the_earlier_sweep_listed_the_processes_is_newborn() -> None:
+def test_a_process_that_started_during_the_earlier_sweep_started_in_the_interval() -> None:
     earlier = reading(sweep_ns=5_000_000)
     later = reading(process(cpu_ns=100_000_000, start_ns=99_985_000_000), at_ns=101 * SECOND)
     assert usage(earlier, later).processes[0].cpu_percent == 10.0
 
 
-def test_a_counter_that_goes_back_is_unknown() -> None:
+def test_a_counter_that_decreases_gives_unknown_values() -> None:
     assert share(one_second(process(cpu_ns=2), process(cpu_ns=1))) == (None, None, None, None)
 
 
@@ -117,21 +117,21 @@ def test_a_counter_that_goes_back_is_unknown() -> None:
     ("ran_ns", "cpu_percent"),
     [
         (2 * SECOND, 200.0),
-        # Sweeps take time and ticks are rounded, so a little more than the interval is honest.
+        # Sweeps take time and ticks are rounded, so slightly more than the interval is plausible.
         (2 * SECOND + 20_000_002, 200.0),
-        # More than that says that there are more CPUs than are shown (a container's view, lxcfs). The clock is exact.
+        # More than that means that some CPUs are not visible (in a container, lxcfs). The clock is exact.
         (2 * SECOND + 20_000_003, 202.0000003),
         (5 * SECOND, 500.0),
     ],
 )
-def test_more_than_the_cpus_can_give_is_cut_within_the_slack_and_believed_beyond(
+def test_more_than_the_cpus_can_provide_is_capped_within_the_tolerance_and_trusted_beyond(
     ran_ns: int, cpu_percent: float | None
 ) -> None:
     row = one_second(process(), process(cpu_ns=ran_ns), sweep_ns=10_000_000)
     assert row.cpu_percent == cpu_percent
 
 
-def test_the_successor_under_a_reused_pid_inherits_nothing() -> None:
+def test_a_process_with_a_reused_pid_inherits_nothing() -> None:
     before = process(10, cpu_ns=9 * SECOND, start_ns=5 * SECOND)
     young = process(10, cpu_ns=SECOND // 10, start_ns=100 * SECOND + 1)
     assert one_second(before, young).cpu_percent == 10.0
@@ -139,7 +139,7 @@ def test_the_successor_under_a_reused_pid_inherits_nothing() -> None:
     assert one_second(before, old).cpu_percent is None
 
 
-def test_the_machine_shows_each_kind_of_time_in_percent_of_all() -> None:
+def test_the_machine_shows_each_kind_of_time_in_percent_of_all_time() -> None:
     before = CpuTimes(SECOND, SECOND, SECOND, SECOND, SECOND, SECOND)
     after = CpuTimes(SECOND + 40, SECOND + 20, SECOND + 25, SECOND + 5, SECOND + 8, SECOND + 2)
     machine = usage(reading(total=before), reading(total=after, at_ns=101 * SECOND)).machine
@@ -148,35 +148,35 @@ def test_the_machine_shows_each_kind_of_time_in_percent_of_all() -> None:
     assert machine.load_average == (0.5, 0.25, 0.125)
 
 
-def test_a_kind_of_time_that_the_platform_does_not_count_is_unknown_and_counts_as_nothing() -> None:
+def test_a_kind_of_time_that_the_platform_does_not_count_is_unknown_and_counts_as_0() -> None:
     machine = usage(reading(total=CpuTimes(0, 0, 0)), reading(total=CpuTimes(30, 20, 50), at_ns=101 * SECOND)).machine
     assert (machine.iowait_percent, machine.irq_percent, machine.steal_percent) == (None, None, None)
     assert machine.cpu_percent == 50.0
 
 
-def test_idle_time_that_goes_back_counts_as_nothing() -> None:
+def test_idle_time_that_decreases_counts_as_0() -> None:
     before, after = CpuTimes(0, 0, 500, 0, 0, 0), CpuTimes(10, 0, 400, 0, 0, 0)
     assert usage(reading(total=before), reading(total=after, at_ns=101 * SECOND)).machine.cpu_percent == 100.0
 
 
-def test_a_machine_whose_books_stand_still_has_no_percentages() -> None:
+def test_a_machine_whose_counters_stand_still_has_no_percentages() -> None:
     books = CpuTimes(1, 2, 3, 4, 5, 6)
     found = usage(reading(total=books), reading(total=books, at_ns=101 * SECOND))
     assert found.machine.cpu_percent is None
     assert found.attribution.unattributed_percent is None
 
 
-def test_a_cpu_that_was_plugged_in_or_is_offline_has_no_figure_and_each_has_the_place_of_its_number() -> None:
+def test_an_offline_or_new_cpu_is_unknown_and_each_cpu_is_at_the_index_of_its_number() -> None:
     def times(busy: int, idle: int) -> CpuTimes:
         return CpuTimes(busy, 0, idle, 0, 0, 0)
 
     earlier = reading(per_cpu={0: times(0, 0), 1: times(0, 0), 4: times(0, 0)})
-    # Not in the order of the numbers: the answer has to be.
+    # Not in numerical order; the result must be.
     later = reading(per_cpu={4: times(1, 1), 3: times(9, 9), 0: times(1, 3)}, at_ns=101 * SECOND)
     assert usage(earlier, later).machine.per_cpu_percent == [25.0, None, None, None, 50.0]
 
 
-def test_what_no_process_shows_is_unattributed() -> None:
+def test_time_of_no_process_is_unattributed() -> None:
     earlier = reading(process(cpu_ns=0), total=CpuTimes(0, 0, 0, 0, 0, 0))
     later = reading(process(cpu_ns=SECOND // 2), total=CpuTimes(60, 0, 40, 0, 0, 0), at_ns=101 * SECOND)
     attribution = usage(earlier, later).attribution
@@ -184,7 +184,7 @@ def test_what_no_process_shows_is_unattributed() -> None:
     assert (attribution.unattributed_percent, attribution.excess_percent) == (35.0, 0.0)
 
 
-def test_what_the_processes_show_above_the_machines_ticks_is_excess() -> None:
+def test_time_of_processes_beyond_the_machines_ticks_is_excess() -> None:
     earlier = reading(process(cpu_ns=0), total=CpuTimes(0, 0, 0, 0, 0, 0))
     later = reading(process(cpu_ns=SECOND), total=CpuTimes(40, 0, 60, 0, 0, 0), at_ns=101 * SECOND)
     attribution = usage(earlier, later).attribution
@@ -192,7 +192,7 @@ def test_what_the_processes_show_above_the_machines_ticks_is_excess() -> None:
     assert attribution.excess_percent == 10.0
 
 
-def test_the_snapshot_says_when_how_long_and_how_well_was_read() -> None:
+def test_the_snapshot_has_the_time_the_durations_and_the_failures_of_the_reading() -> None:
     later = reading(at_ns=102 * SECOND, sweep_ns=3_000_000, unreadable={"EACCES": 2})
     found = usage(reading(), later, sequence=7)
     assert (found.sequence, found.time, found.host) == (7, later.time, later.host)
@@ -200,24 +200,24 @@ def test_the_snapshot_says_when_how_long_and_how_well_was_read() -> None:
     assert found.sampling.unreadable == {"EACCES": 2}
 
 
-def test_a_row_says_who_the_process_is() -> None:
+def test_a_row_identifies_the_process() -> None:
     record = process(10, cpu_ns=1, name="a) b", user=None, state="R")
     row = one_second(process(10), record)
     for field in ("pid", "key", "start_time", "first_seen", "ppid", "name", "user", "state", "threads"):
         assert getattr(row, field) == getattr(record, field)
 
 
-def test_readings_of_two_boots_are_refused_by_name() -> None:
+def test_readings_of_different_boots_are_rejected_with_both_boot_ids() -> None:
     with pytest.raises(ReadingOrderError, match=r"'before'.*'after'"):
         usage(reading(boot_id="before"), reading(boot_id="after", at_ns=101 * SECOND))
 
 
-def test_readings_in_the_wrong_order_are_refused_with_the_distance() -> None:
+def test_readings_in_the_wrong_order_are_rejected_with_the_time_between_them() -> None:
     with pytest.raises(ReadingOrderError, match=r"1\.000000 s before"):
         usage(reading(at_ns=101 * SECOND), reading())
 
 
-def test_two_readings_of_one_instant_show_no_rates() -> None:
+def test_two_readings_of_the_same_instant_have_no_rates() -> None:
     at_rest = process(11, cpu_ns=SECOND)
     found = usage(reading(process(10), at_rest), reading(process(10, cpu_ns=5), at_rest))
     assert found.interval_seconds == 0.0
@@ -226,11 +226,11 @@ def test_two_readings_of_one_instant_show_no_rates() -> None:
     assert msgspec.structs.astuple(found.attribution) == (None,) * 4
 
 
-# What holds for any two readings
+# Properties of any two readings
 
 
 @given(pairs())
-def test_each_process_is_charged_with_exactly_what_it_used(pair: Pair) -> None:
+def test_each_process_is_charged_with_exactly_its_use(pair: Pair) -> None:
     found = usage(pair.earlier, pair.later)
     interval_ns = pair.later.monotonic_ns - pair.earlier.monotonic_ns
     assert {row.pid for row in found.processes} == set(pair.spent_ns)
@@ -244,7 +244,7 @@ def test_each_process_is_charged_with_exactly_what_it_used(pair: Pair) -> None:
 
 
 @given(pairs())
-def test_nothing_is_lost_and_nothing_invented_in_the_sum(pair: Pair) -> None:
+def test_the_sum_neither_loses_nor_adds_time(pair: Pair) -> None:
     found = usage(pair.earlier, pair.later)
     interval_ns = pair.later.monotonic_ns - pair.earlier.monotonic_ns
     shown_ns = math.fsum(row.cpu_percent or 0 for row in found.processes) * interval_ns / 100
@@ -252,14 +252,14 @@ def test_nothing_is_lost_and_nothing_invented_in_the_sum(pair: Pair) -> None:
 
 
 @given(pairs())
-def test_no_number_is_negative_infinite_or_no_number(pair: Pair) -> None:
+def test_no_number_is_negative_infinite_or_nan(pair: Pair) -> None:
     for value in numbers(msgspec.json.decode(encode(usage(pair.earlier, pair.later)))):
         assert math.isfinite(value)
         assert value >= 0
 
 
 @given(pairs(fates=st.sampled_from([fate for fate in Fate if fate is not Fate.RAN_ON_MORE_CPUS_THAN_ARE_SHOWN])))
-def test_no_process_has_more_than_all_cpus_but_where_there_are_more_than_are_shown(pair: Pair) -> None:
+def test_no_process_has_more_than_all_cpus_unless_some_are_not_visible(pair: Pair) -> None:
     cpus = pair.later.host.logical_cpus
     for row in usage(pair.earlier, pair.later).processes:
         assert row.cpu_percent is None or row.cpu_percent <= 100 * cpus
@@ -267,7 +267,7 @@ def test_no_process_has_more_than_all_cpus_but_where_there_are_more_than_are_sho
 
 
 @given(pairs())
-def test_machine_percent_is_cpu_percent_over_the_cpus_and_the_modes_add_up(pair: Pair) -> None:
+def test_machine_percent_is_cpu_percent_divided_by_the_cpus_and_the_modes_add_up(pair: Pair) -> None:
     for row in usage(pair.earlier, pair.later).processes:
         if row.cpu_percent is None:
             assert share(row) == (None, None, None, None)
@@ -279,7 +279,7 @@ def test_machine_percent_is_cpu_percent_over_the_cpus_and_the_modes_add_up(pair:
 
 
 @given(pairs(), st.randoms(use_true_random=False))
-def test_the_order_of_the_processes_changes_nothing_but_the_order(pair: Pair, dice: random.Random) -> None:
+def test_the_order_of_the_processes_only_affects_the_order_of_the_rows(pair: Pair, dice: random.Random) -> None:
     def shuffled(one: Reading) -> Reading:
         items = list(one.processes.items())
         dice.shuffle(items)
@@ -289,12 +289,12 @@ def test_the_order_of_the_processes_changes_nothing_but_the_order(pair: Pair, di
     mixed = usage(shuffled(pair.earlier), shuffled(pair.later))
     assert {row.pid: row for row in plain.processes} == {row.pid: row for row in mixed.processes}
     assert plain.machine == mixed.machine
-    # Addition of floats depends on the order in its last digits.
+    # The last digits of a sum of floats depend on the order.
     assert msgspec.structs.astuple(plain.attribution) == pytest.approx(msgspec.structs.astuple(mixed.attribution))
 
 
 @given(pairs(fates=LIVING))
-def test_a_record_handed_out_again_counts_as_one_that_is_read_anew_and_equal(pair: Pair) -> None:
+def test_an_identical_record_counts_as_an_equal_one(pair: Pair) -> None:
     again = replace(pair.later, processes=pair.earlier.processes)
     anew = replace(pair.later, processes={pid: replace(record) for pid, record in again.processes.items()})
     kept, remade = usage(pair.earlier, again), usage(pair.earlier, anew)
@@ -303,7 +303,7 @@ def test_a_record_handed_out_again_counts_as_one_that_is_read_anew_and_equal(pai
 
 
 @given(pairs(fates=st.sampled_from([Fate.REPLACED_BY_NEWBORN, Fate.REPLACED_BY_OLDER])))
-def test_who_had_a_reused_pid_before_makes_no_difference(pair: Pair) -> None:
+def test_the_previous_process_of_a_reused_pid_makes_no_difference(pair: Pair) -> None:
     without = usage(replace(pair.earlier, processes={}), pair.later)
     assert usage(pair.earlier, pair.later) == without
 
@@ -315,7 +315,7 @@ def test_the_wall_clock_does_not_matter(pair: Pair, before: object, after: objec
 
 
 @given(pairs(fates=st.sampled_from([Fate.RESTED, Fate.RAN, Fate.APPEARED_OLD])), st.integers(0, 10**15))
-def test_a_machine_that_slept_shows_no_spike(pair: Pair, slept_ns: int) -> None:
+def test_a_suspended_machine_shows_no_spike(pair: Pair, slept_ns: int) -> None:
     woken = replace(
         pair.later,
         uptime_ns=pair.later.uptime_ns + slept_ns,
@@ -336,13 +336,13 @@ def test_the_attribution_adds_up_to_the_busy_time(pair: Pair) -> None:
     assert parts.unattributed_percent is not None
     assert parts.excess_percent is not None
     added = parts.processes_percent + (parts.exited_percent or 0) + parts.unattributed_percent - parts.excess_percent
-    # Taking off an excess of a billion times the busy time, as of an interval of a nanosecond, leaves its last digits.
+    # An interval of a nanosecond can have an excess of a billion times the busy time; subtracting it costs digits.
     assert added == pytest.approx(found.machine.cpu_percent, rel=1e-9, abs=1e-9 + 1e-14 * parts.excess_percent)
     assert min(parts.unattributed_percent, parts.excess_percent) == 0
 
 
 @given(pairs(max_processes=0))
-def test_the_machines_parts_add_up_and_stay_within_the_whole(pair: Pair) -> None:
+def test_the_parts_of_the_machine_add_up_and_do_not_exceed_the_whole(pair: Pair) -> None:
     machine = usage(pair.earlier, pair.later).machine
     if machine.cpu_percent is None:
         return
@@ -355,7 +355,7 @@ def test_the_machines_parts_add_up_and_stay_within_the_whole(pair: Pair) -> None
     idle_ns = max(0, after.idle_ns - before.idle_ns)
     waited_ns = 0 if before.iowait_ns is None or after.iowait_ns is None else max(0, after.iowait_ns - before.iowait_ns)
     if idle_ns:
-        # Of iowait and idle only iowait is shown; their amounts give the one from the other, unless iowait is unknown.
+        # Only iowait is shown, not idle; idle follows from the amounts of both, unless iowait is unknown.
         idle = 100 - machine.cpu_percent - (machine.iowait_percent or 0)
         assert idle * (idle_ns + waited_ns) == pytest.approx(
             (100 - machine.cpu_percent) * idle_ns, rel=1e-6, abs=1e-6 * (idle_ns + waited_ns)
@@ -363,7 +363,7 @@ def test_the_machines_parts_add_up_and_stay_within_the_whole(pair: Pair) -> None
 
 
 @given(pairs(max_processes=0))
-def test_a_figure_stands_at_the_number_of_its_cpu_and_there_is_none_without_a_baseline(pair: Pair) -> None:
+def test_each_cpu_is_at_the_index_of_its_number_and_unknown_without_a_baseline(pair: Pair) -> None:
     figures = usage(pair.earlier, pair.later).machine.per_cpu_percent
     before, now = pair.earlier.machine.per_cpu, pair.later.machine.per_cpu
     assert len(figures) == max(now, default=-1) + 1
@@ -374,14 +374,14 @@ def test_a_figure_stands_at_the_number_of_its_cpu_and_there_is_none_without_a_ba
 
 
 @given(pairs(fates=LIVING))
-def test_without_an_interval_nothing_has_a_rate(pair: Pair) -> None:
+def test_an_interval_of_0_has_no_rates(pair: Pair) -> None:
     at_once = replace(pair.later, monotonic_ns=pair.earlier.monotonic_ns)
     found = usage(pair.earlier, at_once)
     assert all(share(row) == (None, None, None, None) for row in found.processes)
 
 
 @given(pairs(), st.integers(1, 10**16))
-def test_the_later_reading_first_is_refused(pair: Pair, distance_ns: int) -> None:
+def test_the_later_reading_first_is_rejected(pair: Pair, distance_ns: int) -> None:
     before = replace(pair.later, monotonic_ns=pair.earlier.monotonic_ns - distance_ns)
     with pytest.raises(ReadingOrderError):
         usage(pair.earlier, before)
@@ -393,10 +393,10 @@ def test_the_same_two_readings_give_the_same_snapshot(pair: Pair) -> None:
     assert usage(pair.earlier, pair.later) == first
 
 
-def test_what_ended_children_used_stands_on_their_parent_and_in_the_attribution() -> None:
+def test_the_use_of_exited_children_is_in_the_row_of_their_parent_and_in_the_attribution() -> None:
     before = process(10, cpu_ns=SECOND, children_ns=5 * SECOND)
     earlier = reading(before, process(11, cpu_ns=SECOND), total=CpuTimes(0, 0, 0, 0, 0, 0))
-    # Of the 1.5 s that came in, one had been seen on the child itself.
+    # 1 s of the growth of 1.5 s was already shown in the row of the child.
     after = process(10, cpu_ns=SECOND, children_ns=6 * SECOND + SECOND // 2)
     later = reading(after, total=CpuTimes(30, 0, 70, 0, 0, 0), at_ns=101 * SECOND)
     found = usage(replace_ppid(earlier, 11, 10), later)
@@ -404,10 +404,10 @@ def test_what_ended_children_used_stands_on_their_parent_and_in_the_attribution(
     assert row.exited_percent == 50.0
     assert found.attribution.exited_percent == 25.0
     assert found.attribution.unattributed_percent == 5.0
-    assert [(ended.parent_pid, ended.cpu_percent) for ended in found.exited] == [(10, 50.0)]
+    assert [(exited.parent_pid, exited.cpu_percent) for exited in found.exited] == [(10, 50.0)]
 
 
-def test_more_childrens_time_than_the_cpus_could_give_is_not_shown() -> None:
+def test_more_childrens_time_than_the_cpus_can_provide_is_unknown() -> None:
     earlier = reading(process(10, children_ns=0))
     later = reading(process(10, children_ns=3 * SECOND), at_ns=101 * SECOND)
     found = usage(earlier, later)
@@ -416,7 +416,7 @@ def test_more_childrens_time_than_the_cpus_could_give_is_not_shown() -> None:
     assert found.exited == []
 
 
-def test_childrens_time_is_bounded_by_the_cpus_that_there_can_be_not_by_those_that_are_shown() -> None:
+def test_childrens_time_is_limited_by_the_present_cpus_not_by_the_visible_ones() -> None:
     earlier = reading(process(10, children_ns=0))
     later = replace(reading(process(10, children_ns=3 * SECOND), at_ns=101 * SECOND), present_cpus=4)
     found = usage(earlier, later)

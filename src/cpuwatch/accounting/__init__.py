@@ -1,4 +1,4 @@
 """The arithmetic of CPU accounting: two readings in, one snapshot out. Pure.
 
-Imports the model and :mod:`cpuwatch.text`; never a sampler, a clock or a file.
+Imports the model, :mod:`cpuwatch.errors` and :mod:`cpuwatch.packed_rows`; never a sampler, a clock or a file.
 """

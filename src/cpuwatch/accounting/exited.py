@@ -1,9 +1,9 @@
-"""Who the processes were that ended: names for the amounts that children's time gives. Pure.
+"""Names the exited processes: distributes the amounts from children's time over them. Pure.
 
-The kernel's message about an ended process (taskstats) carries its name, but is written before its address space is
-taken down, so its figure is short by up to an eighth. Children's time has the whole amount, but no names. So the
-amounts come from there, and are shared out in the proportion of the messages. Only where nobody was given the time of
-a process are the messages all there is.
+The kernel's message about an exited process (taskstats) has its name, but is sent before its address space is torn
+down, so its CPU time is too low by up to an eighth. Children's time has the whole amount, but no names. So the amounts
+come from children's time, and are distributed in proportion to the messages. If nobody reaped a process, the message
+is the only source.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from msgspec.structs import replace
 from cpuwatch.accounting.reapers import Candidates
 from cpuwatch.model import ProcessExit, ProcessTimes
 
-__all__ = ["Ended", "ExitedShare", "bound_estimates", "explained", "share_out", "trace"]
+__all__ = ["ExitedProcess", "ExitedShare", "bound_estimates", "claimed_by_messages", "match_exits", "share_credits"]
 
-_MAX_STRETCH = 1.25
-"""How far the messages of a survivor's descendants are stretched to the amount once some are known to be lost."""
+_MAX_SCALE = 1.25
+"""How far the amounts of messages are scaled up to the credit of a reaper if some messages were lost."""
 
-_CERTAIN_PART = 7 / 8
-"""How much of what messages say is surely in children's time: the kernel counts it in ticks there and here."""
+_CERTAIN_FRACTION = 7 / 8
+"""The fraction of a message's amount that children's time is sure to include. The kernel counts both in ticks."""
 
 
 class ExitedShare(Struct, frozen=True, gc=False):
-    """What ended processes of one name and user, under one survivor, used in the interval.
+    """The CPU time that exited processes of one name and user, with one reaper, used in the interval.
 
-    ``estimated``: it is in nobody's children's time, so the amount is that of the messages.
+    ``estimated``: no children's time includes it, so the amount is that of the messages.
     """
 
     name: str | None
@@ -41,128 +41,128 @@ class ExitedShare(Struct, frozen=True, gc=False):
     estimated: bool = False
 
 
-class Ended(Struct, frozen=True, gc=False):
-    """A process that ended, with what had been seen of it before, and who may have waited for it."""
+class ExitedProcess(Struct, frozen=True, gc=False):
+    """An exited process: the kernel's message, what was last seen of it, and the candidates for its reaper."""
 
-    told: ProcessExit
-    seen: ProcessTimes | None
+    message: ProcessExit
+    last_seen: ProcessTimes | None
     reapers: Candidates
 
     @property
     def used_ns(self) -> int:
-        """What it used since then."""
-        return max(0, self.told.cpu_ns - (0 if self.seen is None else self.seen.cpu_ns))
+        """The CPU time that it used after it was last seen."""
+        return max(0, self.message.cpu_ns - (0 if self.last_seen is None else self.last_seen.cpu_ns))
 
     @property
-    def who(self) -> tuple[str | None, str | None]:
-        """Its name and user."""
-        if self.seen is None:
-            return self.told.name, self.told.user
-        # The name is newer in the message (execve), and the user is the effective one in what was seen.
-        return self.told.name or self.seen.name, self.seen.user or self.told.user
+    def name_and_user(self) -> tuple[str | None, str | None]:
+        """The name and the user, each from the better source."""
+        if self.last_seen is None:
+            return self.message.name, self.message.user
+        # The message has the newer name (execve); what was last seen has the effective user.
+        return self.message.name or self.last_seen.name, self.last_seen.user or self.message.user
 
 
-def trace(
-    exits: Iterable[ProcessExit],
+def match_exits(
+    messages: Iterable[ProcessExit],
     vanished: Mapping[int, ProcessTimes],
     reapers: Callable[[ProcessExit], Candidates],
-) -> list[Ended]:
-    """Each process that ended, with what had been seen of it.
+) -> list[ExitedProcess]:
+    """Match each message with what was last seen of the process.
 
-    Two may have had the same PID one after the other; the first is the one that had been seen.
+    If two processes had the same PID one after the other, the first is the one that had been seen.
     """
-    ended: list[Ended] = []
-    passed: set[int] = set()
-    for told in exits:
-        ended.append(Ended(told, None if told.pid in passed else vanished.get(told.pid), reapers(told)))
-        passed.add(told.pid)
-    return ended
+    exited: list[ExitedProcess] = []
+    matched: set[int] = set()
+    for message in messages:
+        last_seen = None if message.pid in matched else vanished.get(message.pid)
+        exited.append(ExitedProcess(message, last_seen, reapers(message)))
+        matched.add(message.pid)
+    return exited
 
 
-def explained(ended: Iterable[Ended]) -> dict[int, int]:
-    """How much of the growth of each survivor's children's time comes from what ended processes used since last seen.
+def claimed_by_messages(exited: Iterable[ExitedProcess]) -> dict[int, int]:
+    """The part of the growth of each survivor's children's time that the messages account for.
 
-    In nanoseconds by PID, and rather too little. One that lost its parent and had been seen before does not count: who
-    waited for that is yet to be found out (:func:`~cpuwatch.accounting.reaped.credit_children`).
+    In nanoseconds by PID, and a lower bound. A reparented process that had been seen before does not count: its reaper
+    is not known yet (:func:`~cpuwatch.accounting.reaped.credit_children`).
     """
     sums: defaultdict[int, int] = defaultdict(int)
-    for end in ended:
-        if end.reapers.pids and (end.reapers.is_parent or end.seen is None):
-            sums[end.reapers.pids[0]] += int(_CERTAIN_PART * end.used_ns)
+    for process in exited:
+        if process.reapers.pids and (process.reapers.is_parent or process.last_seen is None):
+            sums[process.reapers.pids[0]] += int(_CERTAIN_FRACTION * process.used_ns)
     return sums
 
 
-def share_out(
-    ended: Iterable[Ended],
+def share_credits(
+    exited: Iterable[ExitedProcess],
     reaper_of: Mapping[int, int],
     credits_ns: Mapping[int, int],
     *,
     some_lost: bool,
     slack_ns: int,
 ) -> list[ExitedShare]:
-    """Share out each survivor's credit over its descendants that ended.
+    """Distribute the credit of each reaper over the exited processes that it reaped.
 
-    Credits come from :func:`~cpuwatch.accounting.reaped.credit_children`.
+    Credits, and ``reaper_of`` for the processes that had been seen before, come from
+    :func:`~cpuwatch.accounting.reaped.credit_children`. The part of a credit without messages, because there are none
+    or some were lost, is a share without a name.
 
-    ``reaper_of`` says who waited for those that had been seen. What no message explains, for lack of any or because
-    some were lost, is a share without a name.
-
-    Under a survivor without a credit nothing is left to share. If what the messages say is within the rounding of
-    children's time (``slack_ns``), each of these processes has used nothing that was not shown before. If it is more,
-    nobody waited for them, and the shares are estimates.
+    A reaper without a credit has nothing to distribute. If the messages add up to no more than the rounding of
+    children's time (``slack_ns``), each of its processes used nothing beyond what was shown before. Otherwise nobody
+    reaped them, and the shares are estimates.
     """
     groups: dict[int | None, dict[tuple[str | None, str | None], list[int]]]
     groups = defaultdict(lambda: defaultdict(list))
-    for end in ended:
-        found = end.reapers.pids
-        nearest = next((pid for pid in found if pid in credits_ns), found[0] if found else None)
-        reaper = nearest if end.seen is None else reaper_of.get(end.told.pid, nearest)
-        groups[reaper][end.who].append(end.used_ns)
+    for process in exited:
+        candidates = process.reapers.pids
+        nearest = next((pid for pid in candidates if pid in credits_ns), candidates[0] if candidates else None)
+        reaper = nearest if process.last_seen is None else reaper_of.get(process.message.pid, nearest)
+        groups[reaper][process.name_and_user].append(process.used_ns)
     shares: list[ExitedShare] = []
-    for pid, named in groups.items():
+    for pid, group in groups.items():
         credit_ns = None if pid is None else credits_ns.get(pid)
         if credit_ns is not None:
-            shares += _shares(pid, named, credit_ns, some_lost=some_lost)
-        elif pid is not None and sum(map(sum, named.values())) <= slack_ns:
-            shares += (ExitedShare(*who, pid, len(used), 0) for who, used in named.items())
+            shares += _shares(pid, group, credit_ns, some_lost=some_lost)
+        elif pid is not None and sum(map(sum, group.values())) <= slack_ns:
+            shares += (ExitedShare(*names, pid, len(used), 0) for names, used in group.items())
         else:
-            shares += (ExitedShare(*who, pid, len(used), sum(used), estimated=True) for who, used in named.items())
+            shares += (ExitedShare(*names, pid, len(used), sum(used), estimated=True) for names, used in group.items())
     shares += (
         ExitedShare(None, None, pid, None, credit_ns) for pid, credit_ns in credits_ns.items() if pid not in groups
     )
     return shares
 
 
-def bound_estimates(shares: list[ExitedShare], most_ns: float | None) -> list[ExitedShare]:
-    """The same with the estimates cut down, all by the same factor, to ``most_ns`` in all; unknown if that is None."""
+def bound_estimates(shares: list[ExitedShare], max_ns: float | None) -> list[ExitedShare]:
+    """Scale the estimates down, all by the same factor, to at most ``max_ns`` in sum; unknown if that is None."""
     total_ns = sum(share.cpu_ns or 0 for share in shares if share.estimated)
-    if total_ns == 0 or (most_ns is not None and total_ns <= most_ns):
+    if total_ns == 0 or (max_ns is not None and total_ns <= max_ns):
         return shares
 
     def bounded(amount_ns: int) -> int | None:
-        return None if most_ns is None else int(amount_ns * most_ns / total_ns)
+        return None if max_ns is None else int(amount_ns * max_ns / total_ns)
 
     return [replace(share, cpu_ns=bounded(share.cpu_ns or 0)) if share.estimated else share for share in shares]
 
 
 def _shares(
-    pid: int | None, named: Mapping[tuple[str | None, str | None], list[int]], credit_ns: int, *, some_lost: bool
+    pid: int | None, group: Mapping[tuple[str | None, str | None], list[int]], credit_ns: int, *, some_lost: bool
 ) -> Iterator[ExitedShare]:
-    total_ns = sum(map(sum, named.values()))
-    explained_ns = min(credit_ns, round(_MAX_STRETCH * total_ns)) if some_lost else credit_ns
-    # Where no message shows a nanosecond of use, each process counts the same.
-    weights = [sum(used) if total_ns else len(used) for used in named.values()]
-    for who, used, share_ns in zip(named, named.values(), _apportion(explained_ns, weights), strict=True):
-        yield ExitedShare(*who, pid, len(used), share_ns)
-    if credit_ns > explained_ns:
-        yield ExitedShare(None, None, pid, None, credit_ns - explained_ns)
+    total_ns = sum(map(sum, group.values()))
+    named_ns = min(credit_ns, round(_MAX_SCALE * total_ns)) if some_lost else credit_ns
+    # If no message shows any use, each process counts the same.
+    weights = [sum(used) if total_ns else len(used) for used in group.values()]
+    for names, used, share_ns in zip(group, group.values(), _apportion(named_ns, weights), strict=True):
+        yield ExitedShare(*names, pid, len(used), share_ns)
+    if credit_ns > named_ns:
+        yield ExitedShare(None, None, pid, None, credit_ns - named_ns)
 
 
-def _apportion(whole: int, weights: list[int]) -> Iterator[int]:
-    """Whole numbers in proportion of the weights, that add up to the whole: differences of the rounded running sum."""
+def _apportion(amount: int, weights: list[int]) -> Iterator[int]:
+    """Integers in proportion to the weights that add up to the amount: differences of the rounded running sum."""
     total = sum(weights)
-    given = 0
+    apportioned = 0
     for running in accumulate(weights):
-        upto = whole * running // total
-        yield upto - given
-        given = upto
+        upto = amount * running // total
+        yield upto - apportioned
+        apportioned = upto

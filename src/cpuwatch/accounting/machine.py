@@ -1,4 +1,4 @@
-"""The machine as a whole: what the ``cpu`` lines of /proc/stat gained between two readings. Pure."""
+"""The machine as a whole: the growth of the ``cpu`` lines of /proc/stat between two readings. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["machine_usage"]
 
 
 def machine_usage(earlier: MachineTimes, later: MachineTimes) -> MachineUsage:
-    """The machine between two readings of its counters, in percent of all CPUs."""
+    """The usage of the machine between two readings of its counters, in percent of all CPUs."""
     total = _cpu_delta(earlier.total, later.total)
     numbers = range(max(later.per_cpu, default=-1) + 1)
     return MachineUsage(
@@ -24,26 +24,26 @@ def machine_usage(earlier: MachineTimes, later: MachineTimes) -> MachineUsage:
 
 
 def _one_cpu(earlier: CpuTimes | None, later: CpuTimes | None) -> float | None:
-    """None for a CPU that is offline, or was until inside the interval."""
+    """None for a CPU that is offline, or came online within the interval."""
     return None if earlier is None or later is None else _busy_percent(_cpu_delta(earlier, later))
 
 
 def _cpu_delta(earlier: CpuTimes, later: CpuTimes) -> CpuTimes:
-    """What each kind of time moved; a kind that went back moved by nothing.
+    """The growth of each kind of time; 0 if it decreased.
 
     The kernel's documentation warns that idle and iowait can decrease (Documentation/filesystems/proc.rst, 1.7).
     """
 
-    def moved(old: int | None, new: int | None) -> int | None:
+    def growth(old: int | None, new: int | None) -> int | None:
         return None if old is None or new is None else max(0, new - old)
 
     return CpuTimes(
         user_ns=max(0, later.user_ns - earlier.user_ns),
         system_ns=max(0, later.system_ns - earlier.system_ns),
         idle_ns=max(0, later.idle_ns - earlier.idle_ns),
-        iowait_ns=moved(earlier.iowait_ns, later.iowait_ns),
-        irq_ns=moved(earlier.irq_ns, later.irq_ns),
-        steal_ns=moved(earlier.steal_ns, later.steal_ns),
+        iowait_ns=growth(earlier.iowait_ns, later.iowait_ns),
+        irq_ns=growth(earlier.irq_ns, later.irq_ns),
+        steal_ns=growth(earlier.steal_ns, later.steal_ns),
     )
 
 
@@ -52,7 +52,7 @@ def _busy_ns(times: CpuTimes) -> int:
 
 
 def _percent_of(times: CpuTimes, amount_ns: int | None) -> float | None:
-    """``amount_ns`` in per cent of all that the CPU counted; relative to its own books, so always in 0..100."""
+    """``amount_ns`` in percent of all time that the CPU counted; relative to its own counters, so always 0..100."""
     counted_ns = _busy_ns(times) + times.idle_ns + (times.iowait_ns or 0)
     return None if amount_ns is None or counted_ns == 0 else 100 * amount_ns / counted_ns
 

@@ -1,12 +1,12 @@
-"""Who may have waited for a process that ended. Pure.
+"""Finds the processes that may have reaped an exited process. Pure.
 
-A parent waits for its children. A process that loses its parent is given to the nearest ancestor that is a subreaper,
-as long as that is in the same PID namespace, and otherwise to the init of its namespace (find_new_reaper in
-kernel/exit.c). That init need not be an ancestor: a process that entered a namespace (setns(2), as ``nsenter`` and
-``docker exec`` do) has its parent outside.
+A parent reaps its children. When a parent exits, its children are reparented to the nearest ancestor in the same PID
+namespace that is a subreaper, otherwise to the init of that namespace (find_new_reaper in kernel/exit.c). That init
+need not be an ancestor: a process that entered a namespace (setns(2), as ``nsenter`` and ``docker exec`` do) has its
+parent outside.
 
-A dead parent may also have waited first, and then passed the time on to whoever waited for it. So all survivors on the
-line of parents come into question, and which of them it was has to be seen from their children's time.
+A parent may also have reaped the process before it exited itself, and passed the time on to its own reaper. So every
+survivor in the chain of parents is a candidate, and only the growth of their children's time tells which one it was.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from cpuwatch.model import PidNamespace
 __all__ = ["INIT_PID", "Candidates", "Relations", "possible_reapers"]
 
 INIT_PID = 1
-"""The init of the PID namespace that is read."""
+"""The init of the PID namespace that cpuwatch reads."""
 
 
 class Relations(Protocol):
-    """What is known of the processes around one that ended."""
+    """What is known about the processes around an exited one."""
 
     def parent(self, pid: int) -> int | None:
-        """The PID of its parent, 0 for none; None if nothing is known of this process."""
+        """The PID of the parent, 0 for none; None if the process is unknown."""
         ...
 
-    def lives(self, pid: int) -> bool:
-        """Whether it is still there, be it as a zombie."""
+    def exists(self, pid: int) -> bool:
+        """Whether the process still exists, even as a zombie."""
         ...
 
     def is_zombie(self, pid: int) -> bool:
-        """Whether it has ended and nobody has waited for it yet."""
+        """Whether the process has exited and nobody has reaped it yet."""
         ...
 
     def namespace(self, pid: int) -> PidNamespace | None:
-        """Its PID namespace; None for the one that is read, and if it is not known."""
+        """The PID namespace of the process; None for the one that cpuwatch reads, and if it is unknown."""
         ...
 
     def inits(self) -> Iterable[tuple[int, PidNamespace]]:
@@ -49,10 +49,10 @@ class Relations(Protocol):
 
 
 class Candidates(Struct, frozen=True, gc=False):
-    """The PIDs of those who may have waited, the likeliest first.
+    """The PIDs of the processes that may have reaped a process, the likeliest first.
 
-    ``is_parent`` says that there is just one, the parent, which lives on. ``is_complete`` is false if the line of
-    parents leads to a process of which nothing is known (hidepid): ``others`` are then those that can be above that.
+    ``is_parent``: the only candidate is the parent, which is still alive. ``is_complete`` is false if the chain of
+    parents leads to an unknown process (hidepid); ``others`` are then the processes that may be above it.
     """
 
     pids: tuple[int, ...]
@@ -62,25 +62,25 @@ class Candidates(Struct, frozen=True, gc=False):
 
 
 def possible_reapers(pid: int, parent_pid: int | None, relations: Relations) -> Candidates:
-    """Who may have waited for the process ``pid``, whose parent was ``parent_pid`` when it was last heard of.
+    """The candidates for the reaper of ``pid``, whose last known parent was ``parent_pid``.
 
-    A parent that lives on and is no zombie is the only one: its children are not given to anybody else.
+    A parent that still exists and is no zombie is the only candidate: its children are not reparented.
     """
-    if parent_pid and relations.lives(parent_pid) and not relations.is_zombie(parent_pid):
+    if parent_pid and relations.exists(parent_pid) and not relations.is_zombie(parent_pid):
         return Candidates((parent_pid,), is_parent=True)
     namespace = relations.namespace(pid)
-    own_inits = [INIT_PID] if namespace is None else [init for init, its in relations.inits() if its.same(namespace)]
-    within: list[int] = []
+    inits = [INIT_PID] if namespace is None else [init for init, its in relations.inits() if its.same(namespace)]
+    inside: list[int] = []
     outside: list[int] = []
-    # PIDs are reused, so what is known of ended processes can form a circle.
-    passed = {pid}
-    above = parent_pid
-    while above and above not in passed:
-        passed.add(above)
-        if relations.lives(above):
-            its_namespace = relations.namespace(above)
-            is_within = its_namespace is None if namespace is None else namespace.same(its_namespace)
-            (within if is_within else outside).append(above)
-        above = relations.parent(above)
-    within += (init for init in own_inits if init not in passed and relations.lives(init))
-    return Candidates((*within, *outside), is_complete=above is not None)
+    # PIDs are reused, so the known parents of exited processes can form a cycle.
+    visited = {pid}
+    ancestor = parent_pid
+    while ancestor and ancestor not in visited:
+        visited.add(ancestor)
+        if relations.exists(ancestor):
+            its_namespace = relations.namespace(ancestor)
+            is_inside = its_namespace is None if namespace is None else namespace.same(its_namespace)
+            (inside if is_inside else outside).append(ancestor)
+        ancestor = relations.parent(ancestor)
+    inside += (init for init in inits if init not in visited and relations.exists(init))
+    return Candidates((*inside, *outside), is_complete=ancestor is not None)

@@ -1,7 +1,7 @@
-"""CPU seconds by name since the watching began, in sums that never go back, ended processes included.
+"""CPU seconds by name since monitoring began, in sums that never decrease, exited processes included.
 
-A snapshot says what was used in one interval; who looks once a minute sees one interval of sixty. These totals take in
-every snapshot, so nothing between two looks is lost. The step is pure; :class:`RunningTotals` holds the newest.
+A snapshot covers one interval, so a client that polls once a minute sees one of sixty. These totals include every
+snapshot, so nothing between two polls is lost. :func:`add` is pure; :class:`RunningTotals` holds the newest totals.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from msgspec.structs import replace
 from cpuwatch.accounting.kernel_threads import summing_names
 from cpuwatch.model import Snapshot
 
-__all__ = ["MOST_NAMES", "CpuTotals", "NameTotal", "RunningTotals", "add", "no_totals"]
+__all__ = ["MAX_NAMES", "CpuTotals", "NameTotal", "RunningTotals", "add", "no_totals"]
 
-MOST_NAMES = 500
+MAX_NAMES = 500
 
 
 class NameTotal(Struct, frozen=True, gc=False):
-    """What the processes of one name have used since the name is listed.
+    """The CPU seconds of the processes of one name since the name was listed.
 
-    ``since`` is when the first interval of that began, ``first_sequence`` the snapshot of it. ``head_start_seconds`` is
-    added for the order among names only: the most that it can have used before.
+    ``since`` is the start of the first interval that counts, ``first_sequence`` its snapshot. ``head_start_seconds``
+    only affects the rank of the name: it is an upper bound of what the name used before.
     """
 
     seconds: float
@@ -35,18 +35,18 @@ class NameTotal(Struct, frozen=True, gc=False):
 
     @property
     def rank_seconds(self) -> float:
-        """By which the names that are listed are chosen."""
+        """The rank of the name; the names with the highest ranks are listed."""
         return self.seconds + self.head_start_seconds
 
 
 class CpuTotals(Struct, frozen=True, gc=False):
-    """All CPU seconds of processes, living and ended, each second in exactly one of the four sums.
+    """All CPU seconds of living and exited processes, each second in exactly one of four sums.
 
-    ``named`` by name; ``unnamed_seconds`` of ended processes that the kernel did not name; ``other_seconds`` of names
-    while they are not among the listed; ``retired_seconds`` what names had when they ceased to be. The first three grow
-    by what is used at the moment, the last only moves what was counted before, so rates are taken without it.
+    ``named``: by name. ``unnamed_seconds``: of exited processes whose name is unknown. ``other_seconds``: of names that
+    are not listed at the time. ``retired_seconds``: what names had when they were dropped from the list. The first
+    three grow with current use. The last only receives what was counted before, so leave it out of rates.
 
-    ``since`` is when the first interval began, ``first_sequence`` the snapshot of it, ``sequence`` the last one.
+    ``since`` is the start of the first interval, ``first_sequence`` its snapshot, ``sequence`` the last snapshot.
     """
 
     since: datetime
@@ -60,23 +60,22 @@ class CpuTotals(Struct, frozen=True, gc=False):
 
     @property
     def newest_sequence(self) -> int:
-        """The snapshot of the series that began last."""
+        """The first snapshot of the newest series."""
         return max((total.first_sequence for total in self.named.values()), default=self.first_sequence)
 
 
 def no_totals(snapshot: Snapshot) -> CpuTotals:
-    """The totals before this snapshot, which is the first."""
+    """The totals before the first snapshot, which is this one."""
     return CpuTotals(_began(snapshot), snapshot.sequence, snapshot.sequence - 1)
 
 
-def add(totals: CpuTotals, snapshot: Snapshot, most_names: int = MOST_NAMES) -> CpuTotals:
-    """The totals with this snapshot taken in; unknown amounts add nothing.
+def add(totals: CpuTotals, snapshot: Snapshot, max_names: int = MAX_NAMES) -> CpuTotals:
+    """The totals including this snapshot; unknown amounts add nothing.
 
-    Names are those of :func:`~cpuwatch.accounting.kernel_threads.summed_name`. Their number is limited, in the
-    manner of Space-Saving (Metwally, Agrawal, El Abbadi, "Efficient Computation of Frequent and Top-k Elements
-    in Data Streams", 2005): a newcomer gets the rank of those that were left out as its head start. So every name
-    with more than 1/``most_names`` of all is listed, and a stream of names that are used once does not drive the
-    others out.
+    Names are those of :func:`~cpuwatch.accounting.kernel_threads.summed_name`. At most ``max_names`` are listed, chosen
+    as in Space-Saving (Metwally, Agrawal, El Abbadi, "Efficient Computation of Frequent and Top-k Elements in Data
+    Streams", 2005): a new name starts with the highest rank of the unlisted names as its head start. So every name with
+    more than 1/``max_names`` of the total is listed, and names that occur only once do not displace the others.
     """
     used, used_unnamed = _used_by_name(snapshot)
     named = dict(totals.named)
@@ -89,8 +88,8 @@ def add(totals: CpuTotals, snapshot: Snapshot, most_names: int = MOST_NAMES) -> 
         )
     other_seconds, retired_seconds = totals.other_seconds, totals.retired_seconds
     unlisted_rank_seconds = totals.unlisted_rank_seconds
-    if len(named) > most_names:
-        listed = dict(nlargest(most_names, named.items(), key=lambda item: item[1].rank_seconds))
+    if len(named) > max_names:
+        listed = dict(nlargest(max_names, named.items(), key=lambda item: item[1].rank_seconds))
         for name in named.keys() - listed.keys():
             unlisted_rank_seconds = max(unlisted_rank_seconds, named[name].rank_seconds)
             other_seconds += used.get(name, 0.0)
@@ -113,29 +112,29 @@ def _began(snapshot: Snapshot) -> datetime:
 
 
 def _used_by_name(snapshot: Snapshot) -> tuple[dict[str, float], float]:
-    """The CPU seconds of the interval by name, and those without a name."""
+    """The CPU seconds of the interval by name, and the sum without a name."""
     seconds_of_percent = snapshot.interval_seconds / 100
     used: defaultdict[str, float] = defaultdict(float)
     unnamed = 0.0
     summed = summing_names(snapshot.processes)
-    # Most processes did not run: the inner line is all that is done for them.
+    # Most processes did not run: the inner comprehension is all the work on them.
     for row in [row for row in snapshot.processes if row.cpu_percent]:
         used[summed(row.name, row.ppid)] += (row.cpu_percent or 0.0) * seconds_of_percent
-    for ended in snapshot.exited:
-        seconds = (ended.cpu_percent or 0.0) * seconds_of_percent
-        if ended.name is None:
+    for exited in snapshot.exited:
+        seconds = (exited.cpu_percent or 0.0) * seconds_of_percent
+        if exited.name is None:
             unnamed += seconds
         elif seconds:
-            used[summed(ended.name, ended.parent_pid)] += seconds
+            used[summed(exited.name, exited.parent_pid)] += seconds
     return used, unnamed
 
 
 class RunningTotals:
-    """The newest totals of a monitor that was told to follow with :meth:`take`."""
+    """The newest totals of the snapshots passed to :meth:`take`, which can follow a monitor."""
 
     def __init__(self) -> None:
         self.latest: CpuTotals | None = None
 
     def take(self, snapshot: Snapshot) -> None:
-        """Take one more snapshot in."""
+        """Add a snapshot."""
         self.latest = add(self.latest or no_totals(snapshot), snapshot)

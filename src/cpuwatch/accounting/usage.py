@@ -1,8 +1,8 @@
-"""The whole arithmetic of CPU accounting: two readings in, one snapshot out. Pure.
+"""The arithmetic of CPU accounting: two readings in, one snapshot out. Pure.
 
-The rule for what cannot be true follows `below`'s: a negative delta is absent (``None``), not 0 and not cut to fit: a
-wrong number is worse than none. A process's own counter that moved by more than the CPUs could give is believed all the
-same: it is exact, and the number of CPUs may be what a container is shown of them (lxcfs).
+Impossible values follow the rule of `below`: a negative delta is absent (``None``), neither 0 nor clamped, because a
+wrong number is worse than none. A process's own counter is trusted even if it grew by more than the CPUs can provide:
+it is exact, and a container may see only some of the CPUs (lxcfs).
 """
 
 from __future__ import annotations
@@ -14,8 +14,14 @@ from itertools import compress
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cpuwatch.accounting.exited import ExitedShare, bound_estimates, explained, share_out, trace
-from cpuwatch.accounting.kinship import Kinship
+from cpuwatch.accounting.ancestry import Ancestry
+from cpuwatch.accounting.exited import (
+    ExitedShare,
+    bound_estimates,
+    claimed_by_messages,
+    match_exits,
+    share_credits,
+)
 from cpuwatch.accounting.machine import machine_usage
 from cpuwatch.accounting.reaped import NO_CARRY, Carry, credit_children, slack_ns
 from cpuwatch.accounting.reapers import Candidates
@@ -35,30 +41,30 @@ __all__ = ["account", "usage"]
 
 
 class _Span(Struct, frozen=True, gc=False):
-    """The interval between two readings, and what can have happened in it."""
+    """The interval between two readings, and its limits."""
 
     interval_ns: int
     logical_cpus: int
     capacity_ns: int
-    """What the CPUs that are shown could give together."""
-    most_ns: int
-    """What all present CPUs could give."""
+    """The CPU time of the visible CPUs."""
+    max_ns: int
+    """The CPU time of all present CPUs."""
     tolerance_ns: int
-    """How much more than that counters can show: sweeps take time and ticks are rounded."""
-    born_after_ns: int
+    """How far counters can exceed that: sweeps take time and ticks are rounded."""
+    started_after_ns: int
     """A process that started at or after this instant (since boot) started inside the interval."""
 
     def percent(self, amount_ns: float | None) -> float | None:
-        """The amount in per cent of one CPU over the interval; None as long as either is not known."""
+        """The amount in percent of one CPU over the interval; None if the amount is unknown or the interval is 0."""
         return None if amount_ns is None or not self.interval_ns else 100 * amount_ns / self.interval_ns
 
 
 def usage(earlier: Reading, later: Reading, *, sequence: int = 1) -> Snapshot:
     """The usage of the machine and of each process between two readings of one boot.
 
-    Rates are taken over the monotonic time between the readings. A process in both is charged with what its clock
-    moved; one that started inside the interval with all that it has; one that is older but was not in the earlier
-    reading has no baseline, so its percentages are ``None``.
+    Rates are relative to the monotonic time between the readings. A process in both readings is charged with the growth
+    of its CPU clock, and one that started inside the interval with all of its CPU time. An older process that is not in
+    the earlier reading has no baseline, so its percentages are ``None``.
 
     Raises :class:`~cpuwatch.errors.ReadingOrderError` if the readings are of different boots or in the wrong order.
     Between two readings of the same instant all rates are ``None``.
@@ -67,9 +73,9 @@ def usage(earlier: Reading, later: Reading, *, sequence: int = 1) -> Snapshot:
 
 
 def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1) -> tuple[Snapshot, Carry]:
-    """The same for one of many intervals in a row: takes what the one before left over, and gives what this one does.
+    """:func:`usage` for consecutive intervals: takes the carry of the interval before, and returns the next one.
 
-    So the rounding of children's time does not add up over intervals.
+    This keeps the rounding of children's time from adding up over intervals.
     """
     span = _span(earlier, later)
     machine = machine_usage(earlier.machine, later.machine)
@@ -77,40 +83,40 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
     exited: list[ExitedUsage] = []
     attribution = Attribution(None, None, None, None)
     if span.interval_ns:
-        # What is done for all processes is done in C. An idle one is the very same record, and costs this comparison
-        # and the line that takes its row below, and nothing more.
+        # The work on all processes runs in C. An idle process is the identical record in both readings, and costs only
+        # this comparison and the choice of its row below.
         before = earlier.processes.get
         may_have_run = list(map(operator.is_not, later.processes.values(), map(before, later.processes)))
-        moves = [_move(now, before(now.pid), span) for now in compress(later.processes.values(), may_have_run)]
-        vanished = _vanished(earlier.processes, later.processes, moves)
-        grown_ns = {move.record.pid: move.children_ns for move in moves if move.children_ns}
-        kinship = Kinship(earlier, later, vanished)
-        ended = trace(later.exits, vanished, kinship.reapers_of_ended)
+        changes = [_change(now, before(now.pid), span) for now in compress(later.processes.values(), may_have_run)]
+        vanished = _vanished(earlier.processes, later.processes, changes)
+        growth_ns = {change.record.pid: change.children_ns for change in changes if change.children_ns}
+        ancestry = Ancestry(earlier, later, vanished)
+        exited_processes = match_exits(later.exits, vanished, ancestry.reapers_of_exit)
         reaped = credit_children(
             vanished,
-            lambda process: _reapers(process, kinship, moves),
-            grown_ns,
+            lambda process: _reapers(process, ancestry, changes),
+            growth_ns,
             later.start_resolution_ns,
             carry,
-            explained(ended),
+            claimed_by_messages(exited_processes),
         )
         credits_ns, carry = reaped.credits_ns, reaped.carry
-        rows = [_active(move, credits_ns, span) for move in moves]
-        next_row = iter(rows).__next__
-        shown = [
+        active_rows = [_active_row(change, credits_ns, span) for change in changes]
+        next_row = iter(active_rows).__next__
+        rows = [
             next_row() if ran else record.at_rest
             for ran, record in zip(may_have_run, later.processes.values(), strict=True)
         ]
-        processes = PackedRows(shown, may_have_run)
-        possible_ns = {pid: ns for pid, ns in credits_ns.items() if _can_be_of_children(ns, span)}
-        # A platform that does not count children's time leaves it unknown what ended processes used.
-        counted = any(record.children_ns is not None for record in later.processes.values())
-        exited_ns = sum(possible_ns.values()) if counted else None
-        attribution = _attribution(rows, exited_ns, machine.cpu_percent, span)
-        shares = share_out(
-            ended,
+        processes = PackedRows(rows, may_have_run)
+        plausible_ns = {pid: ns for pid, ns in credits_ns.items() if _is_plausible_credit(ns, span)}
+        # On a platform without children's time the use of exited processes is unknown.
+        has_children_time = any(record.children_ns is not None for record in later.processes.values())
+        exited_ns = sum(plausible_ns.values()) if has_children_time else None
+        attribution = _attribution(active_rows, exited_ns, machine.cpu_percent, span)
+        shares = share_credits(
+            exited_processes,
             reaped.reaper_of,
-            possible_ns,
+            plausible_ns,
             some_lost=later.lost_exits != earlier.lost_exits,
             slack_ns=slack_ns(later.start_resolution_ns),
         )
@@ -141,17 +147,17 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
     return snapshot, carry
 
 
-def _reapers(process: ProcessTimes, kinship: Kinship, moves: Iterable[_Move]) -> Candidates:
-    """Who may have waited for a process; where its line of parents is hidden, any that is as old and grew."""
-    found = kinship.reapers_of_seen(process)
+def _reapers(process: ProcessTimes, ancestry: Ancestry, changes: Iterable[_Change]) -> Candidates:
+    """The candidates for a reaper. If an ancestor is hidden, any process that is not younger and grew may be it."""
+    found = ancestry.reapers_of_process(process)
     if found.is_complete:
         return found
-    others = (move.record for move in moves if move.children_ns and move.record.pid not in found.pids)
+    others = (change.record for change in changes if change.children_ns and change.record.pid not in found.pids)
     return replace(found, others=tuple(other.pid for other in others if other.start_ns <= process.start_ns))
 
 
-class _Move(Struct, frozen=True, gc=False):
-    """A process that may have run in the interval: by how much its counters moved (None: it has no baseline)."""
+class _Change(Struct, frozen=True, gc=False):
+    """How much the counters of a process that may have run grew in the interval; None without a baseline."""
 
     record: ProcessTimes
     survived: bool
@@ -161,53 +167,52 @@ class _Move(Struct, frozen=True, gc=False):
     children_ns: int | None = None
 
 
-def _move(record: ProcessTimes, before: ProcessTimes | None, span: _Span) -> _Move:
+def _change(record: ProcessTimes, before: ProcessTimes | None, span: _Span) -> _Change:
     children_ns = record.children_ns
     if before is not None and before.key == record.key:
         if children_ns is not None:
             children_ns = None if before.children_ns is None else children_ns - before.children_ns
-        return _Move(
+        return _Change(
             record,
             survived=True,
-            cpu_ns=_possible(record.cpu_ns - before.cpu_ns, span),
+            cpu_ns=_plausible(record.cpu_ns - before.cpu_ns, span),
             user_ns=record.user_ns - before.user_ns,
             system_ns=record.system_ns - before.system_ns,
             children_ns=None if children_ns is None or children_ns < 0 else children_ns,
         )
-    if record.start_ns >= span.born_after_ns:
-        cpu_ns = _possible(record.cpu_ns, span)
-        return _Move(record, False, cpu_ns, record.user_ns, record.system_ns, children_ns)
-    return _Move(record, survived=False)
+    if record.start_ns >= span.started_after_ns:
+        cpu_ns = _plausible(record.cpu_ns, span)
+        return _Change(record, False, cpu_ns, record.user_ns, record.system_ns, children_ns)
+    return _Change(record, survived=False)
 
 
-def _possible(cpu_ns: int, span: _Span) -> int | None:
-    """A delta without what its reading took beyond the interval; None for one that cannot be true."""
+def _plausible(cpu_ns: int, span: _Span) -> int | None:
+    """A delta, capped if it exceeds the interval by no more than the tolerance; None for an impossible one."""
     if cpu_ns < 0:
         return None
-    return span.most_ns if span.most_ns < cpu_ns <= span.most_ns + span.tolerance_ns else cpu_ns
+    return span.max_ns if span.max_ns < cpu_ns <= span.max_ns + span.tolerance_ns else cpu_ns
 
 
-def _can_be_of_children(credit_ns: int, span: _Span) -> bool:
-    """More than the CPUs could give is of processes that had never been read, and of an earlier time."""
-    return credit_ns <= span.most_ns + span.tolerance_ns
+def _is_plausible_credit(credit_ns: int, span: _Span) -> bool:
+    """False for more than the CPUs can provide: that is older time, of processes that were never read."""
+    return credit_ns <= span.max_ns + span.tolerance_ns
 
 
 def _vanished(
-    earlier: Mapping[int, ProcessTimes], later: Mapping[int, ProcessTimes], moves: list[_Move]
+    earlier: Mapping[int, ProcessTimes], later: Mapping[int, ProcessTimes], changes: list[_Change]
 ) -> dict[int, ProcessTimes]:
     """The processes that did not survive the interval."""
-    new = sum(not move.survived for move in moves)
-    if len(later) - new == len(earlier):
+    new_pids = {change.record.pid for change in changes if not change.survived}
+    if len(later) - len(new_pids) == len(earlier):
         return {}
-    unchanged = {move.record.pid for move in moves if not move.survived}
-    return {pid: record for pid, record in earlier.items() if pid not in later or pid in unchanged}
+    return {pid: record for pid, record in earlier.items() if pid not in later or pid in new_pids}
 
 
 def _span(earlier: Reading, later: Reading) -> _Span:
     if earlier.host.boot_id != later.host.boot_id:
         raise ReadingOrderError(
-            f"the readings are of two boots ({earlier.host.boot_id!r} and {later.host.boot_id!r}): "
-            "counters start anew at each boot, so usage() needs two readings of the same one"
+            f"the readings are of different boots ({earlier.host.boot_id!r} and {later.host.boot_id!r}): "
+            "counters restart at each boot, so usage() needs two readings of the same boot"
         )
     interval_ns = later.monotonic_ns - earlier.monotonic_ns
     if interval_ns < 0:
@@ -216,44 +221,44 @@ def _span(earlier: Reading, later: Reading) -> _Span:
         )
     cpus = later.host.logical_cpus
     capacity_ns = cpus * interval_ns
-    # utime and stime are each cut down to a tick, so a backend of ticks can be off by two of them.
+    # utime and stime are each rounded down to a tick, so a backend that counts ticks can be off by two.
     rounding_ns = round(2e9 * later.host.clock_resolution_seconds)
     return _Span(
         interval_ns=interval_ns,
         logical_cpus=cpus,
         capacity_ns=capacity_ns,
-        most_ns=max(cpus, later.present_cpus or 0) * interval_ns,
+        max_ns=max(cpus, later.present_cpus or 0) * interval_ns,
         tolerance_ns=cpus * (earlier.sweep_ns + later.sweep_ns) + rounding_ns,
-        # A sweep lists the processes a little before its instant, and start times are rounded down to a tick.
-        born_after_ns=earlier.uptime_ns - earlier.sweep_ns - later.start_resolution_ns,
+        # A sweep lists the processes shortly before its instant, and start times are rounded down to a tick.
+        started_after_ns=earlier.uptime_ns - earlier.sweep_ns - later.start_resolution_ns,
     )
 
 
-def _active(move: _Move, credits_ns: Mapping[int, int], span: _Span) -> ProcessUsage:
+def _active_row(change: _Change, credits_ns: Mapping[int, int], span: _Span) -> ProcessUsage:
     """The row of a process that may have run."""
-    if move.cpu_ns is None:
-        return _row(move.record, span)
-    user_share = _user_share(move)
-    user_ns = None if user_share is None else move.cpu_ns * user_share
-    system_ns = None if user_ns is None else move.cpu_ns - user_ns
-    children_ns = None if move.children_ns is None else credits_ns.get(move.record.pid, 0)
-    if children_ns is not None and not _can_be_of_children(children_ns, span):
+    if change.cpu_ns is None:
+        return _row(change.record, span)
+    user_share = _user_share(change)
+    user_ns = None if user_share is None else change.cpu_ns * user_share
+    system_ns = None if user_ns is None else change.cpu_ns - user_ns
+    children_ns = None if change.children_ns is None else credits_ns.get(change.record.pid, 0)
+    if children_ns is not None and not _is_plausible_credit(children_ns, span):
         children_ns = None
-    return _row(move.record, span, move.cpu_ns, user_ns, system_ns, children_ns)
+    return _row(change.record, span, change.cpu_ns, user_ns, system_ns, children_ns)
 
 
-def _user_share(move: _Move) -> float | None:
-    """Which part of the CPU time was in user mode, in 0..1.
+def _user_share(change: _Change) -> float | None:
+    """The fraction of the CPU time that was spent in user mode, 0..1.
 
-    The exact clock knows no modes, so its total is split as the ticks of this interval are; where they did not
-    move, as those of the process's whole life are, which is also how the kernel itself splits (cputime_adjust in
-    kernel/sched/cputime.c). A process that never filled a tick has no known split.
+    The exact clock does not distinguish modes, so its total is split in proportion to the ticks of this interval. If
+    there are none, it is split in proportion to those of the process's whole life, as the kernel itself does
+    (cputime_adjust in kernel/sched/cputime.c). The split of a process that never filled a tick is unknown.
     """
-    if move.cpu_ns == 0:
+    if change.cpu_ns == 0:
         return 0.0
-    user_ns, system_ns = move.user_ns, move.system_ns
+    user_ns, system_ns = change.user_ns, change.system_ns
     if user_ns < 0 or system_ns < 0 or user_ns + system_ns == 0:
-        user_ns, system_ns = move.record.user_ns, move.record.system_ns
+        user_ns, system_ns = change.record.user_ns, change.record.system_ns
     ticks_ns = user_ns + system_ns
     return user_ns / ticks_ns if ticks_ns > 0 else None
 
@@ -266,8 +271,8 @@ def _row(
     system_ns: float | None = None,
     children_ns: int | None = None,
 ) -> ProcessUsage:
-    """What a process used in the interval, in nanoseconds (None: not known), as its row."""
-    # Written out: a call for each of the four costs more than the arithmetic.
+    """The row of a process from its use in the interval in nanoseconds; None is unknown."""
+    # Inlined: a call for each of the four percentages costs more than the arithmetic.
     interval_ns = span.interval_ns
     cpu_percent = None if cpu_ns is None else 100 * cpu_ns / interval_ns
     exited_percent = None if children_ns is None else 100 * children_ns / interval_ns

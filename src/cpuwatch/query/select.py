@@ -9,7 +9,7 @@ from typing import Literal, TypeVar, get_args
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cpuwatch.accounting.kernel_threads import KTHREADD, kernel_threads_are_shown
+from cpuwatch.accounting.kernel_threads import KTHREADD, kernel_threads_are_visible
 from cpuwatch.errors import QueryError
 from cpuwatch.fields import FIELDS, SortKey
 from cpuwatch.model import ExitedUsage, ProcessUsage, Snapshot
@@ -85,7 +85,7 @@ def top(snapshot: Snapshot, count: int | None = None) -> Snapshot:
 
 
 def _without_kernel_threads(snapshot: Snapshot) -> Snapshot:
-    if not kernel_threads_are_shown(snapshot.processes):
+    if not kernel_threads_are_visible(snapshot.processes):
         return snapshot
     return replace(
         snapshot,

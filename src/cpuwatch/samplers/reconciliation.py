@@ -135,7 +135,7 @@ class Reconciler:
         return frozenset(pid for pid in unknown if not self._has_exited(pid))
 
     def _reapers(self) -> set[int]:
-        """The processes that may have waited for the exited ones."""
+        """The processes that may have reaped the exited ones."""
         reapers: set[int] = set()
         for record in self._exited.values():
             found = possible_reapers(record.pid, record.ppid, self)
@@ -152,8 +152,8 @@ class Reconciler:
         known = self._known(pid)
         return None if known is None else known.ppid or 0
 
-    def lives(self, pid: int) -> bool:
-        """Whether the process is still there."""
+    def exists(self, pid: int) -> bool:
+        """Whether the process still exists."""
         return pid not in self._exited and pid in self._table
 
     def is_zombie(self, pid: int) -> bool:

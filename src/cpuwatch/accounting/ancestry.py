@@ -1,4 +1,4 @@
-"""How the processes of two readings were related: the line of parents through living and ended ones. Pure."""
+"""The ancestry of the processes of two readings, through living and exited ones. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from functools import cached_property
 from cpuwatch.accounting.reapers import Candidates, possible_reapers
 from cpuwatch.model import PidNamespace, ProcessExit, ProcessTimes, Reading
 
-__all__ = ["Kinship"]
+__all__ = ["Ancestry"]
 
 
-class Kinship:
-    """The processes around those that ended between two readings (:class:`~cpuwatch.accounting.reapers.Relations`).
+class Ancestry:
+    """What two readings tell about exited processes (:class:`~cpuwatch.accounting.reapers.Relations`).
 
-    ``vanished`` are those of the earlier reading that ended. What the kernel said of a process when it ended is newer
-    than both readings, so that stands over what was last seen of it.
+    ``vanished`` are the processes of the earlier reading that have exited. An exit message of the kernel is newer than
+    what was last seen of the process, so it takes precedence.
     """
 
     def __init__(self, earlier: Reading, later: Reading, vanished: Container[int]) -> None:
@@ -23,37 +23,37 @@ class Kinship:
         self._later: Mapping[int, ProcessTimes] = later.processes
         self._hidden = later.hidden_parents
         self._vanished = vanished
-        # Of several holders of one PID the first is the one that the earlier reading shows.
-        self._exits = {end.pid: end for end in reversed(later.exits)}
+        # If several processes had the same PID, the first is the one in the earlier reading.
+        self._exits = {message.pid: message for message in reversed(later.exits)}
 
-    def reapers_of_seen(self, process: ProcessTimes) -> Candidates:
-        """Who may have waited for a process of the earlier reading."""
-        end = self._exits.get(process.pid)
-        told = 0 if end is None else end.parent_pid
-        return possible_reapers(process.pid, told or process.ppid, self)
+    def reapers_of_process(self, process: ProcessTimes) -> Candidates:
+        """The candidates for the reaper of a process of the earlier reading."""
+        message = self._exits.get(process.pid)
+        parent_at_exit = 0 if message is None else message.parent_pid
+        return possible_reapers(process.pid, parent_at_exit or process.ppid, self)
 
-    def reapers_of_ended(self, end: ProcessExit) -> Candidates:
-        """Who may have waited for a process that the kernel told of."""
-        return possible_reapers(end.pid, end.parent_pid, self)
+    def reapers_of_exit(self, message: ProcessExit) -> Candidates:
+        """The candidates for the reaper of a process with an exit message."""
+        return possible_reapers(message.pid, message.parent_pid, self)
 
     def parent(self, pid: int) -> int | None:
-        """The PID of its parent, 0 for none; None if nothing is known of this process."""
+        """The PID of the parent, 0 for none; None if the process is unknown."""
         if pid in self._exits and (pid in self._vanished or pid not in self._later):
             return self._exits[pid].parent_pid
         known = self._earlier.get(pid) if pid in self._vanished else self._later.get(pid)
         return None if known is None else known.ppid or 0
 
-    def lives(self, pid: int) -> bool:
-        """Whether it is there in the later reading, be it as a zombie or hidden."""
+    def exists(self, pid: int) -> bool:
+        """Whether the process exists in the later reading; zombies and hidden processes do."""
         return (pid in self._later and pid not in self._vanished) or pid in self._hidden
 
     def is_zombie(self, pid: int) -> bool:
-        """Whether it is a zombie in the later reading."""
+        """Whether the process is a zombie in the later reading."""
         known = self._later.get(pid)
         return known is not None and known.state == "Z"
 
     def namespace(self, pid: int) -> PidNamespace | None:
-        """Its PID namespace, if it is not the one that is read."""
+        """The PID namespace of the process, unless it is the one that cpuwatch reads."""
         known = self._earlier.get(pid) if pid in self._vanished else self._later.get(pid)
         return None if known is None else known.pid_namespace
 
