@@ -138,9 +138,17 @@ class _Exchange:
             last = (len(body) - 1) // CHUNK_BYTES * CHUNK_BYTES
             for start in range(0, last, CHUNK_BYTES):
                 chunk = body[start : start + CHUNK_BYTES]
-                await self._hand_over({"type": message["type"], "body": chunk, "more_body": True})
+                await self.send({"type": message["type"], "body": chunk, "more_body": True})
             message = {**message, "body": body[last:]}
-        await self._hand_over(message)
+        self._due_seconds = None
+        self._is_sending = True
+        try:
+            await self._send(message)
+        except OSError:
+            # The client has disconnected: some servers raise (ASGI 3.0, Disconnected Client).
+            self.give_up()
+            await asyncio.Event().wait()
+        self._is_sending = False
 
     def begin(self, limit: asyncio.Timeout) -> None:
         """Start to watch the client: the app waits for something. ``limit`` encloses the app."""
@@ -162,17 +170,6 @@ class _Exchange:
             self._timer.cancel()
         if self._watching is not None:
             self._watching.cancel()
-
-    async def _hand_over(self, message: Message) -> None:
-        self._due_seconds = None
-        self._is_sending = True
-        try:
-            await self._send(message)
-        except OSError:
-            # The client has disconnected: some servers raise (ASGI 3.0, Disconnected Client).
-            self.give_up()
-            await asyncio.Event().wait()
-        self._is_sending = False
 
     def _check(self) -> None:
         loop = asyncio.get_running_loop()
