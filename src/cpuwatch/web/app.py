@@ -133,7 +133,9 @@ class _UnknownPath:
     def __init__(self, router: Router, routes: list[Route]) -> None:
         self._router = router
         self._routes = routes
-        self._paths = ", ".join(route.path for route in routes if route.path != cpu_usage.REDIRECT.path)
+        self._paths = ", ".join(
+            route.path.replace(":path}", "}") for route in routes if route.path != cpu_usage.REDIRECT.path
+        )
         self._not_found = TokenCheck(self._answer, settings_of)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
