@@ -1,7 +1,7 @@
 """The rows of a snapshot, stored in columns. Pure.
 
-A history holds hundreds of snapshots, and a row of a process that ran is new in each: 360 bytes as a Struct with its
-floats, about 130 in columns. Rows of processes at rest are shared between snapshots and stay objects.
+A history holds hundreds of snapshots, and each has new rows of the processes that ran. Such a row takes 360 bytes as a
+Struct with its floats, and 136 in columns. Rows of idle processes are shared between snapshots and stay objects.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _Column: TypeAlias = "tuple[Any, ...] | array[Any]"
 
 
 class PackedRows(Sequence[ProcessUsage]):
-    """A list of rows that cannot be changed; those that ``fresh`` marks are packed, the others kept as they are.
+    """An immutable list of rows; the rows marked in ``fresh`` are packed, the others are kept as objects.
 
-    A packed row is made again each time it is looked at: rows of two looks are equal, not identical. It is equal to
-    a list of equal rows, and so is a snapshot that came out of :func:`~cpuwatch.decode`.
+    Each access creates a packed row anew: the rows of two accesses are equal, but not identical. ``PackedRows`` are
+    equal to a list of equal rows, so a snapshot is equal to its copy from :func:`~cpuwatch.decode`.
     """
 
     __slots__ = ("_columns", "_places", "_rows")
@@ -38,7 +38,7 @@ class PackedRows(Sequence[ProcessUsage]):
     def __init__(self, rows: list[ProcessUsage], fresh: Sequence[bool]) -> None:
         kept: list[Any] = rows.copy()
         places = array("I", compress(count(), fresh))
-        # A column is the same field of all packed rows.
+        # A column holds one field of all packed rows.
         columns = zip(*map(astuple, compress(kept, fresh)), strict=True)
         self._columns = tuple(_packed(name, column) for name, column in zip(_FIELDS, columns, strict=False))
         for place in places:
@@ -48,23 +48,23 @@ class PackedRows(Sequence[ProcessUsage]):
 
     @property
     def packed(self) -> int:
-        """How many of the rows are packed."""
+        """The number of packed rows."""
         return len(self._places)
 
     def column(self, name: str) -> _Column:
-        """What is stored of this field of the packed rows: a value for each, or one if all have the same."""
+        """The values of this field of the packed rows, or a single value if all are equal."""
         return self._columns[_FIELDS.index(name)] if self._columns else ()
 
     def _list(self) -> list[ProcessUsage]:
         rows: list[ProcessUsage] = self._rows.copy()
         packed = len(self._places)
-        made = self._made(lambda column: column if len(column) == packed else column * packed)
-        for place, row in zip(self._places, made, strict=True):
+        unpacked = self._unpacked_rows(lambda column: column if len(column) == packed else column * packed)
+        for place, row in zip(self._places, unpacked, strict=True):
             rows[place] = row
         return rows
 
-    def _made(self, part: Callable[[_Column], _Column]) -> Iterator[ProcessUsage]:
-        """Rows of this part of each column."""
+    def _unpacked_rows(self, part: Callable[[_Column], _Column]) -> Iterator[ProcessUsage]:
+        """The rows in this part of each column."""
         return map(ProcessUsage, *map(_unpacked, _FIELDS, map(part, self._columns))) if self._columns else iter(())
 
     def __len__(self) -> int:
@@ -83,7 +83,7 @@ class PackedRows(Sequence[ProcessUsage]):
         row: ProcessUsage | None = self._rows[index]
         if row is None:
             at = bisect_left(self._places, index % len(self._rows))
-            (row,) = self._made(lambda column: column[at : at + 1] if len(column) > 1 else column)
+            (row,) = self._unpacked_rows(lambda column: column[at : at + 1] if len(column) > 1 else column)
         return row
 
     def __eq__(self, other: object) -> bool:
@@ -91,7 +91,7 @@ class PackedRows(Sequence[ProcessUsage]):
             return self._list() == list(other)
         return NotImplemented
 
-    __hash__: ClassVar[None]  # type: ignore[assignment]  # as that of a list
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # unhashable, like a list
 
     def __repr__(self) -> str:
         return repr(self._list())
@@ -101,10 +101,10 @@ def _packed(name: str, column: tuple[Any, ...]) -> _Column:
     if column.count(column[0]) == len(column):
         column = column[:1]
     if name in _FLOATS:
-        # No percentage is NaN, so NaN can stand for None.
+        # No percentage is NaN, so NaN can represent None.
         return array("d", column if None not in column else [nan if value is None else value for value in column])
     if name in _INTEGERS:
-        with suppress(TypeError, OverflowError):  # None, or larger than the kernel's
+        with suppress(TypeError, OverflowError):  # None, or out of the range of the kernel's integers
             return array("i", column)
     return column
 

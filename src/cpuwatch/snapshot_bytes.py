@@ -1,4 +1,4 @@
-"""How much memory a history of snapshots takes, estimated from above."""
+"""Estimates an upper bound of the memory that a history of snapshots takes."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ _SNAPSHOT_BYTES = 2048
 _CPU_BYTES = 48
 _EXITED_ROW_BYTES = 224
 _ROW_BYTES = 368
-"""A row that is not packed: the Struct, its six floats, the reference to it."""
+"""An unpacked row: the Struct, its floats, and the reference to it."""
 _RESTING_ROW_BYTES = 192
-"""The same for a process at rest: its percentages are shared."""
-_PACKED_ROW_BYTES = 128
-"""6 floats, 3 integers of 4 bytes, 8 references to objects, and the place of the row."""
+"""The same for an idle process, whose rows share their percentages."""
+_PACKED_ROW_BYTES = 136
+"""7 floats, 3 integers of 4 bytes, 8 references to objects, and the index of the row."""
 _REFERENCE_BYTES = 8
 _OBJECT_COLUMNS = ("key", "name", "cgroup", "command_line", "start_time", "first_seen")
 
 
 class SnapshotBytes:
-    """Counts what each snapshot keeps in memory and the previous one does not.
+    """Counts the memory of each snapshot that it does not share with the previous one.
 
-    That is: its packed rows, the rows of processes that came to rest, new texts. What the sampler keeps for each living
-    process is not included.
+    That is its packed rows, the rows of processes that became idle, and new texts. The records that the sampler keeps
+    for each living process are not included.
     """
 
     def __init__(self) -> None:
-        # Of the newest snapshot:
+        # Both of the newest snapshot.
         self._packed_keys: set[str] = set()
         self._object_ids: set[int] = set()
 
     def added_by(self, snapshot: Snapshot) -> int:
-        """The bytes that this snapshot adds. Call it once for each, in order, while the previous one is still kept."""
+        """The bytes that this snapshot adds. Call it once per snapshot, in order, while the previous one is kept."""
         rows = snapshot.processes
         per_cpu_bytes = _CPU_BYTES * len(snapshot.machine.per_cpu_percent)
         size_bytes = _SNAPSHOT_BYTES + per_cpu_bytes + _EXITED_ROW_BYTES * len(snapshot.exited)
         if not isinstance(rows, PackedRows):
             return size_bytes + _ROW_BYTES * len(rows)
         keys = set(rows.column("key"))
-        # A process that ran in the tick before and not in this one has a new row at rest, unless it exited.
+        # A process that ran in the previous tick but not in this one has a new idle row, unless it exited.
         size_bytes += _RESTING_ROW_BYTES * len(self._packed_keys - keys)
         size_bytes += _REFERENCE_BYTES * len(rows) + _PACKED_ROW_BYTES * rows.packed
         objects = {id(item): item for name in _OBJECT_COLUMNS for item in rows.column(name)}

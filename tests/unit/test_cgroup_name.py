@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cpuwatch.query.cgroup_name import cgroup_name, shown_names, unit_names, unit_path
 
-# The page's modules are held to the same table: tests/functional/test_page_modules.py.
+# The page's modules are tested against the same table: tests/functional/test_page_modules.py.
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "cgroup_names.json").read_text("utf-8"))
 
 segments = st.sampled_from(
@@ -22,12 +22,12 @@ paths = st.lists(segments, max_size=4).map(lambda parts: "/" + "/".join(parts))
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case['about']}: {next(iter(case['shown']))}" for case in CASES])
-def test_units_and_containers_are_named_as_people_know_them(case: dict[str, Any]) -> None:
+def test_units_and_containers_have_their_familiar_names(case: dict[str, Any]) -> None:
     assert shown_names(case["shown"]) == case["shown"]
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if len(case["shown"]) == 1])
-def test_a_cgroup_alone_has_the_name_of_its_unit(case: dict[str, Any]) -> None:
+def test_a_single_cgroup_has_the_name_of_its_unit(case: dict[str, Any]) -> None:
     for path, name in case["shown"].items():
         assert cgroup_name(path) == name
 
@@ -39,7 +39,7 @@ def test_any_path_has_a_name(path: str) -> None:
 
 
 @given(st.lists(st.text(alphabet='/ax\\025cf.service-"\n', max_size=30)))
-def test_of_any_paths_no_two_units_have_the_same_name(some: list[str]) -> None:
+def test_no_two_units_of_arbitrary_paths_have_the_same_name(some: list[str]) -> None:
     names = unit_names(map(unit_path, some))
     assert len(set(names.values())) == len(names) == len(set(map(unit_path, some)))
 
@@ -51,7 +51,7 @@ def test_no_two_units_have_the_same_name(some: list[str]) -> None:
 
 
 @given(st.lists(paths, unique=True))
-def test_a_unit_whose_name_no_other_has_is_called_by_it(some: list[str]) -> None:
+def test_a_unit_has_its_short_name_only_if_that_is_unique(some: list[str]) -> None:
     names = unit_names(map(unit_path, some))
     short = [cgroup_name(path) for path in names]
     for path, name in names.items():

@@ -21,13 +21,13 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "http-api.md"
 
 
 def samples(families: Iterable[Family]) -> list[Sample]:
-    """What an independent parser reads of these."""
+    """The samples that an independent parser reads from these families."""
     text = openmetrics_text(families).decode()
     return [sample for metric in text_string_to_metric_families(text) for sample in metric.samples]
 
 
 def added(taken: Snapshot) -> CpuTotals:
-    """The totals after this snapshot, which is the first."""
+    """The totals after the first snapshot, which is this one."""
     return add(no_totals(taken), taken)
 
 
@@ -38,7 +38,7 @@ def values(taken: Snapshot, name: str, label: str | None = None) -> dict[str | N
 
 @pytest.fixture
 def taken() -> Snapshot:
-    """One second of two CPUs: one ran a process for half of it, the other waited for a disk for a tenth."""
+    """One second of two CPUs: one ran a process for half a second, the other waited for a disk for a tenth."""
     earlier = reading(process(10), total=CpuTimes(0, 0, 0, 0, 0, 0), per_cpu={0: CpuTimes(0, 0, 0)})
     later = reading(
         process(10, cpu_ns=SECOND // 2),
@@ -61,7 +61,7 @@ def test_a_cpu_without_a_baseline_has_no_sample(taken: Snapshot) -> None:
     assert values(taken, "cpuwatch_logical_cpu_utilization_ratio", "cpu_logical_number") == {"0": 0.5}
 
 
-def test_the_attribution_adds_up_to_what_is_busy(taken: Snapshot) -> None:
+def test_the_attribution_adds_up_to_the_busy_time(taken: Snapshot) -> None:
     found = values(taken, "cpuwatch_attribution_ratio", "to")
     assert found == pytest.approx({"processes": 0.25, "unattributed": 0.0})
     assert values(taken, "cpuwatch_attribution_excess_ratio") == {None: 0.0}
@@ -76,7 +76,7 @@ def test_the_totals_are_counters_by_name_and_kind(taken: Snapshot) -> None:
     }
 
 
-def test_the_sampling_says_how_it_fares(taken: Snapshot) -> None:
+def test_the_sampling_reports_its_state(taken: Snapshot) -> None:
     sampling = Sampling(0.125, missed_ticks=2, failed_ticks=3, unreadable={"EACCES": 3}, lost_exits=5)
     found = {
         sample.name: sample.value
@@ -101,7 +101,7 @@ def test_the_sampling_says_how_it_fares(taken: Snapshot) -> None:
     assert {name: found[name] for name in expected} == expected
 
 
-def test_what_is_not_known_has_no_sample(taken: Snapshot) -> None:
+def test_unknown_values_have_no_sample(taken: Snapshot) -> None:
     unknown = replace(
         taken,
         machine=MachineUsage(None, None, None, None, None, None, [None], None),
@@ -113,8 +113,8 @@ def test_what_is_not_known_has_no_sample(taken: Snapshot) -> None:
 
 
 def test_a_process_has_its_time_and_its_share_of_the_machine(taken: Snapshot) -> None:
-    newcomer = replace(taken.processes[0], pid=11, user=None, machine_percent=None)
-    found = samples(process_families([*taken.processes, newcomer]))
+    new_row = replace(taken.processes[0], pid=11, user=None, machine_percent=None)
+    found = samples(process_families([*taken.processes, new_row]))
     values_now = [sample for sample in found if not sample.name.endswith("_created")]
     assert [(sample.name, sample.labels, sample.value) for sample in values_now] == [
         ("process_cpu_time_seconds_total", {"pid": "10", "name": "work", "user": "nobody"}, 0.5),
@@ -124,18 +124,18 @@ def test_a_process_has_its_time_and_its_share_of_the_machine(taken: Snapshot) ->
 
 
 @given(snapshots(broken_texts))
-def test_whatever_is_in_a_snapshot_a_parser_reads_it_and_finds_the_names(taken: Snapshot) -> None:
+def test_a_parser_reads_any_snapshot_and_finds_the_names(taken: Snapshot) -> None:
     found = samples([*metric_families(taken, added(taken)), *process_families(taken.processes)])
     named = {sample.labels["name"] for sample in found if sample.labels.get("kind") == "named"}
     ran = {row.name for row in taken.processes if row.cpu_percent}
-    ran |= {ended.name for ended in taken.exited if ended.cpu_percent and ended.name is not None}
+    ran |= {row.name for row in taken.exited if row.cpu_percent and row.name is not None}
     if taken.interval_seconds > 1e-9:
         assert named == {as_label(name) for name in ran}
     times = [sample.labels["name"] for sample in found if sample.name == "process_cpu_time_seconds_total"]
     assert set(times) == {as_label(row.name) for row in taken.processes}
 
 
-def test_a_counter_says_since_when_it_counts(taken: Snapshot) -> None:
+def test_a_counter_has_its_start_time(taken: Snapshot) -> None:
     since = (taken.time - timedelta(seconds=taken.interval_seconds)).timestamp()
     found = [*metric_families(taken, added(taken)), *process_families(taken.processes)]
     created = {sample.name: sample.value for sample in samples(found) if sample.name.endswith("_created")}
@@ -149,9 +149,9 @@ def test_a_counter_says_since_when_it_counts(taken: Snapshot) -> None:
     }
 
 
-def test_a_series_that_the_reader_does_not_have_yet_begins_with_0(taken: Snapshot) -> None:
-    newcomer = replace(taken.processes[0], name="new")
-    later = replace(taken, sequence=8, processes=[*taken.processes, newcomer])
+def test_a_series_that_is_new_to_the_reader_starts_at_0(taken: Snapshot) -> None:
+    new_row = replace(taken.processes[0], name="new")
+    later = replace(taken, sequence=8, processes=[*taken.processes, new_row])
     totals = add(added(taken), later)
 
     def cpu_seconds(known_sequence: int | None) -> dict[str, float]:
@@ -169,7 +169,7 @@ def test_a_series_that_the_reader_does_not_have_yet_begins_with_0(taken: Snapsho
     assert cpu_seconds(6) == {"work": 0.0, "new": 0.0, **unlisted}
 
 
-def test_the_document_names_every_metric_and_no_other(taken: Snapshot) -> None:
+def test_the_document_lists_exactly_these_metrics(taken: Snapshot) -> None:
     sampling = Sampling(0.125, unreadable={"EACCES": 3})
     families = [
         *metric_families(replace(taken, sampling=sampling), added(taken)),

@@ -43,7 +43,7 @@ def hostile(text: str) -> Family:
     return Family("a", "gauge", "Hostile.", [Sample({"name": text, "after": "this"}, 1.0)])
 
 
-def test_openmetrics_reads_like_this() -> None:
+def test_openmetrics_text_of_the_examples() -> None:
     assert openmetrics_text(FAMILIES).decode().split("\n") == [
         "# TYPE a_ratio gauge",
         "# UNIT a_ratio ratio",
@@ -62,7 +62,7 @@ def test_openmetrics_reads_like_this() -> None:
     ]
 
 
-def test_the_older_format_reads_like_this() -> None:
+def test_older_text_format_of_the_examples() -> None:
     assert prometheus_text(FAMILIES).decode().split("\n") == [
         r'# HELP a_ratio Of "all" \\ and\nmore.',
         "# TYPE a_ratio gauge",
@@ -79,13 +79,13 @@ def test_the_older_format_reads_like_this() -> None:
 
 
 @both_formats
-def test_a_parser_finds_what_was_put_in(encode: Encoder, parse: Parser) -> None:
+def test_a_parser_reads_the_encoded_values(encode: Encoder, parse: Parser) -> None:
     found = {sample.name: sample.value for metric in parse(encode(FAMILIES).decode()) for sample in metric.samples}
     created = {"b_seconds_created": SINCE.timestamp()} if encode is openmetrics_text else {}
     assert found == {"a_ratio": 0.25, "b_seconds_total": 1e-9, "c_info": 1.0} | created
 
 
-def test_a_parser_finds_kinds_units_and_meanings() -> None:
+def test_a_parser_reads_kinds_units_and_help_texts() -> None:
     found = {metric.name: metric for metric in parse_openmetrics(openmetrics_text(FAMILIES).decode())}
     assert {name: (metric.type, metric.unit) for name, metric in found.items()} == {
         "a_ratio": ("gauge", "ratio"),
@@ -97,7 +97,7 @@ def test_a_parser_finds_kinds_units_and_meanings() -> None:
 
 @both_formats
 @given(text=any_text)
-def test_any_text_comes_back_as_a_label_with_its_control_characters_as_escapes(
+def test_any_text_survives_as_a_label_with_escaped_control_characters(
     encode: Encoder, parse: Parser, text: str
 ) -> None:
     (metric,) = parse(encode([hostile(text)]).decode())
@@ -106,7 +106,7 @@ def test_any_text_comes_back_as_a_label_with_its_control_characters_as_escapes(
 
 @both_formats
 @pytest.mark.parametrize("raw", HOSTILE_NAMES)
-def test_a_hostile_name_comes_back(encode: Encoder, parse: Parser, raw: bytes) -> None:
+def test_a_hostile_name_survives(encode: Encoder, parse: Parser, raw: bytes) -> None:
     text = raw.decode("utf-8", "surrogateescape")
     (metric,) = parse(encode([hostile(text)]).decode())
     assert [sample.labels["name"] for sample in metric.samples] == [as_label(text)]
@@ -114,15 +114,15 @@ def test_a_hostile_name_comes_back(encode: Encoder, parse: Parser, raw: bytes) -
 
 @both_formats
 @given(value=st.floats() | st.integers(-(2**53), 2**53))
-def test_a_value_comes_back_to_the_last_bit(encode: Encoder, parse: Parser, value: float) -> None:
+def test_a_value_survives_to_the_last_bit(encode: Encoder, parse: Parser, value: float) -> None:
     (metric,) = parse(encode([Family("a", "gauge", "A.", [Sample({}, value)])]).decode())
     assert metric.samples[0].value == pytest.approx(value, rel=0, abs=0, nan_ok=True)
 
 
 @both_formats
-def test_names_that_look_alike_are_one_series(encode: Encoder, parse: Parser) -> None:
-    alike = Family("a", "counter", "A.", [Sample({"name": "\udce9"}, 1.0), Sample({"name": "\\xe9"}, 2.0)])
-    (metric,) = parse(encode([alike]).decode())
+def test_names_that_are_equal_once_escaped_are_one_series(encode: Encoder, parse: Parser) -> None:
+    duplicates = Family("a", "counter", "A.", [Sample({"name": "\udce9"}, 1.0), Sample({"name": "\\xe9"}, 2.0)])
+    (metric,) = parse(encode([duplicates]).decode())
     assert [(sample.labels, sample.value) for sample in metric.samples] == [({"name": "\\xe9"}, 3.0)]
 
 
@@ -131,7 +131,7 @@ def test_names_that_look_alike_are_one_series(encode: Encoder, parse: Parser) ->
     texts=st.lists(st.text(st.sampled_from('a\\x1b\x1b\n"\udce9\u202e\x7f\x85'), max_size=6) | any_text, max_size=8),
     kind=st.sampled_from(["counter", "gauge"]),
 )
-def test_no_series_comes_twice_and_no_control_character_gets_through(
+def test_no_series_occurs_twice_and_no_control_character_gets_through(
     encode: Encoder, parse: Parser, texts: list[str], kind: Literal["counter", "gauge"]
 ) -> None:
     text = encode([Family("a", kind, "A.", [Sample({"name": name}, 1.0, SINCE) for name in texts])]).decode()
@@ -142,9 +142,13 @@ def test_no_series_comes_twice_and_no_control_character_gets_through(
     assert not {unicodedata.category(char) for char in text.replace("\n", "")} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
-def test_of_names_that_look_alike_the_older_one_says_since_when() -> None:
-    alike = [Sample({"name": "\x1b"}, 1.0, SINCE), Sample({"name": r"\x1b"}, 2.0), Sample({"name": "\x1b"}, 4.0, SINCE)]
-    (metric,) = parse_openmetrics(openmetrics_text([Family("a", "counter", "A.", alike)]).decode())
+def test_a_series_of_names_that_are_equal_once_escaped_has_the_earliest_start() -> None:
+    duplicates = [
+        Sample({"name": "\x1b"}, 1.0, SINCE),
+        Sample({"name": r"\x1b"}, 2.0),
+        Sample({"name": "\x1b"}, 4.0, SINCE),
+    ]
+    (metric,) = parse_openmetrics(openmetrics_text([Family("a", "counter", "A.", duplicates)]).decode())
     assert [(sample.name, sample.value) for sample in metric.samples] == [
         ("a_total", 7.0),
         ("a_created", SINCE.timestamp()),

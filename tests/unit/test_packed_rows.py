@@ -25,7 +25,7 @@ def packed(draw: st.DrawFn) -> tuple[list[ProcessUsage], PackedRows]:
 
 
 @given(packed())
-def test_packed_rows_are_equal_to_the_list_in_every_way_of_looking(pair: tuple[list[ProcessUsage], PackedRows]) -> None:
+def test_packed_rows_behave_like_the_list(pair: tuple[list[ProcessUsage], PackedRows]) -> None:
     rows, found = pair
     assert found == rows
     assert rows == found
@@ -40,7 +40,7 @@ def test_packed_rows_are_equal_to_the_list_in_every_way_of_looking(pair: tuple[l
 
 
 @given(packed())
-def test_packed_rows_are_told_from_other_rows(pair: tuple[list[ProcessUsage], PackedRows]) -> None:
+def test_packed_rows_differ_from_other_rows(pair: tuple[list[ProcessUsage], PackedRows]) -> None:
     rows, found = pair
     assert found != [*rows, *rows, None]
     assert found != tuple(rows)
@@ -52,29 +52,29 @@ def test_packed_rows_are_told_from_other_rows(pair: tuple[list[ProcessUsage], Pa
 def test_packed_rows_can_be_copied_and_pickled(pair: tuple[list[ProcessUsage], PackedRows]) -> None:
     rows, found = pair
     assert copy.deepcopy(found) == rows
-    assert pickle.loads(pickle.dumps(found)) == rows  # noqa: S301  its own bytes
+    assert pickle.loads(pickle.dumps(found)) == rows  # noqa: S301  bytes from the line itself
 
 
 @given(snapshots())
-def test_a_snapshot_with_packed_rows_comes_back_from_json(snapshot: Snapshot) -> None:
+def test_a_snapshot_with_packed_rows_survives_json(snapshot: Snapshot) -> None:
     rows = list(snapshot.processes)
     shown = replace(snapshot, processes=PackedRows(rows, [True] * len(rows)))
     assert decode(encode(shown)) == shown == replace(snapshot, processes=rows)
 
 
-def test_a_place_beyond_the_end_is_refused() -> None:
+def test_an_index_out_of_range_is_rejected() -> None:
     with pytest.raises(IndexError):
         PackedRows([], [])[0]
 
 
 @pytest.mark.parametrize("number", [None, 2**31, 2**70])
-def test_numbers_beyond_those_of_the_kernel_are_kept(number: int | None) -> None:
+def test_integers_out_of_the_range_of_the_kernel_are_kept(number: int | None) -> None:
     (row,) = usage(reading(process()), reading(process(cpu_ns=SECOND), at_ns=101 * SECOND)).processes
     rows = [row, replace(row, threads=number)]
     assert list(PackedRows(rows, [True, True])) == rows
 
 
-def test_a_row_at_rest_is_shared_between_snapshots() -> None:
+def test_an_idle_row_is_shared_between_snapshots() -> None:
     resting = process(10)
     readings = [reading(resting, at_ns=(100 + second) * SECOND) for second in range(3)]
     first, second = usage(*readings[:2]), usage(*readings[1:])

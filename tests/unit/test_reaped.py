@@ -68,7 +68,7 @@ class Process:
 
 
 class Kernel:
-    """Forks, runs, exits, reaps and reparents as Linux does."""
+    """Forks, uses CPU, exits, reaps and reparents as Linux does."""
 
     def __init__(self) -> None:
         self.clock = 1_000 * TICK_NS
@@ -85,7 +85,7 @@ class Kernel:
         pid = self.free.pop() if self.free else next(self.pids)
         self.processes[pid] = Process(pid, parent, self.clock, ignores_children=ignores_children)
 
-    def run(self, process: Process, user: int, system: int) -> None:
+    def use_cpu(self, process: Process, user: int, system: int) -> None:
         process.own_user += user
         process.own_system += system
         self.used_ns += user + system
@@ -158,8 +158,8 @@ class TreeOfProcesses(RuleBasedStateMachine):
         user=st.integers(0, 40 * TICK_NS),
         system=st.integers(0, 40 * TICK_NS),
     )
-    def run(self, data: st.DataObject, user: int, system: int) -> None:
-        self.kernel.run(self.pick(data), user, system)
+    def use_cpu(self, data: st.DataObject, user: int, system: int) -> None:
+        self.kernel.use_cpu(self.pick(data), user, system)
 
     @precondition(lambda self: sum(not p.zombie for p in self.kernel.processes.values()) > 1)
     @rule(data=st.data())

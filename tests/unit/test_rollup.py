@@ -18,7 +18,7 @@ Grouping = Callable[[Snapshot], list[UsageGroup]]
 
 @st.composite
 def crowds(draw: st.DrawFn) -> Snapshot:
-    """Few PIDs, names and users, so that groups have members and trees have branches; circles of parents too."""
+    """Few PIDs, names and users, so that groups have members and trees have branches; also cycles of parents."""
     made = draw(snapshots())
     pids = draw(st.lists(st.integers(1, 12), unique=True, max_size=8))
     names = st.sampled_from(["a", "b", "c"])
@@ -55,7 +55,7 @@ def crowds(draw: st.DrawFn) -> Snapshot:
     return replace(made, processes=processes, exited=exited)
 
 
-def of_list(taken: Snapshot) -> tuple[float, float, float, float, int, int]:
+def totals_of_snapshot(taken: Snapshot) -> tuple[float, float, float, float, int, int]:
     return (
         sum(row.cpu_percent or 0 for row in taken.processes),
         sum(row.machine_percent or 0 for row in taken.processes),
@@ -66,7 +66,7 @@ def of_list(taken: Snapshot) -> tuple[float, float, float, float, int, int]:
     )
 
 
-def of_groups(groups: list[UsageGroup] | list[TreeUsage]) -> tuple[float, float, float, float, int, int]:
+def totals_of_groups(groups: list[UsageGroup] | list[TreeUsage]) -> tuple[float, float, float, float, int, int]:
     return (
         sum(group.cpu_percent for group in groups),
         sum(group.machine_percent for group in groups),
@@ -79,43 +79,43 @@ def of_groups(groups: list[UsageGroup] | list[TreeUsage]) -> tuple[float, float,
 
 @pytest.mark.parametrize("grouping", [by_name, by_user, by_cgroup])
 @given(taken=crowds())
-def test_groups_add_up_to_the_list(grouping: Grouping, taken: Snapshot) -> None:
-    assert all(map(isclose_enough, of_groups(grouping(taken)), of_list(taken)))
+def test_groups_add_up_to_the_snapshot(grouping: Grouping, taken: Snapshot) -> None:
+    assert all(map(is_close, totals_of_groups(grouping(taken)), totals_of_snapshot(taken)))
 
 
 @pytest.mark.parametrize("grouping", [by_name, by_user, by_cgroup])
 @given(taken=crowds())
-def test_the_busiest_group_comes_first_and_each_only_once(grouping: Grouping, taken: Snapshot) -> None:
+def test_the_busiest_group_comes_first_and_each_group_only_once(grouping: Grouping, taken: Snapshot) -> None:
     groups = grouping(taken)
     assert all(one.total_percent >= other.total_percent for one, other in pairwise(groups))
     assert len({group.group for group in groups}) == len(groups)
 
 
 @given(crowds())
-def test_the_roots_of_the_trees_add_up_to_the_list(taken: Snapshot) -> None:
+def test_the_roots_of_the_trees_add_up_to_the_snapshot(taken: Snapshot) -> None:
     roots = [tree for tree in by_tree(taken) if tree.parent is None]
-    assert all(map(isclose_enough, of_groups(roots), of_list(taken)))
+    assert all(map(is_close, totals_of_groups(roots), totals_of_snapshot(taken)))
 
 
 @given(crowds())
-def test_a_tree_is_its_root_and_its_branches(taken: Snapshot) -> None:
+def test_a_tree_is_the_sum_of_its_root_and_its_branches(taken: Snapshot) -> None:
     trees = by_tree(taken)
     rows = {row.pid: row for row in taken.processes}
     for tree in trees:
         if tree.pid is None:
             continue
         branches = [other for other in trees if other.parent == tree.pid]
-        ended = [row for row in taken.exited if row.parent_pid == tree.pid]
-        own = (rows[tree.pid].cpu_percent or 0) + sum(row.cpu_percent or 0 for row in ended)
-        assert isclose_enough(tree.total_percent, own + sum(branch.total_percent for branch in branches))
+        exited = [row for row in taken.exited if row.parent_pid == tree.pid]
+        own = (rows[tree.pid].cpu_percent or 0) + sum(row.cpu_percent or 0 for row in exited)
+        assert is_close(tree.total_percent, own + sum(branch.total_percent for branch in branches))
         assert tree.processes == 1 + sum(branch.processes for branch in branches)
 
 
-def isclose_enough(one: float, other: float) -> bool:
+def is_close(one: float, other: float) -> bool:
     return isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
 
 
-def test_make_costs_what_its_compilers_cost() -> None:
+def test_the_tree_of_make_includes_its_compilers() -> None:
     make, compiler, other = snapshot((10, 10**7), (11, 3 * 10**8), (12, 10**8)).processes
     taken = replace(
         snapshot(),
@@ -131,7 +131,7 @@ def test_make_costs_what_its_compilers_cost() -> None:
     assert (tree.cpu_percent, tree.exited_percent, tree.total_percent) == (31.0, 90.0, 121.0)
 
 
-def test_ended_processes_without_a_name_count_for_the_user_and_cgroup_of_who_waited_for_them() -> None:
+def test_exited_processes_without_a_name_count_for_the_user_and_cgroup_of_their_reaper() -> None:
     (shell,) = snapshot((10, 0)).processes
     taken = replace(
         snapshot(),
@@ -144,7 +144,7 @@ def test_ended_processes_without_a_name_count_for_the_user_and_cgroup_of_who_wai
     assert [group.group for group in by_name(taken)] == [None, "work"]
 
 
-def test_units_of_the_same_name_are_kept_apart_and_told_apart() -> None:
+def test_units_of_the_same_name_are_separate_groups_with_unique_names() -> None:
     rows = snapshot((10, 3 * 10**8), (11, 2 * 10**8), (12, 10**8), (13, 0)).processes
     cgroups = ["/system.slice/nginx.service", "/lxc/7/nginx.service/worker", "/lxc/7/nginx.service", None]
     taken = replace(
@@ -159,7 +159,7 @@ def test_units_of_the_same_name_are_kept_apart_and_told_apart() -> None:
     ]
 
 
-def test_workers_of_the_kernel_are_one_group_by_name() -> None:
+def test_kernel_workers_are_one_group_by_name() -> None:
     template = snapshot((1, 0)).processes[0]
     names = {2: "kthreadd", 10: "kworker/0:1-events", 11: "kworker/u4:2+flush-8:0", 12: "kworker/0:1-mine"}
     rows = [
@@ -176,7 +176,7 @@ def test_workers_of_the_kernel_are_one_group_by_name() -> None:
     assert {tree.name for tree in by_tree(taken)} == set(names.values())
 
 
-def test_where_pid_2_is_any_process_its_children_keep_their_names() -> None:
+def test_if_pid_2_is_not_kthreadd_its_children_keep_their_names() -> None:
     template = snapshot((1, 0)).processes[0]
     rows = [replace(template, pid=2, name="sh"), replace(template, pid=3, ppid=2, name="kworker/0:1-mine")]
     assert {group.group for group in by_name(replace(snapshot(), processes=rows))} == {"sh", "kworker/0:1-mine"}

@@ -18,42 +18,40 @@ texts = st.text(st.characters(exclude_categories=["Cs"])) | st.text("\r\n:a \0da
 ids = st.integers(0, 2**63).map(str)
 
 
-def as_shown(text: str) -> str:
-    """What a client gets of a text: it knows one line end only."""
+def as_received(text: str) -> str:
+    """The text that a client receives: all line ends become line feeds."""
     return re.sub("\r\n|\r", "\n", text)
 
 
 @given(st.lists(st.tuples(ids, texts), max_size=5), st.booleans())
-def test_whatever_the_data_are_each_event_arrives_as_one_with_its_id(
-    events: list[tuple[str, str]], between: bool
-) -> None:
+def test_events_with_any_data_arrive_one_by_one_with_their_ids(events: list[tuple[str, str]], between: bool) -> None:
     stream = EventStream()
     found = stream.feed(encode_retry(1500))
     for event_id, text in events:
         found += stream.feed(encode_event(text.encode(), event_id))
         if between:
             found += stream.feed(KEEP_ALIVE)
-    assert found == [Event(event_id, as_shown(text)) for event_id, text in events]
+    assert found == [Event(event_id, as_received(text)) for event_id, text in events]
     assert stream.retry_ms == 1500
     assert stream.unfinished == b""
 
 
 @given(texts, st.integers(1, 7))
-def test_an_event_may_come_in_pieces(text: str, size: int) -> None:
+def test_an_event_can_arrive_in_chunks(text: str, size: int) -> None:
     whole = encode_event(text.encode(), "7")
     stream = EventStream()
     found = [event for at in range(0, len(whole), size) for event in stream.feed(whole[at : at + size])]
-    assert found == [Event("7", as_shown(text))]
+    assert found == [Event("7", as_received(text))]
 
 
-def test_data_that_look_like_an_end_and_another_event_stay_one_event() -> None:
+def test_data_that_look_like_another_event_stay_one_event() -> None:
     hostile = "x\n\nid: 9\nevent: close\nretry: 1\ndata: forged\n\n"
     stream = EventStream()
     assert stream.feed(encode_event(hostile.encode(), "3")) == [Event("3", hostile)]
     assert stream.retry_ms is None
 
 
-def test_a_keep_alive_is_a_comment_and_no_event() -> None:
+def test_a_keep_alive_is_a_comment_and_not_an_event() -> None:
     stream = EventStream()
     assert stream.feed(KEEP_ALIVE) == []
     assert stream.comments == [""]
@@ -61,7 +59,7 @@ def test_a_keep_alive_is_a_comment_and_no_event() -> None:
 
 
 @given(snapshots())
-def test_a_snapshot_is_an_event_whose_data_are_its_json(snapshot: Snapshot) -> None:
+def test_the_data_of_a_snapshot_event_is_its_json(snapshot: Snapshot) -> None:
     shown = apply_view(snapshot, View())
     (event,) = EventStream().feed(encode_view_event(shown))
     assert event == Event(str(snapshot.sequence), encode_view(shown).decode())
@@ -69,12 +67,12 @@ def test_a_snapshot_is_an_event_whose_data_are_its_json(snapshot: Snapshot) -> N
 
 
 @given(snapshots(broken_texts))
-def test_text_that_is_no_unicode_does_not_break_the_stream(snapshot: Snapshot) -> None:
+def test_invalid_unicode_does_not_break_the_stream(snapshot: Snapshot) -> None:
     (event,) = EventStream().feed(encode_view_event(snapshot))
     assert decode(event.data).sequence == snapshot.sequence
 
 
-def test_hostile_names_go_through() -> None:
+def test_hostile_names_get_through() -> None:
     names = [raw.decode("utf-8", "backslashreplace") for raw in HOSTILE_NAMES]
     processes = [process(10 + at, name=name) for at, name in enumerate(names)]
     snapshot = usage(reading(*processes), reading(*processes, at_ns=101 * 10**9), sequence=5)

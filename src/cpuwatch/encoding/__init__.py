@@ -1,1 +1,1 @@
-"""Pure encoders: a snapshot in, finished bytes out; one module a format."""
+"""Pure encoders: a snapshot in, finished bytes out; one module per format."""

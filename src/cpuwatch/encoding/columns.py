@@ -1,4 +1,4 @@
-"""Lays out text in columns for a terminal: escaped, aligned, cut to a width. Pure."""
+"""Lays out text in columns for a terminal: escaped, aligned and truncated to a width. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from cpuwatch.text import printable
 __all__ = ["aligned", "clipped", "wrapped"]
 
 _GAP = "  "
-_SINGLE_BLANK = re.compile("(?<! ) (?! )")
-_NO_BREAK = "\xa0"
+_SINGLE_SPACE = re.compile("(?<! ) (?! )")
+_NO_BREAK_SPACE = "\xa0"
 
 
 def aligned(
@@ -26,10 +26,10 @@ def aligned(
     width: int | None = None,
     min_last: int = 0,
 ) -> Iterator[str]:
-    """The lines of a table, cut to ``width`` cells.
+    """The lines of a table, truncated to ``width`` cells.
 
-    Numbers are right-aligned, the columns named in ``left`` left-aligned. Where a table is too wide, the
-    ``dispensable`` columns are dropped in their order, until the last column has ``min_last`` cells.
+    The columns named in ``left`` are left-aligned, the others right-aligned. If a table is too wide, the
+    ``dispensable`` columns are dropped in their order until the last column has ``min_last`` cells.
     """
     columns = [_Column(heading, cells, encoding) for heading, *cells in zip(headings, *rows, strict=True)]
     if width is not None:
@@ -42,23 +42,23 @@ def aligned(
 
 
 def clipped(text: str, width: int | None) -> str:
-    """The longest start of printable ``text`` that takes at most ``width`` cells."""
+    """The longest prefix of printable ``text`` that fits into ``width`` cells."""
     if width is None or len(text) <= width // 2:
         return text
     if text.isascii():
         return text[:width]
-    # Not a sum over characters: what one adds depends on the ones before it (emoji with modifiers).
+    # Not a sum over characters: the width of one depends on those before it (emoji with modifiers).
     return text[: bisect_right(range(len(text) + 1), width, key=lambda end: _width(text[:end])) - 1]
 
 
 def wrapped(text: str, width: int | None) -> list[str]:
-    """Printable ``text`` on as many lines as it needs, broken between items where two blanks separate them."""
+    """Printable ``text`` on as many lines as needed; items separated by two spaces are kept whole if they fit."""
     if width is None:
         return [text]
     if _GAP in text:
-        text = _SINGLE_BLANK.sub(_NO_BREAK, text)  # printable text has no such character itself
+        text = _SINGLE_SPACE.sub(_NO_BREAK_SPACE, text)  # never part of printable text
     lines = wrap(text, width, subsequent_indent=_GAP, break_on_hyphens=False)
-    return [clipped(line.replace(_NO_BREAK, " "), width) for line in lines]
+    return [clipped(line.replace(_NO_BREAK_SPACE, " "), width) for line in lines]
 
 
 class _Column:
@@ -80,9 +80,9 @@ def _needed(columns: Sequence[_Column], min_last: int) -> int:
 
 
 def _width(text: str) -> int:
-    """The cells of a terminal that printable text takes: two for a wide character, none for a combining one."""
+    """The width of printable text in terminal cells: two for a wide character, none for a combining one."""
     if text.isascii():
         return len(text)
-    from wcwidth import wcswidth  # noqa: PLC0415  its tables take longer to load than all the rest of cpuwatch
+    from wcwidth import wcswidth  # noqa: PLC0415  its tables take longer to load than the rest of cpuwatch
 
     return wcswidth(text)

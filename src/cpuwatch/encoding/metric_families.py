@@ -1,9 +1,9 @@
-"""What a snapshot and the running totals say, as metrics. Pure.
+"""A snapshot and the running totals as metrics. Pure.
 
-Names follow OpenTelemetry's semantic conventions for ``system.*`` and ``process.*`` where these have a name, written
-as its compatibility rules write them for Prometheus: ``system.cpu.utilization`` is ``system_cpu_utilization_ratio``,
-its attribute ``cpu.mode`` the label ``cpu_mode``. What is cpuwatch's own begins with ``cpuwatch_``. Ratios are 0..1.
-What is not known has no sample.
+Names follow OpenTelemetry's semantic conventions for ``system.*`` and ``process.*`` if these have a name, translated by
+its compatibility rules for Prometheus: ``system.cpu.utilization`` is ``system_cpu_utilization_ratio``, and its
+attribute ``cpu.mode`` is the label ``cpu_mode``. All other names begin with ``cpuwatch_``. Ratios are 0..1. Unknown
+values have no sample.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ __all__ = ["metric_families", "process_families"]
 def metric_families(snapshot: Snapshot, totals: CpuTotals, known_sequence: int | None = None) -> list[Family]:
     """The machine, the attribution, the totals by name, and the state of the sampling.
 
-    ``known_sequence`` is the last snapshot of which the reader has the totals. A series of theirs that began later has
-    the value 0 here: a reader takes the first value of a series as one that may be years old, so what was used before
-    it has no rate (prometheus.io/docs/prometheus/latest/querying/functions/#increase). With None all have their values.
+    ``known_sequence`` is the last snapshot whose totals the reader has scraped. A series that started later has the
+    value 0 here: the first value of a series gives no rate, as it may be years old, so the CPU time before it would be
+    lost to the reader (prometheus.io/docs/prometheus/latest/querying/functions/#increase). With None, all series have
+    their values.
     """
     return [
         *_host(snapshot),
@@ -62,7 +63,7 @@ def process_families(rows: Sequence[ProcessUsage]) -> list[Family]:
 def _host(snapshot: Snapshot) -> Iterator[Family]:
     host = snapshot.host
     labels = {"host_name": host.name, "boot_id": host.boot_id, "backend": host.backend}
-    yield Family("cpuwatch_host", "info", "The machine, and how it is read.", [Sample(labels, 1)])
+    yield Family("cpuwatch_host", "info", "The machine, and the backend that reads it.", [Sample(labels, 1)])
     yield _gauge("cpuwatch_logical_cpus", "Logical CPUs.", host.logical_cpus)
     yield _gauge(
         "cpuwatch_clock_resolution_seconds", "Step of the CPU clock.", host.clock_resolution_seconds, unit="seconds"
@@ -73,7 +74,7 @@ def _machine(snapshot: Snapshot) -> Iterator[Family]:
     machine = snapshot.machine
     yield _ratios(
         "system_cpu_utilization_ratio",
-        "CPU time by mode in the last interval, over that of all CPUs; user holds nice and guest.",
+        "CPU time by mode in the last interval, over that of all CPUs; user includes nice and guest.",
         "cpu_mode",
         _by_mode(machine),
     )
@@ -115,7 +116,7 @@ def _processes(snapshot: Snapshot) -> Iterator[Family]:
     if attribution.excess_percent is not None:
         yield _gauge(
             "cpuwatch_attribution_excess_ratio",
-            "By how much the processes' clocks say more than the machine's books.",
+            "How far the CPU time of processes exceeds that of the machine's counters.",
             attribution.excess_percent / 100,
             unit="ratio",
         )
@@ -129,7 +130,7 @@ def _cpu_seconds(totals: CpuTotals, known_sequence: int) -> Family:
     return Family(
         "cpuwatch_cpu_seconds",
         "counter",
-        "CPU time of processes by name since cpuwatch started, exited ones included; for rates leave out kind retired.",
+        "CPU time of processes by name since cpuwatch started, exited ones included; leave kind retired out of rates.",
         [
             *(
                 sample({"kind": "named", "name": name}, total.seconds, total.since, total.first_sequence)
@@ -146,11 +147,11 @@ def _cpu_seconds(totals: CpuTotals, known_sequence: int) -> Family:
 
 def _sampling(snapshot: Snapshot, since: datetime) -> Iterator[Family]:
     sampling = snapshot.sampling
-    # The instant and not the age, which is for the reader to take: time() - cpuwatch_snapshot_timestamp_seconds.
+    # The time rather than the age, which the reader can compute: time() - cpuwatch_snapshot_timestamp_seconds.
     taken = snapshot.time.timestamp()
     yield _gauge("cpuwatch_snapshot_timestamp_seconds", "When the last interval ended.", taken, unit="seconds")
     yield _gauge("cpuwatch_interval_seconds", "Length of the last interval.", snapshot.interval_seconds, unit="seconds")
-    yield _gauge("cpuwatch_sweep_seconds", "How long the last reading took.", snapshot.sweep_seconds, unit="seconds")
+    yield _gauge("cpuwatch_sweep_seconds", "Duration of the last reading.", snapshot.sweep_seconds, unit="seconds")
     if sampling.lateness_seconds is not None:
         yield _gauge(
             "cpuwatch_lateness_seconds",
@@ -158,12 +159,12 @@ def _sampling(snapshot: Snapshot, since: datetime) -> Iterator[Family]:
             sampling.lateness_seconds,
             unit="seconds",
         )
-    yield from _mishaps(snapshot.sequence, sampling, since)
+    yield from _tick_counters(snapshot.sequence, sampling, since)
 
 
-def _mishaps(sequence: int, sampling: Sampling, since: datetime) -> Iterator[Family]:
+def _tick_counters(sequence: int, sampling: Sampling, since: datetime) -> Iterator[Family]:
     yield _counter("cpuwatch_ticks", "Snapshots taken.", sequence, since)
-    yield _counter("cpuwatch_missed_ticks", "Ticks that went by unused.", sampling.missed_ticks, since)
+    yield _counter("cpuwatch_missed_ticks", "Ticks that were missed.", sampling.missed_ticks, since)
     yield _counter("cpuwatch_failed_ticks", "Ticks in which sampling failed.", sampling.failed_ticks, since)
     yield _counter("cpuwatch_lost_exits", "Messages about exited processes that were lost.", sampling.lost_exits, since)
     yield Family(

@@ -1,4 +1,4 @@
-"""A snapshot as lines of JSON, one object a line, for tools that read line by line (ndjson.org)."""
+"""A snapshot as JSON with one object per line, for tools that read line by line (ndjson.org)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["encode_lines"]
 
 
 def encode_lines(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None = None) -> bytes:
-    """A line with all but the rows, then a line for each row.
+    """A line with everything except the rows, then a line for each row.
 
-    ``kind`` in each says what it is: ``snapshot``, ``process``, ``exited`` or ``group``.
+    ``kind`` is the type of the line: ``snapshot``, ``process``, ``exited`` or ``group``.
     """
     return b"".join(encode(line) + b"\n" for line in _lines(rounded(shown), fields))
 
@@ -27,4 +27,4 @@ def _lines(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None) -> I
         yield from ({"kind": "group", "group_by": shown.group_by, **reduced(group)} for group in shown.groups)
     else:
         yield from ({"kind": "process", **reduced(row, fields)} for row in shown.processes)
-        yield from ({"kind": "exited", **reduced(ended)} for ended in shown.exited)
+        yield from ({"kind": "exited", **reduced(row)} for row in shown.exited)

@@ -1,7 +1,8 @@
 """Metric families as text: OpenMetrics 1.0, and the older Prometheus text format 0.0.4. Pure.
 
-prometheus.io/docs/specs/om/open_metrics_spec and prometheus.io/docs/instrumenting/exposition_formats. Both escape
-alike; they differ in the name that a counter is declared with, in what older readers have no word for, and in the end.
+prometheus.io/docs/specs/om/open_metrics_spec and prometheus.io/docs/instrumenting/exposition_formats. Labels are
+escaped in the same way. The older format declares counters with their suffix, and has neither units, ``_created``
+times, infos nor ``# EOF``.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ __all__ = ["EXPOSITIONS", "Exposition", "Family", "Sample", "openmetrics_text", 
 
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 _HELP_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n"})
-"""Of the older format; OpenMetrics escapes quotation marks in a help text too."""
+"""For the older format; OpenMetrics also escapes quotation marks in help texts."""
 _SUFFIXES = {"gauge": "", "counter": "_total", "info": "_info"}
 
 
 class Sample(NamedTuple):
-    """A value for a set of labels; ``since`` is when a counter stood at 0, if that is known."""
+    """A value for a set of labels; ``since`` is when a counter was 0, if known."""
 
     labels: Mapping[str, str]
     value: float
@@ -31,9 +32,9 @@ class Sample(NamedTuple):
 
 
 class Family(Struct, frozen=True, gc=False):
-    """A metric: its name without the suffix of its kind, what it means, and a value for each set of labels.
+    """A metric: its name without the suffix of its kind, its help text, and a value for each set of labels.
 
-    The name ends in its ``unit``, if it has one. An ``info`` has the value 1 always: its labels are what it says.
+    The name ends in its ``unit``, if it has one. The value of an ``info`` is always 1: its labels are the information.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Family(Struct, frozen=True, gc=False):
 
 
 def openmetrics_text(families: Iterable[Family]) -> bytes:
-    """OpenMetrics 1.0, with the time since which each counter counts. Families without a sample are left out."""
+    """OpenMetrics 1.0, with the start time of each counter. Families without samples are left out."""
     lines: list[str] = []
     for family in filter(lambda family: family.samples, families):
         lines.append(f"# TYPE {family.name} {family.kind}\n")
@@ -60,7 +61,7 @@ def openmetrics_text(families: Iterable[Family]) -> bytes:
 
 
 def prometheus_text(families: Iterable[Family]) -> bytes:
-    """Text format 0.0.4: no units, no times, and an ``info`` is a gauge. Families without a sample are left out."""
+    """Text format 0.0.4: no units, no times, and an ``info`` is a gauge. Families without samples are left out."""
     lines: list[str] = []
     for family in filter(lambda family: family.samples, families):
         name = family.name + _SUFFIXES[family.kind]
@@ -72,21 +73,21 @@ def prometheus_text(families: Iterable[Family]) -> bytes:
 
 
 def _series(family: Family) -> dict[str, Sample]:
-    """One sample for each set of labels as it is written: a reader refuses a second of the same series.
+    """One sample for each set of escaped labels, because a reader rejects duplicate series.
 
-    Different names may look alike in this text, as one that has a byte and one that spells out its escape.
+    Different names can be equal once escaped: one with a byte, and one that spells out the escape of that byte.
     """
     series: dict[str, Sample] = {}
     for sample in family.samples:
         text = ",".join(f'{name}="{_escaped(label)}"' for name, label in sample.labels.items())
-        alike = series.get(text)
-        series[text] = sample if alike is None else _sum(alike, sample)
+        duplicate = series.get(text)
+        series[text] = sample if duplicate is None else _sum(duplicate, sample)
     return series
 
 
 def _sum(one: Sample, other: Sample) -> Sample:
-    beginnings = [since for since in (one.since, other.since) if since is not None]
-    return Sample(one.labels, one.value + other.value, min(beginnings, default=None))
+    starts = [since for since in (one.since, other.since) if since is not None]
+    return Sample(one.labels, one.value + other.value, min(starts, default=None))
 
 
 def _line(name: str, labels: str, value: float) -> str:
@@ -98,17 +99,18 @@ def _value(family: Family, sample: Sample) -> float:
 
 
 def _escaped(label: str) -> str:
-    """Any text as the value of a label.
+    """Escape any text for use as the value of a label.
 
-    Lone surrogates are no Unicode: the bytes they stand for are shown. Control characters are shown as escapes, as in
-    the table: a label is read on terminals and pages. A line feed has an escape of the format's own.
+    Lone surrogates are not valid Unicode, so the bytes that they stand for are shown. Control characters are shown as
+    escapes, as in the table, because labels are displayed in terminals and pages. The format has its own escape for a
+    line feed.
     """
     lines = text_without_surrogates(label).split("\n")
     return "\n".join(map(printable, lines)).translate(_ESCAPES)
 
 
 class Exposition(Struct, frozen=True):
-    """One of the text formats, as the wire names it."""
+    """A text format with its media type."""
 
     media_type: str
     content_type: str
@@ -118,7 +120,7 @@ class Exposition(Struct, frozen=True):
 EXPOSITIONS = {
     exposition.media_type: exposition
     for exposition in (
-        # A reader that names neither, as a browser or curl, can show plain text; scrapers that can do more ask for it.
+        # Plain text first, for browsers and curl, which name neither; scrapers ask for the format that they support.
         Exposition("text/plain", "text/plain; version=0.0.4; charset=utf-8", prometheus_text),
         Exposition(
             "application/openmetrics-text",

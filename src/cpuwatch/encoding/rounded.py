@@ -1,4 +1,4 @@
-"""Rounds the figures of a view to what they mean on the wire: a ten-thousandth of a percent, a microsecond. Pure."""
+"""Rounds the values of a view for the wire: to a ten-thousandth of a percent and a microsecond. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Shown = TypeVar("_Shown", bound=Snapshot | GroupedSnapshot)
 
 
 def rounded(shown: _Shown) -> _Shown:
-    """The same with all percentages and seconds rounded. The values that the library works with stay exact."""
+    """The view with all percentages and seconds rounded. The values in the library stay exact."""
     (head,) = rounded_rows([shown])
     lists = ("processes", "exited") if isinstance(shown, Snapshot) else ("groups",)
     parts: dict[str, Any] = {name: rounded_rows(getattr(shown, name)) for name in lists}
@@ -28,7 +28,7 @@ def rounded(shown: _Shown) -> _Shown:
 
 
 def rounded_rows(rows: Sequence[_Row]) -> list[_Row]:
-    """These values, all of one type, rounded column by column, which needs no code for each field."""
+    """These rows, all of one type, rounded column by column, which needs no code for each field."""
     if not rows:
         return []
     kind = type(rows[0])
@@ -43,5 +43,5 @@ def rounded_rows(rows: Sequence[_Row]) -> list[_Row]:
 def _rounded(value: Any, digits: int) -> Any:
     if isinstance(value, list):
         return [_rounded(item, digits) for item in value]
-    # Most percentages are 0, and None is no number.
+    # Most percentages are 0, and None cannot be rounded.
     return value and round(value, digits)

@@ -1,4 +1,4 @@
-"""Rows with only some of their fields."""
+"""Selects the fields of a row. Pure."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ __all__ = ["reduced"]
 
 
 def reduced(row: Struct, fields: Sequence[str] | None = None) -> dict[str, object]:
-    """These fields of a row by name, in this order; without ``fields`` all."""
+    """These fields of a row by name, in this order; all without ``fields``."""
     return asdict(row) if fields is None else {name: getattr(row, name) for name in fields}

@@ -1,4 +1,4 @@
-"""A snapshot as a table for people, in the manner of top(1)."""
+"""A snapshot as a table for a terminal, like that of top(1). Pure."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _LEFT_ALIGNED = {
     *(field.heading for field in FIELDS.values() if field.type in {"text", "time"}),
 }
 _DISPENSABLE = ("S", "SYS%", "USER%", "TIME", "CPU%", "USER")
-"""Columns that are dropped on a narrow terminal, in this order."""
+"""The columns to drop on a narrow terminal, in this order."""
 _DISPENSABLE_OF_GROUPS = ("EXITED", "ALIVE", "CPU%")
 _DISPENSABLE_OF_EXITED = ("USER", "COUNT")
 _MIN_LAST_CELLS = {"NAME": 16, "COMMAND": 40, "GROUP": 16}
-"""Cells that the last column keeps as long as others can be dropped for it."""
+"""The width of the last column below which other columns are dropped."""
 
 
 def table(
@@ -48,13 +48,13 @@ def table(
     """Machine and attribution, then a row for each process in the snapshot's order and for each group of exited ones.
 
     A grouped snapshot has a row for each group. ``fields`` selects the columns of processes. If command lines were
-    read, they replace the names; kernel threads have none, and their names are in brackets.
+    read, they replace the names; kernel threads have none, so their names are shown in brackets.
 
-    Lines are cut to ``width`` cells. Of each list at most ``max_rows`` rows are shown, and a line tells how many more
-    there are; ``hint`` is appended to that line.
+    Lines are truncated to ``width`` cells. Each list shows at most ``max_rows`` rows, followed by a line with the
+    number of the remaining ones; ``hint`` is appended to that line.
 
-    Control characters in names are shown as escapes: a process may call itself anything, and a terminal obeys. So are
-    characters that ``encoding`` does not have: the text can be encoded with it.
+    Control characters in names are escaped, because a process can choose any name, and a terminal would interpret it.
+    Characters that ``encoding`` cannot represent are escaped too, so the text can always be encoded.
     """
     layout = _Layout(encoding, width, max_rows, hint)
     return "".join(f"{line}\n" for line in _lines(snapshot, fields, layout))
@@ -67,7 +67,7 @@ class _Layout(Struct, frozen=True):
     hint: str
 
     def text(self, line: str) -> list[str]:
-        """A line of text, on as many lines as it needs."""
+        """The text on as many lines as it needs."""
         return wrapped(printable(line, self.encoding), self.width)
 
     def rows(
@@ -130,9 +130,9 @@ def _summary(snapshot: Snapshot | GroupedSnapshot) -> list[str]:
 
 
 def missing_processes(sampling: Sampling) -> list[str]:
-    """Lines for people about processes that a snapshot does not show, whose CPU time is in ``unattributed`` therefore.
+    """Notes about processes that are missing from a snapshot, so that their CPU time is in ``unattributed``.
 
-    The page has the same in static/model/missing_processes.js.
+    The page has the same notes in static/model/missing_processes.js.
     """
     lines = [f"hidden: {reason}" for reason in sampling.hidden]
     if sampling.unreadable:

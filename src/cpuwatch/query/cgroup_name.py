@@ -1,6 +1,6 @@
-"""The name of a cgroup that people know: a systemd unit or a container. Pure.
+"""The familiar name of a cgroup: a systemd unit or a container. Pure.
 
-The page has the same rules in ``web/static/model/unit_name.js``; ``tests/cgroup_names.json`` holds both to them.
+The page has the same rules in ``web/static/model/unit_name.js``; ``tests/cgroup_names.json`` tests both.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import chain
 __all__ = ["cgroup_name", "shown_names", "unit_names", "unit_path"]
 
 _CONTAINER = re.compile(r"(?:(?P<runtime>[a-z][a-z-]*?)-)?(?P<id>[0-9a-f]{64})(?:\.scope)?")
-"""As Docker, Podman, containerd and CRI-O name their cgroups, below a folder or with a prefix of their own."""
+"""The cgroups of Docker, Podman, containerd and CRI-O: in a directory for containers, or with a prefix."""
 
 _RUNTIMES = {"libpod": "podman", "cri-containerd": "containerd", "crio": "cri-o"}
 
@@ -23,36 +23,36 @@ _UNIT = re.compile(r".+\.(?:service|scope|socket|mount|swap|timer)", re.DOTALL)
 _ESCAPES = re.compile(r"(?:\\x[0-9a-f]{2})+")
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-"""Categories of characters that hide or turn round what stands beside them: those stay escaped."""
+"""Categories of characters that are invisible or reorder the text around them: they stay escaped."""
 
 _SHOWN_ID_DIGITS = 12
-"""As `docker ps` shows it."""
+"""As in `docker ps`."""
 
 
 def cgroup_name(path: str) -> str:
-    r"""``nginx.service`` of ``/system.slice/nginx.service``, ``docker 0123456789ab`` of ``/docker/0123456789ab...``.
+    r"""``nginx.service`` for ``/system.slice/nginx.service``, ``docker 0123456789ab`` for ``/docker/0123456789ab...``.
 
-    The innermost unit or container of the path counts; systemd's escapes (``\xc3\xbc``, systemd-escape(1)) are undone.
-    A path with neither stays as it is; ``/`` is the root cgroup.
+    The innermost unit or container of the path counts. Escapes of systemd (``\xc3\xbc``, systemd-escape(1)) are
+    decoded. A path without unit or container is returned unchanged; ``/`` is the root cgroup.
     """
     segments = _unit_segments(path)
     return path if segments is None else _short_name(segments)
 
 
 def unit_path(path: str) -> str:
-    """The path of the innermost unit or container that contains this cgroup; a path with neither stays as it is.
+    """The path of the innermost unit or container that contains this cgroup, otherwise the path unchanged.
 
-    It stands for one unit, where a name may stand for several: ``nginx.service`` of the machine and of a container.
+    A path identifies one unit. A name may be that of several: ``nginx.service`` of the machine and of a container.
     """
     segments = _unit_segments(path)
     return path if segments is None else "/".join(segments)
 
 
 def unit_names(unit_paths: Iterable[str]) -> dict[str, str]:
-    """The shortest name for each of these that none of the others could have.
+    """The shortest unambiguous name of each of these units.
 
-    That is what :func:`cgroup_name` says, or if that is ambiguous the shortest end of the path that is not:
-    ``user@1000.service/init.scope``. No two have the same name.
+    It is the name from :func:`cgroup_name`, or, if several units could have that name, the shortest unambiguous end of
+    the path: ``user@1000.service/init.scope``. No two units have the same name.
     """
     candidates = {path: _candidates(path) for path in set(unit_paths)}
     counts = Counter(chain.from_iterable(candidates.values()))
@@ -60,14 +60,14 @@ def unit_names(unit_paths: Iterable[str]) -> dict[str, str]:
 
 
 def shown_names(paths: Iterable[str]) -> dict[str, str]:
-    """For each cgroup path the name of its unit among these."""
+    """Maps each cgroup path to the name of its unit, unambiguous among these paths."""
     units = {path: unit_path(path) for path in paths}
     names = unit_names(units.values())
     return {path: names[unit] for path, unit in units.items()}
 
 
 def _unit_segments(path: str) -> list[str] | None:
-    """The parts of the path up to its unit or container."""
+    """The segments of the path up to its innermost unit or container."""
     segments = path.split("/")
     for index in range(len(segments) - 1, 0, -1):
         if _CONTAINER.fullmatch(segments[index]) or _UNIT.fullmatch(segments[index]):
@@ -79,12 +79,12 @@ def _short_name(segments: list[str]) -> str:
     container = _CONTAINER.fullmatch(segments[-1])
     if container is None:
         return _unescaped(segments[-1])
-    runtime = container["runtime"] or _of_folder(segments[-2])
+    runtime = container["runtime"] or _runtime_of_directory(segments[-2])
     return f"{_RUNTIMES.get(runtime, runtime)} {container['id'][:_SHOWN_ID_DIGITS]}"
 
 
 def _candidates(path: str) -> list[str]:
-    """What it may be called, shortest first. The path itself comes last, as no other unit has it."""
+    """The possible names, shortest first. The path itself comes last, as it is unique."""
     segments = _unit_segments(path)
     if segments is None:
         return [path]
@@ -98,13 +98,13 @@ def _unescaped(segment: str) -> str:
 
 
 def _text_of_escapes(match: re.Match[str]) -> str:
-    # What is not UTF-8 comes out of this as it went in.
+    # Bytes that are not UTF-8 stay escaped.
     text = bytes.fromhex(match[0].replace("\\x", "")).decode("utf-8", "backslashreplace")
     return "".join(character if _is_plain(character) else _escaped(character) for character in text)
 
 
 def _is_plain(character: str) -> bool:
-    # A segment with a slash would look like two.
+    # A segment with a slash would look like two segments.
     if character == "/":
         return False
     category = unicodedata.category(character)
@@ -115,7 +115,7 @@ def _escaped(character: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in character.encode())
 
 
-def _of_folder(name: str) -> str:
+def _runtime_of_directory(name: str) -> str:
     if name in {"docker", "lxc", "podman"}:
         return name
     return "pod" if name.startswith(("kubepods", "pod")) else "container"

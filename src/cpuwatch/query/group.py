@@ -1,6 +1,6 @@
-"""Adding processes up: by name, by user, by cgroup, by process tree. Pure: a snapshot in, groups out.
+"""Groups processes by name, by user, by cgroup or by process tree. Pure: a snapshot in, groups out.
 
-Every amount of the snapshot's list, ended processes included, is in exactly one group, so the groups add up to it.
+Every amount of the snapshot, exited processes included, is in exactly one group, so the groups add up to the snapshot.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["TreeUsage", "UsageGroup", "by_cgroup", "by_name", "by_tree", "by_use
 
 
 class UsageGroup(Struct, frozen=True, gc=False):
-    """What the processes of a group used in the interval.
+    """The CPU use of a group of processes in the interval.
 
-    ``cpu_percent`` (of one CPU) and ``machine_percent`` are of the living processes, ``exited_percent`` of those that
-    exited, ``total_percent`` of both. ``processes`` counts the living, ``exited`` the exited ones whose name is known.
-    ``group`` is ``None`` for processes whose group is unknown.
-    Where groups are units, ``cgroup`` is the unit's path. It tells units of the same name apart and stays the same over
+    ``cpu_percent`` (of one CPU) and ``machine_percent`` are those of living processes, ``exited_percent`` is that of
+    exited ones, and ``total_percent`` that of both. ``processes`` counts living processes, ``exited`` counts exited
+    processes whose name is known. ``group`` is ``None`` for processes whose group is unknown.
+    For groups by unit, ``cgroup`` is the path of the unit. It distinguishes units of the same name and is stable across
     snapshots, while ``group`` depends on the other units.
     """
 
@@ -39,10 +39,10 @@ class UsageGroup(Struct, frozen=True, gc=False):
 
 
 class TreeUsage(Struct, frozen=True, gc=False):
-    """A process with all its descendants: what ``make -j`` costs, compilers that have ended included.
+    """A process with all its descendants: the cost of ``make -j`` with all its compilers, even those that have exited.
 
-    ``parent`` is the PID of the tree that this one is a branch of, None for a root. ``pid``, ``key`` and ``name`` are
-    ``None`` for the one root that holds ended processes whose ancestor is not in the list.
+    ``parent`` is the PID of the tree that contains this one as a branch, ``None`` for a root. ``pid``, ``key`` and
+    ``name`` are ``None`` for the one root of exited processes whose ancestor is not in the snapshot.
     """
 
     pid: int | None
@@ -58,38 +58,38 @@ class TreeUsage(Struct, frozen=True, gc=False):
 
 
 def by_name(snapshot: Snapshot) -> list[UsageGroup]:
-    """Groups by the name of the process, busiest first. Ended processes without a name form the group ``None``.
+    """Groups by the name of the process, busiest first. Exited processes without a name form the group ``None``.
 
-    The kernel's workers form one group (:func:`~cpuwatch.accounting.kernel_threads.summed_name`).
+    Kernel workers form one group (:func:`~cpuwatch.accounting.kernel_threads.summed_name`).
     """
     summed = summing_names(snapshot.processes)
     return _grouped(
         snapshot,
         lambda row: summed(row.name, row.ppid),
-        lambda ended: None if ended.name is None else summed(ended.name, ended.parent_pid),
+        lambda exited: None if exited.name is None else summed(exited.name, exited.parent_pid),
     )
 
 
 def by_user(snapshot: Snapshot) -> list[UsageGroup]:
-    """Groups by user, busiest first. Ended processes of unknown user count for the one who waited for them."""
+    """Groups by user, busiest first. Exited processes of an unknown user count for the user of their reaper."""
     owner = {row.pid: row.user for row in snapshot.processes}
     return _grouped(
         snapshot,
         lambda row: row.user,
-        lambda ended: owner.get(ended.parent_pid or 0) if ended.user is None else ended.user,
+        lambda exited: owner.get(exited.parent_pid or 0) if exited.user is None else exited.user,
     )
 
 
 def by_cgroup(snapshot: Snapshot) -> list[UsageGroup]:
     """Groups by systemd unit or container, busiest first.
 
-    A unit is its path (:func:`~cpuwatch.query.cgroup_name.unit_path`). ``group`` is the shortest name that no other
-    unit of this snapshot could have (:func:`~cpuwatch.query.cgroup_name.unit_names`).
-    Ended processes count for the cgroup of the one who waited for them: the kernel does not tell theirs.
+    The path identifies a unit (:func:`~cpuwatch.query.cgroup_name.unit_path`). ``group`` is the shortest name that is
+    unique in this snapshot (:func:`~cpuwatch.query.cgroup_name.unit_names`).
+    Exited processes count for the cgroup of their reaper, because the kernel does not report their own.
     """
     units = {path: unit_path(path) for path in {row.cgroup for row in snapshot.processes} if path is not None}
     unit_of = {row.pid: None if row.cgroup is None else units[row.cgroup] for row in snapshot.processes}
-    groups = _grouped(snapshot, lambda row: unit_of[row.pid], lambda ended: unit_of.get(ended.parent_pid or 0))
+    groups = _grouped(snapshot, lambda row: unit_of[row.pid], lambda exited: unit_of.get(exited.parent_pid or 0))
     names = unit_names(units.values())
     return [
         group if group.group is None else replace(group, group=names[group.group], cgroup=group.group)
@@ -98,27 +98,27 @@ def by_cgroup(snapshot: Snapshot) -> list[UsageGroup]:
 
 
 def by_tree(snapshot: Snapshot) -> list[TreeUsage]:
-    """Every process with all its descendants, busiest tree first; the roots add up to the list."""
+    """Every process with all its descendants, busiest tree first; the roots add up to the snapshot."""
     rows = {row.pid: row for row in snapshot.processes}
     parents = _parents(rows)
     sums: dict[int | None, _Sum] = {pid: _Sum() for pid in (*rows, None)}
     for row in rows.values():
         sums[row.pid].add_process(row)
-    for ended in snapshot.exited:
-        sums[ended.parent_pid if ended.parent_pid in rows else None].add_exited(ended)
+    for exited in snapshot.exited:
+        sums[exited.parent_pid if exited.parent_pid in rows else None].add_exited(exited)
     for pid in _leaves_first(parents):
         parent = parents[pid]
         if parent is not None:
             sums[parent].add(sums[pid])
     trees = [TreeUsage(pid, rows[pid].key, rows[pid].name, parents[pid], *sums[pid].figures()) for pid in rows]
-    unplaced = sums[None].figures()
-    if any(unplaced):
-        trees.append(TreeUsage(None, None, None, None, *unplaced))
+    without_ancestor = sums[None].figures()
+    if any(without_ancestor):
+        trees.append(TreeUsage(None, None, None, None, *without_ancestor))
     return sorted(trees, key=lambda tree: (-tree.total_percent, tree.pid or 0))
 
 
 class _Sum:
-    """Adds up what a group used; unknown amounts add nothing."""
+    """The sum of the use of a group; unknown amounts add nothing."""
 
     def __init__(self) -> None:
         self.processes = 0
@@ -163,34 +163,34 @@ def _grouped(
     sums: defaultdict[str | None, _Sum] = defaultdict(_Sum)
     for row in snapshot.processes:
         sums[of_process(row)].add_process(row)
-    for ended in snapshot.exited:
-        sums[of_exited(ended)].add_exited(ended)
+    for exited in snapshot.exited:
+        sums[of_exited(exited)].add_exited(exited)
     groups = [UsageGroup(group, *total.figures()) for group, total in sums.items()]
     return sorted(groups, key=lambda group: (-group.total_percent, group.group or ""))
 
 
 def _parents(rows: Mapping[int, ProcessUsage]) -> dict[int, int | None]:
-    """Each one's parent, if it is in the list. Rows from anywhere may go round in a circle, which is cut open."""
+    """The parent of each process that is among the rows. Decoded rows may form a cycle, which is broken up."""
     parents = {pid: row.ppid if row.ppid in rows else None for pid, row in rows.items()}
-    sound: set[int] = set()
+    visited: set[int] = set()
     for pid in rows:
-        line: list[int] = []
-        above: int | None = pid
-        while above is not None and above not in sound:
-            sound.add(above)
-            line.append(above)
-            above = parents[above]
-        if above in line:
-            parents[line[-1]] = None
+        chain: list[int] = []
+        ancestor: int | None = pid
+        while ancestor is not None and ancestor not in visited:
+            visited.add(ancestor)
+            chain.append(ancestor)
+            ancestor = parents[ancestor]
+        if ancestor in chain:
+            parents[chain[-1]] = None
     return parents
 
 
 def _leaves_first(parents: Mapping[int, int | None]) -> list[int]:
-    """The PIDs in an order in which each comes before its parent."""
+    """The PIDs, each before its parent."""
     children: defaultdict[int | None, list[int]] = defaultdict(list)
     for pid, parent in parents.items():
         children[parent].append(pid)
     order = list(children[None])
-    for pid in order:  # grows while it is walked: breadth first
+    for pid in order:  # grows during the iteration: breadth first
         order += children[pid]
     return order[::-1]

@@ -17,24 +17,25 @@ _MAX_MEMORY_BYTES = 1 << 20
 
 
 def compile_name_pattern(pattern: str) -> Callable[[str], bool]:
-    """A test for names: ``"py*"`` (the whole name, case matters) or ``"re:^kworker"`` (anywhere in it).
+    """A predicate for names: ``"py*"`` (the whole name, case-sensitive) or ``"re:^kworker"`` (anywhere in the name).
 
-    Regular expressions are RE2's, which match in linear time whatever the pattern. With a backtracking matcher, a
-    pattern from the network could stall the service (Cox, "Regular Expression Matching Can Be Simple And Fast", 2007).
+    Regular expressions are those of RE2, which matches in linear time whatever the pattern. With a backtracking
+    matcher, a pattern from the network could stall the service (Cox, "Regular Expression Matching Can Be Simple And
+    Fast", 2007).
     Raises :class:`~cpuwatch.errors.PatternError`.
     """
     if len(pattern) > _MAX_CHARACTERS:
         raise PatternError(_invalid(pattern, f"{len(pattern)} characters, must be at most {_MAX_CHARACTERS}"))
     if pattern.startswith(_REGEX_PREFIX):
         return _regex(pattern.removeprefix(_REGEX_PREFIX))
-    # A translated glob does not backtrack over what a star has matched, so it needs no limit.
+    # A translated glob does not backtrack into the match of a star, so it needs no limit.
     matches = re.compile(translate(pattern)).match
     return lambda name: matches(name) is not None
 
 
 def _regex(pattern: str) -> Callable[[str], bool]:
     try:
-        import re2  # noqa: PLC0415  rarely needed, and it loads a megabyte
+        import re2  # noqa: PLC0415  rarely used, and loads a megabyte
     except ModuleNotFoundError:
         raise MissingExtraError("patterns with re: need google-re2: pip install 'cpuwatch[web]'") from None
     options = re2.Options()
@@ -47,7 +48,7 @@ def _regex(pattern: str) -> Callable[[str], bool]:
         raise PatternError(_invalid(pattern, f"not a regular expression that RE2 accepts: {reason}")) from None
     except UnicodeEncodeError:
         raise PatternError(_invalid(pattern, "a lone surrogate cannot be encoded in UTF-8")) from None
-    # A third-party sampler may let a lone surrogate through, which UTF-8 cannot encode.
+    # Names from a third-party sampler may contain lone surrogates, which UTF-8 cannot encode.
     return lambda name: search(name.encode("utf-8", "replace")) is not None
 
 

@@ -24,14 +24,14 @@ _Row = TypeVar("_Row", ProcessUsage, ExitedUsage)
 
 
 DEFAULT_SORT: SortKey = "total_percent"
-"""The row to blame comes first: a shell whose loop starts thousands of programs uses little itself."""
+"""Puts the culprit first: a shell whose loop starts thousands of programs uses little CPU itself."""
 
 
 class Query(Struct, frozen=True, gc=False):
-    """Which processes to show, and in which order. A criterion that is not given does not restrict.
+    """Which processes to show, and in which order. Criteria that are not set match all processes.
 
-    ``name`` is a pattern (:mod:`cpuwatch.query.name_pattern`). Without ``order``, numbers are sorted from the highest
-    down, ``pid`` and texts from the lowest up. ``min_percent`` is the least ``total_percent``.
+    ``name`` is a pattern (:mod:`cpuwatch.query.name_pattern`). Without ``order``, numbers are in descending order,
+    ``pid`` and texts in ascending order. ``min_percent`` is the minimum ``total_percent``.
 
     Raises :class:`~cpuwatch.errors.QueryError` for a ``top`` below 1 and an unknown ``sort`` or ``order``.
     """
@@ -56,7 +56,7 @@ class Query(Struct, frozen=True, gc=False):
 
 
 def select(snapshot: Snapshot, query: Query) -> Snapshot:
-    """The processes, and the exited ones, that match the query. Machine and attribution stay those of all.
+    """The processes, living and exited, that match the query. Machine and attribution still cover all processes.
 
     Exited processes have no state; ``pids`` applies to their ``parent_pid``. Unknown values match nothing and come
     last. Raises :class:`~cpuwatch.errors.PatternError` for an invalid ``name``.
@@ -66,8 +66,8 @@ def select(snapshot: Snapshot, query: Query) -> Snapshot:
         snapshot = _without_kernel_threads(snapshot)
     processes, exited = list(snapshot.processes), snapshot.exited
     if not _matches_all(query):
-        processes = list(filter(_test_of_processes(query, matches_name), processes))
-        exited = list(filter(_test_of_exited(query, matches_name), exited))
+        processes = list(filter(_process_filter(query, matches_name), processes))
+        exited = list(filter(_exited_filter(query, matches_name), exited))
     descending = FIELDS[query.sort].descends if query.order is None else query.order == "desc"
     exited_key = query.sort if query.sort in {"name", "user"} else "cpu_percent"
     processes = _sorted(_busiest_first(processes), query.sort, descending=descending)
@@ -78,7 +78,7 @@ def select(snapshot: Snapshot, query: Query) -> Snapshot:
 def top(snapshot: Snapshot, count: int | None = None) -> Snapshot:
     """The ``count`` busiest processes by ``total_percent``, and the busiest groups of exited ones, busiest first.
 
-    Processes without a known percentage come last; equal ones are ordered by CPU time, then by PID.
+    Processes of unknown percentage come last; ties are ordered by CPU time, then by PID.
     Raises :class:`~cpuwatch.errors.QueryError` for a ``count`` below 1.
     """
     return select(snapshot, Query(top=count))
@@ -94,7 +94,7 @@ def _without_kernel_threads(snapshot: Snapshot) -> Snapshot:
     )
 
 
-def _test_of_processes(query: Query, matches_name: Callable[[str], bool] | None) -> Callable[[ProcessUsage], bool]:
+def _process_filter(query: Query, matches_name: Callable[[str], bool] | None) -> Callable[[ProcessUsage], bool]:
     def matches(row: ProcessUsage) -> bool:
         return (
             (matches_name is None or matches_name(row.name))
@@ -107,7 +107,7 @@ def _test_of_processes(query: Query, matches_name: Callable[[str], bool] | None)
     return matches
 
 
-def _test_of_exited(query: Query, matches_name: Callable[[str], bool] | None) -> Callable[[ExitedUsage], bool]:
+def _exited_filter(query: Query, matches_name: Callable[[str], bool] | None) -> Callable[[ExitedUsage], bool]:
     def matches(row: ExitedUsage) -> bool:
         return (
             not query.states
@@ -120,16 +120,16 @@ def _test_of_exited(query: Query, matches_name: Callable[[str], bool] | None) ->
     return matches
 
 
-def _reaches(percent: float | None, least: float) -> bool:
-    return percent is not None and percent >= least
+def _reaches(percent: float | None, minimum: float) -> bool:
+    return percent is not None and percent >= minimum
 
 
 def _matches_all(query: Query) -> bool:
     return query.name is None and query.min_percent is None and not (query.pids or query.users or query.states)
 
 
-# Python's sort is stable, in both directions, and fast for a key that is one float: several passes, the most important
-# one last, take a fifth of the time that one pass over tuples takes.
+# Python's sort is stable in both directions, and fast if the key is a single float: several passes, the most
+# significant one last, take a fifth of the time of one pass over tuples.
 
 
 def _sorted(rows: list[_Row], key: str, *, descending: bool) -> list[_Row]:

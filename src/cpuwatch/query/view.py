@@ -1,4 +1,4 @@
-"""A query together with the shape of its result: whole rows, some fields of them, or sums of groups. Pure."""
+"""A query together with the shape of its result: whole rows, some of their fields, or sums by group. Pure."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _GROUPINGS: dict[Grouping, Callable[[Snapshot], list[UsageGroup] | list[TreeUsag
 
 
 class View(Struct, frozen=True, gc=False):
-    """What to show: the processes that match ``query``, whole or only these ``fields``, or the sums of groups of them.
+    """What to show: the processes that match ``query``, with all or only these ``fields``, or their sums by group.
 
-    Groups are sorted by ``total_percent``, busiest first, and ``query.top`` counts them. Raises
+    Groups are sorted by ``total_percent``, busiest first, and ``query.top`` limits their number. Raises
     :class:`~cpuwatch.errors.QueryError` for an unknown field or grouping, and for a grouping combined with ``fields``
     or with an order.
     """
@@ -56,7 +56,7 @@ class View(Struct, frozen=True, gc=False):
 
 
 class GroupedSnapshot(Struct, frozen=True, gc=False):
-    """A snapshot with the sums of groups in place of its processes; the sums include exited ones."""
+    """A snapshot with sums by group instead of processes; the sums include exited processes."""
 
     sequence: int
     time: datetime
@@ -72,7 +72,7 @@ class GroupedSnapshot(Struct, frozen=True, gc=False):
 
 
 def apply_view(snapshot: Snapshot, view: View) -> Snapshot | GroupedSnapshot:
-    """What the view shows of a snapshot. Its ``fields`` are left to the encoder. Raises what :func:`select` raises."""
+    """The part of a snapshot that a view shows. The encoder applies ``fields``. Raises the errors of :func:`select`."""
     if view.group_by is None:
         return select(snapshot, view.query)
     chosen = select(snapshot, replace(view.query, top=None))
