@@ -1,4 +1,4 @@
-"""A cgroup of one's own: the kernel's independent count of what a group of processes burns, in nanoseconds.
+"""A separate cgroup: the kernel's independent count of a process group's CPU time, in nanoseconds.
 
 The functional tests use it too.
 """
@@ -21,7 +21,7 @@ _PATIENCE_SECONDS = 10.0
 
 
 class NoGroupError(Exception):
-    """No cgroup can be made here; the text says why."""
+    """No cgroup can be created here; the message says why."""
 
 
 class AccountingGroup(NamedTuple):
@@ -33,8 +33,8 @@ class AccountingGroup(NamedTuple):
 
     @contextmanager
     def running(self, command: Sequence[str], *, user: int | None = None) -> Iterator[None]:
-        """The command in the group, with all that it starts; ended with the block."""
-        # The shell puts itself into the group before it becomes the command, so that nothing is burned outside.
+        """Run the command in the group for the time of the block. All its processes end with the block."""
+        # The shell enters the group before it becomes the command, so that no CPU time is used outside.
         enter = f'echo $$ > "{self.folder}/cgroup.procs" && exec "$@"'
         become = [] if user is None else ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
         process = subprocess.Popen(["sh", "-c", enter, "sh", *become, *command], stdout=subprocess.DEVNULL)
@@ -51,12 +51,12 @@ class AccountingGroup(NamedTuple):
     def _wait_for_first(self) -> None:
         until = time.monotonic() + _PATIENCE_SECONDS
         while not self._members():
-            assert time.monotonic() < until, "nobody came into the group"
+            assert time.monotonic() < until, "no process entered the group"
 
     def _end_all(self) -> None:
         until = time.monotonic() + _PATIENCE_SECONDS
         while members := self._members():
-            assert time.monotonic() < until, f"these do not end: {members}"
+            assert time.monotonic() < until, f"processes do not end: {members}"
             for pid in members:
                 with suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)
@@ -73,7 +73,7 @@ def accounting_group(suffix: str = "") -> Iterator[AccountingGroup]:
     try:
         folder.mkdir()
     except OSError as error:
-        raise NoGroupError(f"no cgroup can be made here: {error}") from error
+        raise NoGroupError(f"cannot create a cgroup: {error}") from error
     try:
         own = next(line for line in Path("/proc/self/cgroup").read_text().splitlines() if _is_of(line, counter))
         yield AccountingGroup(folder, folder / counter, f"{own.split(':', 2)[2].rstrip('/')}/{name}")
@@ -82,7 +82,7 @@ def accounting_group(suffix: str = "") -> Iterator[AccountingGroup]:
 
 
 def used_ns(counter: Path) -> int:
-    """What the group has burned so far: cpuacct.usage in nanoseconds, or usage_usec of cpu.stat."""
+    """The group's CPU time so far: cpuacct.usage in nanoseconds, or usage_usec of cpu.stat."""
     words = counter.read_text().split()
     return int(words[0]) if len(words) == 1 else int(words[words.index("usage_usec") + 1]) * 1000
 

@@ -1,4 +1,4 @@
-"""Puts a server under the load of the performance suite's client, and keeps the server's books meanwhile."""
+"""Puts a server under load with the client of the performance suite, and measures the server's CPU time."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from benchmarks.servers import cpu_ns, members
 __all__ = ["ANY_AGE", "ANY_BODY", "CLIENT_CPU", "SERVER_CPU", "Asked", "ask", "session_cpu_ns"]
 
 ANY_AGE = ("--stale-after", "inf")
-"""For answers like those of cpuwatch, which never change."""
+"""For responses in the format of cpuwatch that never change."""
 ANY_BODY = ("--any-body", "--accept", "*/*")
-"""For answers of others."""
+"""For responses of other services."""
 
 _TIMEOUT_SECONDS = 60
 
 _cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 SERVER_CPU, CLIENT_CPU = ({_cpus[0]}, {_cpus[-1]}) if len(_cpus) > 1 else (None, None)
-"""One for each; None where there is only one, or the system does not let us choose."""
+"""One CPU each. None if there is only one, or the system does not allow the choice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the client saw, and the CPU that all processes of the server used meanwhile."""
+    """The client's results, and the CPU time of all server processes meanwhile."""
 
     requests: int
     seconds: float
@@ -42,22 +42,22 @@ class Asked:
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Responses per second."""
         return self.requests / self.seconds
 
     @property
     def cpu_us(self) -> float:
-        """The server's CPU for one answer, and for all that it does beside."""
+        """The server's CPU time per response, background work included."""
         return self.server_cpu_ns / self.requests / 1e3
 
     @property
     def server_percent(self) -> float:
-        """The server's CPU, of one core."""
+        """The server's CPU, in per cent of one core."""
         return self.server_cpu_ns / self.seconds / 1e7
 
     @property
     def client_percent(self) -> float:
-        """The client's CPU, of one core."""
+        """The client's CPU, in per cent of one core."""
         return self.client_cpu_ns / self.seconds / 1e7
 
 
@@ -71,7 +71,7 @@ def ask(
     checks: Sequence[str],
     rate: float | None = None,
 ) -> Asked:
-    """In a closed loop, or at this rate. Raises ``RuntimeError`` if any request fails, or none is answered."""
+    """Send requests in a closed loop, or at ``rate``. Raises ``RuntimeError`` if one fails or none is answered."""
     with TemporaryDirectory() as folder:
         samples = Path(folder) / "samples"
         command = [sys.executable, "-m", "benchmarks.loadgen.client", "--port", str(port), "--path", path]
@@ -83,13 +83,13 @@ def ask(
         with client:
             assert client.stdout is not None
             try:
-                # Its first line says that it begins now.
+                # The first line marks the start of the measurement.
                 client.stdout.readline()
                 before = session_cpu_ns(leader)
                 *_, last = client.stdout.readlines() or [b""]
                 used = session_cpu_ns(leader) - before
             except BaseException:
-                # Nobody wants its outcome any more.
+                # The outcome is no longer needed.
                 client.kill()
                 raise
         if client.returncode:
@@ -97,7 +97,7 @@ def ask(
         outcome = parse_line(last)
         assert isinstance(outcome, Outcome)
         if outcome.failures or not outcome.requests:
-            raise RuntimeError(f"of the requests for {path} failed: {outcome.failures or 'all'}")
+            raise RuntimeError(f"requests for {path} failed: {outcome.failures or 'all'}")
         return Asked(
             requests=outcome.requests,
             seconds=outcome.elapsed_ns / 1e9,
@@ -109,5 +109,5 @@ def ask(
 
 
 def session_cpu_ns(leader: int) -> int:
-    """CPU time so far of all processes of this session that live."""
+    """CPU time so far of all living processes of this session."""
     return sum(cpu_ns(member.pid) for member in members(leader))

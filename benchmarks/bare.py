@@ -1,6 +1,6 @@
-"""The ceiling for :mod:`serving`: a bare ASGI app that returns one fixed answer, given by ``BARE_ANSWER``.
+"""The ceiling for :mod:`benchmarks.serving`: a bare ASGI app with one fixed response, from ``BARE_ANSWER``.
 
-That names a file: a line of JSON with the headers, as pairs, and behind it the body.
+The variable names a file: one line of JSON with the headers as pairs, then the body.
 """
 
 from __future__ import annotations

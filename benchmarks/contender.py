@@ -1,6 +1,6 @@
-"""Runs one Python sampler once a second and prints what each tick cost. :mod:`cost` starts this file as a script.
+"""Runs one Python sampler once a second and prints the cost of each tick. :mod:`benchmarks.cost` runs this file.
 
-A process of its own for each, so that its CPU clock holds the cost of this sampler and of nothing else.
+Each sampler has a separate process, whose CPU clock measures only this sampler.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def forks() -> int:
 
 
 def become(user_id: int) -> None:
-    """Give root's rights up for those of this user."""
-    # What Python loads late (codecs, say) is loaded now: that user may not be allowed to read it.
+    """Drop root's privileges and become this user."""
+    # Load now what Python loads lazily (codecs, for example): the user may not be allowed to read it.
     with open_sampler("procfs") as sampler:
         sampler.read()
     os.setgroups([])
@@ -68,9 +68,9 @@ def become(user_id: int) -> None:
 
 
 def main() -> None:
-    """Arguments: the contender, the number of ticks, the user to run as if it is another.
+    """Arguments: the contender, the number of ticks, optionally the ID of the user to become.
 
-    Prints JSON: for each tick its CPU in ns, and if forks came.
+    Prints JSON: for each tick its CPU time in ns, and whether any process forked.
     """
     name, ticks = sys.argv[1], int(sys.argv[2])
     for user_id in sys.argv[3:]:
@@ -80,9 +80,9 @@ def main() -> None:
     forks_before = forks()
     deadline = time.monotonic()
     for _ in range(WARM_UP_TICKS + ticks):
-        # On a grid, as a monitor does it; a tick that took longer than a second leaves deadlines out.
+        # On a grid, like the monitor. A tick that takes longer than a second skips deadlines.
         deadline += max(1, int(time.monotonic() - deadline) + 1)
-        # From before the sleep to after the tick: going to sleep and waking up are part of what sampling costs.
+        # From before the sleep to after the tick: falling asleep and waking up are part of the cost.
         cpu_before = time.process_time_ns()
         time.sleep(max(0.0, deadline - time.monotonic()))
         tick()

@@ -1,9 +1,9 @@
-"""What a tick of sampling costs: cpuwatch beside others, on the same processes, in the same seconds.
+"""The cost of a sampling tick: cpuwatch beside other samplers, on the same processes, in the same seconds.
 
-``python -m benchmarks.cost`` prints Markdown tables: CPU time of a tick, for each number of processes, and what each
-idle process adds to it. The CPU time is user and system time of each sampler's own process, from its CPU clock, in
-nanoseconds. The others are psutil and what is installed of top, htop, atop and pidstat (Debian: ``procps``, ``htop``,
-``atop``, ``sysstat``); :mod:`console_tools` says how they run.
+``python -m benchmarks.cost`` prints Markdown tables: the CPU time of a tick for each number of processes, and the time
+that each idle process adds. It is the user and system time of the sampler's process, from its CPU clock, in
+nanoseconds. The others are psutil and, if installed, top, htop, atop and pidstat (Debian: ``procps``, ``htop``,
+``atop``, ``sysstat``); :mod:`benchmarks.peers.console_tools` explains how they run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PATIENCE_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """The CPU that one tick took, and whether processes were forked anywhere in the second before it."""
+    """The CPU time of one tick, and whether any process forked in the second before it."""
 
     cpu_ns: int
     forked: bool
@@ -52,7 +52,7 @@ class Run:
 
 
 def measure(names: Sequence[str], ticks: int, *, fork_each_second: bool = False) -> Run:
-    """Run these samplers side by side for so many ticks."""
+    """Run these samplers side by side for this number of ticks."""
     scripts: dict[str, subprocess.Popen[bytes]] = {}
     tools: dict[str, ConsoleTool] = {}
     deadline = time.monotonic() + 3 * ticks + _PATIENCE_SECONDS
@@ -71,7 +71,7 @@ def measure(names: Sequence[str], ticks: int, *, fork_each_second: bool = False)
         ):
             if time.monotonic() > deadline:
                 seen = {name: len(tool.ticks_ns) for name, tool in tools.items()}
-                raise RuntimeError(f"{wanted} ticks of each sampler were waited for in vain; seen from outside: {seen}")
+                raise RuntimeError(f"timed out waiting for {wanted} ticks of each sampler; seen from outside: {seen}")
             time.sleep(POLL_SECONDS)
             polls += 1
             for tool in tools.values():
@@ -88,7 +88,7 @@ def measure(names: Sequence[str], ticks: int, *, fork_each_second: bool = False)
 def _costs(name: str, script: subprocess.Popen[bytes]) -> list[Tick]:
     output, _ = script.communicate()
     if script.returncode:
-        raise RuntimeError(f"the sampler {name} failed; its error stands above")
+        raise RuntimeError(f"the sampler {name} failed; see its error above")
     return [Tick(cpu_ns, was_forked) for cpu_ns, was_forked in json.loads(output)]
 
 
@@ -103,10 +103,10 @@ def compare(sizes: Sequence[int], names: Sequence[str], ticks: int, active: floa
 
 
 def idle_cost(sizes: Sequence[int], ticks: int) -> dict[str, float | None]:
-    """Microseconds that each idle process adds to a tick of cpuwatch, from the slope between two numbers of them.
+    """Microseconds that each idle process adds to a tick of cpuwatch, from the slope between two numbers of processes.
 
-    Once for seconds in which nothing was forked on the machine and once for seconds with forks: while the kernel's
-    count of forks stands still, /proc need not be listed. None: there were too few such seconds.
+    Seconds without a fork on the machine are separate from seconds with forks: while the kernel's count of forks does
+    not change, cpuwatch does not list /proc. None: there were too few such seconds.
     """
     quiet: list[tuple[int, float | None]] = []
     busy: list[tuple[int, float | None]] = []
@@ -135,7 +135,7 @@ def _slope_us(few: tuple[int, float | None], many: tuple[int, float | None]) -> 
 
 
 def cost_table(run: Run) -> Table:
-    """A row for each sampler, the first of them ours."""
+    """A row for each sampler, cpuwatch first."""
     headings = ["sampler", "CPU of a tick, ms", "µs a process", "times cpuwatch"]
     ours = run.spread_ms("cpuwatch").median
     rows = []
@@ -146,12 +146,8 @@ def cost_table(run: Run) -> Table:
     return Table(f"{run.processes:,} processes", headings, rows, "CPU of a tick")
 
 
-def _number(value: float | None, form: str, factor: float = 1.0) -> str:
-    return "-" if value is None else form.format(value * factor)
-
-
 def samplers() -> tuple[list[str], list[str]]:
-    """Those that can run here, ours first, and those that are not installed."""
+    """The samplers that can run here, cpuwatch first, and those that are not installed."""
     missing = [name for name in COMMANDS if shutil.which(name) is None]
     return [*contender.CONTENDERS, *(name for name in COMMANDS if name not in missing)], missing
 
@@ -180,11 +176,12 @@ def main() -> None:
         costs = cost_table(run)
         print(f"\n{costs.title}:\n\n{markdown_table(costs.headings, (row.cells for row in costs.rows))}\n")
     few, many = min(options.idle), max(options.idle)
-    print(f"What each idle process adds to a tick of cpuwatch (between {few:,} and {many:,} of them):\n")
-    print(markdown_table(["second", "µs each"], ([kind, _number(us, "{:.2f}")] for kind, us in idle.items())))
+    print(f"Time that each idle process adds to a tick of cpuwatch (between {few:,} and {many:,} of them):\n")
+    cells = ([kind, "-" if us is None else f"{us:.2f}"] for kind, us in idle.items())
+    print(markdown_table(["second", "µs each"], cells))
     for kind, us in idle.items():
         if us is None:
-            print(f"\nToo few seconds were of the kind '{kind}': something else on this machine decides that.")
+            print(f"\nToo few seconds of the kind '{kind}': other work on this machine decides that.")
 
 
 if __name__ == "__main__":

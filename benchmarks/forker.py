@@ -1,4 +1,4 @@
-"""Starts so many processes a second, which end at once. :mod:`short_lived` starts this file as a script.
+"""Starts processes at a fixed rate, which end at once. :mod:`benchmarks.short_lived` runs this file as a script.
 
 forker.py A_SECOND
 """
@@ -22,7 +22,7 @@ def main() -> None:
             if os.fork() == 0:
                 os._exit(0)
             os.wait()
-        # What was missed is made up for: the number a second is what matters.
+        # Missed rounds are made up for, because the rate matters.
         deadline += 1 / ROUNDS_A_SECOND
         time.sleep(max(0.0, deadline - time.monotonic()))
 

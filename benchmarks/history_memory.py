@@ -1,7 +1,7 @@
-"""What the history costs in memory: bytes for each active process and tick.
+"""The memory of the history: bytes per active process and tick.
 
-``python -m benchmarks.history_memory`` lets processes run, samples them as the monitor does, and prints what the kept
-snapshots take in memory, beside the estimate by which the history is limited.
+``python -m benchmarks.history_memory`` starts processes, samples them like the monitor, and prints the memory of the
+kept snapshots beside the estimate that limits the history.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAX_BYTES = 2**40
 def main() -> None:
     """See the docstring of the module."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--processes", type=int, default=200, help="that run; as many are idle")
+    parser.add_argument("--processes", type=int, default=200, help="active processes; the same number is idle")
     parser.add_argument("--ticks", type=int, default=30)
     parser.add_argument("--interval", type=float, default=1.0, help="seconds between two readings")
     options = parser.parse_args()

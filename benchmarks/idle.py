@@ -1,17 +1,17 @@
-"""What the server costs while nobody asks: ``python -m benchmarks.idle`` prints CPU and memory of its processes.
+"""The cost of the server without requests: ``python -m benchmarks.idle`` prints CPU and memory of its processes.
 
-Hypercorn's command is three processes: one that watches, multiprocessing's resource tracker, and the worker in which
-the app runs. ``cpuwatch serve`` is one. CPU comes from each one's CPU clock, memory from VmRSS in
-``/proc/PID/status``, in which pages that processes share count in each of them.
+Hypercorn's command is three processes: the main process, multiprocessing's resource tracker, and the worker that runs
+the app. ``cpuwatch serve`` is one. CPU comes from the CPU clock of each process, memory is resident, with
+shared pages counted in each process.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 import time
 from contextlib import ExitStack
-from pathlib import Path
+
+import psutil
 
 from benchmarks.processes import count_processes, forked
 from benchmarks.servers import Member, cpu_ns, exit_on_sigterm, find_program, free_port, members, serving
@@ -21,28 +21,23 @@ _SETTLING_SECONDS = 3
 
 
 def resident_mb(pid: int) -> float:
-    """VmRSS, in units of 10**6 bytes."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
-    assert found is not None
-    return int(found[1]) * 1024 / 1e6
+    """Resident memory, in units of 10**6 bytes."""
+    return psutil.Process(pid).memory_info().rss / 1e6
 
 
 def main() -> None:
     """See the docstring of the module."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--processes", type=int, default=100, help="make the machine have so many, if it has fewer")
+    parser.add_argument("--processes", type=int, default=100, help="start processes until the machine has this number")
     options = parser.parse_args()
     exit_on_sigterm()
 
     with ExitStack() as stack:
         stack.enter_context(forked(max(0, options.processes - count_processes()), 0.05))
         watched: list[tuple[str, Member]] = []
-        for name, arguments in (
-            ("hypercorn", ["cpuwatch.web:app", "-b"]),
-            ("cpuwatch serve", ["serve", "--bind"]),
-        ):
+        commands = {"hypercorn": ["cpuwatch.web:app", "-b"], "cpuwatch serve": ["serve", "--bind"]}
+        for name, arguments in commands.items():
             program = find_program(name.partition(" ")[0])
             if program is None:
                 parser.error(f"{name}: command not found")
@@ -60,7 +55,7 @@ def main() -> None:
             for name, member in watched
         ]
 
-    print(f"{processes} processes, nobody asking, {options.seconds:g} s\n")
+    print(f"{processes} processes, no requests, {options.seconds:g} s\n")
     cells = ([name, role, f"{percent:.3f}", f"{megabytes:.1f}"] for name, role, percent, megabytes in rows)
     print(markdown_table(["server", "process", "CPU, % of one core", "RSS, MB"], cells))
 

@@ -1,6 +1,6 @@
-"""Forks many processes that live until standard input ends. :mod:`processes` starts this file as a script.
+"""Forks many processes that live until standard input ends. :mod:`benchmarks.processes` runs this file as a script.
 
-It imports next to nothing: what is imported here is what each of its thousands of forks carries.
+It imports next to nothing, because each of its thousands of forks carries its imports.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ _STDOUT = 1
 
 
 def main() -> None:
-    """Arguments: how many, which share of them active (0..1), seconds between two spins, seconds of a spin."""
+    """Arguments: number of processes, share that is active (0..1), seconds between two spins, seconds of a spin."""
     count, active_share, pause, spin = int(sys.argv[1]), *map(float, sys.argv[2:])
     for number in range(count):
         try:
             pid = os.fork()
         except OSError as error:
-            # One write, so that no fork's sign of life comes between.
+            # One write, so that no fork's READY comes in between.
             os.write(_STDOUT, FAILED + f"fork {number + 1} of {count} failed: {error.strerror}\n".encode())
             break
         if pid == 0:
             try:
                 _live(number, active_share, pause, spin)
             finally:
-                # Whatever happens, a fork must never come back into the loop that forks.
+                # A fork must never return to the loop that forks.
                 os._exit(0)
     _wait_for_the_end()
     _reap_all()
@@ -39,7 +39,7 @@ def main() -> None:
 
 def _live(number: int, active_share: float, pause: float, spin: float) -> None:
     os.write(_STDOUT, READY)
-    # Spread over the PIDs, so that what is active does not lie side by side in anybody's tables.
+    # Spread over the PIDs, so that active processes are not neighbours in a sampler's tables.
     if int((number + 1) * active_share) > int(number * active_share):
         _spin_now_and_then(number, pause, spin)
     else:
@@ -57,7 +57,7 @@ def _spin_now_and_then(number: int, pause: float, spin: float) -> None:
 
 
 def _wait_for_the_end() -> None:
-    # Nobody writes to this pipe: it becomes readable when its only writer closes it, or dies by whatever signal.
+    # This pipe becomes readable only when its writer closes it or dies.
     os.read(_STDIN, 1)
 
 

@@ -1,15 +1,15 @@
-"""What the live page costs the browser: ``python -m benchmarks.page`` prints it for each view.
+"""The cost of the live page in the browser: ``python -m benchmarks.page`` prints it for each view.
 
-Real processes, the real server, Debian's Chromium without a screen. Needs ``playwright`` and ``chromium``.
+Real processes, the real server, Debian's Chromium in headless mode. Needs ``playwright`` and ``chromium``.
 
-- *tick to paint*: all script of the page's own thread for one tick, from the message with it to the end of drawing.
-- *script*, *style and layout*: Chromium's own counters (Performance.getMetrics of the DevTools protocol), each second.
-- *longest task* of that thread, and how many took longer than 50 ms: by the clock on the wall / in CPU time. Where they
-  differ, the thread was kept waiting, for here the browser shares the machine with all those processes. From Chromium's
-  trace, apart for the start (until all rows and their past are there) and the ticks after it.
+- *tick to paint*: all script of the page's thread for one tick, from its message to the end of drawing.
+- *script*, *style and layout*: Chromium's counters (Performance.getMetrics of the DevTools protocol), per second.
+- *longest task* of that thread, and the number of tasks above 50 ms, in wall time / CPU time. They differ if the thread
+  had to wait, because the browser shares the machine with all those processes. From Chromium's trace, separately for
+  the start (until all rows and their history are shown) and the ticks after it.
 - *heap* after garbage collection: of the page, and of the worker that reads the stream.
 
-``--heap-minutes 10`` then watches the heap for so long, under a load that comes and goes, and prints how it grew.
+``--heap-minutes 10`` then watches the heap for that time, under a changing load, and prints its growth.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _VIEWS = {
 
 
 class Task(NamedTuple):
-    """A task of the page's thread, in milliseconds: on the wall, and of CPU."""
+    """A task of the page's thread: wall and CPU time in milliseconds."""
 
     wall: float
     cpu: float
@@ -82,14 +82,14 @@ def metrics(session: CDPSession) -> dict[str, float]:
 
 
 def heap_mb(session: CDPSession) -> float:
-    """The heap of the page's thread that garbage collection leaves."""
+    """The heap of the page's thread after garbage collection."""
     session.send("HeapProfiler.collectGarbage")
     used: float = session.send("Runtime.getHeapUsage")["usedSize"]
     return used / 1e6
 
 
 class SharedWorkers:
-    """The shared workers of a browser, asked by messages, as Playwright does not show them."""
+    """The shared workers of a browser, over raw DevTools messages, because Playwright does not expose them."""
 
     def __init__(self, browser: Browser) -> None:
         self._session = browser.new_browser_cdp_session()
@@ -98,7 +98,7 @@ class SharedWorkers:
         self._session.on("Target.receivedMessageFromTarget", self._heard)
 
     def heap_mb(self, page: Page) -> float:
-        """The heap that garbage collection leaves, of all of them."""
+        """The heap of all shared workers after garbage collection."""
         targets = self._session.send("Target.getTargets")["targetInfos"]
         return sum(self._heap_mb(page, one["targetId"]) for one in targets if one["type"] == "shared_worker")
 
@@ -127,7 +127,7 @@ class SharedWorkers:
 
 
 def long_and_longest(trace: Path) -> tuple[list[Task], list[Task]]:
-    """Tasks of the page's thread: those of the start, and those after."""
+    """Tasks of the page's thread: during the start, and after it."""
     events = json.loads(trace.read_text("utf-8"))["traceEvents"]
     marks = {event["name"]: event for event in events if event["name"] in {_BEGUN, _STARTED}}
     thread = (marks[_STARTED]["pid"], marks[_STARTED]["tid"])
@@ -144,7 +144,7 @@ def long_and_longest(trace: Path) -> tuple[list[Task], list[Task]]:
 
 
 def told(tasks: list[Task]) -> str:
-    """The longest of them, and how many are long: on the wall, and of CPU."""
+    """The longest task and the number of long tasks, each in wall and CPU time."""
     figures = list(zip(*tasks, strict=True))
     longest = " / ".join(f"{max(figure):.0f}" for figure in figures)
     return f"{longest} | {' / '.join(str(sum(one > _LONG_MS for one in figure)) for figure in figures)}"
@@ -152,7 +152,7 @@ def told(tasks: list[Task]) -> str:
 
 @contextmanager
 def opened(browser: Browser, url: str) -> Iterator[tuple[Page, CDPSession]]:
-    """The page, in a window of its own."""
+    """The page in a new window."""
     context = browser.new_context(viewport={"width": 1600, "height": 900})
     page = context.new_page()
     page.add_init_script(_WATCH)
@@ -188,7 +188,7 @@ def measure_view(browser: Browser, workers: SharedWorkers, url: str, name: str, 
 
 
 def watch_heap(browser: Browser, workers: SharedWorkers, url: str, minutes: float) -> None:
-    """Print the heap every half minute, and by how much it grew in the second half of the time."""
+    """Print the heap every half minute, and its growth in the second half of the time."""
     print(f"\nheap over {minutes:g} minutes, with a shell that starts processes all the time, MB after collection\n")
     print("| minute | page | worker | DOM nodes | listeners |\n| ---: | ---: | ---: | ---: | ---: |")
     seen: list[tuple[float, float, float]] = []
@@ -220,7 +220,7 @@ def watch_heap(browser: Browser, workers: SharedWorkers, url: str, minutes: floa
 def main() -> None:
     """See the docstring of the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--processes", type=int, default=5000, help="make the machine have so many, if it has fewer")
+    parser.add_argument("--processes", type=int, default=5000, help="start processes until the machine has this number")
     parser.add_argument("--seconds", type=float, default=15.0, help="for each view; 0 leaves them out")
     parser.add_argument("--heap-minutes", type=float, default=0.5, help="for the heap; 0 leaves it out")
     options = parser.parse_args()
@@ -234,7 +234,7 @@ def main() -> None:
         stack.callback(browser.close)
         workers = SharedWorkers(browser)
         print(f"{count_processes()} processes, a tick a second, {options.seconds:g} s for each view\n")
-        # The page has a past to fetch, as it has on a machine that has run for a while.
+        # The page then has a history to fetch, as on a machine that has run for a while.
         time.sleep(_HISTORY_SECONDS)
         url = f"http://127.0.0.1:{port}/"
         if options.seconds:

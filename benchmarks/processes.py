@@ -1,4 +1,4 @@
-"""Thousands of processes to look at, made in seconds and gone without a trace."""
+"""Starts thousands of processes to watch, and ends them without a trace."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _ENDING_SECONDS = 60
 
 @contextmanager
 def forked(count: int, active_share: float = 0.0, *, pause: float = 0.2, spin: float = 0.0002) -> Iterator[None]:
-    """``count`` processes, all settled, for the time of the block.
+    """``count`` running processes for the time of the block.
 
-    Most are blocked in a read; ``active_share`` of them spin for ``spin`` seconds of CPU after each ``pause``, so
-    that each one's clock moves in every second. The default spin is short: 250 active ones that spin for 1 ms
-    burn more than a whole core, which is then missing to what is measured.
+    Most block in a read; ``active_share`` of them spin for ``spin`` seconds of CPU time after each ``pause``, so that
+    their clocks move every second. The default spin is short: 250 active processes that spin for 1 ms use more than
+    a whole core, which the measured program then lacks.
 
-    All of them read from one pipe and end when its only writer, which is this process, closes it: at the end of
-    the block, or when this process dies of anything. Raises ``RuntimeError`` if the system refuses so many.
+    All of them read from one pipe and end when its only writer, this process, closes it or dies. Raises
+    ``RuntimeError`` if the system refuses that number of processes.
     """
     if count == 0:
         yield
@@ -37,7 +37,7 @@ def forked(count: int, active_share: float = 0.0, *, pause: float = 0.2, spin: f
         [*script, str(count), str(active_share), str(pause), str(spin)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        # Ctrl-C is for this process; the others learn of it when it closes the pipe.
+        # Ctrl-C reaches only this process; the others end when it closes the pipe.
         start_new_session=True,
     ) as parent:
         assert parent.stdin is not None
@@ -61,10 +61,10 @@ def _wait_until_ready(signs: IO[bytes], count: int) -> None:
         data = os.read(signs.fileno(), 65_536)
         if not data or nursery.FAILED in data:
             reason = data.partition(nursery.FAILED)[2].decode(errors="replace").partition("\n")[0]
-            raise RuntimeError(f"{ready} of {count} processes could be made: {reason or 'their parent ended'}")
+            raise RuntimeError(f"only {ready} of {count} processes started: {reason or 'their parent ended'}")
         ready += data.count(nursery.READY)
 
 
 def count_processes() -> int:
-    """How many processes this machine has now."""
+    """The number of processes on this machine."""
     return sum(entry.name.isdigit() for entry in Path("/proc").iterdir())

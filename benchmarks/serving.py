@@ -1,17 +1,16 @@
-"""What cpuwatch adds to a request: ``/cpu_usage`` against a bare ASGI app with the same bytes, on the same server.
+"""The overhead of cpuwatch per request: ``/cpu_usage`` against a bare ASGI app with the same bytes and server.
 
-``python -m benchmarks.serving`` starts both on each server, Hypercorn unless told otherwise, runs the client of the
-performance suite against one after the other in turn, and prints a Markdown table with medians and ranges: requests a
-second and the CPU time that the server takes for a request over all rounds, and the ratio of each start, which is the
-median of its rounds.
+``python -m benchmarks.serving`` starts both on each server (default: Hypercorn), runs the client of the performance
+suite against them in turn, and prints a Markdown table with medians and ranges: requests per second and the server's
+CPU time per request over all rounds, and the ratio of each start, which is the median of its rounds.
 
-The difference is a few microseconds of some 190, less than two starts of the same app differ by (where its memory
-lies, how its strings hash) and less than one app's rate drifts within seconds. So the rounds are short, and both apps
-are started anew several times.
+The difference is a few of about 190 microseconds. Two starts of the same app differ by more (memory layout, string
+hashes), and the rate of one app drifts by more within seconds. So the rounds are short, and both apps start several
+times.
 
-One worker each, on one core; the client on another. No access log, which of these only uvicorn has by default. uvicorn
-takes uvloop and httptools and granian uvloop if they are installed, as ``uvicorn[standard]`` does; Hypercorn uses
-asyncio's loop and h11. What all do beside, such as cpuwatch's sampling, is in the CPU time.
+Each has one worker on one core; the client runs on another. Access logs are off (only uvicorn has one by default).
+uvicorn uses uvloop and httptools and granian uvloop if they are installed, as by ``uvicorn[standard]``; Hypercorn uses
+asyncio's loop and h11. The CPU time includes background work such as cpuwatch's sampling.
 """
 
 from __future__ import annotations
@@ -59,13 +58,13 @@ OURS, BARE = "cpuwatch.web:app", "benchmarks.bare:app"
 PATH = "/cpu_usage"
 _WARM_UP_SECONDS = 1.0
 _TICK_SECONDS = 1.5
-"""After so long there is a new snapshot."""
+"""Long enough for a new snapshot."""
 _HEADERS_OF_THE_SERVER = {"date", "server", "connection"}
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The rounds of both apps from one start of a server to its end, and the length of the body that both give."""
+    """The rounds of both apps during one run of a server, and the length of the body that both send."""
 
     body_length: int
     cpuwatch: Sequence[Asked]
@@ -73,17 +72,17 @@ class Start:
 
     @property
     def of_equal_length(self) -> bool:
-        """Processes that come and go change what cpuwatch answers; by more than 5 %, and there is no comparison."""
+        """Whether the body of cpuwatch changed by less than 5 %. Otherwise the two cannot be compared."""
         return all(abs(asked.longest_body / self.body_length - 1) < 0.05 for asked in self.cpuwatch)
 
     @property
     def rate_percent(self) -> float:
-        """The rate of cpuwatch in percent of that of the bare app."""
+        """The rate of cpuwatch in per cent of the bare app's."""
         return 100 * statistics.median(ours.rate / bare.rate for ours, bare in self._rounds)
 
     @property
     def cpu_percent(self) -> float:
-        """The CPU for an answer of the bare app in percent of that for one of cpuwatch."""
+        """The CPU time per response of the bare app in per cent of cpuwatch's."""
         return 100 * statistics.median(bare.cpu_us / ours.cpu_us for ours, bare in self._rounds)
 
     @property
@@ -100,17 +99,17 @@ class Pair:
 
     @property
     def of_equal_length(self) -> bool:
-        """In each start."""
+        """Whether it is so in each start."""
         return all(start.of_equal_length for start in self.starts)
 
 
 def missing_servers() -> list[str]:
-    """Those that are not installed."""
+    """The servers that are not installed."""
     return [name for name, command in SERVERS.items() if find_program(command[0]) is None]
 
 
 def compare(servers: Sequence[str], starts: int, rounds: int, seconds: float) -> list[Pair]:
-    """Both apps on each of these servers, all asked in turn, and all started so many times."""
+    """Both apps on each of these servers, measured in turn."""
     compared = []
     for number in range(starts):
         compared.append(_one_start(servers, rounds, seconds))
@@ -130,8 +129,8 @@ def _one_start(servers: Sequence[str], rounds: int, seconds: float) -> list[Star
         for server in servers:
             where[server, OURS] = _start(stack, server, OURS)
         with ExitStack() as stand_ins:
-            # All servers are among the processes that the answers show, those of the bare apps too, and these want
-            # their answers first: so they run once before, for nothing else.
+            # A response lists all servers, those of the bare apps too, but a bare app needs its response before it
+            # starts. So all of them run once before.
             for server in servers:
                 keep_answer(where[server, OURS][0], folder / server)
                 _start_bare(stand_ins, server, folder / server)
@@ -144,7 +143,7 @@ def _one_start(servers: Sequence[str], rounds: int, seconds: float) -> list[Star
             _round(port, leader, _WARM_UP_SECONDS)
             asked[key] = []
         for number in range(rounds):
-            # Each begins every other round, so that what gets slower with time is no one's disadvantage.
+            # In alternating order, so that a slowdown over time hits both alike.
             for key in sorted(where, reverse=number % 2 == 1):
                 asked[key].append(_round(*where[key], seconds))
     return [Start(lengths[server], asked[server, OURS], asked[server, BARE]) for server in servers]
@@ -162,11 +161,11 @@ def _start(stack: ExitStack, server: str, app: str, environment: Mapping[str, st
 
 
 def server_command(server: str, app: str, port: int) -> Sequence[str]:
-    """What starts this app on it. Raises ``RuntimeError`` if the server is not installed."""
+    """The command that starts the app. Raises ``RuntimeError`` if the server is not installed."""
     name, *arguments = (word.format(app=app, port=port) for word in SERVERS[server])
     program = find_program(name)
     if program is None:
-        raise RuntimeError(f"there is no command {name!r}")
+        raise RuntimeError(f"command not found: {name!r}")
     return [program, *arguments]
 
 
@@ -175,7 +174,7 @@ def _round(port: int, leader: int, seconds: float) -> Asked:
 
 
 def keep_answer(port: int, file: Path) -> int:
-    """Write one answer of cpuwatch down as the bare app wants it; returns the length of its body."""
+    """Write one response of cpuwatch to a file for the bare app. Returns the length of its body."""
     connection = HTTPConnection("127.0.0.1", port)
     try:
         connection.request("GET", PATH)
@@ -189,12 +188,12 @@ def keep_answer(port: int, file: Path) -> int:
 
 
 def body_lengths(pairs: Sequence[Pair]) -> str:
-    """Of all starts: each is of the processes that there are just then."""
+    """The median and range over all starts. They differ with the processes of the moment."""
     return Spread.of(start.body_length for pair in pairs for start in pair.starts).text("{:,.0f}")
 
 
 def serving_table(pairs: Sequence[Pair]) -> Table:
-    """A row for each app on each server, and one for the ratio of each start."""
+    """A row for each app on each server, and one for their ratio."""
     headings = ["", "requests a second", "server's CPU for one, µs", "client's CPU, % of its core"]
     rows = []
     for pair in pairs:

@@ -1,8 +1,8 @@
-"""Processes that live for milliseconds: the share of their CPU that cpuwatch, psutil and top show, and what it costs.
+"""Processes that live for milliseconds: the share of their CPU that cpuwatch, psutil and top show, and the cost.
 
-``python -m benchmarks.short_lived`` prints two Markdown tables. The first holds each tool against the kernel's own
+``python -m benchmarks.short_lived`` prints two Markdown tables. The first compares each tool with the kernel's
 counter of the load's cgroup (cpuacct.usage, or usage_usec of cpu.stat), all on the same load at the same time. The
-second is the CPU of cpuwatch's own process, from its CPU clock. Both need root.
+second is the CPU of the cpuwatch process, from its CPU clock. Both need root.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ LOADS = {
     "tree of builds, like `make -j4`": BUILD,
 }
 _LOAD_USER_ID = 60_845
-"""Nobody's: so all processes of this user are those of the load. (Debian keeps 60000-64999 free of people.)"""
+"""An unused ID, so that all processes of this user belong to the load. (Debian reserves 60000-64999.)"""
 _NOBODY = 65_534
-_LEAST_SHARE_BURNED = 0.1
+_MIN_SHARE_BURNED = 0.1
 _STARTING_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What sampling cost in per cent of one core, by who looked, at so many forks a second on the whole machine."""
+    """The cost of sampling in per cent of one core, by watcher, and the rate of forks on the whole machine."""
 
     load: str
     forks_a_second: float
@@ -49,13 +49,13 @@ class Cost:
 
 
 def seen_shares(group: AccountingGroup, load: Sequence[str], tools: Iterable[str], seconds: int) -> dict[str, float]:
-    """For each tool the share of the load's CPU that it showed."""
+    """The share of the load's CPU that each tool showed."""
     where = [group.path, str(group.folder), str(group.counter), str(_LOAD_USER_ID), str(seconds)]
     with group.running(load, user=_LOAD_USER_ID):
         results = _outputs({tool: ["-m", watcher.__name__, tool, *where] for tool in tools})
     shares = {}
     for tool, (seen_ns, burned_ns) in results.items():
-        if burned_ns < _LEAST_SHARE_BURNED * seconds * 1e9:
+        if burned_ns < _MIN_SHARE_BURNED * seconds * 1e9:
             raise RuntimeError(
                 f"the load burned only {burned_ns / 1e9:.2f} s of CPU in {seconds} s: "
                 f"can user {_LOAD_USER_ID} read {BUILD[-1]}?"
@@ -65,7 +65,7 @@ def seen_shares(group: AccountingGroup, load: Sequence[str], tools: Iterable[str
 
 
 def sampling_cost(watchers: Mapping[str, Sequence[str]], forks_a_second: int, ticks: int) -> Cost:
-    """The mean over so many ticks, with all these watchers side by side."""
+    """The mean over all ticks, with all these watchers side by side."""
     with _forking(forks_a_second) if forks_a_second else nullcontext():
         time.sleep(_STARTING_SECONDS)
         forks_before, before = contender.forks(), time.monotonic()
@@ -81,12 +81,12 @@ def sampling_cost(watchers: Mapping[str, Sequence[str]], forks_a_second: int, ti
 def _forking(forks_a_second: int) -> Iterator[None]:
     command = [sys.executable, "-I", "-S", forker.__file__, str(forks_a_second)]
     with subprocess.Popen(command, stdin=subprocess.PIPE):
-        # It ends when its standard input does, which is when this block does, or this process.
+        # It ends with its standard input: when this block or this process ends.
         yield
 
 
 def _outputs(scripts: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """What these scripts print as JSON, all run at the same time."""
+    """The JSON that these scripts print, run at the same time."""
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for name, arguments in scripts.items():
@@ -98,7 +98,7 @@ def _outputs(scripts: Mapping[str, Sequence[str]]) -> dict[str, Any]:
             script.wait()
     failed = [name for name, script in running.items() if script.returncode]
     if failed:
-        raise RuntimeError(f"{', '.join(failed)} failed; the error stands above")
+        raise RuntimeError(f"{', '.join(failed)} failed; see the error above")
     return {name: json.loads(output) for name, output in outputs.items()}
 
 
@@ -119,18 +119,18 @@ def _tools() -> list[str]:
     tools = ["cpuwatch", "psutil"]
     if shutil.which("top"):
         return [*tools, "top"]
-    say("top is not installed: left out")
+    say("top is not installed: skipped")
     return tools
 
 
 def _watchers() -> dict[str, list[str]]:
-    """Who looks with names of what ended, and who without; for each the user to become, if it is another."""
+    """The watchers with and without names of exited processes, each with the user to become, if any."""
     without = {"without names": [str(_NOBODY)]}
     with open_sampler("procfs") as sampler:
         names = sampler.read().exited_names
     if names == "taskstats":
         return {"with names": [], **without}
-    say(f"cpuwatch with names of what ended is left out: {names}")
+    say(f"cpuwatch with names of exited processes is skipped: {names}")
     return without
 
 
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--forks", type=at_least, default=2000, metavar="A_SECOND", help="for the cost (default: 2000)")
     options = parser.parse_args()
     if os.geteuid() != 0:
-        say("nothing is measured: only root can make a cgroup and start processes as other users")
+        say("nothing to measure: only root can create a cgroup and start processes as other users")
         return
 
     tools, watchers = _tools(), _watchers()
@@ -153,7 +153,7 @@ def main() -> None:
                 say(f"{name}, {options.seconds} s")
                 shares[name] = seen_shares(group, load, tools, options.seconds)
     except NoGroupError as error:
-        say(f"the shares are left out: {error}")
+        say(f"the shares are skipped: {error}")
     costs = []
     for forks_a_second in (0, options.forks):
         say(f"cost at {forks_a_second} forks a second, {options.seconds} s")

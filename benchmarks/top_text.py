@@ -1,4 +1,4 @@
-"""What ``top -b`` writes, as values. Pure."""
+"""Parses the output of ``top -b``. Pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ __all__ = ["begins_screen", "percent_by_user"]
 
 
 def begins_screen(line: str) -> bool:
-    """Whether a new screen begins with this line."""
+    """Whether this line begins a new screen."""
     return line.startswith("top - ")
 
 
 def percent_by_user(lines: Iterable[str]) -> list[dict[str, float]]:
-    """For each screen the sum of ``%CPU`` (of one CPU) of each user's processes; top cuts long user names to 7 + ``+``.
+    """The sum of ``%CPU`` (of one CPU) by user, for each screen. top cuts long user names to 7 characters and ``+``.
 
-    Raises ``ValueError`` for lines that are not those of top with the columns ``USER``, ``%CPU`` and ``COMMAND``.
+    Raises ``ValueError`` if the lines do not have top's columns ``USER``, ``%CPU`` and ``COMMAND``.
     """
     screens: list[dict[str, float]] = []
     columns: list[str] = []
@@ -32,7 +32,7 @@ def percent_by_user(lines: Iterable[str]) -> list[dict[str, float]]:
 
 
 def _add(sums: dict[str, float], columns: list[str], words: list[str]) -> None:
-    # The command stands last and may hold blanks.
+    # The command is the last column and may contain blanks.
     cells = dict(zip(columns, words, strict=False))
     try:
         user, percent = cells["USER"], float(cells["%CPU"])

@@ -1,7 +1,7 @@
-"""Watches the processes of one cgroup with one tool and prints what it saw. :mod:`short_lived` starts it as a script.
+"""Watches one cgroup with one tool and prints the CPU that it saw. :mod:`benchmarks.short_lived` runs this file.
 
-A process of its own for each tool, side by side on the same load. Each is held against the kernel's counter over its
-own seconds, from its own first look to its last.
+Each tool has a separate process, side by side on the same load. It is compared with the kernel's counter over its own
+seconds, from its first look to its last.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TOP = ["top", "-b", "-d", "1"]
 
 
 class Load(NamedTuple):
-    """Whom to watch: by the path of the cgroup, the folder of it, its counter, or the user whose processes they are."""
+    """The load to watch: its cgroup's path, folder and counter, and the user of its processes."""
 
     path: str
     folder: Path
@@ -35,7 +35,7 @@ class Load(NamedTuple):
 
 
 class Look(NamedTuple):
-    """The percentage of one CPU that a tool showed for the load, when it did, and the kernel's counter then."""
+    """The percentage of one CPU that a tool showed for the load, the time, and the kernel's counter at that time."""
 
     percent: float
     monotonic_ns: int
@@ -43,10 +43,10 @@ class Look(NamedTuple):
 
 
 def with_cpuwatch(load: Load, seconds: int) -> Iterable[Look]:
-    """What its rows of the cgroup have: their own CPU and that of their ended children."""
+    """The cgroup's rows: their own CPU and that of their exited children."""
     carry = NO_CARRY
     with open_sampler("procfs") as sampler:
-        # The first reading takes long among thousands of processes, and the counter is read only after it.
+        # The first reading among thousands of processes takes long. The counter is read after it.
         sampler.read()
         earlier = sampler.read()
         yield _look(load, 0.0)
@@ -63,7 +63,7 @@ def with_cpuwatch(load: Load, seconds: int) -> Iterable[Look]:
 def with_psutil(load: Load, seconds: int) -> Iterable[Look]:
     """``process_iter(["name", "cpu_percent"])``.
 
-    It shows 0 for a process at first sight, so all that count were there before it begins to look.
+    It shows 0 for a process at first sight, so the load starts before the first look.
     """
     for tick in range(seconds + 1):
         time.sleep(1 if tick else 0)
@@ -74,7 +74,7 @@ def with_psutil(load: Load, seconds: int) -> Iterable[Look]:
 
 
 def with_top(load: Load, seconds: int) -> Iterable[Look]:
-    """``top -b -d 1``: the rows of the user whom the load runs as, who has no other processes."""
+    """``top -b -d 1``: the rows of the load's user, who has no other processes."""
     command = [*TOP, "-n", str(seconds + 1)]
     lines: list[str] = []
     looks: list[Look] = []
@@ -109,7 +109,7 @@ def main() -> None:
     """Arguments: the tool, path, folder, counter, user id, seconds. Prints JSON: nanoseconds seen and burned."""
     tool, path, folder, counter, user_id, seconds = sys.argv[1:]
     looks = list(WATCHERS[tool](Load(path, Path(folder), Path(counter), user_id), int(seconds)))
-    # The percentage of the first look is of a time before it, or of a whole life.
+    # The percentage of the first look covers the time before it.
     seen_ns = sum(new.percent / 100 * (new.monotonic_ns - old.monotonic_ns) for old, new in pairwise(looks))
     json.dump([seen_ns, looks[-1].used_ns - looks[0].used_ns], sys.stdout)
 

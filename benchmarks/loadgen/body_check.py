@@ -1,4 +1,4 @@
-"""Checks what stands in the answers on one connection."""
+"""Checks the bodies of the responses on one connection."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _decoder = Decoder(_Snapshot)
 
 
 class BadAnswerError(Exception):
-    """An answer that came whole and is wrong."""
+    """A complete response with a wrong content."""
 
     def __init__(self, kind: Kind, detail: str) -> None:
         super().__init__(detail)
@@ -47,24 +47,24 @@ class BadAnswerError(Exception):
 
 
 class Check(Protocol):
-    """Looks at every body on one connection."""
+    """Checks every body on one connection."""
 
     def check(self, buffer: bytearray, start: int, end: int, now_ns: int) -> int | None:
-        """The age in ns of the data in the body, which stands between these offsets; None if it does not tell.
+        """The age in ns of the data in the body between these offsets; None if unknown.
 
         Raises ``BadAnswerError``.
         """
 
 
 class AnyBody:
-    """Takes every body that came whole: for servers that are not cpuwatch."""
+    """Accepts every complete body: for servers other than cpuwatch."""
 
     def check(self, _buffer: bytearray, _start: int, _end: int, _now_ns: int) -> None:
-        """Nothing to be found."""
+        """Accept it."""
 
 
 class _Known(Struct, frozen=True):
-    """A body that is good in itself, and how fresh it is: instants in ns of ``time.perf_counter_ns``."""
+    """A valid body and its freshness, in ns of ``time.perf_counter_ns``."""
 
     body: bytes
     sequence: int
@@ -72,16 +72,15 @@ class _Known(Struct, frozen=True):
     stale_after_ns: float
 
     def is_at(self, buffer: bytearray, start: int, end: int) -> bool:
-        """Whether what stands between these offsets is the same, byte by byte."""
+        """Whether the bytes between these offsets are the same."""
         return len(self.body) == end - start and buffer.startswith(self.body, start)
 
 
 class Bodies:
-    """Decodes what all connections get.
+    """Decodes the bodies of all connections.
 
-    The server sends the same bytes until its next tick. So each different body is decoded once, not by each connection:
-    a client that decodes 5,000 rows for 3 ms does not see meanwhile when other answers come, and would show that as
-    theirs.
+    The server sends the same bytes until its next tick, so each different body is decoded once for all connections. A
+    client that decodes 5,000 rows for 3 ms does not notice other responses meanwhile, and would blame them for it.
     """
 
     def __init__(self, books: Books) -> None:
@@ -89,7 +88,7 @@ class Bodies:
         self._newest: _Known | None = None
 
     def known(self, buffer: bytearray, start: int, end: int) -> _Known:
-        """What stands between these offsets. Raises BadAnswerError."""
+        """The body between these offsets. Raises ``BadAnswerError``."""
         newest = self._newest
         if newest is None or not newest.is_at(buffer, start, end):
             self._newest = newest = self._decode(bytes(memoryview(buffer)[start:end]))
@@ -99,8 +98,8 @@ class Bodies:
         try:
             snapshot = _decoder.decode(body)
         except (DecodeError, UnicodeDecodeError) as error:
-            raise BadAnswerError("JSON", f"{error}; it begins {body[:100]!r}") from error
-        # From the time of day to the clock of the latencies; anew for each snapshot, because the two drift apart.
+            raise BadAnswerError("JSON", f"{error}; the body begins with {body[:100]!r}") from error
+        # From wall time to the clock of the latencies, for each snapshot, because the two drift apart.
         age_ns = time.time_ns() - round(snapshot.time.timestamp() * 1e9)
         taken_ns = time.perf_counter_ns() - age_ns
         lateness = snapshot.sampling.lateness_seconds
@@ -118,9 +117,9 @@ class Bodies:
 
 
 class BodyCheck:
-    """Looks at every body: it decodes, its sequence is not below the one before, its data is not old.
+    """Checks every body: it decodes, its sequence does not decrease, its data is not stale.
 
-    One that equals the last good one is as good as that.
+    A body that equals the last valid one needs no decoding.
     """
 
     def __init__(self, bodies: Bodies) -> None:
@@ -128,7 +127,7 @@ class BodyCheck:
         self._last: _Known | None = None
 
     def check(self, buffer: bytearray, start: int, end: int, now_ns: int) -> int:
-        """The age in ns of the data in the body, which stands between these offsets. Raises BadAnswerError."""
+        """The age in ns of the data in the body between these offsets. Raises ``BadAnswerError``."""
         last = self._last
         if last is None or not last.is_at(buffer, start, end):
             known = self._bodies.known(buffer, start, end)

@@ -1,4 +1,4 @@
-"""The books of the client: what succeeded, what failed and why, which snapshots were seen."""
+"""The client's records: successes, failures with their reasons, and the snapshots seen."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from benchmarks.loadgen.results import FailureKind
 __all__ = ["Books", "Kind"]
 
 Kind = Literal["connect", "reset", "timeout", "early end", "status", "length", "JSON", "sequence", "stale"]
-"""All kinds of failure that there are."""
+"""All kinds of failure."""
 
-_EXAMPLES = 5
-_LONGEST_EXAMPLE = 300
+_MAX_EXAMPLES = 5
+_MAX_EXAMPLE_LENGTH = 300
 
 
 class Books:
-    """What all connections did; requests that were due before ``starts_ns`` are warm-up and not counted.
+    """The results of all connections. Requests due before ``starts_ns`` are warm-up and do not count.
 
-    Data that is older than ``stale_after_intervals`` of the server's sampling is stale.
+    Data older than ``stale_after_intervals`` of the server's sampling is stale.
     """
 
     def __init__(self, starts_ns: int, stale_after_intervals: float) -> None:
@@ -40,7 +40,7 @@ class Books:
         self._ticks: dict[datetime, Tick] = {}
 
     def succeed(self, due_ns: int, sent_ns: int, done_ns: int, age_ns: int | None, length: int) -> None:
-        """An answer in which all was right."""
+        """Record a correct response."""
         if due_ns < self.starts_ns:
             return
         samples = self.samples
@@ -54,10 +54,10 @@ class Books:
         self.shortest_body = min(length, self.shortest_body or length)
 
     def fail(self, kind: Kind, detail: str, sent_ns: int, now_ns: int) -> None:
-        """A request, or an attempt to connect, that failed."""
+        """Record a failed request or connection attempt."""
         count, examples = self._failures.get(kind, (0, []))
-        if count < _EXAMPLES:
-            examples.append(f"at {(now_ns - self.starts_ns) / 1e9:.3f} s: {detail}"[:_LONGEST_EXAMPLE])
+        if count < _MAX_EXAMPLES:
+            examples.append(f"at {(now_ns - self.starts_ns) / 1e9:.3f} s: {detail}"[:_MAX_EXAMPLE_LENGTH])
         self._failures[kind] = count + 1, examples
         self.failed += 1
         if sent_ns >= self.starts_ns:
@@ -65,7 +65,7 @@ class Books:
             self.samples.failed_latency_ns.append(now_ns - sent_ns)
 
     def see(self, taken: datetime, tick: Tick, processes: int) -> None:
-        """A snapshot that was decoded. If more than once, it is kept once, by when it was taken."""
+        """Record a decoded snapshot, once by its time however often it is decoded."""
         self._ticks[taken] = tick
         self.processes = processes
         if tick.at_ns >= 0:

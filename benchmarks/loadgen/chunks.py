@@ -1,25 +1,25 @@
-"""A body in chunks (RFC 9112, section 7.1), which comes bit by bit in one buffer. Pure."""
+"""A chunked body (RFC 9112, section 7.1) that arrives piece by piece in one buffer. Pure."""
 
 from __future__ import annotations
 
 __all__ = ["BadChunkError", "Chunks"]
 
-_LONGEST_SIZE_LINE = 1_000
+_MAX_SIZE_LINE = 1_000
 
 
 class BadChunkError(ValueError):
-    """What stands there are no chunks."""
+    """The bytes are not chunks."""
 
 
 class Chunks:
-    """The chunks from this offset on. There may be no trailers."""
+    """The chunks from this offset on. Trailers are not supported."""
 
     def __init__(self, start: int) -> None:
         self._next = start
         self._spans: list[slice] = []
 
     def end(self, buffer: bytearray, filled: int) -> int | None:
-        """The offset behind the body, if all of it stands before ``filled``. Raises ``BadChunkError``."""
+        """The offset behind the body, if it is complete before ``filled``. Raises ``BadChunkError``."""
         while (line_end := buffer.find(b"\r\n", self._next, filled)) >= 0:
             size = _size(bytes(buffer[self._next : line_end]))
             data = slice(line_end + 2, line_end + 2 + size)
@@ -32,12 +32,12 @@ class Chunks:
                 return after
             self._spans.append(data)
             self._next = after
-        if filled - self._next > _LONGEST_SIZE_LINE:
+        if filled - self._next > _MAX_SIZE_LINE:
             raise BadChunkError(f"no size of a chunk: {bytes(buffer[self._next : self._next + 100])!r}")
         return None
 
     def body(self, buffer: bytearray) -> bytearray:
-        """What was in the chunks that were found."""
+        """The content of the chunks found so far."""
         return bytearray(b"".join([memoryview(buffer)[span] for span in self._spans]))
 
 

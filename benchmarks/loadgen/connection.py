@@ -15,14 +15,14 @@ from benchmarks.loadgen.chunks import BadChunkError, Chunks
 __all__ = ["Connection", "Work"]
 
 _ROOM = 65_536
-_LONGEST_HEAD = 65_536
+_MAX_HEAD = 65_536
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n", re.IGNORECASE)
 _CLOSE = re.compile(rb"\r\nconnection:[ \t]*close[ \t]*\r\n", re.IGNORECASE)
 
 
 class Work(Protocol):
-    """Who decides when a connection sends its next request."""
+    """Decides when a connection sends its next request."""
 
     request: bytes
     books: Books
@@ -36,9 +36,9 @@ class Work(Protocol):
 
 
 class Connection(asyncio.BufferedProtocol):
-    """Sends a request when told to and checks the answer. ``ended`` says, when it is over, whether in good order.
+    """Sends a request when told to and checks the response. ``ended`` tells whether it closed in good order.
 
-    The answer is gathered in one buffer: nothing is joined, and a body is compared where it lies.
+    The response stays in one buffer: nothing is joined, and a body is compared in place.
     """
 
     def __init__(self, work: Work) -> None:
@@ -61,19 +61,19 @@ class Connection(asyncio.BufferedProtocol):
         self._work.free(self)
 
     def send(self, due_ns: int, now_ns: int) -> None:
-        """Send the request that was due then."""
+        """Send the request that was due at ``due_ns``."""
         self._filled = self._body_at = 0
         self._due_ns = due_ns
         self._sent_ns = now_ns
         self._transport.write(self._work.request)
 
     def close(self) -> None:
-        """End it; an answer that is awaited is given up, and counts as nothing."""
+        """Close it. A pending response does not count."""
         self._sent_ns = 0
         self._transport.abort()
 
     def abort_after(self, timeout_seconds: float) -> None:
-        """Give up on an answer that is not whole so long after it was asked for."""
+        """Give up on a response that is not complete after this time."""
         if 0 < self._sent_ns < time.perf_counter_ns() - timeout_seconds * 1e9:
             self._give_up("timeout", f"no whole answer within {timeout_seconds:g} s")
 
@@ -96,14 +96,14 @@ class Connection(asyncio.BufferedProtocol):
     def _take_head(self) -> None:
         end = self._buffer.find(b"\r\n\r\n", 0, self._filled)
         if end < 0:
-            if self._filled >= _LONGEST_HEAD:
+            if self._filled >= _MAX_HEAD:
                 self._give_up("length", f"a head without end: {bytes(self._buffer[:100])!r}")
             return
         found = _LENGTH.search(self._buffer, 0, end + 2)
         if found is not None:
             self._chunks = None
             self._end_at = end + 4 + int(found[1])
-            # With room for a byte too many to be seen.
+            # With room for one more byte, to detect an excess.
             self._make_room(self._end_at + 1)
         elif _CHUNKED.search(self._buffer, 0, end + 2):
             self._chunks = Chunks(end + 4)

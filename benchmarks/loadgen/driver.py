@@ -1,4 +1,4 @@
-"""Runs the client and the null server in processes of their own."""
+"""Runs the client and the null server in separate processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Driven", "Target", "drive", "serving_null"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the requests go to, and the processes that serve it: these and their descendants."""
+    """The address under load, and the processes that serve it: ``leaders`` and their descendants."""
 
     host: str
     port: int
@@ -32,7 +32,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Driven:
-    """What the client did, what was used in each second, and whether Ctrl-C cut it short."""
+    """The client's results, the resources used in each second, and whether Ctrl-C ended it early."""
 
     outcome: Outcome
     samples: Samples
@@ -52,11 +52,10 @@ def drive(
     cpus: Collection[int] | None = None,
     show: Callable[[Progress], None] = lambda _: None,
 ) -> Driven:
-    """Run the client against the target until it has its outcome. To be called in the main thread.
+    """Run the client against the target until it has its outcome. Call it in the main thread.
 
-    The first Ctrl-C ends the client in good order, with what it has; the second one acts as always, as does the first
-    if the client has nothing yet.
-    Raises ``RuntimeError`` if it ends without an outcome.
+    The first Ctrl-C ends the client in good order, with its results so far; the second one raises. The first one
+    raises too if there are no results yet. Raises ``RuntimeError`` if the client ends without an outcome.
     """
     with ExitStack() as stack:
         file = Path(stack.enter_context(TemporaryDirectory())) / "samples"
@@ -88,7 +87,7 @@ def drive(
 
 @contextmanager
 def serving_null(length: int, cpus: Collection[int] | None = None) -> Iterator[Target]:
-    """A server that gives bodies of this length and does nothing else."""
+    """A server that sends bodies of this length and does nothing else."""
     with _child([sys.executable, "-m", "benchmarks.loadgen.null_server", "--length", str(length)], cpus) as process:
         assert process.stdout is not None
         yield Target("127.0.0.1", int(process.stdout.readline()), "/", [process.pid])
@@ -97,7 +96,7 @@ def serving_null(length: int, cpus: Collection[int] | None = None) -> Iterator[T
 @contextmanager
 def _child(command: Sequence[str], cpus: Collection[int] | None) -> Iterator[subprocess.Popen[bytes]]:
     with running_on(cpus):
-        # A session of its own, so that Ctrl-C comes to us alone.
+        # In a separate session, so that Ctrl-C reaches only this process.
         process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True)
     with process:
         try:
@@ -108,7 +107,7 @@ def _child(command: Sequence[str], cpus: Collection[int] | None) -> Iterator[sub
 
 @contextmanager
 def _first_interrupt(act: Callable[[], None]) -> Iterator[list[int]]:
-    """Do this at the first SIGINT in the block, instead of raising; the list is empty until then."""
+    """Call ``act`` at the first SIGINT in the block, instead of raising. The list is empty until then."""
     seen: list[int] = []
 
     def on_signal(number: int, _: FrameType | None) -> None:

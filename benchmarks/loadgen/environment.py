@@ -1,4 +1,4 @@
-"""Where a run took place, as rows for its report."""
+"""The machine and software of a run, as rows for its report."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["git_revision", "machine_rows"]
+__all__ = ["git_revision", "machine_rows", "package_version"]
 
 _PACKAGES = ("cpuwatch", "hypercorn", "uvicorn", "granian", "h11", "httptools", "uvloop", "starlette", "msgspec")
 
 
 def machine_rows() -> Mapping[str, str]:
-    """The machine and what is installed; how busy it is already."""
+    """The machine, its load, and the installed packages."""
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
-    packages = [f"{name} {found}" for name in _PACKAGES if (found := _version(name)) is not None]
+    packages = [f"{name} {found}" for name in _PACKAGES if (found := package_version(name)) is not None]
     return {
         "machine": platform.node(),
         "CPU": f"{_cpu_model()}, {psutil.cpu_count(logical=False) or '?'} cores, {psutil.cpu_count()} logical CPUs",
@@ -32,7 +32,7 @@ def machine_rows() -> Mapping[str, str]:
 
 
 def git_revision(directory: Path) -> str | None:
-    """Of the checkout there, and whether it has changes; None if it is none."""
+    """The revision of the checkout, and whether it has changes; None outside a checkout."""
     try:
         revision = _git(directory, "rev-parse", "HEAD")
         changes = _git(directory, "status", "--porcelain", "--untracked-files=no")
@@ -55,7 +55,8 @@ def _cpu_model() -> str:
     return next(names, "") or platform.processor() or platform.machine()
 
 
-def _version(package: str) -> str | None:
+def package_version(package: str) -> str | None:
+    """The installed version, if any."""
     try:
         return version(package)
     except PackageNotFoundError:

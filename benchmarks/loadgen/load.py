@@ -1,4 +1,4 @@
-"""The work of the client: N connections, kept up until the end, and what they did."""
+"""The client's work: N connections, kept up until the end, and their results."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _PAUSE_AFTER_FAILURE_SECONDS = 0.1
 
 
 class Load:
-    """``connections`` to one server, which send requests at a pace.
+    """``connections`` to one server that send requests at a pace.
 
-    ``tell`` gets a message at the start and in each second.
+    ``tell`` receives a message at the start and in each second.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Load:
         self._cpu_before_ns = 0
 
     async def run(self) -> Outcome:
-        """Do it; returns at the end, or soon after :meth:`stop`."""
+        """Run until the end, or until soon after :meth:`stop`."""
         books = self.books
         self._tell(Started(books.starts_ns))
         self._holders = [asyncio.create_task(self._hold()) for _ in range(self._connections)]
@@ -67,8 +67,8 @@ class Load:
                 holder.result()
         if not any(holder.cancelled() for holder in self._holders):
             for due_ns in self._pace.unsent_ns():
-                books.fail("timeout", "was due, and no connection got free to send it", due_ns, finished_ns)
-        # Not only to the last answer: a server that is dead for the second half was slow, not short.
+                books.fail("timeout", "due, but no connection became free to send it", due_ns, finished_ns)
+        # Not only to the last response: a server that dies halfway was slow; its run was not shorter.
         ended_ns = max(books.last_answer_ns, min(finished_ns, self._pace.ends_ns))
         return Outcome(
             starts_ns=books.starts_ns,
@@ -87,12 +87,12 @@ class Load:
         )
 
     def stop(self) -> None:
-        """End now. Requests that wait for their answer count as nothing."""
+        """End now. Pending requests do not count."""
         self._pace.ends_ns = min(self._pace.ends_ns, time.perf_counter_ns())
         for holder in self._holders:
             holder.cancel()
 
-    # What connections want
+    # For the connections
 
     def free(self, connection: Connection) -> None:
         now_ns = time.perf_counter_ns()
@@ -121,10 +121,10 @@ class Load:
         for connection in waiting:
             self.free(connection)
 
-    # What goes on beside
+    # In the background
 
     async def _hold(self) -> None:
-        """One of the N: a connection, and the next one when that has ended."""
+        """One of the N: a connection, and the next one when it ends."""
         loop = asyncio.get_running_loop()
         while self._pace.next_ns(began_ns := time.perf_counter_ns()) is not None:
             try:
@@ -140,7 +140,7 @@ class Load:
             finally:
                 connection.close()
             if not in_good_order:
-                # A server that refuses at once must not be hammered.
+                # Do not hammer a server that refuses at once.
                 await asyncio.sleep(_PAUSE_AFTER_FAILURE_SECONDS)
 
     async def _mark_start(self) -> None:
@@ -154,7 +154,7 @@ class Load:
             try:
                 self._tell(Progress(seconds, len(self.books.samples.sent_ns), self.books.failed))
             except OSError:
-                # Nobody listens any more: whoever started this is gone.
+                # The parent process is gone.
                 self.stop()
 
     async def _abort_what_hangs(self) -> None:

@@ -1,4 +1,4 @@
-"""A server that does nothing but answer: the least that anything can take, to see how fast the client is.
+"""A server that only sends responses: it shows the highest rate of the client.
 
 ``python -m benchmarks.loadgen.null_server --length N`` prints the port that it listens on. Each response has a body of
 N bytes and passes the client's checks, so the client does the same work as against cpuwatch.
@@ -17,7 +17,7 @@ __all__ = ["body"]
 
 
 def body(sequence: int, length: int) -> bytes:
-    """A snapshot of now without processes, blown up to this length (if that is not too short for one)."""
+    """A current snapshot without processes, padded to this length (if the length is sufficient)."""
     fields = {
         "sequence": sequence,
         "time": datetime.now(UTC),
@@ -43,7 +43,7 @@ class _Answering(asyncio.BufferedProtocol):
         return self._room
 
     def buffer_updated(self, _: int) -> None:
-        # The client sends the next request when it has the answer, and each is one small packet.
+        # The client waits for each response, and each request is one small packet.
         self._transport.write(self._server.answer)
 
 

@@ -1,4 +1,4 @@
-"""What the client's process tells the suite: lines of JSON, and a file with the times of each single request."""
+"""The output of the client's process: lines of JSON, and a file with the times of each request."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Message", "Outcome", "Progress", "Samples", "Started", "Tick", "pars
 
 
 class Started(Struct, frozen=True, tag="started"):
-    """The first line: when the measurement begins, by ``time.perf_counter_ns``, which all processes share on Linux."""
+    """The first line: the start of the measurement by ``time.perf_counter_ns``, which Linux processes share."""
 
     starts_ns: int
 
 
 class Progress(Struct, frozen=True, tag="progress"):
-    """How far it has come, warm-up not counted (``seconds`` is below 0 during that)."""
+    """The progress without the warm-up, during which ``seconds`` is negative."""
 
     seconds: float
     requests: int
@@ -29,7 +29,7 @@ class Progress(Struct, frozen=True, tag="progress"):
 
 
 class Tick(Struct, frozen=True):
-    """A snapshot that was seen: when it was taken, since the start of the measurement, and how its sampling went."""
+    """A snapshot that the client saw: its time since the start of the measurement, and the sampler's own figures."""
 
     at_ns: int
     lateness_ms: float | None
@@ -37,11 +37,11 @@ class Tick(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True, tag="outcome"):
-    """The last line: what all connections together did between the end of the warm-up and the last answer.
+    """The last line: the results of all connections between the end of the warm-up and the last response.
 
-    ``failures`` holds those of the warm-up too: a failure is none the less one for coming early. ``reconnects`` are
-    connections that the server closed in good order, which is no failure. Of every answer status, length and body
-    were checked; ``decoded_bodies`` were new and decoded, all others were equal to one of these.
+    ``failures`` includes those of the warm-up. ``reconnects`` counts connections that the server closed in good order,
+    which is not a failure. The client checked status, length and body of every response; it decoded
+    ``decoded_bodies`` new bodies, and all others were equal to one of them.
     """
 
     starts_ns: int
@@ -65,7 +65,7 @@ _decoder: Decoder[Message] = Decoder(Message)
 
 
 def parse_line(line: bytes) -> Message:
-    """A line that the client printed."""
+    """Parse a line of the client."""
     return _decoder.decode(line)
 
 
@@ -77,9 +77,9 @@ def _integers() -> array[int]:
 class Samples:
     """The times of each request in ns, packed.
 
-    Of those that succeeded: when it was sent (since the start of the measurement), by how much later than it was due
-    (0 in a closed loop), from sending to the last byte of the answer, and the age of the data in it (nothing where
-    bodies were not looked at). Of those that failed: when it was sent, and how long it took to fail.
+    Successes: when it was sent (since the start of the measurement), how late after it was due (0 in a closed loop),
+    from sending to the last byte of the response, and the age of its data (absent if bodies are not checked).
+    Failures: when it was sent, and how long it took to fail.
     """
 
     sent_ns: array[int] = field(default_factory=_integers)
@@ -90,7 +90,7 @@ class Samples:
     failed_latency_ns: array[int] = field(default_factory=_integers)
 
     def write(self, path: Path) -> None:
-        """To a file of native 64-bit integers: the length of each column, then the columns."""
+        """Write a file of native 64-bit integers: the length of each column, then the columns."""
         columns: list[array[int]] = [getattr(self, each.name) for each in fields(self)]
         with path.open("wb") as file:
             for column in [array("q", map(len, columns)), *columns]:
@@ -98,7 +98,7 @@ class Samples:
 
     @classmethod
     def read(cls, path: Path) -> Samples:
-        """From such a file."""
+        """Read such a file."""
         columns = [_integers() for _ in fields(cls)]
         with path.open("rb") as file:
             lengths = _integers()

@@ -14,17 +14,17 @@ class Pace(Protocol):
     ends_ns: int
 
     def take(self, now_ns: int) -> int | None:
-        """When the next request was due, if it is by now; it is then taken as sent."""
+        """The due time of the next request, if it has come. The request then counts as sent."""
 
     def next_ns(self, now_ns: int) -> int | None:
-        """When the next request is due; None if none is to come."""
+        """The due time of the next request; None after the last one."""
 
     def unsent_ns(self) -> Iterator[int]:
-        """When those requests were due that have not been taken, though their time has come."""
+        """The due times of requests that were never taken."""
 
 
 class ClosedLoop:
-    """Each connection sends its next request when it has the answer to the last."""
+    """Each connection sends its next request when it has the response to the last."""
 
     def __init__(self, ends_ns: int) -> None:
         self.ends_ns = ends_ns
@@ -40,10 +40,10 @@ class ClosedLoop:
 
 
 class FixedRate:
-    """Requests are due at even distances, whether or not the server keeps up.
+    """Requests are due at equal intervals, whether or not the server keeps up.
 
-    If it does not, they wait for a connection to get free, and go out late. Those that are still waiting
-    ``patience_ns`` after the end are left unsent.
+    If it does not, they wait for a free connection and leave late. Requests that still wait ``patience_ns`` after the
+    end are not sent.
     """
 
     def __init__(self, first_ns: int, ends_ns: int, per_second: float, patience_ns: int) -> None:

@@ -1,4 +1,4 @@
-"""Which CPUs server and client run on."""
+"""The CPUs of server and client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Placement", "available_placement", "running_on"]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The CPUs of each; None where there are not two, or the system does not let us choose."""
+    """The CPUs of each; None if there is only one, or the system does not allow the choice."""
 
     server: frozenset[int] | None = None
     client: frozenset[int] | None = None
@@ -30,7 +30,7 @@ def _listed(cpus: Collection[int]) -> str:
 
 
 def available_placement() -> Placement:
-    """The last CPU for the client, which is one thread, all others for the server."""
+    """The last CPU for the client, which has one thread, and all others for the server."""
     if not hasattr(os, "sched_getaffinity"):
         return Placement()
     *others, last = sorted(os.sched_getaffinity(0))
@@ -39,7 +39,7 @@ def available_placement() -> Placement:
 
 @contextmanager
 def running_on(cpus: Collection[int] | None) -> Iterator[None]:
-    """Bind this thread, and the processes that it starts in the block, to these CPUs."""
+    """Bind this thread, and the processes it starts in the block, to these CPUs."""
     if cpus is None:
         yield
         return

@@ -23,18 +23,18 @@ _ENDS_OVER_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Of a group of processes in one second: per cent of one core, and bytes resident at its end; None: not known."""
+    """A process group in one second: per cent of one core, and resident bytes at its end; None if unknown."""
 
     cpu_percent: float | None = None
     rss_bytes: int | None = None
 
 
 def family(leaders: Collection[int], processes: Sequence[cpuwatch.ProcessUsage]) -> list[cpuwatch.ProcessUsage]:
-    """The rows of these processes and of all that descend from them."""
+    """The rows of these processes and all their descendants."""
     children: dict[int | None, list[cpuwatch.ProcessUsage]] = {}
     for process in processes:
         children.setdefault(process.ppid, []).append(process)
-    # A leader may descend from another, and is one process all the same.
+    # A leader may descend from another; it counts once.
     found = {process.pid: process for process in processes if process.pid in leaders}
     to_look_at = list(found)
     while to_look_at:
@@ -46,7 +46,7 @@ def family(leaders: Collection[int], processes: Sequence[cpuwatch.ProcessUsage])
 
 
 def memory_of(seconds: Sequence[Use]) -> Memory | None:
-    """At the start and at the end of these seconds, each as the median of a few; None if it was never seen."""
+    """Memory at the start and end of these seconds, each the median of a few; None if unknown."""
     known = [use.rss_bytes for use in seconds if use.rss_bytes is not None]
     if not known:
         return None
@@ -58,7 +58,7 @@ def memory_of(seconds: Sequence[Use]) -> Memory | None:
 
 
 class _Log:
-    """What was used in each second by each group: the processes that these lead."""
+    """The resources of each group, its leaders and their descendants, in each second."""
 
     def __init__(self, groups: Mapping[str, Collection[int]], starts_ns: int) -> None:
         self._groups = groups
@@ -74,7 +74,7 @@ class _Log:
             second = 0
             while self._wait_until(second + 1):
                 later = sampler.read()
-                # Seconds that were slept through are not known.
+                # Missed seconds are unknown.
                 now = max(second + 1, (time.perf_counter_ns() - self._starts_ns) // _SECOND_NS)
                 snapshot = cpuwatch.usage(earlier, later)
                 for name, leaders in self._groups.items():
@@ -108,9 +108,9 @@ def _rss_bytes(pid: int) -> int | None:
 def logging_resources(
     groups: Mapping[str, Collection[int]], starts_ns: int, cpus: Collection[int] | None
 ) -> Iterator[Mapping[str, Sequence[Use]]]:
-    """A log of these groups for the time of the block, by a thread on these CPUs; seconds count from ``starts_ns``.
+    """Log these groups for the time of the block, in a thread on these CPUs. Seconds count from ``starts_ns``.
 
-    The log may be read when the block has ended.
+    Read the log after the block.
     """
     log = _Log(groups, starts_ns)
     thread = threading.Thread(target=log.run, args=(cpus,), name="resource-log")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 from benchmarks import ROOT
 from benchmarks.loadgen import latency
@@ -42,19 +41,8 @@ Show = Callable[[str, float, Progress], None]
 """Shows the progress: the name of the phase, its length in seconds, and its latest figures."""
 
 
-class Judge(Protocol):
-    """Compares what was measured with the limits of the caller."""
-
-    def __call__(
-        self,
-        requests: int,
-        failures: Iterable[FailureKind],
-        memory: Memory | None,
-        lateness_p99_ms: float | None,
-        *,
-        machine_changed: bool,
-    ) -> list[Threshold]:
-        """The limits, each with its verdict."""
+Judge = Callable[[int, Iterable[FailureKind], Memory | None, float | None, bool], list[Threshold]]
+"""Compares requests, failures, memory, p99 of the tick's lateness, and a change of the machine with the limits."""
 
 
 def measure(plan: Plan, judge: Judge, show: Show) -> Results:
@@ -183,7 +171,7 @@ def _results(run: Run, judge: Judge) -> Results:
             [*outcome.failures, *fixed_failures],
             memory,
             lateness["p99"],
-            machine_changed=changed is not None,
+            changed is not None,
         ),
         environment=Environment(
             rows={

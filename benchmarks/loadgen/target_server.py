@@ -1,4 +1,4 @@
-"""The server that is put under load: one that is started for it, or one that runs already."""
+"""The server under load: started for the run, or running already."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _ANSWER_SECONDS = 10
 
 
 class NoServerError(Exception):
-    """There is no server to be measured; the message says why."""
+    """There is no server to measure; the message says why."""
 
 
 class Running:
-    """A server that answers: where, and what is to be said of it."""
+    """A running server: its address, and its description for the report."""
 
     def __init__(self, target: Target, description: str) -> None:
         self.target = target
@@ -40,7 +40,7 @@ class Running:
 
 @contextmanager
 def running_server(plan: Plan, cpus: Collection[int] | None) -> Iterator[Running]:
-    """The server of this plan, for the time of the block; if it is started here, on these CPUs.
+    """The server of this plan for the time of the block. A server started here runs on these CPUs.
 
     Raises ``NoServerError``.
     """
@@ -67,14 +67,14 @@ def running_server(plan: Plan, cpus: Collection[int] | None) -> Iterator[Running
 
 
 def _listeners(port: int) -> list[int]:
-    """The processes that listen on this port, as far as we may know."""
+    """The processes that listen on this port, as far as visible."""
     found = psutil.net_connections(kind="tcp")
     listening = (each for each in found if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port)
     return sorted({each.pid for each in listening if each.pid is not None})
 
 
 def body_length(target: Target) -> int:
-    """Of one answer. Raises ``NoServerError`` if there is none with status 200."""
+    """The length of one response body. Raises ``NoServerError`` if the status is not 200."""
     connection = HTTPConnection(target.host, target.port, timeout=_ANSWER_SECONDS)
     try:
         connection.request("GET", target.path)

@@ -3,16 +3,16 @@
 Prints Markdown, and writes it with a page of the same tables to ``reports/peers.md`` and ``reports/peers.html``.
 
 1. ``/cpu_usage`` on Hypercorn, uvicorn and granian, each beside a bare ASGI app with the same bytes (:mod:`serving`).
-2. What Glances and the Prometheus process-exporter take for an answer, beside cpuwatch (:mod:`exporters`).
-3. What a tick costs cpuwatch, top, htop, atop, pidstat and psutil (:mod:`cost`, :mod:`console_tools`).
+2. A response of Glances and the Prometheus process-exporter, beside cpuwatch (:mod:`exporters`).
+3. The cost of a tick of cpuwatch, top, htop, atop, pidstat and psutil (:mod:`cost`, :mod:`console_tools`).
 
-What each of them does more or less than cpuwatch, and how it is called, stands in those modules and above the tables.
-All go in turn, each first as often as last, and each figure is a median with its range. Servers are on one core and the
-client on another. The CPU that others use is in no figure but the rates and times; quiet machines give better ones.
+Those modules, and the text above the tables, say how each is started and how its work differs from cpuwatch's. All
+run in turn, in alternating order, and each figure is a median with its range. Servers run on one core and the client on
+another. CPU times exclude other programs; rates and times do not, so a quiet machine gives better ones.
 
 Needs the dependency group ``peers`` (uvicorn with uvloop and httptools, granian, Glances) and, as Debian's packages,
-``procps``, ``htop``, ``atop``, ``sysstat`` and ``prometheus-process-exporter`` (the command is enough; nothing has to
-run as a service). Whatever is not there is left out, and named.
+``procps``, ``htop``, ``atop``, ``sysstat`` and ``prometheus-process-exporter`` (the command is
+sufficient; no service has to run). Missing programs are skipped and named.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 
 from benchmarks import ROOT, cost, say, serving
 from benchmarks.asking import CLIENT_CPU
-from benchmarks.loadgen.environment import git_revision, machine_rows
+from benchmarks.loadgen.environment import git_revision, machine_rows, package_version
 from benchmarks.peers import exporters
 from benchmarks.peers.console_tools import COMMANDS
 from benchmarks.peers.page import render
@@ -44,7 +43,7 @@ _ACTIVE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much of each."""
+    """The size of each section's measurement."""
 
     sizes: Sequence[int]
     serving_starts: int
@@ -128,26 +127,19 @@ SECTIONS = {"serving": serving_section, "exporters": exporters_section, "samplin
 
 
 def _left_out(missing: Sequence[str]) -> list[str]:
-    return [f"Left out, because not installed: {', '.join(missing)}."] if missing else []
+    return [f"Not installed, therefore skipped: {', '.join(missing)}."] if missing else []
 
 
 def environment() -> Mapping[str, str]:
-    """Where this runs, and what it runs."""
+    """The machine, and the versions of the peers."""
     rows = dict(machine_rows())
     rows["git revision"] = git_revision(ROOT) or "none"
-    packages = [f"{name} {found}" for name in ("psutil", "glances") if (found := _package_version(name))]
+    packages = [f"{name} {found}" for name in ("psutil", "glances") if (found := package_version(name))]
     commands = {**dict.fromkeys(COMMANDS, "-V"), "prometheus-process-exporter": "-version"}
     programs = [_program_version(name, option) for name, option in commands.items() if find_program(name)]
     rows["peers"] = ", ".join([*packages, *programs])
     rows["processes of others"] = f"{count_processes():,}"
     return rows
-
-
-def _package_version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _program_version(name: str, option: str) -> str:
@@ -159,7 +151,7 @@ def _program_version(name: str, option: str) -> str:
 def main() -> None:
     """See the docstring of the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="shorter, with fewer processes: to try it out")
+    parser.add_argument("--quick", action="store_true", help="shorter, with fewer processes, for a first impression")
     parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
     options = parser.parse_args()
     exit_on_sigterm()

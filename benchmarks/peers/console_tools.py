@@ -1,10 +1,9 @@
-"""Runs top, htop, atop and pidstat, each looking once a second, and tells from outside what each look costs.
+"""Runs top, htop, atop and pidstat once a second, and measures from outside the cost of each tick.
 
-Each does what it does when it is called like this and nothing is configured, and what it writes goes nowhere: htop
-draws one screen of 50 lines on a terminal, top writes all rows, pidstat a row for each process that ran, atop
-compressed raw records for its log. They read different things: top ``stat`` and ``statm``, htop the threads too,
-pidstat ``stat``, atop ``stat``, ``status``, ``io`` and ``cmdline`` and all counters of the system. Process accounting,
-which atop would switch on for the whole machine, is left off.
+Each runs without configuration, and its output is discarded: htop draws one screen of 50 lines on a terminal, top
+writes all rows, pidstat a row for each process that ran, atop compressed raw records for its log. They read different
+files: top ``stat`` and ``statm``, htop the threads too, pidstat ``stat``, atop ``stat``, ``status``, ``io``,
+``cmdline`` and all counters of the system. Process accounting, which atop would enable for the whole machine, is off.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ COMMANDS = {
 }
 POLL_SECONDS = 0.05
 _QUIET_POLLS = 4
-"""So many polls without CPU are taken for the sleep: 0.2 of the second that they sleep."""
+"""Polls without CPU that count as the sleep: 0.2 s of about 1 s."""
 _LINES, _COLUMNS = 50, 160
 
 
 class ConsoleTool:
-    """One of them, while it runs."""
+    """A running tool."""
 
     def __init__(self, name: str, process: subprocess.Popen[bytes], terminal: int) -> None:
         self._name = name
@@ -47,7 +46,7 @@ class ConsoleTool:
         self._bursts = Bursts(_QUIET_POLLS)
 
     def poll(self) -> None:
-        """Look at its clock, and read away what it wrote; to be called every ``POLL_SECONDS``."""
+        """Read its clock and discard its output. Call it every ``POLL_SECONDS``."""
         if self._process.poll() is not None:
             raise RuntimeError(f"{self._name} ended by itself with exit code {self._process.returncode}")
         self._bursts.look(time.clock_gettime_ns(self._clock))
@@ -57,13 +56,13 @@ class ConsoleTool:
 
     @property
     def ticks_ns(self) -> list[int]:
-        """The CPU of each tick so far; the first one holds its start."""
+        """The CPU time of each tick so far. The first one includes the start."""
         return self._bursts.cpu_ns
 
 
 @contextmanager
 def running_tool(name: str) -> Iterator[ConsoleTool]:
-    """The tool for the time of the block, in an empty home, with a terminal if it needs one."""
+    """The tool for the time of the block, in an empty home directory, with a terminal if it needs one."""
     with TemporaryDirectory() as home:
         ours, its = pty.openpty()
         os.set_blocking(ours, False)

@@ -1,19 +1,19 @@
-"""What it takes to ask for all processes: cpuwatch beside Glances and Debian's prometheus-process-exporter.
+"""The cost of a request for all processes: cpuwatch beside Glances and Debian's prometheus-process-exporter.
 
 All watch the same processes at the same time, each on its own port, all on one core, with the same client on another.
 
-- ``cpuwatch serve`` samples once a second whether or not anybody asks. ``/cpu_usage`` has a row for each process,
-  ``/metrics`` counters by name. An answer is what the last sampling found.
-- ``glances -w -t 1`` (of which the check for updates is off) does next to nothing until it is asked. Then
-  ``/api/4/processlist`` reads all processes anew, if what it has is older than a second: a request costs a sweep. Its
-  rows have command lines, memory, niceness and I/O counters as well.
-- ``prometheus-process-exporter`` with the configuration that its documentation gives as the default groups processes by
-  name, and reads all of them for each request, one request after the other: each costs a sweep. By default it reads
-  each thread and ``smaps`` too (which root may); so it runs a second time without these two.
+- ``cpuwatch serve`` samples once a second, with or without requests. ``/cpu_usage`` has a row for each process,
+  ``/metrics`` counters by name. A response shows the last sample.
+- ``glances -w -t 1`` (without the check for updates) is nearly idle without requests. ``/api/4/processlist`` reads all
+  processes again if its data is older than a second, so a request costs a sweep. Its rows also have command lines,
+  memory, niceness and I/O counters.
+- ``prometheus-process-exporter`` with the default configuration of its documentation groups processes by name, and
+  reads all of them for each request, one request after the other, so each costs a sweep. By default it also reads
+  threads and ``smaps`` (as root may), so it runs a second time without these two.
 
-Each round begins with some seconds in which nobody asks. Then they are asked in turn, in reversed order every other
-round, and those that are not stand still meanwhile (SIGSTOP): first every 1.25 s over one connection, which is longer
-than anybody's cache lasts, for the time that an answer takes; then in a closed loop over five, for how many can be had.
+Each round begins with some idle seconds. Then the services receive requests in turn, in alternating order, while the
+others are stopped (SIGSTOP): first every 1.25 s, longer than any cache lasts, over one connection, for the latency;
+then in a closed loop over five connections, for the rate.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ process_names:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """How it is started, and a path that answers soon; what it is asked for, each with the name of its row."""
+    """The command, a path that responds soon, and the paths to measure by the name of their row."""
 
     command: Sequence[str]
     alive: str
@@ -96,7 +96,7 @@ SERVICES = {
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Of one round, in seconds: nobody asks; one is asked now and then; one is asked as often as can be."""
+    """The seconds of each part of a round: idle, with occasional requests, in a closed loop."""
 
     idle: float
     now_and_then: float
@@ -105,7 +105,7 @@ class Durations:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Of one thing that is asked for, by round; idle cost and memory are of its whole service."""
+    """The results for one path, by round. Idle cost and memory are those of the whole service."""
 
     now_and_then: list[Asked] = field(default_factory=list)
     closed_loop: list[Asked] = field(default_factory=list)
@@ -115,7 +115,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All that was found, and how many processes there were on the machine at its start and at its end."""
+    """All results, and the number of processes on the machine at the start and at the end."""
 
     processes_before: int
     processes_after: int
@@ -123,14 +123,14 @@ class Comparison:
 
 
 def missing_services() -> list[str]:
-    """Those that are not installed."""
+    """The services that are not installed."""
     return [name for name, service in SERVICES.items() if find_program(service.command[0]) is None]
 
 
 def compare(
     sizes: Sequence[int], names: Sequence[str], rounds: int, durations: Durations, active: float
 ) -> list[Comparison]:
-    """These services with so many processes beside those of the machine, ``active`` (0..1) of them active."""
+    """These services with each number of additional processes, a share ``active`` (0..1) of them active."""
     found = []
     for size in sizes:
         with forked(size, active), ExitStack() as stack:
@@ -165,11 +165,11 @@ def _started(stack: ExitStack, service: Service, config: Path) -> _Running:
     name, *arguments = (word.format(port=port, config=config) for word in service.command)
     program = find_program(name)
     if program is None:
-        raise RuntimeError(f"there is no command {name!r}")
+        raise RuntimeError(f"command not found: {name!r}")
     with running_on(SERVER_CPU):
         leader = stack.enter_context(serving([program, *arguments], port, service.alive))
     running = _Running(port, leader, service.paths)
-    # Who stands still does not hear that it has to end.
+    # A stopped process does not react to SIGTERM.
     stack.callback(running.go_on)
     return running
 
@@ -182,23 +182,11 @@ def _round(running: Sequence[_Running], findings: Mapping[str, Findings], durati
         service.go_on()
         time.sleep(_SETTLING_SECONDS)
         for row, path in service.paths.items():
-            now_and_then = ask(
-                service.port,
-                path,
-                service.leader,
-                seconds=durations.now_and_then,
-                connections=1,
-                checks=ANY_BODY,
-                rate=1 / ASKED_EVERY_SECONDS,
-            )
-            closed_loop = ask(
-                service.port,
-                path,
-                service.leader,
-                seconds=durations.closed_loop,
-                connections=CONNECTIONS,
-                checks=ANY_BODY,
-            )
+            where = (service.port, path, service.leader)
+            seldom, often = durations.now_and_then, durations.closed_loop
+            rate = 1 / ASKED_EVERY_SECONDS
+            now_and_then = ask(*where, seconds=seldom, connections=1, checks=ANY_BODY, rate=rate)
+            closed_loop = ask(*where, seconds=often, connections=CONNECTIONS, checks=ANY_BODY)
             findings[row].now_and_then.append(now_and_then)
             findings[row].closed_loop.append(closed_loop)
             say(f"  {row}: {Spread.of(now_and_then.latencies_ms).text('{:.2f}')} ms, {closed_loop.rate:,.1f}/s")
@@ -222,7 +210,7 @@ def _keep_idle_books(running: Sequence[_Running], findings: Mapping[str, Finding
 
 
 def exporter_tables(comparisons: Sequence[Comparison]) -> list[Table]:
-    """Two for each number of processes: of an answer, and of what the service takes for good."""
+    """Two tables for each number of processes: responses, and the cost of the service."""
     return [table for comparison in comparisons for table in (_answers(comparison), _costs(comparison))]
 
 

@@ -32,18 +32,12 @@ def verdict(results: Results) -> list[Verdict]:
     if results.partial:
         spans = figures.duration(results.seconds), figures.duration(results.wanted_seconds)
         found.append(Verdict("PARTIAL", "warn", f"Interrupted after {spans[0]} of {spans[1]}."))
-    if not found:
-        found.append(_passed(len(results.thresholds)))
+    if not results.thresholds and not found:
+        found.append(Verdict("NOT JUDGED", "warn", "The run has no thresholds."))
+    elif not found:
+        found.append(Verdict("PASS", "pass", f"All thresholds are met ({len(results.thresholds)})."))
     if results.wanted_seconds < _FULL_SECONDS:
         spans = figures.duration(results.wanted_seconds), figures.duration(_FULL_SECONDS)
         reason = f"{spans[0]} instead of {spans[1]}: a first impression, too short to compare."
         found.append(Verdict("SHORT RUN", "warn", reason))
     return found
-
-
-def _passed(thresholds: int) -> Verdict:
-    if not thresholds:
-        return Verdict("NOT JUDGED", "warn", "The run was measured against no threshold.")
-    return Verdict(
-        "PASS", "pass", f"All {thresholds} thresholds are met." if thresholds > 1 else "The threshold is met."
-    )

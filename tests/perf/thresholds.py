@@ -18,7 +18,6 @@ def thresholds(
     failures: Iterable[FailureKind],
     memory: Memory | None,
     lateness_p99_ms: float | None,
-    *,
     machine_changed: bool = False,
 ) -> list[Threshold]:
     """Each limit and the value found. An unknown value fails.
