@@ -20,7 +20,7 @@ from strategies import broken_texts, snapshots
 
 from cpuwatch import Query, Snapshot, View, apply_view, encode_view
 from cpuwatch.encoding.formats import FORMAT
-from cpuwatch.fields import NAMES as FIELDS
+from cpuwatch.fields import FIELDS, NAMES
 from cpuwatch.query.parameters import HISTORY, METRICS, VIEW
 from cpuwatch.query.view import Grouping
 from cpuwatch.settings import Settings
@@ -166,8 +166,15 @@ def test_a_token_is_asked_for_where_one_is_needed(document: dict[str, Any]) -> N
     assert "WWW-Authenticate" in responses(secured, "/cpu_usage")["401"]["headers"]
 
 
+@pytest.mark.parametrize("schema", ["ProcessUsage", "ProcessFields"])
+def test_every_field_of_a_process_has_its_description(document: dict[str, Any], schema: str) -> None:
+    properties = document["components"]["schemas"][schema]["properties"]
+    descriptions = {name: field.get("description") for name, field in properties.items()}
+    assert descriptions == {name: field.description for name, field in FIELDS.items()}
+
+
 groupings = st.none() | st.sampled_from(["name", "user", "cgroup", "tree"])
-chosen_fields = st.none() | st.lists(st.sampled_from(FIELDS), min_size=1, unique=True).map(tuple)
+chosen_fields = st.none() | st.lists(st.sampled_from(NAMES), min_size=1, unique=True).map(tuple)
 
 
 @given(snapshots(broken_texts), groupings, chosen_fields)

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from cpuwatch.fields import FIELDS
 from cpuwatch.model import Snapshot
 from cpuwatch.query.view import GroupedSnapshot
 from cpuwatch.tick_id import MAX_TICK_ID
@@ -163,7 +164,9 @@ def _response(description: str, headers: Iterable[str], content: Mapping[str, An
 def _schemas(operations: Iterable[Operation]) -> dict[str, Any]:
     bodies = {body for operation in operations for body in operation.content.values() if isinstance(body, type)}
     schemas = _components([*bodies, Problem, Snapshot])[1] | _grouped_snapshot()
-    # The parameter fields chooses among the fields of a row, so a snapshot's rows may lack any of them.
+    for name, schema in schemas["ProcessUsage"]["properties"].items():
+        schema["description"] = FIELDS[name].description
+    # The parameter fields selects the fields of a row, so the rows of a snapshot may lack any of them.
     schemas["ProcessFields"] = {**schemas["ProcessUsage"], "title": "ProcessFields", "required": []}
     schemas["Snapshot"]["properties"]["processes"]["items"] = {"$ref": _SCHEMAS + "ProcessFields"}
     schemas["Shown"] = {"anyOf": [{"$ref": _SCHEMAS + name} for name in ("Snapshot", "GroupedSnapshot")]}
