@@ -1,4 +1,4 @@
-"""cpuwatch: what burns the CPU on this machine, each process, each second, in nanoseconds.
+"""cpuwatch shows which processes use the CPU, every second, including those that lived for less than one.
 
 >>> import cpuwatch
 >>> snapshot = cpuwatch.sample(interval=0.1)

@@ -1,4 +1,4 @@
-"""What the sampling thread calls and must survive: ticks and followers."""
+"""Runs ticks and followers so that their exceptions do not end the sampling thread."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _log = logging.getLogger("cpuwatch.monitor")
 
 
 class Attempts:
-    """Attempts that may fail without ending the thread. The first failure of each kind is logged.
+    """Counts failed attempts, and logs the first of each type of exception.
 
-    ``failed`` counts them; ``failure`` is the cause while the last attempt failed. ``attempt`` and ``work`` are the
-    words for the log: "a tick failed, sampling goes on".
+    ``failed`` is their number; ``failure`` is the cause if the last attempt failed. ``attempt`` and ``work`` are words
+    for the log: "a tick failed, sampling goes on".
     """
 
     def __init__(self, attempt: str, work: str) -> None:
@@ -29,10 +29,10 @@ class Attempts:
         self._work = work
 
     def make(self, attempt: Callable[[], object]) -> None:
-        """Call ``attempt``; return normally whatever it raises."""
+        """Call ``attempt``. Never raises, whatever ``attempt`` raises."""
         try:
             attempt()
-        except BaseException as error:  # noqa: BLE001  the outermost loop; SystemExit would end the thread in silence
+        except BaseException as error:  # noqa: BLE001  the outermost loop; SystemExit would end the thread silently
             self._note_failure(error)
         else:
             if self.failure is not None:
@@ -40,10 +40,10 @@ class Attempts:
                 self.failure = None
 
     def _note_failure(self, error: BaseException) -> None:
-        # Not str(error), which may raise again.
-        told = "".join(traceback.format_exception_only(error)).strip()
-        failure = told.removeprefix(f"{type(error).__module__}.")
-        # Compared by type: the message may hold a number that changes, and this is one event.
+        # str(error) may raise.
+        line = "".join(traceback.format_exception_only(error)).strip()
+        failure = line.removeprefix(f"{type(error).__module__}.")
+        # By type, because the message of one lasting failure may contain a number that changes.
         if self.failure is None or type(error) is not self._failed_with:
             _log.error("a %s failed, %s goes on: %s", self._attempt, self._work, failure, exc_info=error)
         self._failed_with = type(error)
@@ -52,7 +52,7 @@ class Attempts:
 
 
 class Follower:
-    """A function that is called with every snapshot, and how many of its calls failed."""
+    """Calls a function with every snapshot, and counts the calls that failed."""
 
     def __init__(self, function: Callable[[Snapshot], object]) -> None:
         self._function = function
@@ -60,9 +60,9 @@ class Follower:
 
     @property
     def failed(self) -> int:
-        """Calls that raised."""
+        """The number of calls that raised."""
         return self._calls.failed
 
     def call(self, snapshot: Snapshot) -> None:
-        """Return normally whatever the function raises."""
+        """Call the function. Never raises, whatever the function raises."""
         self._calls.make(partial(self._function, snapshot))

@@ -5,7 +5,7 @@
     CpuwatchError
     ├── SamplerError
     │   ├── UnknownSamplerError      (also ValueError)   no sampler has that name
-    │   ├── SamplerUnavailableError                      the sampler cannot work on this machine
+    │   ├── SamplerUnavailableError                      the sampler does not work on this machine
     │   ├── SamplerClosedError                           read() after close()
     │   └── ScriptEndedError                             a scripted sampler has no more readings
     ├── ReadingOrderError            (also ValueError)   two readings in the wrong order, or of different boots
@@ -40,7 +40,7 @@ class UnknownSamplerError(SamplerError, ValueError):
 
 
 class SamplerUnavailableError(SamplerError):
-    """The sampler cannot work on this machine; the message names what is missing."""
+    """The sampler does not work on this machine; the message names what is missing."""
 
 
 class SamplerClosedError(SamplerError):
@@ -60,7 +60,7 @@ class MonitorError(CpuwatchError):
 
 
 class MonitorNotStartedError(MonitorError):
-    """A monitor that was not started was asked for snapshots, which would never come."""
+    """A monitor was read before it was started."""
 
 
 class MonitorClosedError(MonitorError):

@@ -1,4 +1,4 @@
-"""The interval between two readings: what is allowed, and the error that says so. Pure."""
+"""Checks the interval between two readings. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from cpuwatch.text import shortened
 __all__ = ["LIBRARY_INTERVAL_SECONDS", "SERVICE_INTERVAL_SECONDS", "checked_interval"]
 
 SERVICE_INTERVAL_SECONDS = (0.05, 3600.0)
-"""Shortest and longest for the service and the commands: a shorter one would cost more than it shows."""
+"""Limits for the service and the commands. Shorter intervals cost more CPU than their detail is worth."""
 
 LIBRARY_INTERVAL_SECONDS = (0.0001, 86_400.0)
-"""The same for the library, which leaves that judgement to its caller."""
+"""Limits for the library, which leaves that choice to the caller."""
 
 
 def checked_interval(given: float | str, limits: tuple[float, float]) -> float:

@@ -1,4 +1,4 @@
-"""The log: one line an event, as ``key=value`` or as JSON, to the standard error."""
+"""Logs to the standard error, one line for each event, as ``key=value`` or as JSON."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9_.,:/@%+-]+", re.ASCII)
 
 
 class LineFormatter(logging.Formatter):
-    """One line for each record, whatever is in it: line ends and control characters are escaped as in JSON.
+    """Formats each record as one line: line ends and control characters are escaped as in JSON.
 
-    A record may carry more than its message: ``log.info("request", extra={"fields": {"status": 200}})``.
+    A record may have fields besides its message: ``log.info("request", extra={"fields": {"status": 200}})``.
     """
 
     def __init__(self, form: LogFormat) -> None:
@@ -31,7 +31,7 @@ class LineFormatter(logging.Formatter):
         self._form = form
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """The line, without a line end."""
         event = self._event(record)
         if self._form == "json":
             return _json(event)
@@ -112,5 +112,5 @@ def _text(value: object) -> str:
 
 
 def _json(value: object) -> str:
-    # In ASCII, so that no terminal obeys what came with a request; DEL alone JSON leaves as it is.
+    # ASCII only, so that client input cannot control a terminal. JSON escapes every control character except DEL.
     return json.dumps(value, default=str).replace("\x7f", "\\u007f")

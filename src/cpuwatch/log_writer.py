@@ -1,9 +1,9 @@
 """Writes lines to a file descriptor without making the caller wait.
 
 A pipe that nobody reads, a stopped terminal or a hung disk blocks ``write(2)``. With logging's own StreamHandler the
-thread that logs waits for it, and holds the handler's lock meanwhile, so that all other threads wait too.
-logging.handlers.QueueListener does not serve here: it writes through a buffered stream, whose lock blocks the
-interpreter's exit, and stopping it needs room in the queue.
+thread that logs waits for it and holds the handler's lock meanwhile, so all other threads wait too.
+logging.handlers.QueueListener does not solve this: it writes through a buffered stream, whose lock blocks the exit of
+the interpreter, and stopping it needs room in the queue.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _CLOSE_SECONDS = 0.5
 
 
 class LogWriter:
-    """A thread that writes lines to ``descriptor``, which stays open and is not owned by it.
+    """Writes lines to ``descriptor`` in a thread. The caller owns the descriptor and closes it.
 
-    At most ``max_lines`` wait, and as many are being written. Further lines are dropped; once writing works again,
-    ``describe_dropped`` makes the line that says how many.
+    At most ``max_lines`` lines are queued while up to as many are being written. Further lines are dropped. Once
+    writing works again, a line from ``describe_dropped`` reports their number.
     """
 
     def __init__(self, descriptor: int, describe_dropped: Callable[[int], str], max_lines: int = _MAX_LINES) -> None:
@@ -39,7 +39,7 @@ class LogWriter:
         self._thread.start()
 
     def write(self, line: str) -> None:
-        """Have the line written, with an end added. Returns at once."""
+        """Queue a line, given without its line end. Returns at once."""
         with self._changed:
             if len(self._lines) < self._max_lines:
                 self._lines.append(line)
@@ -48,13 +48,13 @@ class LogWriter:
             self._changed.notify()
 
     def drop(self) -> None:
-        """Count a line that could not be made."""
+        """Count a line that could not be formatted."""
         with self._changed:
             self._dropped += 1
             self._changed.notify()
 
     def close(self, timeout: float = _CLOSE_SECONDS) -> None:
-        """Wait until all is written, for at most ``timeout`` seconds."""
+        """Write the queued lines and end the thread; wait at most ``timeout`` seconds."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -64,7 +64,7 @@ class LogWriter:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._lines or self._dropped or self._closed)
-                # All that was dropped came after these lines: they filled the queue.
+                # The dropped lines came after these, which filled the queue.
                 lines, self._lines = self._lines, []
                 dropped, self._dropped = self._dropped, 0
                 if not (lines or dropped):
@@ -75,7 +75,7 @@ class LogWriter:
                     self._dropped += lost
                     if self._closed:
                         return
-                    # Until there is something new to write: trying again at once would fail again.
+                    # Wait for a new line: an immediate retry would fail again.
                     self._changed.wait_for(lambda: self._lines or self._closed)
 
     def _write(self, lines: list[str]) -> int:
@@ -91,7 +91,7 @@ class LogWriter:
         while data:
             try:
                 data = data[os.write(self._descriptor, data) :]
-            except BlockingIOError:  # others have made the descriptor non-blocking
+            except BlockingIOError:  # another process made it non-blocking
                 poll = select.poll()
                 poll.register(self._descriptor, select.POLLOUT)
                 poll.poll()

@@ -1,10 +1,10 @@
 """The values that flow through cpuwatch: raw readings on one side, snapshots of usage on the other.
 
 All are frozen :class:`msgspec.Struct`. Raw amounts are integers of nanoseconds, as the kernel counts them;
-what is shown are floats of per cent and seconds. ``None`` says "not known", never 0 and never a guess.
+snapshots show floats: percent and seconds. ``None`` means unknown; an unknown value is never 0 and never a guess.
 
-Times of day are aware UTC datetimes. On the wire they are RFC 3339 with microseconds, whose fraction is left out
-when it is exactly zero (msgspec's form).
+Times of day are aware UTC datetimes. On the wire they are RFC 3339 with microseconds; a fraction of exactly zero is
+omitted (msgspec's form).
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ __all__ = [
 ]
 
 
-NO_NAMES = "unavailable: this sampler does not see processes exit"
+NO_NAMES = "unavailable: this sampler does not report exits"
 
 
 class Host(Struct, frozen=True, gc=False):
     """The machine that was read, and how.
 
     ``boot_id`` changes at every boot (``/proc/sys/kernel/random/boot_id``, or ``boot-`` and the boot time where that is
-    hidden), so that (boot_id, key) stands for one process for ever. ``backend`` names the source (``procfs/clock``,
-    ``procfs/stat``, ``psutil``, ...) and ``clock_resolution_seconds`` the step of its CPU clock: 1e-9 for CPU clocks,
-    0.01 for the kernel's ticks.
+    hidden), so (boot_id, key) identifies one process for ever. ``backend`` names the sampler (``procfs/clock``,
+    ``procfs/stat``, ``psutil``, ...), and ``clock_resolution_seconds`` is the step of its CPU clock: 1e-9 for CPU
+    clocks, 0.01 for the kernel's ticks.
     """
 
     name: str
@@ -54,8 +54,8 @@ class Host(Struct, frozen=True, gc=False):
 class CpuTimes(Struct, frozen=True, gc=False):
     """Cumulative nanoseconds of one logical CPU, or of all, since boot (proc_stat(5), the ``cpu`` lines).
 
-    ``user_ns`` holds niced and guest time too; ``irq_ns`` hard and soft interrupts. A platform that does not
-    count a kind has ``None`` there.
+    ``user_ns`` includes niced and guest time, ``irq_ns`` hard and soft interrupts. A kind that the platform does not
+    count is ``None``.
     """
 
     user_ns: int
@@ -67,7 +67,7 @@ class CpuTimes(Struct, frozen=True, gc=False):
 
 
 class MachineTimes(Struct, frozen=True, gc=False):
-    """The machine's own books at one instant; ``per_cpu`` by the CPU's number, as CPUs may come and go."""
+    """The machine's own counters at one instant. ``per_cpu`` is by CPU number, because CPUs can go offline."""
 
     total: CpuTimes
     per_cpu: dict[int, CpuTimes]
@@ -75,11 +75,11 @@ class MachineTimes(Struct, frozen=True, gc=False):
 
 
 class PidNamespace(Struct, frozen=True, gc=False):
-    """A PID namespace inside the one that is read (pid_namespaces(7)), as one of its processes sees it.
+    """A PID namespace inside the sampled one (pid_namespaces(7)), as one of its processes sees it.
 
-    ``depth`` counts from the namespace that is read, whose children are at 1; ``inode`` tells namespaces of one depth
-    apart (``/proc/PID/ns/pid``) and is ``None`` where reading it is not permitted. ``pid`` is the PID that the process
-    has inside: 1 for the init.
+    ``depth`` counts from the sampled namespace, whose children are at 1. ``inode`` distinguishes namespaces of one
+    depth (``/proc/PID/ns/pid``) and is ``None`` if reading it is not permitted. ``pid`` is the PID of the process in
+    the namespace: 1 for the init.
     """
 
     depth: int
@@ -94,18 +94,18 @@ class PidNamespace(Struct, frozen=True, gc=False):
 
 
 class ProcessTimes(Struct, frozen=True, dict=True):
-    """What was read of one process: who it is, and its cumulative counters.
+    """One process in a reading: its identity and its cumulative counters.
 
-    ``key`` is PID and start time: equal for the same process in each reading of one boot, different for any other.
-    ``start_ns`` counts from boot. ``cpu_ns`` is the exact total of all threads, dead ones included; ``user_ns`` and
-    ``system_ns`` are what the kernel's ticks say and serve to split it. ``children_ns`` is the CPU of children that
-    ended and were waited for, with theirs (``cutime + cstime``). ``pid_namespace`` is ``None`` for the namespace that
-    is read, and where it is not known.
+    ``key`` is PID and start time: equal for the same process in all readings of one boot, different for any other.
+    ``start_ns`` counts from boot. ``cpu_ns`` is the exact total of all threads, including exited ones; ``user_ns`` and
+    ``system_ns`` come from the kernel's ticks and only serve to split it. ``children_ns`` is the CPU time of children
+    that exited and were waited for, including their own children's (``cutime + cstime``). ``pid_namespace`` is ``None``
+    for the sampled namespace, or if it is unknown.
 
-    ``user_id`` is the number of ``user`` where there are such numbers.
+    ``user_id`` is the numeric ID of ``user``, on systems that have such IDs.
 
-    A sampler hands out the *same object* again for a process of which nothing changed since the last reading; that is
-    how all that comes after can skip it. A process that has not run has another record if something else changed.
+    If nothing changed since the last reading, a sampler returns the *same object* again, and later stages skip it. A
+    process that has not run gets a new record if something else about it changed.
     """
 
     pid: int
@@ -131,8 +131,8 @@ class ProcessTimes(Struct, frozen=True, dict=True):
     def at_rest(self) -> ProcessUsage:
         """The row of this process for an interval in which it did not run.
 
-        Most processes do not run in most seconds, so their rows are made once, not once a second. It is kept on
-        the record because it depends on nothing else; an outer cache would have to be told when to forget.
+        Most processes do not run in most seconds, so their rows are made once, not once a second. The record caches
+        its row because the row depends on nothing else; an outer cache would need invalidation.
         """
         return ProcessUsage(
             pid=self.pid,
@@ -157,10 +157,10 @@ class ProcessTimes(Struct, frozen=True, dict=True):
 
 
 class ProcessExit(Struct, frozen=True, gc=False):
-    """A process that ended, as the kernel told it at that moment (taskstats).
+    """A process that exited, as the kernel reported it at that moment (taskstats).
 
-    ``cpu_ns`` is the CPU time of its whole life, short of what taking down its address space took; ``user`` the real
-    one, ``parent_pid`` its parent when it ended. ``name`` is that of its main thread, hence of its program after any
+    ``cpu_ns`` is the CPU time of its whole life, without the teardown of its address space. ``user`` is the real user,
+    ``parent_pid`` the parent at the exit. ``name`` is that of the main thread, and so of the program after any
     execve(2); ``None`` if the message about that thread was lost.
     """
 
@@ -174,19 +174,19 @@ class ProcessExit(Struct, frozen=True, gc=False):
 class Reading(Struct, frozen=True, gc=False):
     """Raw cumulative counters of one instant: no rates, no deltas.
 
-    ``monotonic_ns`` is the instant that rates are taken over (CLOCK_MONOTONIC: it stands still while the machine
-    is suspended, as CPU counters do). ``uptime_ns`` is the same instant on the clock of ``start_ns``
-    (CLOCK_BOOTTIME), and ``start_resolution_ns`` the step of that and of ``children_ns``. ``unreadable`` counts the
-    processes that are there but could not be read, by reason (``EACCES``, ``EMFILE``, ...). ``hidden`` has a sentence
-    for each reason why others are missing from ``processes`` (``hidepid=`` of /proc, a container); empty if none are.
+    Rates are computed over ``monotonic_ns`` (CLOCK_MONOTONIC: like the CPU counters, it stops while the machine is
+    suspended). ``uptime_ns`` is the same instant on the clock of ``start_ns`` (CLOCK_BOOTTIME), and
+    ``start_resolution_ns`` is the step of ``start_ns`` and ``children_ns``. ``unreadable`` counts the processes that
+    exist but could not be read, by reason (``EACCES``, ``EMFILE``, ...). ``hidden`` has a sentence for each reason why
+    processes are missing from ``processes`` (``hidepid=`` of /proc, a container); it is empty if none are.
 
-    ``exits`` are the processes that ended since the reading before, as far as the kernel tells; ``exited_names`` says
-    where they come from, or ``unavailable: `` and why not; ``lost_exits`` how many of these messages were lost so far,
-    ``unexpected_messages`` how many others came in their place.
+    ``exits`` are the processes that exited since the previous reading, as far as the kernel reports them.
+    ``exited_names`` names the source of these reports, or is ``unavailable: `` and the reason. ``lost_exits`` counts
+    the reports lost so far, ``unexpected_messages`` the other messages received in their place.
 
-    ``present_cpus`` is the number of CPUs that the machine has, where ``host.logical_cpus`` may be what a container is
-    shown of them; ``None`` if it is not known. ``hidden_parents`` are the PIDs of living processes that
-    are the parents of some in ``processes`` but cannot be read themselves (hidepid, proc(5)).
+    ``present_cpus`` is the number of CPUs of the machine, or ``None`` if unknown; in a container,
+    ``host.logical_cpus`` can be lower. ``hidden_parents`` are the PIDs of living processes that are parents of some in
+    ``processes`` but cannot be read themselves (hidepid, proc(5)).
     """
 
     time: datetime
@@ -213,10 +213,10 @@ class ProcessUsage(Struct, frozen=True, gc=False):
     ``cpu_percent`` is in percent of one logical CPU (250 is two and a half CPUs), ``machine_percent`` the same divided
     by the number of CPUs. ``user_percent`` and ``system_percent`` add up to ``cpu_percent``. ``exited_percent`` is
     the CPU used in the interval by descendants that have exited. ``total_percent`` is ``cpu_percent`` plus
-    ``exited_percent``; an unknown ``exited_percent`` adds nothing, as in :class:`Attribution`, because a row without
-    the part that is known would sort below idle ones. All five are ``None`` while the process has no baseline.
+    ``exited_percent``. An unknown ``exited_percent`` adds nothing, as in :class:`Attribution`: if it made the total
+    unknown, the row would sort below idle ones. All five are ``None`` while the process has no baseline.
     ``cpu_seconds`` is its CPU time since it started. ``state`` is the letter of proc_pid_stat(5).
-    ``command_line`` is ``None`` unless the sampler was asked for it; secrets are masked.
+    ``command_line`` is ``None`` unless command lines are read; secrets are masked.
     """
 
     pid: int
@@ -240,15 +240,15 @@ class ProcessUsage(Struct, frozen=True, gc=False):
 
 
 class ExitedUsage(Struct, frozen=True, gc=False):
-    """What processes of one name and user used in the interval in which they exited.
+    """CPU used in this interval by processes of one name and user that exited in it.
 
-    ``parent_pid`` is the process that waited for them; this is part of its ``exited_percent``. ``parent_name`` is its
-    name, ``None`` if the process cannot be read. ``name``, ``user`` and ``count`` are ``None`` where the kernel does
-    not report who exited.
+    ``parent_pid`` is the process that waited for them; its ``exited_percent`` includes this usage. ``parent_name`` is
+    the name of that process, ``None`` if it cannot be read. ``name``, ``user`` and ``count`` are ``None`` if the kernel
+    does not report which processes exited.
 
-    ``estimated`` is true where nobody waited for them (SIGCHLD ignored). The kernel then adds their time to nobody's,
-    and the percentages are those of its messages: up to an eighth short, and part of
-    ``attribution.unattributed_percent``, which they never exceed. They are ``None`` if that is not known.
+    ``estimated`` is true if nobody waited for them (SIGCHLD ignored). The kernel then adds their CPU time to no other
+    process, and the percentages come from its messages. They are up to an eighth too low, are part of
+    ``attribution.unattributed_percent`` and never exceed it, and are ``None`` if it is unknown.
     """
 
     name: str | None
@@ -262,10 +262,10 @@ class ExitedUsage(Struct, frozen=True, gc=False):
 
 
 class MachineUsage(Struct, frozen=True, gc=False):
-    """The machine over one interval; each in 0..100 of all its CPUs, ``per_cpu_percent[n]`` of CPU n alone.
+    """The machine over one interval, in percent of all CPUs (0..100); ``per_cpu_percent[n]`` in percent of CPU n.
 
-    ``cpu_percent`` is all that was neither idle nor waiting for a disk. A CPU that is offline, or was at the beginning
-    of the interval, has no figure (None).
+    ``cpu_percent`` is all time except idle and iowait. It is None for a CPU that is offline, or was offline at the
+    beginning of the interval.
     """
 
     cpu_percent: float | None
@@ -279,12 +279,12 @@ class MachineUsage(Struct, frozen=True, gc=False):
 
 
 class Attribution(Struct, frozen=True, gc=False):
-    """Where the machine's busy time went, in per cent of the machine.
+    """Where the machine's busy time went, in percent of the machine.
 
-    ``processes`` is what living processes used themselves, ``exited`` what ended ones did not live to show.
-    ``processes + exited + unattributed - excess`` is ``machine.cpu_percent`` (an unknown ``exited`` counts as nothing).
-    ``excess_percent`` is by how much the processes' clocks say more than the machine's ticks: the kernel keeps two
-    books, and their small disagreement is shown, not spread over processes.
+    ``processes`` is what living processes used themselves, ``exited`` what processes that exited in the interval used.
+    ``processes + exited + unattributed - excess`` is ``machine.cpu_percent`` (an unknown ``exited`` counts as 0).
+    ``excess_percent`` is how far the CPU clocks of the processes exceed the ticks of the machine. The kernel counts
+    both independently; their small difference is shown, not spread over processes.
     """
 
     processes_percent: float | None
@@ -294,14 +294,13 @@ class Attribution(Struct, frozen=True, gc=False):
 
 
 class Sampling(Struct, frozen=True, gc=False):
-    """How the sampling itself fares: its lateness in this tick, and what went wrong since the monitor's start.
+    """The state of the sampling: its lateness in this tick, and what went wrong since the monitor started.
 
-    ``unreadable`` counts processes that could not be read in this tick, by reason; ``lost_exits`` the messages about
-    ended processes that were lost since the sampler was opened: names are missing then, never amounts.
-    ``unexpected_messages`` counts those that came to the sampler's socket and were not about an ended process.
-    ``hidden`` has a sentence for each reason why processes are not shown (``hidepid=`` of /proc, a container); empty if
-    all are. ``run`` is the same for all snapshots of a monitor, and another for the next one's: sequences count within
-    it. It is empty where there was no monitor.
+    ``unreadable`` counts processes that could not be read in this tick, by reason. ``lost_exits`` counts messages about
+    exited processes that were lost since the sampler was opened; names are missing then, amounts are not.
+    ``unexpected_messages`` counts other messages that arrived on the sampler's socket. ``hidden`` has a sentence for
+    each reason why processes are not shown (``hidepid=`` of /proc, a container); it is empty if all are shown. ``run``
+    identifies the monitor that took the snapshot, since sequences start at 1 in each; it is empty without a monitor.
     """
 
     lateness_seconds: float | None = None
@@ -317,8 +316,8 @@ class Sampling(Struct, frozen=True, gc=False):
 class Snapshot(Struct, frozen=True, gc=False):
     """The CPU usage of a machine and of each of its processes over one interval.
 
-    ``processes`` cannot be changed; ``list(snapshot.processes)`` can. ``exited_names`` says where the names in
-    ``exited`` come from, or ``unavailable: `` and why there are none.
+    ``processes`` is read-only; ``list(snapshot.processes)`` is a list that can be changed. ``exited_names`` names the
+    source of the names in ``exited``, or is ``unavailable: `` and the reason.
     """
 
     sequence: int

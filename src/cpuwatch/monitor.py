@@ -35,10 +35,10 @@ FIRST_INTERVAL_SECONDS = 0.25
 """The first snapshot is made after this time, not after a whole interval."""
 
 _CLOSING_SECONDS = 1.0
-"""How long close() waits for a reading under way."""
+"""How long close() waits for a reading in progress."""
 
 _LONG_BREAK_TICKS = 3
-"""From this many ticks missed at once, the log says so."""
+"""Log a warning when at least this many ticks are missed in a row."""
 
 _log = logging.getLogger("cpuwatch.monitor")
 
@@ -130,10 +130,10 @@ class Monitor:
     def _start_thread(self) -> None:
         wanted = self._wanted
         with ExitStack() as undo:
-            # If the thread cannot be started: what was opened here is closed here, the rest by close().
+            # If the thread cannot be started, a sampler opened here is closed here; close() closes a given one.
             sampler = undo.enter_context(open_sampler(wanted)) if isinstance(wanted, str) else OpenSampler(wanted)
             thread = threading.Thread(target=self._run, args=(sampler,), name="cpuwatch-monitor", daemon=True)
-            # Before it runs: followers, which it calls, may read the monitor.
+            # Set before the thread runs, because it calls followers, which may read the monitor.
             self._thread = thread
             undo.callback(setattr, self, "_thread", None)
             thread.start()
@@ -172,7 +172,7 @@ class Monitor:
     ) -> None:
         import asyncio  # noqa: PLC0415  a caller has it loaded already, and `import cpuwatch` stays fast
 
-        # A reading under way may take a while to end.
+        # A reading in progress may take a while.
         await asyncio.to_thread(self.close)
 
     def __repr__(self) -> str:
@@ -192,7 +192,7 @@ class Monitor:
 
     @property
     def latest(self) -> Snapshot | None:
-        """The newest snapshot; None until the first one has come."""
+        """The newest snapshot; None before the first one."""
         return self._readable_history().latest
 
     def newest(self) -> tuple[Snapshot, float] | None:
@@ -215,7 +215,7 @@ class Monitor:
 
     @property
     def age_seconds(self) -> float | None:
-        """Seconds since the newest snapshot was taken, by the monotonic clock; None if there is none."""
+        """Seconds since the newest snapshot, by the monotonic clock; None before the first one."""
         self._check_process()
         return (time.monotonic_ns() - self._taken_ns) / 1e9 if self._taken_ns else None
 
@@ -229,9 +229,9 @@ class Monitor:
     # Waiting
 
     def wait(self, after: Tick | None = None, timeout: float | None = None) -> Snapshot | None:
-        """The newest snapshot after this sequence, as soon as there is one; without ``after``, the next one.
+        """Wait for a snapshot after this tick and return the newest; without ``after``, wait for the next one.
 
-        None after ``timeout`` seconds, or once the monitor is closed.
+        Returns None after ``timeout`` seconds, or once the monitor is closed.
         """
         return self._readable_history().wait(after, timeout)
 
@@ -297,7 +297,7 @@ class Monitor:
             self._reading_since_ns = 0
 
     def _after(self, deadline_ns: int, start_ns: int) -> int:
-        """The next deadline; those that passed meanwhile are counted as missed."""
+        """The next deadline. Deadlines that have passed are counted as missed."""
         if deadline_ns == start_ns:
             # From now, not from the start: the first reading of thousands of processes may take longer than this.
             return time.monotonic_ns() + min(self._interval_ns, round(FIRST_INTERVAL_SECONDS * 1e9))

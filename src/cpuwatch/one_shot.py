@@ -1,4 +1,4 @@
-"""A single snapshot, for scripts."""
+"""Takes a single snapshot, for scripts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["sample"]
 
 
 def sample(interval: float = 1.0, sampler: str = "auto", *, command_lines: bool = False) -> Snapshot:
-    """What the machine and each process do in the next ``interval`` seconds. Blocks for that long.
+    """The CPU usage of the machine and of each process in the next ``interval`` seconds. Blocks that long.
 
     Raises :class:`~cpuwatch.errors.SettingsError` for an invalid interval, and what :func:`~cpuwatch.open_sampler`
     raises.

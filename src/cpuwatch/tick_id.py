@@ -1,4 +1,4 @@
-"""Which tick of which run: the ids of events, and what ``since`` may say. Pure, but for :func:`new_run`."""
+"""Identifies a tick across runs: the ids of events and the values of ``since``. Pure, except :func:`new_run`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TICK_ID = re.compile(r"(?P<run>[1-8][0-9]{8})?(?P<sequence>(?(run)[0-9]{10}|[0-
 
 
 def new_run() -> str:
-    """A number for a run, nine digits, that no other is likely to have."""
+    """A random number of nine digits that identifies a run."""
     low, high = _RUNS
     return str(low + secrets.randbelow(high - low))
 
@@ -29,8 +29,8 @@ def new_run() -> str:
 class TickId(Struct, frozen=True, gc=False):
     """A tick, written as one number: nine digits for its run, then ten for its sequence.
 
-    Sequences begin at 1 again in each run, so a sequence alone does not say which tick it is; ``run`` is None then. A
-    number, because clients may compute with ids: those of one run ascend.
+    Sequences start at 1 in each run, so a sequence alone is ambiguous; ``run`` is None for it. The id is a number so
+    that clients can compare ids: within a run they ascend.
     """
 
     run: str | None
@@ -38,23 +38,23 @@ class TickId(Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, snapshot: Snapshot | GroupedSnapshot) -> Self:
-        """The id of a snapshot. Without a run if no monitor took it."""
+        """The id of a snapshot; without a run if no monitor took it."""
         return cls(snapshot.sampling.run or None, snapshot.sequence)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From its number, or a sequence alone. Raises ``ValueError`` with what is allowed."""
+        """Parse an id or a bare sequence. Raises ``ValueError`` with what is allowed."""
         match = _TICK_ID.fullmatch(text)
         if match is None:
-            raise ValueError(f"invalid tick {shortened(text)!r}: must be the id of an event, or a sequence")
+            raise ValueError(f"invalid tick {shortened(text)!r}: must be the id of an event or a sequence")
         return cls(match["run"], int(match["sequence"]))
 
     def __str__(self) -> str:
         return str(self.sequence) if self.run is None else f"{self.run}{self.sequence:010}"
 
     def last_seen_in(self, newest: TickId) -> int:
-        """The sequence after which a client that has this tick goes on, in the run of the ``newest`` tick.
+        """The sequence after which a client that has this tick continues, in the run of the ``newest`` tick.
 
-        0, for all that is kept, if this tick is of another run or has not been yet.
+        0, which means from the oldest snapshot, if this tick is of another run or later than ``newest``.
         """
         return self.sequence if self.run == newest.run and self.sequence <= newest.sequence else 0

@@ -82,7 +82,7 @@ def test_the_web_part_without_starlette_says_in_one_line_what_to_install() -> No
     )
     (line,) = done.stdout.splitlines()
     assert line.startswith("True ")
-    assert "pip install 'cpuwatch[web]'" in line
+    assert "the extra 'web': install cpuwatch with [web]" in line
     assert done.stderr == ""
 
 
@@ -96,7 +96,7 @@ def test_serve_without_its_packages_fails_in_one_line(missing: str) -> None:
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("cpuwatch: ")
-    assert "pip install 'cpuwatch[web]'" in line
+    assert "the extra 'web': install cpuwatch with [web]" in line
 
 
 def test_the_command_line_can_sample_without_the_web_packages() -> None:

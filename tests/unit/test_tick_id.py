@@ -49,7 +49,7 @@ def test_a_new_run_has_a_number_that_can_be_told_from_a_sequence() -> None:
     ],
 )
 def test_anything_else_is_refused_with_what_is_allowed(text: str) -> None:
-    with pytest.raises(ValueError, match=r"must be the id of an event, or a sequence") as caught:
+    with pytest.raises(ValueError, match=r"must be the id of an event or a sequence") as caught:
         TickId.parse(text)
     assert len(str(caught.value)) < 150
 

@@ -28,7 +28,7 @@ def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--backend",
         metavar="NAME",
-        help="how to read processes: auto, procfs, psutil or an installed backend "
+        help="how to read processes: auto, procfs, psutil or the name of an installed sampler "
         f"(default: CPUWATCH_BACKEND, or {_DEFAULTS.backend})",
     )
     group.add_argument(

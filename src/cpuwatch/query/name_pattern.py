@@ -1,4 +1,4 @@
-"""Patterns for names: a glob, or a regular expression after the prefix ``re:``. Pure."""
+"""Compiles name patterns: a glob, or a regular expression after the prefix ``re:``. Pure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _regex(pattern: str) -> Callable[[str], bool]:
     try:
         import re2  # noqa: PLC0415  rarely used, and loads a megabyte
     except ModuleNotFoundError:
-        raise MissingExtraError("patterns with re: need google-re2: pip install 'cpuwatch[web]'") from None
+        raise MissingExtraError("patterns with re: need the extra 'web': install cpuwatch with [web]") from None
     options = re2.Options()
     options.max_mem = _MAX_MEMORY_BYTES
     options.log_errors = False

@@ -57,7 +57,9 @@ def serve(settings: Settings, listening: Listening) -> None:
     try:
         from hypercorn.config import Config  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise MissingExtraError(f"cpuwatch serve needs {error.name}: pip install 'cpuwatch[web]'") from None
+        raise MissingExtraError(
+            f"{error.name} is missing; serve needs the extra 'web': install cpuwatch with [web]"
+        ) from None
 
     # Fail before the server starts: from inside it, an error arrives under pages of traceback.
     open_sampler(settings.backend, command_lines=settings.command_lines).close()

@@ -7,7 +7,7 @@ from cpuwatch.errors import MissingExtraError
 try:
     from starlette.applications import Starlette
 except ModuleNotFoundError:
-    raise MissingExtraError("cpuwatch.web needs Starlette and Hypercorn: pip install 'cpuwatch[web]'") from None
+    raise MissingExtraError("cpuwatch.web needs the extra 'web': install cpuwatch with [web]") from None
 
 from cpuwatch.web.app import create_app
 
