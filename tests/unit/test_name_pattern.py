@@ -119,5 +119,5 @@ def test_any_regex_is_a_test_for_names_or_a_pattern_error(pattern: str, name: st
 def test_without_re2_globs_work_and_a_regex_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "re2", None)
     assert compile_name_pattern("py*")("python")
-    with pytest.raises(MissingExtraError, match=r"cpuwatch\[web\]"):
+    with pytest.raises(MissingExtraError, match=r"install cpuwatch with \[web\]"):
         compile_name_pattern("re:py")
