@@ -221,7 +221,7 @@ def _span(earlier: Reading, later: Reading) -> _Span:
         )
     cpus = later.host.logical_cpus
     capacity_ns = cpus * interval_ns
-    # utime and stime are each rounded down to a tick, so a backend that counts ticks can be off by two.
+    # utime and stime are each rounded down to a tick, so a sampler that counts ticks can be off by two.
     rounding_ns = round(2e9 * later.host.clock_resolution_seconds)
     return _Span(
         interval_ns=interval_ns,
