@@ -106,13 +106,13 @@ def test_no_form_of_a_target_gets_around_the_token(closed_server: Server, prefix
 
 
 @pytest.mark.parametrize("host", [None, "localhost", "127.0.0.1:1", "[::1]", socket.gethostname(), "192.0.2.1:8845"])
-def test_clients_that_call_the_machine_by_address_or_name_are_served(client: httpx.Client, host: str | None) -> None:
+def test_clients_that_use_an_address_or_name_of_the_machine_are_served(client: httpx.Client, host: str | None) -> None:
     answer = client.get("/cpu_usage", headers={} if host is None else {"host": host})
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/cpu_usage", "/cpu_usage?top=1", "/livez", "/cpu%20usage", "/nothing"])
-def test_a_page_whose_name_was_bent_to_this_address_reads_nothing(client: httpx.Client, path: str) -> None:
+def test_a_page_whose_name_was_rebound_to_this_address_reads_nothing(client: httpx.Client, path: str) -> None:
     answer = client.get(path, headers={"host": "rebound.evil.example"})
     assert answer.status_code == 421
     assert "rebound.evil.example" in answer.json()["detail"]
@@ -151,14 +151,14 @@ def test_hypercorn_warns_once_if_no_token_is_set() -> None:
     assert server.output.count("no token is set") == 1
 
 
-def test_serving_this_machine_alone_is_no_reason_to_warn() -> None:
+def test_a_local_address_causes_no_warning() -> None:
     with running_server(CPUWATCH_SERVE) as server:
         pass
     assert "level=warning" not in server.output
 
 
 @pytest.mark.parametrize("bind", [":0", "0.0.0.0:0", "[::]:0"])
-def test_a_place_that_others_can_reach_is_refused_in_one_line_that_says_both_ways_out(bind: str) -> None:
+def test_a_public_address_is_refused_in_one_line_with_both_remedies(bind: str) -> None:
     done = run("serve", "--bind", bind)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
@@ -176,7 +176,7 @@ def test_a_place_that_others_can_reach_is_refused_in_one_line_that_says_both_way
         ("CPUWATCH_LOG_FORMAT", "xml", "text or json"),
     ],
 )
-def test_a_bad_setting_is_said_in_one_line_without_the_token(setting: str, value: str, expected: str) -> None:
+def test_an_invalid_setting_is_reported_in_one_line_without_the_token(setting: str, value: str, expected: str) -> None:
     done = run("serve", "--bind", "127.0.0.1:0", **{setting: value})
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
@@ -231,7 +231,7 @@ def test_every_answer_tells_browsers_what_not_to_do_with_it(client: httpx.Client
     assert "frame-ancestors 'none'" in policy
 
 
-def test_a_copy_that_is_still_good_is_confirmed_with_the_same_protection(client: httpx.Client) -> None:
+def test_a_not_modified_answer_has_the_same_security_headers(client: httpx.Client) -> None:
     for _ in range(20):
         first = client.get("/cpu_usage")
         answer = client.get("/cpu_usage", headers={"if-none-match": first.headers["etag"]})
@@ -322,13 +322,13 @@ def line_with(server: Server, text: str) -> str:
     return found[0]
 
 
-def test_without_a_word_there_is_no_access_log() -> None:
+def test_by_default_nothing_is_written_to_an_access_log() -> None:
     with running_server(CPUWATCH_SERVE) as server:
         httpx.get(f"{server.url}/cpu_usage?top=7")
     assert "top=7" not in server.output
 
 
-def test_the_log_is_json_if_that_is_wanted() -> None:
+def test_the_log_can_be_json() -> None:
     with running_server((*CPUWATCH_SERVE, "--log-format", "json", "--access-log")) as server:
         httpx.get(f"{server.url}/cpu_usage?top=7")
     events = [json.loads(line) for line in server.output.splitlines()]

@@ -101,7 +101,7 @@ def spoilt(request: bytes, choose: random.Random) -> bytes:
     return bytes(data)
 
 
-def test_clients_that_send_a_byte_at_a_time_hold_up_nobody_and_are_let_go(server: Server) -> None:
+def test_clients_that_send_a_byte_at_a_time_delay_no_others_and_are_disconnected(server: Server) -> None:
     with Neighbour(server) as neighbour, sockets(server, SLOW_CLIENTS) as clients:
         unfinished = {client.fileno(): client for client in clients}
         poll = select.poll()
@@ -122,7 +122,7 @@ def test_clients_that_send_a_byte_at_a_time_hold_up_nobody_and_are_let_go(server
     neighbour.assert_well_served(64 * MIB)
 
 
-def test_malformed_requests_are_refused_and_hold_up_nobody(server: Server) -> None:
+def test_malformed_requests_are_refused_and_delay_no_others(server: Server) -> None:
     choose = random.Random(8845)  # noqa: S311  the same in each run
     spoilt_ones = [spoilt(choose.choice((GET, *MALFORMED_REQUESTS)), choose) for _ in range(MALFORMED)]
     requests = [*MALFORMED_REQUESTS, *spoilt_ones]
@@ -143,7 +143,7 @@ def http_2(*headers: tuple[str, str]) -> bytes:
     return connection.data_to_send()
 
 
-def test_malformed_http_2_is_refused_and_told_once(server: Server) -> None:
+def test_malformed_http_2_is_refused_and_logged_once(server: Server) -> None:
     path = (":path", "/cpu_usage?top=1")
     requests = [
         http_2((":method", "GET"), path),
@@ -168,7 +168,7 @@ def test_malformed_http_2_is_refused_and_told_once(server: Server) -> None:
     assert len(told) == len(set(told))
 
 
-def test_clients_that_leave_before_they_have_their_answers_are_told_in_no_line(server: Server) -> None:
+def test_clients_that_leave_before_their_answer_are_not_logged(server: Server) -> None:
     lines = server.output.count("\n")
     for _ in range(50):
         with connected(server) as client:
@@ -188,7 +188,7 @@ def test_pipelined_requests_are_answered_in_their_order(server: Server) -> None:
     neighbour.assert_well_served(32 * MIB)
 
 
-def test_clients_that_have_no_more_to_say_get_their_answer_and_are_let_go(server: Server) -> None:
+def test_clients_that_half_close_get_their_answer_and_are_disconnected(server: Server) -> None:
     with Neighbour(server) as neighbour:
         while len(neighbour.seconds) <= 10:
             with sockets(server, HALF_CLOSED) as clients:
@@ -203,7 +203,7 @@ def test_clients_that_have_no_more_to_say_get_their_answer_and_are_let_go(server
     neighbour.assert_well_served(32 * MIB)
 
 
-def test_a_flood_of_distinct_views_is_answered_and_not_kept(server: Server) -> None:
+def test_a_flood_of_distinct_views_is_answered_but_not_cached(server: Server) -> None:
     with Neighbour(server) as neighbour, httpx.Client(base_url=server.url, timeout=30) as client:
         for number in range(DISTINCT_VIEWS):
             assert client.get(f"/cpu_usage?min_percent={number / 1000}").status_code == 200

@@ -168,7 +168,7 @@ def test_a_process_that_burns_is_shown_with_what_it_says_of_itself(client: httpx
     assert row.machine_percent == pytest.approx(row.cpu_percent / second.host.logical_cpus, abs=0.0001)
 
 
-def test_one_process_can_be_asked_for(client: httpx.Client) -> None:
+def test_one_process_can_be_requested(client: httpx.Client) -> None:
     answer = client.get(f"/cpu_usage/{os.getpid()}")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
@@ -187,7 +187,7 @@ def test_a_process_that_is_not_there_is_not_found(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("text", ["nonsense", "-1", "0", "1.5", "0x10", "٣", "99999999999999999999", "1%20"])
-def test_what_is_no_pid_is_a_bad_request(client: httpx.Client, text: str) -> None:
+def test_an_invalid_pid_is_a_bad_request(client: httpx.Client, text: str) -> None:
     assert_problem(client.get(f"/cpu_usage/{text}"), 400, "invalid pid")
 
 
@@ -231,7 +231,7 @@ def test_other_methods_are_not_allowed(client: httpx.Client, method: str, path: 
     assert allowed(answer) == ALLOWED
 
 
-def test_a_request_whose_body_nobody_needs_leaves_the_connection_usable_or_says_that_it_ends(server: Server) -> None:
+def test_an_unneeded_request_body_leaves_the_connection_usable_or_announces_its_end(server: Server) -> None:
     # A client that sees no "connection: close" sends its next request over the same connection (RFC 9112, 9.3).
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
@@ -290,7 +290,7 @@ LONG_PATTERN = "%F3%A0%84%80" * 300
         f"/cpu_usage/history?since=T{LONG}",
     ],
 )
-def test_of_what_was_wrong_only_the_beginning_comes_back(client: httpx.Client, target: str) -> None:
+def test_errors_quote_only_the_beginning_of_a_wrong_value(client: httpx.Client, target: str) -> None:
     answer = client.get(target)
     assert answer.status_code in {400, 404}
     assert len(answer.content) < 1200
@@ -304,7 +304,7 @@ def test_of_what_was_wrong_only_the_beginning_comes_back(client: httpx.Client, t
         ("GET", {"last-event-id": LONG}, 400),
     ],
 )
-def test_of_a_wrong_header_or_method_only_the_beginning_comes_back(
+def test_errors_quote_only_the_beginning_of_a_wrong_header_or_method(
     client: httpx.Client, method: str, headers: dict[str, str], status: int
 ) -> None:
     answer = client.request(method, "/cpu_usage/stream", headers=headers)

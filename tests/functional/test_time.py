@@ -110,7 +110,7 @@ def wait_for(server: Server, wanted: int) -> None:
 
 
 @COMMANDS
-def test_each_tick_is_an_event_and_who_comes_back_misses_none(command: tuple[str, ...]) -> None:
+def test_each_tick_is_an_event_and_a_client_that_reconnects_misses_none(command: tuple[str, ...]) -> None:
     with running_server(command, CPUWATCH_INTERVAL="0.1") as server:
         with connections(server, 1, "/cpu_usage/stream?top=3") as (client,):
             ids = client.ids(5)
@@ -145,7 +145,7 @@ def test_a_reader_that_falls_behind_goes_on_with_the_newest() -> None:
         assert len(ids) < now - first
 
 
-def test_streams_that_are_never_read_are_bounded_in_number_and_in_memory_and_hold_up_nobody() -> None:
+def test_unread_streams_are_limited_in_number_and_memory_and_delay_no_others() -> None:
     settings = {"CPUWATCH_INTERVAL": "0.1", "CPUWATCH_PROXIES": "127.0.0.1"}
     with running_server(CPUWATCH_SERVE, **settings) as server, ExitStack() as stack:
         before = psutil.Process(server.pid).memory_info().rss
@@ -190,7 +190,7 @@ def test_a_signal_ends_a_hundred_streams_after_a_whole_event(command: tuple[str,
 
 
 @COMMANDS
-def test_who_waits_for_the_next_tick_is_answered_when_the_server_ends(command: tuple[str, ...]) -> None:
+def test_a_client_that_waits_for_the_next_tick_is_answered_when_the_server_stops(command: tuple[str, ...]) -> None:
     with running_server(command, CPUWATCH_INTERVAL="3600") as server:
         tag = httpx.get(f"{server.url}/cpu_usage", headers={"accept-encoding": "identity"}).headers["etag"]
         with connections(server, 20, "/cpu_usage", If_None_Match=tag, Prefer="wait=30") as clients:
@@ -204,7 +204,7 @@ def test_who_waits_for_the_next_tick_is_answered_when_the_server_ends(command: t
 
 
 @pytest.mark.parametrize(("flags", "setting"), [(("--streams", "2"), "1"), ((), "2")])
-def test_how_many_streams_there_may_be_is_a_setting(flags: tuple[str, ...], setting: str) -> None:
+def test_the_maximum_number_of_streams_is_a_setting(flags: tuple[str, ...], setting: str) -> None:
     with running_server((*CPUWATCH_SERVE, *flags), CPUWATCH_STREAMS=setting) as server, ExitStack() as stack:
         for _ in range(2):
             (taken,) = stack.enter_context(connections(server, 1, "/cpu_usage/stream"))
@@ -226,7 +226,7 @@ def test_a_stream_without_events_is_kept_alive() -> None:
 
 
 @COMMANDS
-def test_who_comes_back_after_a_restart_gets_everything_that_the_new_run_keeps(command: tuple[str, ...]) -> None:
+def test_a_client_that_reconnects_after_a_restart_gets_all_snapshots_of_the_new_run(command: tuple[str, ...]) -> None:
     with (
         running_server(command, CPUWATCH_INTERVAL="0.1") as server,
         connections(server, 1, "/cpu_usage/stream?top=3") as (client,),

@@ -53,7 +53,7 @@ def test_lines_come_in_their_order(pipe: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-def test_lines_that_find_no_room_are_dropped_and_counted_where_they_were(pipe: tuple[int, int], blocking: bool) -> None:
+def test_lines_are_dropped_and_counted_when_the_queue_is_full(pipe: tuple[int, int], blocking: bool) -> None:
     reader, writer = pipe
     filled = fill(writer)
     os.set_blocking(writer, blocking)
@@ -83,7 +83,7 @@ def test_closing_does_not_wait_for_a_reader(pipe: tuple[int, int]) -> None:
         pass
 
 
-def test_what_could_not_be_written_is_counted_too() -> None:
+def test_lines_that_could_not_be_written_are_counted_too() -> None:
     # Every write to it fails with ENOSPC, as on a full disk.
     full = os.open("/dev/full", os.O_WRONLY)
     log = LogWriter(full, dropped)
@@ -100,7 +100,7 @@ def test_what_could_not_be_written_is_counted_too() -> None:
         os.close(descriptor)
 
 
-def test_a_reader_that_has_gone_ends_nothing() -> None:
+def test_a_reader_that_has_gone_does_not_end_the_thread() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     log = LogWriter(writer, dropped)

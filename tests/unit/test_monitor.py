@@ -83,7 +83,7 @@ def close(monitor: Monitor, gate: Gate) -> None:
 
 
 @given(st.integers(0, 2**62), st.integers(1, 2**42), st.integers(0, 2**62))
-def test_the_next_deadline_is_the_first_of_the_grid_that_is_yet_to_come(start: int, interval: int, passed: int) -> None:
+def test_the_next_deadline_is_the_first_future_one_of_the_grid(start: int, interval: int, passed: int) -> None:
     now = start + passed
     deadline = next_deadline(start, interval, now)
     assert deadline > now
@@ -100,7 +100,7 @@ def test_lateness_below_an_interval_moves_no_deadline(
     assert next_deadline(start, interval, due + late) == due + interval
 
 
-def test_deadlines_that_were_slept_through_are_left_out() -> None:
+def test_deadlines_in_the_past_are_skipped() -> None:
     assert next_deadline(1000, 10, 1037) == 1040
 
 
@@ -124,12 +124,12 @@ def test_the_library_and_the_commands_refuse_an_interval_with_the_same_words() -
 
 
 @pytest.mark.parametrize("history", [0, -1])
-def test_a_history_of_nothing_is_refused(history: int) -> None:
+def test_a_history_of_zero_snapshots_is_refused(history: int) -> None:
     with pytest.raises(ValueError, match=r"invalid history .*at least 1"):
         Monitor(history=history)
 
 
-def test_a_backend_that_there_is_not_stops_the_start() -> None:
+def test_an_unknown_sampler_prevents_the_start() -> None:
     with pytest.raises(UnknownSamplerError):
         Monitor(sampler="prokfs").start()
 
@@ -162,7 +162,7 @@ def test_a_monitor_without_a_snapshot_yet_has_none_and_waits(gate: Gate) -> None
         gate.let(1000)
 
 
-def test_a_monitor_that_was_closed_before_its_start_has_nothing_and_waits_for_nothing() -> None:
+def test_a_monitor_closed_before_its_start_has_no_snapshots_and_does_not_wait() -> None:
     monitor = Monitor(sampler=ScriptedSampler([]))
     monitor.close()
     assert (monitor.latest, list(monitor.history), monitor.wait(), list(monitor)) == (None, [], None, [])
@@ -203,7 +203,7 @@ def test_the_end_of_the_block_closes_the_sampler_and_keeps_the_snapshots(gate: G
     assert monitor.latest is not None
 
 
-def test_a_monitor_is_started_once_however_often_it_is_asked(gate: Gate) -> None:
+def test_starting_a_monitor_again_has_no_effect(gate: Gate) -> None:
     monitor = Monitor(TICK, sampler=gate.sampler)
 
     def threads() -> int:
@@ -217,7 +217,7 @@ def test_a_monitor_is_started_once_however_often_it_is_asked(gate: Gate) -> None
     assert threads() == before
 
 
-def test_a_closed_monitor_cannot_be_started_again_nor_closed_in_vain(gate: Gate) -> None:
+def test_a_closed_monitor_cannot_be_started_again_and_may_be_closed_again(gate: Gate) -> None:
     monitor = Monitor(TICK, sampler=gate.sampler)
     close(monitor.start(), gate)
     monitor.close()
@@ -225,7 +225,7 @@ def test_a_closed_monitor_cannot_be_started_again_nor_closed_in_vain(gate: Gate)
         monitor.start()
 
 
-def test_the_interval_can_be_asked_for() -> None:
+def test_the_interval_is_readable() -> None:
     assert Monitor(0.25).interval_seconds == 0.25
 
 
@@ -340,7 +340,7 @@ def test_a_lasting_failure_is_logged_once_and_shown_while_it_lasts(caplog: pytes
     assert monitor.latest is None
 
 
-def test_a_failure_is_shown_no_more_once_a_tick_worked() -> None:
+def test_a_failure_is_cleared_once_a_tick_works() -> None:
     def script() -> Iterator[Reading | Exception]:
         yield RuntimeError("not yet")
         yield from (nth(0), nth(1), nth(2))
@@ -357,7 +357,7 @@ def test_a_failure_is_shown_no_more_once_a_tick_worked() -> None:
 # Waiting
 
 
-def test_a_snapshot_that_is_there_already_is_not_waited_for(gate: Gate) -> None:
+def test_an_existing_snapshot_is_returned_at_once(gate: Gate) -> None:
     gate.let(2)
     with Monitor(TICK, sampler=gate.sampler) as monitor:
         first = until(monitor, 1)
@@ -437,7 +437,7 @@ def test_iterating_gives_the_newest_to_a_slow_reader_and_each_one_once(gate: Gat
         gate.let(1000)
 
 
-def test_iterating_begins_behind_what_is_there_and_ends_with_the_monitor(gate: Gate) -> None:
+def test_iterating_begins_after_the_newest_snapshot_and_ends_with_the_monitor(gate: Gate) -> None:
     gate.let(3)
     monitor = Monitor(TICK, sampler=gate.sampler).start()
     until_newest(monitor, 2)
@@ -483,7 +483,7 @@ def test_iterating_from_a_coroutine_does_the_same(gate: Gate) -> None:
     assert seen == sorted(set(seen))
 
 
-def test_an_event_loop_that_was_closed_under_its_waiter_harms_nobody(gate: Gate) -> None:
+def test_an_event_loop_closed_with_a_waiter_does_not_affect_others(gate: Gate) -> None:
     gate.let(2)
     with Monitor(TICK, sampler=gate.sampler) as monitor:
         until(monitor, 1)
@@ -634,7 +634,7 @@ def test_a_thread_that_cannot_be_started_leaves_nothing_open(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("history_bytes", [0, -1])
-def test_a_history_without_memory_is_refused(history_bytes: int) -> None:
+def test_a_history_of_zero_bytes_is_refused(history_bytes: int) -> None:
     with pytest.raises(ValueError, match=r"invalid history_bytes .*at least 1"):
         Monitor(history_bytes=history_bytes)
 
