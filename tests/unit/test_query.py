@@ -143,7 +143,7 @@ def test_a_bad_pattern_is_refused() -> None:
         select(snapshot(), Query(name="re:("))
 
 
-def test_of_what_ended_the_pids_are_those_of_who_waited() -> None:
+def test_pids_select_exited_processes_by_their_reaper() -> None:
     plain = shown(row(1), row(2), row(3), exited=(ended(2), ended(4), ended(None)))
     chosen = select(plain, Query(pids=frozenset({2, 3, 9})))
     assert (pids(chosen), parents(chosen)) == ([2, 3], [2])
@@ -237,7 +237,7 @@ def test_top_or_order_alone_are_of_the_share() -> None:
     assert pids(select(plain, Query(order="asc"))) == [1, 3, 2]
 
 
-def test_what_ended_is_sorted_by_what_it_has_of_the_key_and_cut_as_well() -> None:
+def test_exited_processes_are_sorted_and_limited_too() -> None:
     exited = (ended(1, 1.0, name="b"), ended(2, None, name="c"), ended(3, 3.0, name=None), ended(4, 2.0, name="a"))
     plain = shown(exited=exited)
     assert parents(select(plain, Query(sort="name"))) == [4, 1, 2, 3]

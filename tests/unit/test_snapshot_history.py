@@ -132,11 +132,11 @@ def test_the_newest_stays_though_it_alone_is_too_large() -> None:
     assert [taken.sequence for taken in history] == [2]
 
 
-def test_rows_of_ended_processes_and_rows_in_a_plain_list_count() -> None:
+def test_rows_of_exited_processes_and_rows_in_a_plain_list_count() -> None:
     plain, with_rows, with_exits = (SnapshotHistory(1, PLENTY) for _ in range(3))
-    ended = ExitedUsage("sh", "nobody", 10, "work", 1, 0.5, 0.25)
+    exited = ExitedUsage("sh", "nobody", 10, "work", 1, 0.5, 0.25)
     plain.append(snapshot())
     with_rows.append(replace(snapshot(), processes=list(snapshot((10, SECOND), (11, SECOND)).processes)))
-    with_exits.append(replace(snapshot(), exited=[ended] * 100))
+    with_exits.append(replace(snapshot(), exited=[exited] * 100))
     assert with_rows.estimated_bytes >= plain.estimated_bytes + 2 * 300
     assert with_exits.estimated_bytes >= plain.estimated_bytes + 100 * 200

@@ -129,8 +129,8 @@ def _write_records(snapshot: Snapshot, given: dict[str, Any], options: argparse.
 
 def _missing(snapshot: Snapshot, query: Query) -> list[str]:
     """A clause for each process or user that a filter names and that does not exist."""
-    pids = {row.pid for row in snapshot.processes} | {ended.parent_pid for ended in snapshot.exited}
-    users = {row.user for row in snapshot.processes} | {ended.user for ended in snapshot.exited}
+    pids = {row.pid for row in snapshot.processes} | {row.parent_pid for row in snapshot.exited}
+    users = {row.user for row in snapshot.processes} | {row.user for row in snapshot.exited}
     return [
         *(f"no process with PID {pid}" for pid in sorted(query.pids - pids)),
         *(f"no user {user!r}" for user in sorted(query.users - users) if not _has_account(user)),

@@ -1,8 +1,8 @@
 """Metric families as text: OpenMetrics 1.0, and the older Prometheus text format 0.0.4. Pure.
 
 prometheus.io/docs/specs/om/open_metrics_spec and prometheus.io/docs/instrumenting/exposition_formats. Labels are
-escaped in the same way. The older format declares counters with their suffix, and has neither units, ``_created``
-times, infos nor ``# EOF``.
+escaped in the same way. The older format declares counters with their suffix, and has no units, no ``_created``
+times, no infos and no ``# EOF``.
 """
 
 from __future__ import annotations
