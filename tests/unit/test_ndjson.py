@@ -18,7 +18,7 @@ groupings = st.sampled_from(["name", "user", "cgroup", "tree"])
 
 
 def read(lines: bytes) -> list[dict[str, Any]]:
-    """What a reader of lines makes of it, with the standard library's parser."""
+    """The lines, parsed by the standard library."""
     assert lines.endswith(b"\n")
     return [json.loads(line) for line in lines.decode().removesuffix("\n").split("\n")]
 
@@ -28,7 +28,7 @@ def without_kind(line: dict[str, Any]) -> dict[str, Any]:
 
 
 @given(snapshots(broken_texts))
-def test_the_lines_hold_what_the_json_holds(original: Snapshot) -> None:
+def test_the_lines_contain_the_same_as_the_json(original: Snapshot) -> None:
     whole = json.loads(encode_view(original))
     first, *rows = read(encode_lines(original))
     assert first.pop("kind") == "snapshot"
@@ -39,7 +39,7 @@ def test_the_lines_hold_what_the_json_holds(original: Snapshot) -> None:
 
 
 @given(snapshots(broken_texts), groupings)
-def test_the_lines_of_groups_hold_what_the_json_holds(original: Snapshot, grouping: Grouping) -> None:
+def test_the_lines_of_groups_contain_the_same_as_the_json(original: Snapshot, grouping: Grouping) -> None:
     shown = apply_view(original, View(group_by=grouping))
     whole = json.loads(encode_view(shown))
     first, *rows = read(encode_lines(shown))
@@ -50,7 +50,7 @@ def test_the_lines_of_groups_hold_what_the_json_holds(original: Snapshot, groupi
 
 
 @given(snapshots(), st.lists(st.sampled_from(FIELDS), unique=True))
-def test_only_the_chosen_fields_of_processes_are_there(original: Snapshot, fields: list[str]) -> None:
+def test_processes_have_only_the_selected_fields(original: Snapshot, fields: list[str]) -> None:
     _, *rows = read(encode_lines(original, fields))
     assert all([*row] == ["kind", *fields] for row in rows if row["kind"] == "process")
     assert len(rows) == len(original.processes) + len(original.exited)

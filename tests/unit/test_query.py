@@ -24,7 +24,7 @@ def parents(of: Snapshot) -> list[int | None]:
     return [ended.parent_pid for ended in of.exited]
 
 
-def ended(parent_pid: int | None, cpu_percent: float | None = 1.0, **changes: Any) -> ExitedUsage:
+def exited_row(parent_pid: int | None, cpu_percent: float | None = 1.0, **changes: Any) -> ExitedUsage:
     return replace(ExitedUsage("cc1", "alice", parent_pid, "make", 1, cpu_percent, cpu_percent), **changes)
 
 
@@ -40,19 +40,19 @@ def row(pid: int = 10, /, **changes: Any) -> ProcessUsage:
 # The busiest
 
 
-def test_the_busiest_come_first() -> None:
+def test_the_busiest_processes_come_first() -> None:
     plain = snapshot((1, 10), (2, SECOND), (3, SECOND // 2))
     assert pids(top(plain)) == [2, 3, 1]
     assert pids(top(plain, 2)) == [2, 3]
 
 
-def test_equal_shares_are_ordered_by_cpu_time_and_then_by_pid() -> None:
+def test_ties_are_ordered_by_cpu_time_then_by_pid() -> None:
     plain = snapshot((3, 0), (1, 0), (2, 0))
     older = [replace(row, cpu_seconds=9.0) if row.pid == 2 else row for row in plain.processes]
     assert pids(top(replace(plain, processes=older))) == [2, 1, 3]
 
 
-def test_unknown_shares_come_behind_those_that_are_zero() -> None:
+def test_unknown_percentages_come_after_zero() -> None:
     plain = snapshot((1, SECOND), (2, 0))
     unknown = [
         replace(row, cpu_percent=None, total_percent=None, cpu_seconds=99.0) if row.pid == 1 else row
@@ -62,7 +62,7 @@ def test_unknown_shares_come_behind_those_that_are_zero() -> None:
 
 
 @given(snapshots(), st.none() | st.integers(1, 6))
-def test_choosing_keeps_the_rows_as_they_are_and_all_the_rest(original: Snapshot, count: int | None) -> None:
+def test_top_changes_neither_the_rows_nor_the_other_fields(original: Snapshot, count: int | None) -> None:
     chosen = top(original, count)
     assert len(chosen.processes) == min(len(original.processes), len(original.processes) if count is None else count)
     assert all(row in original.processes for row in chosen.processes)
@@ -71,7 +71,7 @@ def test_choosing_keeps_the_rows_as_they_are_and_all_the_rest(original: Snapshot
 
 
 @given(snapshots(), st.integers(1, 6))
-def test_nothing_that_is_left_out_is_busier_than_what_is_chosen(original: Snapshot, count: int) -> None:
+def test_no_omitted_row_is_busier_than_a_selected_one(original: Snapshot, count: int) -> None:
     chosen = top(original, count).processes
     left = list(original.processes)
     for row in chosen:
@@ -82,7 +82,7 @@ def test_nothing_that_is_left_out_is_busier_than_what_is_chosen(original: Snapsh
 
 
 @given(snapshots(), st.randoms(use_true_random=False))
-def test_the_order_they_came_in_does_not_matter(original: Snapshot, dice: random.Random) -> None:
+def test_the_original_order_does_not_matter(original: Snapshot, dice: random.Random) -> None:
     rows = {row.pid: row for row in original.processes}
     mixed = list(rows.values())
     dice.shuffle(mixed)
@@ -91,20 +91,20 @@ def test_the_order_they_came_in_does_not_matter(original: Snapshot, dice: random
 
 
 @given(snapshots(), st.integers(1, 6))
-def test_choosing_twice_is_choosing_once(original: Snapshot, count: int) -> None:
+def test_top_is_idempotent(original: Snapshot, count: int) -> None:
     assert top(top(original, count), count) == top(original, count)
     assert top(top(original), count) == top(original, count)
 
 
 @pytest.mark.parametrize("count", [0, -1, -100])
-def test_fewer_than_one_are_refused(count: int) -> None:
+def test_a_count_below_1_is_rejected(count: int) -> None:
     with pytest.raises(QueryError, match=f"invalid top {count}: must be 1 or more"):
         top(snapshot((1, 10)), count)
     with pytest.raises(QueryError, match=f"invalid top {count}: must be 1 or more"):
         Query(top=count)
 
 
-def test_an_unknown_sort_is_refused_with_the_nearest_field() -> None:
+def test_an_unknown_sort_is_rejected_with_the_nearest_field() -> None:
     with pytest.raises(
         QueryError, match=r"^invalid sort 'cpu': did you mean cpu_percent\? It must be one of pid, name,"
     ):
@@ -113,7 +113,7 @@ def test_an_unknown_sort_is_refused_with_the_nearest_field() -> None:
         Query(order=cast(Any, "down"))
 
 
-def test_a_shell_whose_children_exited_is_busier_than_what_uses_more_itself() -> None:
+def test_a_shell_whose_children_exited_comes_before_a_process_that_uses_more_itself() -> None:
     shell = row(1, cpu_percent=8.0, exited_percent=91.0, total_percent=99.0)
     worker = row(2, cpu_percent=60.0, exited_percent=0.0, total_percent=60.0)
     assert pids(top(shown(worker, shell))) == [1, 2]
@@ -123,50 +123,52 @@ def test_a_shell_whose_children_exited_is_busier_than_what_uses_more_itself() ->
 # Each criterion
 
 
-def test_nothing_asked_for_is_all_rows_the_busiest_first() -> None:
+def test_an_empty_query_selects_all_rows_busiest_first() -> None:
     rows = row(3, total_percent=1.0), row(1, total_percent=9.0), row(2, total_percent=4.0)
-    plain = shown(*rows, exited=(ended(3, 2.0), ended(1, 5.0)))
+    plain = shown(*rows, exited=(exited_row(3, 2.0), exited_row(1, 5.0)))
     chosen = select(plain, Query())
     assert (pids(chosen), parents(chosen)) == ([1, 2, 3], [1, 3])
     assert select(shown(), Query()) == shown()
 
 
-def test_names_go_by_pattern_and_an_unknown_name_matches_none() -> None:
-    plain = shown(row(1, name="python3"), row(2, name="perl"), exited=(ended(1), ended(2, name=None)))
+def test_names_match_a_pattern_and_an_unknown_name_matches_none() -> None:
+    plain = shown(row(1, name="python3"), row(2, name="perl"), exited=(exited_row(1), exited_row(2, name=None)))
     assert pids(select(plain, Query(name="py*"))) == [1]
     assert pids(select(plain, Query(name="re:l$"))) == [2]
     assert parents(select(plain, Query(name="*"))) == [1]
 
 
-def test_a_bad_pattern_is_refused() -> None:
+def test_an_invalid_pattern_is_rejected() -> None:
     with pytest.raises(PatternError):
         select(snapshot(), Query(name="re:("))
 
 
 def test_pids_select_exited_processes_by_their_reaper() -> None:
-    plain = shown(row(1), row(2), row(3), exited=(ended(2), ended(4), ended(None)))
+    plain = shown(row(1), row(2), row(3), exited=(exited_row(2), exited_row(4), exited_row(None)))
     chosen = select(plain, Query(pids=frozenset({2, 3, 9})))
     assert (pids(chosen), parents(chosen)) == ([2, 3], [2])
 
 
-def test_users_are_chosen_and_an_unknown_one_is_none_of_them() -> None:
-    plain = shown(row(1, user="alice"), row(2, user="bob"), row(3, user=None), exited=(ended(1), ended(2, user=None)))
+def test_users_are_selected_and_an_unknown_user_matches_none() -> None:
+    plain = shown(
+        row(1, user="alice"), row(2, user="bob"), row(3, user=None), exited=(exited_row(1), exited_row(2, user=None))
+    )
     chosen = select(plain, Query(users=frozenset({"alice", "carol"})))
     assert (pids(chosen), parents(chosen)) == ([1], [1])
 
 
-def test_states_are_of_the_living_only() -> None:
-    plain = shown(row(1, state="R"), row(2, state="S"), row(3, state=None), exited=(ended(1),))
+def test_states_match_only_living_processes() -> None:
+    plain = shown(row(1, state="R"), row(2, state="S"), row(3, state=None), exited=(exited_row(1),))
     chosen = select(plain, Query(states=frozenset("RD")))
     assert (pids(chosen), parents(chosen)) == ([1], [])
 
 
-def test_a_least_share_leaves_out_what_is_below_it_or_unknown() -> None:
+def test_a_minimum_percentage_omits_lower_and_unknown_ones() -> None:
     plain = shown(
         row(1, total_percent=4.9),
         row(2, total_percent=5.0),
         row(3, total_percent=None),
-        exited=(ended(1, 5.0), ended(2, 4.0), ended(3, None)),
+        exited=(exited_row(1, 5.0), exited_row(2, 4.0), exited_row(3, None)),
     )
     chosen = select(plain, Query(min_percent=5.0))
     assert (pids(chosen), parents(chosen)) == ([2], [1])
@@ -180,16 +182,16 @@ def test_kernel_threads_are_kthreadd_and_its_children() -> None:
         row(17, ppid=2, name="kworker/0:1"),
         row(30, ppid=1, name="kworker/0:1"),
         row(31, ppid=None),
-        exited=(ended(1), ended(2)),
+        exited=(exited_row(1), exited_row(2)),
     )
     chosen = select(plain, Query(kernel_threads=False))
     assert (pids(chosen), parents(chosen)) == ([1, 30, 31], [1])
     assert select(chosen, Query(kernel_threads=False)) == chosen
 
 
-def test_in_a_container_the_second_process_is_no_kernel_thread() -> None:
-    # A PID namespace has no kthreadd; its second process is what it started second.
-    plain = shown(row(1, ppid=0, name="sh"), row(2, ppid=1, name="nginx"), row(3, ppid=2), exited=(ended(2),))
+def test_in_a_container_pid_2_is_not_a_kernel_thread() -> None:
+    # A PID namespace has no kthreadd; PID 2 is its second process.
+    plain = shown(row(1, ppid=0, name="sh"), row(2, ppid=1, name="nginx"), row(3, ppid=2), exited=(exited_row(2),))
     assert select(plain, Query(kernel_threads=False)) == plain
 
 
@@ -200,7 +202,7 @@ def test_in_a_container_the_second_process_is_no_kernel_thread() -> None:
     ("key", "values"),
     [("pid", (1, 2, 3)), ("name", ("a", "b", "c")), ("user", ("a", "b", "c"))],
 )
-def test_texts_and_pids_ascend_unless_told_otherwise(key: SortKey, values: tuple[object, ...]) -> None:
+def test_texts_and_pids_are_ascending_by_default(key: SortKey, values: tuple[object, ...]) -> None:
     rows = [row(9 + at, **{key: value}) for at, value in enumerate(values)]
     mixed = shown(rows[1], rows[2], rows[0])
     assert select(mixed, Query(sort=key)).processes == rows
@@ -208,14 +210,14 @@ def test_texts_and_pids_ascend_unless_told_otherwise(key: SortKey, values: tuple
 
 
 @pytest.mark.parametrize("key", sorted(set(get_args(SortKey)) - {"pid", "name", "user", "start_time"}))
-def test_numbers_descend_unless_told_otherwise(key: SortKey) -> None:
+def test_numbers_are_descending_by_default(key: SortKey) -> None:
     rows = [row(at, **{key: 10 - at}) for at in (1, 2, 3)]
     mixed = shown(rows[1], rows[2], rows[0])
     assert select(mixed, Query(sort=key)).processes == rows
     assert select(mixed, Query(sort=key, order="asc")).processes == rows[::-1]
 
 
-def test_the_youngest_come_first_of_start_times() -> None:
+def test_start_times_are_newest_first() -> None:
     plain = snapshot((1, 0), (2, 0))
     old, young = plain.processes
     young = replace(young, start_time=plain.time)
@@ -224,21 +226,26 @@ def test_the_youngest_come_first_of_start_times() -> None:
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("key", ["user", "threads", "cpu_percent", "user_percent", "exited_percent"])
-def test_what_is_not_known_comes_last_in_both_directions(key: SortKey, order: Any) -> None:
+def test_unknown_values_come_last_in_both_directions(key: SortKey, order: Any) -> None:
     known = [row(at, **{key: "a" if key == "user" else 0}) for at in (1, 2)]
     unknown = [row(at, **{key: None}) for at in (3, 4)]
     ordered = select(shown(unknown[0], known[0], unknown[1], known[1]), Query(sort=key, order=order))
     assert pids(ordered)[2:] == [3, 4]
 
 
-def test_top_or_order_alone_are_of_the_share() -> None:
+def test_top_and_order_alone_apply_to_total_percent() -> None:
     plain = snapshot((1, 10), (2, SECOND), (3, SECOND // 2))
     assert pids(select(plain, Query(top=2))) == [2, 3]
     assert pids(select(plain, Query(order="asc"))) == [1, 3, 2]
 
 
 def test_exited_processes_are_sorted_and_limited_too() -> None:
-    exited = (ended(1, 1.0, name="b"), ended(2, None, name="c"), ended(3, 3.0, name=None), ended(4, 2.0, name="a"))
+    exited = (
+        exited_row(1, 1.0, name="b"),
+        exited_row(2, None, name="c"),
+        exited_row(3, 3.0, name=None),
+        exited_row(4, 2.0, name="a"),
+    )
     plain = shown(exited=exited)
     assert parents(select(plain, Query(sort="name"))) == [4, 1, 2, 3]
     assert parents(select(plain, Query(sort="pid", order="desc"))) == [3, 4, 1, 2]
@@ -246,7 +253,7 @@ def test_exited_processes_are_sorted_and_limited_too() -> None:
     assert parents(select(plain, Query(top=2))) == [3, 4]
 
 
-# All together, against a model that is as plain as it can be
+# All together, against a model that is as simple as possible
 
 few_percents = st.none() | st.sampled_from([0.0, 1.0, 50.0])
 few_names = st.sampled_from(["sh", "python", "perl"])
@@ -338,7 +345,7 @@ def in_order(query: Query, items: list[Any]) -> list[Any]:
 
 
 @given(snapshots_of_few_kinds, queries)
-def test_all_criteria_together_are_those_of_a_plain_model(original: Snapshot, query: Query) -> None:
+def test_all_criteria_together_agree_with_a_simple_model(original: Snapshot, query: Query) -> None:
     kernel = all(row.name == "kthreadd" for row in original.processes if row.pid == 2)
     chosen = select(original, query)
     processes = [row for row in original.processes if passes(query, row, kernel=kernel)]
@@ -349,11 +356,11 @@ def test_all_criteria_together_are_those_of_a_plain_model(original: Snapshot, qu
 
 
 @given(snapshots_of_few_kinds, queries)
-def test_choosing_the_same_again_changes_nothing(original: Snapshot, query: Query) -> None:
+def test_select_is_idempotent(original: Snapshot, query: Query) -> None:
     if query.kernel_threads:
         chosen = select(original, query)
         assert select(chosen, query) == chosen
 
 
-def test_every_field_to_sort_by_is_one_of_a_process() -> None:
+def test_every_sort_key_is_a_field_of_a_process() -> None:
     assert set(get_args(SortKey)) <= {field.name for field in fields(ProcessUsage)}

@@ -27,7 +27,7 @@ from cpuwatch.query.view import Grouping
 from cpuwatch.text import printable
 
 
-def test_a_table_reads_like_this() -> None:
+def test_table_of_an_example() -> None:
     earlier = reading(
         process(7, cpu_ns=SECOND, name="idle"),
         process(1234, user=None, children_ns=0),
@@ -59,7 +59,7 @@ def test_a_table_reads_like_this() -> None:
     ]
 
 
-def test_an_estimate_is_marked_as_one() -> None:
+def test_an_estimate_is_marked() -> None:
     later = reading(process(children_ns=0), total=CpuTimes(100, 0, 100, 0, 0, 0), at_ns=101 * SECOND)
     later = replace(later, exits=[ProcessExit(2000, 10, "job", "alice", SECOND // 4)], exited_names="taskstats")
     lines = table(usage(reading(process(children_ns=0), total=CpuTimes(0, 0, 0, 0, 0, 0)), later)).splitlines()
@@ -70,19 +70,19 @@ def test_an_estimate_is_marked_as_one() -> None:
     ]
 
 
-def test_what_is_unknown_is_a_dash() -> None:
+def test_unknown_values_are_a_dash() -> None:
     found = usage(reading(), reading(process(cpu_ns=61 * SECOND), at_ns=101 * SECOND))
     assert table(found).splitlines()[-1].split() == ["10", "nobody", "S", *"-----", "1:01.00", "work"]
 
 
 def below_summary(text: str) -> list[str]:
-    """The lines behind the first empty one: the heading and the rows."""
+    """The lines after the first empty one: the headings and the rows."""
     lines = text.split("\n")
     return lines[lines.index("") + 1 : -1]
 
 
 @given(snapshots())
-def test_there_is_a_line_for_each_process_and_its_columns_stand_under_their_headings(original: Snapshot) -> None:
+def test_each_process_has_a_line_with_its_columns_under_their_headings(original: Snapshot) -> None:
     heading, *rows = below_summary(table(replace(original, exited=[])))
     assert len(rows) == len(original.processes)
     for line, row in zip(rows, original.processes, strict=True):
@@ -90,14 +90,14 @@ def test_there_is_a_line_for_each_process_and_its_columns_stand_under_their_head
 
 
 @given(snapshots())
-def test_there_is_a_line_for_each_group_of_exited_processes(original: Snapshot) -> None:
+def test_each_group_of_exited_processes_has_a_line(original: Snapshot) -> None:
     lines = table(original).split("\n")
     without = table(replace(original, exited=[])).split("\n")
     assert len(lines) == len(without) + (3 + len(original.exited) if original.exited else 0)
 
 
 @given(snapshots(broken_texts))
-def test_no_order_to_the_terminal_gets_through(original: Snapshot) -> None:
+def test_no_terminal_control_sequence_gets_through(original: Snapshot) -> None:
     text = table(original)
     assert all(char.isprintable() for char in text.replace("\n", ""))
     text.encode()
@@ -138,21 +138,21 @@ def test_control_characters_are_shown_as_escapes(text: str, shown: str) -> None:
         ("\udce9", "ascii", r"\udce9"),
     ],
 )
-def test_what_the_encoding_does_not_have_is_shown_as_the_same_escapes(text: str, encoding: str, shown: str) -> None:
+def test_characters_that_the_encoding_lacks_are_shown_as_the_same_escapes(text: str, encoding: str, shown: str) -> None:
     assert printable(text, encoding) == shown
 
 
 @given(st.text(), st.sampled_from(["utf-8", "ascii", "latin-1", "shift_jis", "gb18030", "cp437", "cp037"]))
-def test_printable_text_can_be_encoded_and_obeys_no_terminal(text: str, encoding: str) -> None:
+def test_printable_text_can_be_encoded_and_has_no_control_characters(text: str, encoding: str) -> None:
     shown = printable(text, encoding)
     assert shown.isprintable()
     assert shown.encode(encoding).decode(encoding) == shown
-    # The same is shown whether it was made for that encoding at once, or afterwards.
+    # The result is the same whether it was made for that encoding directly or afterwards.
     assert printable(printable(text), encoding) == shown
 
 
 @given(st.text())
-def test_printable_text_is_left_alone(text: str) -> None:
+def test_printable_text_is_unchanged(text: str) -> None:
     assert printable(text).isprintable()
     if text.isprintable():
         assert printable(text) == text
@@ -168,7 +168,7 @@ def family() -> Snapshot:
     return usage(earlier, replace(later, exits=[ProcessExit(99, 8, "cc1", "nobody", SECOND // 10)]))
 
 
-def test_the_columns_may_be_chosen() -> None:
+def test_the_columns_can_be_selected() -> None:
     assert table(family(), ("name", "cpu_percent", "exited_percent", "cpu_seconds", "pid")).splitlines()[3:7] == [
         "",
         "NAME  CPU%  EXITED%     TIME  PID",
@@ -193,7 +193,7 @@ def test_the_columns_may_be_chosen() -> None:
         ("tree", [r"  50.0  50.0      0.0      1       0  7 a\nb", "  35.0  25.0     10.0      1       1  8 work"]),
     ],
 )
-def test_groups_read_like_this(grouping: Grouping, rows: list[str]) -> None:
+def test_table_of_groups(grouping: Grouping, rows: list[str]) -> None:
     lines = table(apply_view(family(), View(group_by=grouping))).splitlines()
     assert lines[:3] == table(family()).splitlines()[:3]
     assert lines[3:] == ["", "TOTAL%  CPU%  EXITED%  ALIVE  EXITED  GROUP", *rows]
@@ -203,7 +203,9 @@ groupings = st.sampled_from(["name", "user", "cgroup", "tree"])
 
 
 @given(snapshots(broken_texts), groupings, st.integers(1, 3))
-def test_no_order_to_the_terminal_gets_through_a_group(original: Snapshot, grouping: Grouping, count: int) -> None:
+def test_no_terminal_control_sequence_gets_through_in_a_group(
+    original: Snapshot, grouping: Grouping, count: int
+) -> None:
     shown = apply_view(original, View(Query(top=count), group_by=grouping))
     text = table(shown)
     assert all(char.isprintable() for char in text.replace("\n", ""))
@@ -212,16 +214,16 @@ def test_no_order_to_the_terminal_gets_through_a_group(original: Snapshot, group
 
 
 @given(snapshots(broken_texts), st.lists(st.sampled_from(FIELDS), min_size=1))
-def test_no_order_to_the_terminal_gets_through_a_chosen_column(original: Snapshot, fields: list[str]) -> None:
+def test_no_terminal_control_sequence_gets_through_in_a_selected_column(original: Snapshot, fields: list[str]) -> None:
     text = table(replace(original, exited=[]), fields)
     assert all(char.isprintable() for char in text.replace("\n", ""))
     assert len(below_summary(text)) == 1 + len(original.processes)
 
 
-# Rows that are left out
+# Omitted rows
 
 
-def test_each_list_tells_how_many_rows_it_leaves_out() -> None:
+def test_each_list_has_the_number_of_its_omitted_rows() -> None:
     found = snapshot(*((pid, SECOND) for pid in range(1, 31)))
     exited = [ExitedUsage(name, "alice", 1, "sh", 1, 1.0, 0.5) for name in ("a", "b", "c")]
     lines = below_summary(table(replace(found, exited=exited), max_rows=2, hint=" (--all shows them)"))
@@ -231,12 +233,12 @@ def test_each_list_tells_how_many_rows_it_leaves_out() -> None:
 
 
 @pytest.mark.parametrize("max_rows", [None, 2, 3])
-def test_a_table_that_leaves_out_nothing_tells_nothing(max_rows: int | None) -> None:
+def test_a_complete_table_has_no_line_about_omitted_rows(max_rows: int | None) -> None:
     found = snapshot((1, SECOND), (2, SECOND))
     assert table(found, max_rows=max_rows) == table(found)
 
 
-def test_groups_that_are_left_out_are_told_too() -> None:
+def test_omitted_groups_are_counted_too() -> None:
     lines = table(apply_view(family(), View(group_by="name")), max_rows=1).splitlines()
     assert lines[-2:] == [r"  50.0  50.0      0.0      1       0  a\nb", "... 2 more"]
 
@@ -244,7 +246,7 @@ def test_groups_that_are_left_out_are_told_too() -> None:
 # Command lines
 
 
-def test_command_lines_that_were_read_stand_in_place_of_names() -> None:
+def test_command_lines_replace_names() -> None:
     found = snapshot((1, SECOND), (2, SECOND))
     lines = [None, "worker --name 'a b'\x1b[31m"]
     rows = [replace(row, command_line=line) for row, line in zip(found.processes, lines, strict=True)]
@@ -256,10 +258,10 @@ def test_command_lines_that_were_read_stand_in_place_of_names() -> None:
     assert below_summary(table(replace(found, processes=rows), ("pid", "name")))[1:] == ["  1  work", "  2  work"]
 
 
-# Processes that are not shown
+# Missing processes
 
 
-def test_what_is_not_shown_is_told_below_the_attribution() -> None:
+def test_missing_processes_are_reported_below_the_attribution() -> None:
     found = snapshot((10, SECOND))
     sampling = Sampling(unreadable={"EPERM": 77, "EMFILE": 1}, hidden=["/proc hides\x1b[31m it"])
     lines = table(replace(found, sampling=sampling)).splitlines()
@@ -276,7 +278,7 @@ def test_what_is_not_shown_is_told_below_the_attribution() -> None:
 
 
 def cells(line: str) -> int:
-    """The cells that a terminal takes for it, by the standard library's copy of the Unicode database (UAX #11)."""
+    """Its width in terminal cells, from the Unicode database of the standard library (UAX #11)."""
     combining = sum(unicodedata.category(char) in {"Mn", "Me"} for char in line)
     wide = sum(unicodedata.east_asian_width(char) in "WF" for char in line)
     return len(line) - combining + wide
@@ -301,7 +303,7 @@ def test_columns_stay_aligned_whatever_the_width_of_a_name(names: list[str], enc
     rows = [replace(row, name=name) for row, name in zip(plain.processes, names, strict=True)]
     text = table(replace(plain, processes=rows), ("name", "pid"), encoding=encoding)
     text.encode(encoding)
-    # The last column is aligned to the right, so all lines end in the same cell.
+    # The last column is right-aligned, so all lines end in the same cell.
     assert len({cells(line) for line in below_summary(text)}) == 1
 
 
@@ -312,7 +314,7 @@ def test_no_line_is_wider_than_the_terminal(original: Snapshot, width: int, enco
 
 
 @given(snapshots(wide_and_narrow))
-def test_a_terminal_that_is_wide_enough_changes_nothing(original: Snapshot) -> None:
+def test_a_wide_terminal_changes_nothing(original: Snapshot) -> None:
     assert table(original, width=10_000) == table(original)
 
 
@@ -332,7 +334,7 @@ def test_a_narrow_list_of_exited_processes_keeps_their_cpu() -> None:
     assert lines[-2:] == ["PARENT   CPU%  NAME", f"12 make   1.0  {'a' * 16}"]
 
 
-def test_a_command_line_has_more_room_than_a_name() -> None:
+def test_a_command_line_gets_more_space_than_a_name() -> None:
     found = snapshot((7, SECOND))
     rows = [replace(row, command_line="x" * 100) for row in found.processes]
     assert below_summary(table(replace(found, processes=rows), width=70)) == [
@@ -341,7 +343,7 @@ def test_a_command_line_has_more_room_than_a_name() -> None:
     ]
 
 
-def test_the_summary_is_broken_between_its_figures() -> None:
+def test_the_summary_is_wrapped_between_its_values() -> None:
     assert table(snapshot((7, SECOND)), width=50).splitlines()[:3] == [
         "here  2026-01-01T00:01:41.000000Z  1.000 s",
         "  scripted  load 0.50 0.25 0.12",
@@ -349,12 +351,12 @@ def test_the_summary_is_broken_between_its_figures() -> None:
     ]
 
 
-def test_chosen_columns_are_cut_and_not_dropped() -> None:
+def test_selected_columns_are_truncated_and_not_dropped() -> None:
     found = snapshot((7, SECOND))
     assert below_summary(table(found, ("state", "user", "name"), width=10)) == ["S  USER", "S  nobody"]
 
 
-def test_wide_names_read_like_this() -> None:
+def test_table_of_wide_names() -> None:
     plain = snapshot((1, SECOND), (2, SECOND), (3, SECOND))
     names = ["日本", "cafe\u0301", "🐎x"]
     rows = [replace(row, name=name, user="ユーザ") for row, name in zip(plain.processes, names, strict=True)]

@@ -37,7 +37,7 @@ def grouped(original: Snapshot, view: View) -> GroupedSnapshot:
     return shown
 
 
-def test_the_fields_are_those_of_a_process() -> None:
+def test_the_fields_are_those_of_a_process_row() -> None:
     assert tuple(field.name for field in fields(ProcessUsage)) == FIELDS
 
 
@@ -45,7 +45,7 @@ def test_the_fields_are_those_of_a_process() -> None:
 def test_a_view_without_groups_is_its_query(original: Snapshot, count: int) -> None:
     query = Query(top=count, sort="pid")
     assert apply_view(original, View(query)) == select(original, query)
-    # Which fields is for the encoder: rows stay rows.
+    # The encoder applies the fields: rows stay rows.
     assert apply_view(original, View(query, fields=("pid",))) == select(original, query)
 
 
@@ -58,13 +58,13 @@ def test_groups_are_the_sums_of_all(original: Snapshot, grouping: Grouping) -> N
 
 
 @given(snapshots(), groupings, st.floats(0, 100))
-def test_groups_are_the_sums_of_what_was_chosen(original: Snapshot, grouping: Grouping, least: float) -> None:
+def test_groups_are_the_sums_of_the_selected_processes(original: Snapshot, grouping: Grouping, least: float) -> None:
     query = Query(min_percent=least)
     assert grouped(original, View(query, group_by=grouping)).groups == SUMS[grouping](select(original, query))
 
 
 @given(snapshots(), groupings, st.integers(1, 5))
-def test_top_counts_groups_and_not_what_is_in_them(original: Snapshot, grouping: Grouping, count: int) -> None:
+def test_top_counts_groups_not_their_processes(original: Snapshot, grouping: Grouping, count: int) -> None:
     cut = grouped(original, View(Query(top=count), group_by=grouping))
     assert cut.groups == grouped(original, View(group_by=grouping)).groups[:count]
 
@@ -77,28 +77,28 @@ def test_the_busiest_group_comes_first() -> None:
 
 
 @given(snapshots())
-def test_the_head_is_all_but_the_rows(original: Snapshot) -> None:
+def test_the_head_is_everything_except_the_rows(original: Snapshot) -> None:
     assert head(original).keys() | {"processes", "exited"} == {field.name for field in fields(Snapshot)}
     assert all(value is getattr(original, name) for name, value in head(original).items())
     encode(head(original))
 
 
-def test_a_field_that_there_is_not_is_refused_with_those_there_are() -> None:
+def test_an_unknown_field_is_rejected_with_the_known_ones() -> None:
     with pytest.raises(QueryError, match=r"^invalid field 'nmae': did you mean name\? It must be one of pid, .*name"):
         View(fields=("pid", "nmae"))
 
 
-def test_an_unknown_grouping_is_refused_with_the_nearest() -> None:
+def test_an_unknown_grouping_is_rejected_with_the_nearest() -> None:
     with pytest.raises(QueryError, match=r"^invalid group_by 'users': did you mean user\? It must be one of name, "):
         View(group_by=cast(Grouping, "users"))
 
 
 @pytest.mark.parametrize("key", ["sort", "order"])
-def test_groups_have_an_order_of_their_own(key: str) -> None:
+def test_groups_cannot_be_combined_with_an_order(key: str) -> None:
     with pytest.raises(QueryError, match="busiest first"):
         View(replace(Query(), **{key: "name" if key == "sort" else "asc"}), group_by="user")
 
 
-def test_groups_have_fields_of_their_own() -> None:
+def test_groups_cannot_be_combined_with_fields() -> None:
     with pytest.raises(QueryError, match="cannot be combined with group_by"):
         View(fields=("pid",), group_by="user")
