@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from readings import snapshot
 from strategies import snapshots
 
-from cpuwatch import ExitedUsage, Snapshot, TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
+from cpuwatch import ExitedUsage, ProcessUsage, Snapshot, TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
 
 Grouping = Callable[[Snapshot], list[UsageGroup]]
 
@@ -55,23 +55,22 @@ def crowds(draw: st.DrawFn) -> Snapshot:
     return replace(made, processes=processes, exited=exited)
 
 
-def totals_of_snapshot(taken: Snapshot) -> tuple[float, float, float, float, int, int]:
+def totals_of_snapshot(taken: Snapshot) -> tuple[float, float, float, int, int]:
+    rows: list[ProcessUsage | ExitedUsage] = [*taken.processes, *taken.exited]
     return (
-        sum(row.cpu_percent or 0 for row in taken.processes),
-        sum(row.machine_percent or 0 for row in taken.processes),
+        sum(row.cpu_percent or 0 for row in rows),
+        sum(row.machine_percent or 0 for row in rows),
         sum(row.cpu_percent or 0 for row in taken.exited),
-        sum(row.cpu_percent or 0 for row in taken.processes) + sum(row.cpu_percent or 0 for row in taken.exited),
         len(taken.processes),
         sum(row.count or 0 for row in taken.exited),
     )
 
 
-def totals_of_groups(groups: list[UsageGroup] | list[TreeUsage]) -> tuple[float, float, float, float, int, int]:
+def totals_of_groups(groups: list[UsageGroup] | list[TreeUsage]) -> tuple[float, float, float, int, int]:
     return (
         sum(group.cpu_percent for group in groups),
         sum(group.machine_percent for group in groups),
         sum(group.exited_percent for group in groups),
-        sum(group.total_percent for group in groups),
         sum(group.processes for group in groups),
         sum(group.exited for group in groups),
     )
@@ -87,7 +86,7 @@ def test_groups_add_up_to_the_snapshot(grouping: Grouping, taken: Snapshot) -> N
 @given(taken=crowds())
 def test_the_busiest_group_comes_first_and_each_group_only_once(grouping: Grouping, taken: Snapshot) -> None:
     groups = grouping(taken)
-    assert all(one.total_percent >= other.total_percent for one, other in pairwise(groups))
+    assert all(one.cpu_percent >= other.cpu_percent for one, other in pairwise(groups))
     assert len({group.group for group in groups}) == len(groups)
 
 
@@ -107,7 +106,7 @@ def test_a_tree_is_the_sum_of_its_root_and_its_branches(taken: Snapshot) -> None
         branches = [other for other in trees if other.parent == tree.pid]
         exited = [row for row in taken.exited if row.parent_pid == tree.pid]
         own = (rows[tree.pid].cpu_percent or 0) + sum(row.cpu_percent or 0 for row in exited)
-        assert is_close(tree.total_percent, own + sum(branch.total_percent for branch in branches))
+        assert is_close(tree.cpu_percent, own + sum(branch.cpu_percent for branch in branches))
         assert tree.processes == 1 + sum(branch.processes for branch in branches)
 
 
@@ -128,7 +127,7 @@ def test_the_tree_of_make_includes_its_compilers() -> None:
     )
     tree = by_tree(taken)[0]
     assert (tree.pid, tree.name, tree.processes, tree.exited) == (10, "make", 2, 7)
-    assert (tree.cpu_percent, tree.exited_percent, tree.total_percent) == (31.0, 90.0, 121.0)
+    assert (tree.cpu_percent, tree.exited_percent) == (121.0, 90.0)
 
 
 def test_exited_processes_without_a_name_count_for_the_user_and_cgroup_of_their_reaper() -> None:
@@ -138,8 +137,8 @@ def test_exited_processes_without_a_name_count_for_the_user_and_cgroup_of_their_
         processes=[replace(shell, user="alice", cgroup="/system.slice/ci.service")],
         exited=[ExitedUsage(None, None, 10, "work", None, 50.0, 25.0)],
     )
-    assert by_user(taken) == [UsageGroup("alice", 1, 0, 0.0, 0.0, 50.0, 50.0)]
-    unit = UsageGroup("ci.service", 1, 0, 0.0, 0.0, 50.0, 50.0, cgroup="/system.slice/ci.service")
+    assert by_user(taken) == [UsageGroup("alice", 1, 0, 50.0, 25.0, 50.0)]
+    unit = UsageGroup("ci.service", 1, 0, 50.0, 25.0, 50.0, cgroup="/system.slice/ci.service")
     assert by_cgroup(taken) == [unit]
     assert [group.group for group in by_name(taken)] == [None, "work"]
 

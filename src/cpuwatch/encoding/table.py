@@ -23,14 +23,14 @@ _COLUMNS = (
     *("cpu_seconds", "name"),
 )
 _EXITED_HEADINGS = ("PARENT", "USER", "COUNT", "CPU%", "NAME")
-_GROUP_HEADINGS = ("TOTAL%", "CPU%", "EXITED%", "ALIVE", "EXITED", "GROUP")
+_GROUP_HEADINGS = ("CPU%", "EXITED%", "ALIVE", "EXITED", "GROUP")
 _LEFT_ALIGNED = {
     *("PARENT", "GROUP"),
     *(field.heading for field in FIELDS.values() if field.type in {"text", "time"}),
 }
 _DISPENSABLE = ("S", "SYS%", "USER%", "TIME", "CPU%", "USER")
 """The columns to drop on a narrow terminal, in this order."""
-_DISPENSABLE_OF_GROUPS = ("EXITED", "ALIVE", "CPU%")
+_DISPENSABLE_OF_GROUPS = ("EXITED", "ALIVE")
 _DISPENSABLE_OF_EXITED = ("USER", "COUNT")
 _MIN_LAST_CELLS = {"NAME": 16, "COMMAND": 40, "GROUP": 16}
 """The width of the last column below which other columns are dropped."""
@@ -186,7 +186,6 @@ def _group_cells(group: UsageGroup | TreeUsage) -> tuple[str, ...]:
     else:
         name = "-" if group.name is None else f"{group.pid} {group.name}"
     return (
-        _percent(group.total_percent),
         _percent(group.cpu_percent),
         _percent(group.exited_percent),
         str(group.processes),

@@ -21,9 +21,10 @@ __all__ = ["TreeUsage", "UsageGroup", "by_cgroup", "by_name", "by_tree", "by_use
 class UsageGroup(Struct, frozen=True, gc=False):
     """The CPU use of a group of processes in the interval.
 
-    ``cpu_percent`` (of one CPU) and ``machine_percent`` are those of living processes, ``exited_percent`` is that of
-    exited ones, and ``total_percent`` that of both. ``processes`` counts living processes, ``exited`` counts exited
-    processes whose name is known. ``group`` is ``None`` for processes whose group is unknown.
+    A group contains living and exited processes, so its ``cpu_percent`` (of one CPU) and ``machine_percent`` are those
+    of both; ``exited_percent`` is the part of ``cpu_percent`` that exited processes used. ``processes`` counts living
+    processes, ``exited`` counts exited processes whose name is known. ``group`` is ``None`` for processes whose group
+    is unknown.
     For groups by unit, ``cgroup`` is the path of the unit. It distinguishes units of the same name and is stable across
     snapshots, while ``group`` depends on the other units.
     """
@@ -34,7 +35,6 @@ class UsageGroup(Struct, frozen=True, gc=False):
     cpu_percent: float
     machine_percent: float
     exited_percent: float
-    total_percent: float
     cgroup: str | None = None
 
 
@@ -54,7 +54,6 @@ class TreeUsage(Struct, frozen=True, gc=False):
     cpu_percent: float
     machine_percent: float
     exited_percent: float
-    total_percent: float
 
 
 def by_name(snapshot: Snapshot) -> list[UsageGroup]:
@@ -114,7 +113,7 @@ def by_tree(snapshot: Snapshot) -> list[TreeUsage]:
     without_ancestor = sums[None].figures()
     if any(without_ancestor):
         trees.append(TreeUsage(None, None, None, None, *without_ancestor))
-    return sorted(trees, key=lambda tree: (-tree.total_percent, tree.pid or 0))
+    return sorted(trees, key=lambda tree: (-tree.cpu_percent, tree.pid or 0))
 
 
 class _Sum:
@@ -134,6 +133,8 @@ class _Sum:
 
     def add_exited(self, row: ExitedUsage) -> None:
         self.exited += row.count or 0
+        self.cpu_percent += row.cpu_percent or 0.0
+        self.machine_percent += row.machine_percent or 0.0
         self.exited_percent += row.cpu_percent or 0.0
 
     def add(self, other: _Sum) -> None:
@@ -143,16 +144,8 @@ class _Sum:
         self.machine_percent += other.machine_percent
         self.exited_percent += other.exited_percent
 
-    def figures(self) -> tuple[int, int, float, float, float, float]:
-        total_percent = self.cpu_percent + self.exited_percent
-        return (
-            self.processes,
-            self.exited,
-            self.cpu_percent,
-            self.machine_percent,
-            self.exited_percent,
-            total_percent,
-        )
+    def figures(self) -> tuple[int, int, float, float, float]:
+        return self.processes, self.exited, self.cpu_percent, self.machine_percent, self.exited_percent
 
 
 def _grouped(
@@ -166,7 +159,7 @@ def _grouped(
     for exited in snapshot.exited:
         sums[of_exited(exited)].add_exited(exited)
     groups = [UsageGroup(group, *total.figures()) for group, total in sums.items()]
-    return sorted(groups, key=lambda group: (-group.total_percent, group.group or ""))
+    return sorted(groups, key=lambda group: (-group.cpu_percent, group.group or ""))
 
 
 def _parents(rows: Mapping[int, ProcessUsage]) -> dict[int, int | None]:

@@ -32,7 +32,7 @@ _GROUPINGS: dict[Grouping, Callable[[Snapshot], list[UsageGroup] | list[TreeUsag
 class View(Struct, frozen=True, gc=False):
     """What to show: the processes that match ``query``, with all or only these ``fields``, or their sums by group.
 
-    Groups are sorted by ``total_percent``, busiest first, and ``query.top`` limits their number. Raises
+    Groups are sorted by ``cpu_percent``, busiest first, and ``query.top`` limits their number. Raises
     :class:`~cpuwatch.errors.QueryError` for an unknown field or grouping, and for a grouping combined with ``fields``
     or with an order.
     """
