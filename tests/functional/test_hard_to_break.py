@@ -16,7 +16,7 @@ from h2.connection import H2Connection
 from live_server import CPUWATCH_SERVE, Server, running_server
 from rough_clients import Neighbour, connected, exchange, sockets, statuses
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.any_python]
 
 SLOW_CLIENTS = 500
 MALFORMED = 10_000
