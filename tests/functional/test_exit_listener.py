@@ -76,8 +76,8 @@ def test_a_renamed_process_is_charged_under_its_last_name() -> None:
             assert earlier.processes[process.pid].name == "sh"
             process.communicate(b"go\n")
         snapshot, _ = account(earlier, sampler.read(), NO_CARRY)
-    ended = [row for row in snapshot.exited if row.parent_pid == os.getpid()]
-    assert [(row.name, row.count) for row in ended] == [("cat", 1)]
+    exited = [row for row in snapshot.exited if row.parent_pid == os.getpid()]
+    assert [(row.name, row.count) for row in exited] == [("cat", 1)]
 
 
 @pytest.mark.parametrize(

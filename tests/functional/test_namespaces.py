@@ -46,7 +46,7 @@ def test_a_container_in_the_pid_and_network_namespaces_of_the_host_sees_everythi
     assert child.pid in {row.pid for row in seen.processes}
     if seen.exited_names != "taskstats":
         pytest.skip(seen.exited_names)
-    assert sum(ended.count or 0 for ended in seen.exited if ended.name == "true") >= 50
+    assert sum(row.count or 0 for row in seen.exited if row.name == "true") >= 50
 
 
 @needs_root
@@ -55,7 +55,7 @@ def test_in_a_separate_network_namespace_exits_are_reported_as_unavailable() -> 
     assert seen.host.backend == "procfs/clock"
     if seen.exited_names != "unavailable: this kernel has no taskstats":
         assert seen.exited_names == "unavailable: it needs the initial network namespace"
-    assert all(ended.name is None for ended in seen.exited)
+    assert all(row.name is None for row in seen.exited)
 
 
 @needs_root

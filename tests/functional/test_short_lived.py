@@ -60,7 +60,7 @@ def test_all_usage_of_a_group_is_shown_without_privilege(group: AccountingGroup,
     seen = watched(group, load, watcher=NOBODY)
     seen.assert_all_is_shown()
     assert seen.ticks[0]["exited_names"] == "unavailable: it needs CAP_NET_ADMIN"
-    assert all(ended["name"] is None for tick in seen.ticks for ended in tick["exited"])
+    assert all(row["name"] is None for tick in seen.ticks for row in tick["exited"])
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_with_the_capability_exited_processes_have_the_right_name_and_user(
     seen = watched(group, load, watcher=0, user=NOBODY)
     if seen.ticks[0]["exited_names"] != "taskstats":
         pytest.skip(seen.ticks[0]["exited_names"])
-    ended = [row for tick in seen.ticks for row in tick["exited"]]
-    right = sum(row["used_ns"] for row in ended if row["name"] in names and row["user"] == "nobody")
+    exited = [row for tick in seen.ticks for row in tick["exited"]]
+    right = sum(row["used_ns"] for row in exited if row["name"] in names and row["user"] == "nobody")
     assert right >= 0.95 * seen.total("children_ns")
     seen.assert_all_is_shown()
 

@@ -125,7 +125,7 @@ class Fate(Enum):
     APPEARED_OLD = auto()
     WENT_BACK = auto()
     RAN_ON_MORE_CPUS_THAN_ARE_SHOWN = auto()
-    ENDED = auto()
+    EXITED = auto()
 
 
 class Pair(NamedTuple):
@@ -198,7 +198,7 @@ def _life(draw: st.DrawFn, pid: int, fate: Fate, room: _Room) -> _Life:
     match fate:
         case Fate.RESTED:
             return _Life(before, before, 0)
-        case Fate.ENDED:
+        case Fate.EXITED:
             return _Life(before, None)
         case Fate.WENT_BACK:
             return _Life(before, replace(before, cpu_ns=draw(st.integers(0, before.cpu_ns - 1))))
@@ -230,7 +230,7 @@ def _active_life(draw: st.DrawFn, before: ProcessTimes, fate: Fate, room: _Room)
 
 @st.composite
 def _books(draw: st.DrawFn) -> tuple[MachineTimes, MachineTimes]:
-    """The machine's books before and after, with CPUs that were plugged in or unplugged between."""
+    """The machine's counters before and after, with CPUs plugged in or unplugged in between."""
     total = draw(cpu_times())
     per_cpu = draw(st.dictionaries(st.integers(0, 8), cpu_times(), max_size=3))
     plugged = draw(st.dictionaries(st.integers(0, 8), cpu_times(), max_size=2))

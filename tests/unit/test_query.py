@@ -21,7 +21,7 @@ def pids(of: Snapshot) -> list[int]:
 
 
 def parents(of: Snapshot) -> list[int | None]:
-    return [ended.parent_pid for ended in of.exited]
+    return [row.parent_pid for row in of.exited]
 
 
 def exited_row(parent_pid: int | None, cpu_percent: float | None = 1.0, **changes: Any) -> ExitedUsage:
@@ -272,7 +272,7 @@ rows_of_few_kinds = st.builds(
     total_percent=few_percents,
     cpu_seconds=st.sampled_from([0.0, 7.0]),
 )
-ended_of_few_kinds = st.builds(
+exited_of_few_kinds = st.builds(
     ExitedUsage,
     name=st.none() | few_names,
     user=few_users,
@@ -285,7 +285,7 @@ ended_of_few_kinds = st.builds(
 snapshots_of_few_kinds = st.builds(
     lambda processes, exited: shown(*processes, exited=tuple(exited)),
     st.lists(rows_of_few_kinds, max_size=8, unique_by=lambda row: row.pid),
-    st.lists(ended_of_few_kinds, max_size=5),
+    st.lists(exited_of_few_kinds, max_size=5),
 )
 queries = st.builds(
     Query,

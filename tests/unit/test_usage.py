@@ -16,7 +16,7 @@ from strategies import Fate, Pair, instants, pairs
 from cpuwatch import CpuTimes, ProcessTimes, ProcessUsage, Reading, Snapshot, encode, usage
 from cpuwatch.errors import ReadingOrderError
 
-LIVING = st.sampled_from([fate for fate in Fate if fate is not Fate.ENDED])
+LIVING = st.sampled_from([fate for fate in Fate if fate is not Fate.EXITED])
 
 
 def one_second(before: ProcessTimes | None, after: ProcessTimes, *, cpus: int = 2, sweep_ns: int = 0) -> ProcessUsage:
