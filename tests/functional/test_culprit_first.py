@@ -1,7 +1,8 @@
 """Beside busy processes, the process that is to blame for a load comes first on every surface.
 
 The loads consist of processes that live for milliseconds. Their parent uses little CPU itself, less than each of the
-busy processes beside it. Other processes of the machine are left out: it may run other tests at the same time.
+busy processes beside it. Other processes of the machine are left out: it may run other tests at the same time. Where
+CPUs are scarce, a load can get next to nothing in one second, so it has to be first within a few.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
@@ -35,6 +37,7 @@ while True:
 """
 BUSY_COMMAND = ["nice", "-n", "5", sys.executable, "-c", BUSY]
 SETTLED_TICKS = 2
+PATIENCE_SECONDS = 15
 
 
 class Watched(NamedTuple):
@@ -45,6 +48,15 @@ class Watched(NamedTuple):
     def first(self, pids: Iterator[int]) -> int:
         """The first of these PIDs that belongs to the test."""
         return next(pid for pid in pids if pid in self.pids)
+
+    def becomes_first(self, pids: Callable[[], Iterator[int]]) -> bool:
+        """Whether the culprit is the first of them in one of the next ticks."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.first(pids()) != self.culprit:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.5)
+        return True
 
 
 @contextmanager
@@ -110,20 +122,24 @@ def test_the_culprit_uses_less_itself_than_a_busy_process(watched: Watched) -> N
 
 @pytest.mark.parametrize("pids", SURFACES.values(), ids=SURFACES)
 def test_the_service_shows_the_culprit_first(watched: Watched, pids: Callable[[str], Iterator[int]]) -> None:
-    assert watched.first(pids(watched.url)) == watched.culprit
+    assert watched.becomes_first(lambda: pids(watched.url))
 
 
 def test_the_one_row_of_top_1_is_the_culprit(watched: Watched) -> None:
     chosen = ",".join(map(str, watched.pids))
-    (row,) = httpx.get(f"{watched.url}/cpu_usage?top=1&pid={chosen}").json()["processes"]
-    assert row["pid"] == watched.culprit
+    query = f"{watched.url}/cpu_usage?top=1&pid={chosen}"
+    assert watched.becomes_first(lambda: (row["pid"] for row in httpx.get(query).json()["processes"]))
 
 
 @pytest.mark.parametrize("flags", [[], ["--top", "1"]])
 def test_the_command_shows_the_culprit_first(watched: Watched, flags: list[str]) -> None:
     command = [str(SCRIPTS / "cpuwatch"), "sample", "--pid", ",".join(map(str, watched.pids)), *flags]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=60)
-    assert next(in_table(done.stdout)) == watched.culprit
+
+    def sampled() -> Iterator[int]:
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=60)
+        return in_table(done.stdout)
+
+    assert watched.becomes_first(sampled)
 
 
 def test_the_exited_processes_name_their_parent(watched: Watched) -> None:
