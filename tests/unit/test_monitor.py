@@ -336,7 +336,8 @@ def test_a_lasting_failure_is_logged_once_and_shown_while_it_lasts(caplog: pytes
         health = monitor.health
     assert health.failed_ticks >= 2
     assert health.failure == "ScriptEndedError: the script ended after 0 readings"
-    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    # A busy machine also misses some of these ticks of a millisecond, which is a warning.
+    assert [record.levelname for record in caplog.records if record.levelno >= logging.ERROR] == ["ERROR"]
     assert monitor.latest is None
 
 
