@@ -255,6 +255,37 @@ def test_a_first_answer_is_made_once_for_all_who_wait_for_it(gate: Gate) -> None
     with_service(act)
 
 
+class Late:
+    """A representation that is made when the test lets it, and is the sequence of its snapshot."""
+
+    is_made_ahead = False
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+
+    def make(self, snapshot: Snapshot) -> int:
+        self.reached.set()
+        assert self.opened.wait(PATIENCE)
+        return snapshot.sequence
+
+
+def test_a_late_response_is_not_found_in_the_next_tick() -> None:
+    async def act(running: Service) -> None:
+        cache, late = running.live.cache, Late()
+        asking = asyncio.create_task(cache.get(late, alias="the request"))
+        assert await asyncio.to_thread(late.reached.wait, PATIENCE)
+        before = cache.newest_sequence
+        await running.tick()
+        late.opened.set()
+        assert await asking == before
+        assert cache.found("the request") is None
+        assert await cache.get(late, alias="the request") == before + 1
+        assert cache.found("the request") == before + 1
+
+    with_service(act)
+
+
 def test_a_tick_whose_answers_no_thread_can_make_is_shown_and_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     def refusing(*_: object) -> NoReturn:
         raise RuntimeError("can't start new thread")

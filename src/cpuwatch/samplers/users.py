@@ -44,7 +44,7 @@ def look_up(user_id: int) -> str | None:
 
 
 class UserNames(dict[int, str]):
-    """Maps user IDs to names. The value is the number if there is no name, or until the name service answers.
+    """Maps user IDs to names. The value is the number if the user has no name, or until the name service answers.
 
     The first lookup of a user is waited for, within :data:`MAX_WAIT_SECONDS` for each reading and unless an earlier
     lookup still hangs. All others run in the background, and :meth:`refresh` collects their answers. The old name stays

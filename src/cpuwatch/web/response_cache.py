@@ -111,25 +111,31 @@ class ResponseCache:
         return b"server-timing", b"age;dur=%d" % age_ms
 
     def found(self, alias: Hashable) -> Any:
-        """What :meth:`remember` was given for this alias in this tick, or None."""
+        """What :meth:`get` returned for this alias, if it was made of the published snapshot; otherwise None."""
         published = self._newest()
         return None if published is None else published.aliases.get(alias)
 
-    def remember(self, alias: Hashable, made: object) -> None:
-        """Let :meth:`found` find this under another key, such as the bytes of a request, until the next tick."""
-        if self._published is not None:
-            keep(self._published.aliases, alias, made, _MAX_ALIASES)
+    async def get(self, representation: Representation[_Made], alias: Hashable = None) -> _Made | None:
+        """The representation of the published snapshot; None while there is none. Raises what its ``make`` raises.
 
-    async def get(self, representation: Representation[_Made]) -> _Made | None:
-        """The representation of the published snapshot; None while there is none. Raises what its ``make`` raises."""
+        Until the next tick :meth:`found` finds it by its ``alias``, such as the bytes of a request.
+        """
         published = self._newest()
         if published is None:
             return None
         if representation.is_made_ahead and len(self._wanted) < _MAX_MADE_AHEAD:
             self._wanted[representation] = None
+        made: _Made
         if representation in published.made:
-            made: _Made = published.made[representation]
-            return made
+            made = published.made[representation]
+        else:
+            made = await self._first(published, representation)
+        # The next snapshot may be published by now, and this is none of its responses.
+        if alias is not None:
+            keep(published.aliases, alias, made, _MAX_ALIASES)
+        return made
+
+    async def _first(self, published: _Published, representation: Representation[_Made]) -> _Made:
         making = published.making.get(representation)
         if making is None:
             making = asyncio.create_task(self._make_first(published, representation))

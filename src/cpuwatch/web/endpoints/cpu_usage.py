@@ -12,7 +12,7 @@ from starlette.types import Scope
 from cpuwatch.encoding.formats import FORMAT, FORMATS
 from cpuwatch.encoding.json import encode
 from cpuwatch.encoding.rounded import rounded_rows
-from cpuwatch.errors import NotAcceptableError, QueryError
+from cpuwatch.errors import NotAcceptableError
 from cpuwatch.model import ProcessUsage, Snapshot
 from cpuwatch.query.parameters import PID, VIEW, view_from
 from cpuwatch.query.view import View, apply_view
@@ -122,15 +122,9 @@ async def all_processes(scope: Scope) -> Answer:
     asked = (scope["query_string"], fields.get(b"accept"), fields.get(b"accept-encoding"))
     answer: Answer | None = cache.found(asked)
     if answer is None:
-        try:
-            answer = await cache.get(selected_view(*asked))
-        except QueryError as error:
-            return problem(400, str(error))
-        except NotAcceptableError as error:
-            return problem(406, str(error))
+        answer = await cache.get(selected_view(*asked), alias=asked)
         if answer is None:
             return no_snapshot_yet()
-        cache.remember(asked, answer)
     known = fields.get(b"if-none-match")
     if known is not None:
         answer = answer.unless_known(known)

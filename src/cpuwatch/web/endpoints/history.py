@@ -14,7 +14,6 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from cpuwatch.encoding.json import encode, encode_view
-from cpuwatch.errors import QueryError
 from cpuwatch.history import SnapshotStore
 from cpuwatch.model import Snapshot
 from cpuwatch.query.parameters import HISTORY, VIEW, view_from
@@ -89,11 +88,8 @@ class History:
 
     async def _answer(self, scope: Scope) -> Answer:
         state = live(scope)
-        try:
-            asked = parse_query_string(scope["query_string"], HISTORY_PARAMETERS)
-            view = view_from(asked)
-        except QueryError as error:
-            return problem(400, str(error))
+        asked = parse_query_string(scope["query_string"], HISTORY_PARAMETERS)
+        view = view_from(asked)
         if len(asked.keys() & HISTORY) != 1:
             return problem(400, "one of seconds and since is needed: how much of the past, or from where on")
         newest = state.cache.snapshot

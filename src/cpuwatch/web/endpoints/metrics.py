@@ -5,13 +5,13 @@ from __future__ import annotations
 from starlette.types import Scope
 
 from cpuwatch.encoding.openmetrics import EXPOSITIONS
-from cpuwatch.errors import NotAcceptableError, QueryError
+from cpuwatch.errors import NotAcceptableError
 from cpuwatch.query.parameters import METRICS, exposed_processes
 from cpuwatch.text import shortened
 from cpuwatch.web.exposition import Exposed, Scraper
 from cpuwatch.web.http.negotiation import choose_coding, choose_media_type
 from cpuwatch.web.http.request import header, header_text, parse_query_string
-from cpuwatch.web.http.response import Answer, no_snapshot_yet, problem
+from cpuwatch.web.http.response import Answer, no_snapshot_yet
 from cpuwatch.web.openapi.operation import TEXT, Operation
 from cpuwatch.web.state import live
 
@@ -35,15 +35,7 @@ EXPOSED = Operation(
 
 async def metrics(scope: Scope) -> Answer:
     """The metrics of the newest snapshot, with the totals up to it."""
-    try:
-        answer = await live(scope).expositions.answer(_asked(scope), _scraper(scope))
-    except QueryError as error:
-        return problem(400, str(error))
-    except NotAcceptableError as error:
-        return problem(406, str(error))
-    if answer is None:
-        return no_snapshot_yet()
-    return answer
+    return await live(scope).expositions.answer(_asked(scope), _scraper(scope)) or no_snapshot_yet()
 
 
 def _scraper(scope: Scope) -> Scraper | None:

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from starlette.types import Receive, Scope, Send
 
 from cpuwatch.encoding.sse import KEEP_ALIVE, encode_retry
-from cpuwatch.errors import QueryError
+from cpuwatch.errors import NotAcceptableError, QueryError
 from cpuwatch.query.parameters import VIEW, view_from
 from cpuwatch.query.view import View
 from cpuwatch.tick_id import TickId
@@ -17,7 +17,7 @@ from cpuwatch.web.access.client_limits import client_of
 from cpuwatch.web.broadcast import Subscription
 from cpuwatch.web.http.negotiation import choose_media_type
 from cpuwatch.web.http.request import header_text, parse_query_string
-from cpuwatch.web.http.response import Answer, Endpoint, problem
+from cpuwatch.web.http.response import Answer, Endpoint
 from cpuwatch.web.openapi.operation import TEXT, Operation
 from cpuwatch.web.state import Live, live
 
@@ -50,14 +50,14 @@ class Stream:
 
     def __init__(self, keep_alive_seconds: float = 15.0) -> None:
         self._keep_alive_seconds = keep_alive_seconds
-        self._without_events = Endpoint(_opening)
+        self._opening = Endpoint(_opening)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (ASGI)."""
         if scope["method"] != "GET":
-            await self._without_events(scope, receive, send)
+            await self._opening(scope, receive, send)
             return
-        opening = await _opening(scope)
+        opening = await self._opening.answer(scope)
         if opening.status != 200:
             await opening.send(send)
             return
@@ -100,13 +100,10 @@ _OPENING = Answer(200, tuple(field for field in _FINITE.headers if field[0] != b
 
 async def _opening(scope: Scope) -> Answer:
     """Status and headers of the stream, or the problem because of which there is none."""
-    try:
-        view = _view(scope)
-        _last_event_id(scope)
-    except QueryError as error:
-        return problem(400, str(error))
+    view = _view(scope)
+    _last_event_id(scope)
     if choose_media_type(header_text(scope, b"accept"), [_MEDIA_TYPE]) is None:
-        return problem(406, f"there is {_MEDIA_TYPE} only")
+        raise NotAcceptableError(f"there is {_MEDIA_TYPE} only")
     return live(scope).broadcast.refusal(view, _client(scope)) or _OPENING
 
 

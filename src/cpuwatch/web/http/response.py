@@ -12,6 +12,7 @@ import zstandard
 from msgspec import UNSET, Struct, UnsetType
 from starlette.types import Receive, Scope, Send
 
+from cpuwatch.errors import NotAcceptableError, QueryError
 from cpuwatch.text import shortened
 from cpuwatch.web.http.negotiation import choose_coding
 from cpuwatch.web.http.request import header, header_text
@@ -173,13 +174,22 @@ class Endpoint:
     def __init__(self, get: Callable[[Scope], Awaitable[Answer]]) -> None:
         self._get = get
 
+    async def answer(self, scope: Scope) -> Answer:
+        """The response to GET: 400 for an invalid query, 406 if none of the accepted formats is available."""
+        try:
+            return await self._get(scope)
+        except QueryError as error:
+            return problem(400, str(error))
+        except NotAcceptableError as error:
+            return problem(406, str(error))
+
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """One request (ASGI)."""
         match scope["method"]:
             case "GET":
-                await (await self._get(scope)).send(send)
+                await (await self.answer(scope)).send(send)
             case "HEAD":
-                await (await self._get(scope)).send(send, with_body=False)
+                await (await self.answer(scope)).send(send, with_body=False)
             case "OPTIONS":
                 await Answer(204, ((b"allow", _ALLOWED.encode()),), b"").send(send)
             case method:
