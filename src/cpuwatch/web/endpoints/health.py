@@ -73,12 +73,10 @@ async def ready(scope: Scope) -> Answer:
 def _cause(state: Live) -> str:
     """What keeps the next snapshot from being shown, as far as that is known."""
     monitor = state.monitor
+    sampled_seconds = monitor.age_seconds
+    if sampled_seconds is not None and sampled_seconds <= _STALE_AFTER_INTERVALS * monitor.interval_seconds:
+        return f"; newer snapshots are not shown: {state.supervisor.failure or 'encoding takes too long'}"
     failure, reading_seconds = monitor.health.failure, monitor.reading_seconds
     if reading_seconds is not None and reading_seconds > monitor.interval_seconds:
         return f"; a reading has been under way for {reading_seconds:.1f} s"
-    if failure is not None:
-        return f"; sampling fails: {failure}"
-    sampled_seconds = monitor.age_seconds
-    if sampled_seconds is None or sampled_seconds > _STALE_AFTER_INTERVALS * monitor.interval_seconds:
-        return ""
-    return f"; newer snapshots are not shown: {state.supervisor.failure or 'encoding takes too long'}"
+    return "" if failure is None else f"; sampling fails: {failure}"
