@@ -17,7 +17,7 @@ SCOPE: Scope = {"type": "http", "method": "GET", "http_version": "1.1", "headers
 
 
 class Wire:
-    """A server with a client, to which the app sends; it can leave, or take nothing."""
+    """A server with one client, which can disconnect or stop reading."""
 
     def __init__(self) -> None:
         self.sent: list[Message] = []
@@ -39,7 +39,7 @@ class Wire:
 
 
 class Held:
-    """An app that waits for ever, in a place that it frees when it ends."""
+    """An app that waits forever and records when it is cancelled."""
 
     def __init__(self, wait: Callable[[Receive, Send], Awaitable[object]]) -> None:
         self._wait = wait
@@ -62,7 +62,7 @@ async def an_answer(_: Receive, send: Send) -> None:
 
 
 @given(st.integers(0, 3), st.sampled_from([-1, 0, 1]), st.booleans())
-def test_a_body_goes_out_in_chunks(chunks: int, more: int, more_body: bool) -> None:
+def test_a_body_is_sent_in_chunks(chunks: int, more: int, more_body: bool) -> None:
     body = bytes(range(251)) * (CHUNK_BYTES * 4 // 251)
     body = body[: max(0, chunks * CHUNK_BYTES + more)]
     wire = Wire()
@@ -79,7 +79,7 @@ def test_a_body_goes_out_in_chunks(chunks: int, more: int, more_body: bool) -> N
     assert [message["more_body"] for message in wire.sent[1:]] == [True] * (len(wire.sent) - 2) + [more_body]
 
 
-def test_a_small_body_is_handed_over_as_it_is() -> None:
+def test_a_small_body_is_sent_in_one_message() -> None:
     wire, message = Wire(), {"type": "http.response.body", "body": b"x"}
 
     async def app(_: Scope, __: Receive, send: Send) -> None:
@@ -90,7 +90,7 @@ def test_a_small_body_is_handed_over_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("wait", [nothing, an_answer], ids=["waiting", "sending"])
-def test_a_client_that_leaves_ends_its_request(wait: Callable[[Receive, Send], Awaitable[object]]) -> None:
+def test_a_disconnect_cancels_the_request(wait: Callable[[Receive, Send], Awaitable[object]]) -> None:
     async def act() -> None:
         wire, app = Wire(), Held(wait)
         wire.takes = False
@@ -105,7 +105,7 @@ def test_a_client_that_leaves_ends_its_request(wait: Callable[[Receive, Send], A
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError, BrokenPipeError, OSError])
-def test_a_server_may_say_by_an_error_that_the_client_has_left(error: type[OSError]) -> None:
+def test_an_os_error_from_the_server_counts_as_a_disconnect(error: type[OSError]) -> None:
     async def send(_: Message) -> None:
         raise error
 
@@ -114,7 +114,7 @@ def test_a_server_may_say_by_an_error_that_the_client_has_left(error: type[OSErr
     assert app.freed
 
 
-def test_a_client_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stalled_client_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "STALL_SECONDS", 0.001)
     wire, app = Wire(), Held(an_answer)
     wire.takes = False
@@ -122,7 +122,7 @@ def test_a_client_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch
     assert app.freed
 
 
-def test_with_one_slow_client_too_many_the_first_of_them_is_given_up_at_once() -> None:
+def test_with_too_many_slow_clients_the_first_is_dropped_at_once() -> None:
     async def act() -> None:
         slow_clients = SlowClients(3)
         apps = [Held(an_answer) for _ in range(6)]
@@ -140,7 +140,7 @@ def test_with_one_slow_client_too_many_the_first_of_them_is_given_up_at_once() -
     asyncio.run(act())
 
 
-def test_an_app_that_sends_nothing_for_long_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_app_that_sends_nothing_for_long_is_not_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "STALL_SECONDS", 0.001)
     monkeypatch.setattr(exchange, "_CHECK_SECONDS", 0.001)
     wire = Wire()
@@ -154,7 +154,7 @@ def test_an_app_that_sends_nothing_for_long_is_not_given_up(monkeypatch: pytest.
     assert len(wire.sent) == 2
 
 
-def test_a_body_of_a_request_is_left_to_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_request_body_is_left_to_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "_FIRST_CHECK_SECONDS", 0)
     wire = Wire()
     wire.inbox = asyncio.Queue()
@@ -168,7 +168,7 @@ def test_a_body_of_a_request_is_left_to_the_app(monkeypatch: pytest.MonkeyPatch)
 
         asking = asyncio.create_task(wire.ask(app, {**SCOPE, "headers": [(b"content-length", b"2")]}))
         for more in (True, False):
-            # Meanwhile it would be checked whether the client has left.
+            # Time for a check whether the client has disconnected.
             await asyncio.sleep(0.01)
             wire.inbox.put_nowait({"type": "http.request", "body": b"x", "more_body": more})
             assert (await asyncio.wait_for(got.get(), 30))["body"] == b"x"
@@ -178,7 +178,7 @@ def test_a_body_of_a_request_is_left_to_the_app(monkeypatch: pytest.MonkeyPatch)
     asyncio.run(act())
 
 
-def test_what_an_app_raises_is_raised_and_nothing_is_left_behind() -> None:
+def test_exceptions_of_the_app_propagate_and_no_task_is_left() -> None:
     async def app(*_: Any) -> None:
         raise TimeoutError("its own")
 

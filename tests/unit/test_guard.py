@@ -25,15 +25,15 @@ from cpuwatch.web.http import body_limit
 from cpuwatch.web.http.response import Answer
 from cpuwatch.web.state import Live, State, settings_of
 
-TOKEN = "0123456789abcdef"  # noqa: S105  nobody's
+TOKEN = "0123456789abcdef"  # noqa: S105  a token for this test only
 CLOSED = Settings(token=Token(TOKEN.encode()))
 ORIGIN = "https://grafana.example"
 CORS = Settings(cors_origins=frozenset({ORIGIN}))
-BODY_BOUND = 16_384
+MAX_BODY_BYTES = 16_384
 
 
 class App:
-    """Starlette takes an object for an ASGI endpoint, and a function for one that takes a request."""
+    """Starlette treats an object as an ASGI endpoint, but a function as one that takes a request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -46,8 +46,8 @@ async def inner(_: Scope, __: Receive, send: Send) -> None:
     await Answer.of(b"inside", "text/plain", headers=[("vary", "accept")]).send(send)
 
 
-def guarded(app: ASGIApp, settings: Settings | None = None) -> ASGIApp:
-    """The app for all paths behind the middleware; one path needs no token."""
+def protected(app: ASGIApp, settings: Settings | None = None) -> ASGIApp:
+    """Return the app behind the middleware, at all paths. One path needs no token."""
     around = Starlette(routes=[Route("/open", App(app))], middleware=MIDDLEWARE)
     around.router.redirect_slashes = False
     around.router.default = TokenCheck(app, settings_of)
@@ -72,8 +72,8 @@ def ask(
     content: bytes | AsyncIterator[bytes] | None = None,
     **headers: str,
 ) -> httpx.Response:
-    """One request through the guard, with these headers, underscores for hyphens."""
-    transport = httpx.ASGITransport(guarded(app, settings))
+    """Send a request through the middleware. Header names have underscores instead of hyphens."""
+    transport = httpx.ASGITransport(protected(app, settings))
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
 
     async def send() -> httpx.Response:
@@ -114,20 +114,20 @@ def test_the_names_of_the_machine_pass(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "host", ["evil.test", "evil.test:8845", "localhost.evil.test", "127.0.0.1.evil.test", "", "a b", "x@localhost"]
 )
-def test_any_other_name_is_misdirected(host: str) -> None:
+def test_any_other_host_is_421(host: str) -> None:
     text = detail(ask(host=host), 421)
     assert repr(host) in text
     assert "CPUWATCH_ALLOWED_HOSTS" in text
 
 
-def test_configured_names_pass_and_a_star_lets_all_pass() -> None:
+def test_configured_hosts_pass_and_a_star_allows_all() -> None:
     assert ask(Settings(allowed_hosts=frozenset({"watch.example"})), host="watch.example:80").text == "inside"
     assert ask(Settings(allowed_hosts=frozenset({"watch.example"})), host="other.example").status_code == 421
     assert ask(Settings(allowed_hosts=frozenset({"*"})), host="other.example").text == "inside"
 
 
 @given(st.binary(max_size=40).filter(lambda raw: b"," not in raw), st.booleans())
-def test_no_host_makes_the_rules_fail_and_asking_again_changes_nothing(host: bytes, often: bool) -> None:
+def test_any_host_is_allowed_or_refused_and_always_the_same(host: bytes, often: bool) -> None:
     hosts = AllowedHosts()
     first = hosts.is_allowed(host)
     for number in range(300 if often else 1):
@@ -140,7 +140,7 @@ def test_no_host_makes_the_rules_fail_and_asking_again_changes_nothing(host: byt
 
 
 @pytest.mark.parametrize("shown", [f"Bearer {TOKEN}", f"bearer {TOKEN}", f"BEARER  {TOKEN}"])
-def test_who_shows_the_token_is_let_in(shown: str) -> None:
+def test_a_request_with_the_token_is_accepted(shown: str) -> None:
     assert ask(CLOSED, authorization=shown).text == "inside"
 
 
@@ -148,7 +148,7 @@ def test_who_shows_the_token_is_let_in(shown: str) -> None:
     "shown",
     ["Bearer", f"Bearer {TOKEN}0", f"Bearer {TOKEN[:-1]}", TOKEN, f"Basic {TOKEN}", f"Bearer {TOKEN.upper()}"],
 )
-def test_who_shows_another_is_told_that_it_is_not_the_token(shown: str) -> None:
+def test_a_wrong_token_is_401_and_called_wrong(shown: str) -> None:
     response = ask(CLOSED, authorization=shown)
     text = detail(response, 401)
     assert response.headers["www-authenticate"] == 'Bearer realm="cpuwatch", error="invalid_token"'
@@ -156,18 +156,18 @@ def test_who_shows_another_is_told_that_it_is_not_the_token(shown: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["/cpu_usage", "/open/", "/open/../cpu_usage", "/no"])
-def test_who_shows_none_is_asked_for_it_everywhere(target: str) -> None:
+def test_every_path_without_a_token_is_401(target: str) -> None:
     response = ask(CLOSED, target)
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == 'Bearer realm="cpuwatch"'
 
 
-def test_an_open_endpoint_needs_none() -> None:
+def test_an_open_endpoint_needs_no_token() -> None:
     assert ask(CLOSED, "/open").text == "inside"
 
 
 @given(st.binary())
-def test_no_bytes_but_the_token_are_taken_for_it(shown: bytes) -> None:
+def test_no_other_bytes_are_accepted_as_the_token(shown: bytes) -> None:
     token = parse_token(TOKEN)
     assert token.matches(b"Bearer " + shown) == (shown.strip(b" ") == TOKEN.encode())
     assert not token.matches(shown)
@@ -179,18 +179,16 @@ def test_no_bytes_but_the_token_are_taken_for_it(shown: bytes) -> None:
 @pytest.mark.parametrize(
     ("answered", "status"),
     [
-        (lambda: ask(), 200),  # noqa: PLW0108  it has defaults
+        (lambda: ask(), 200),  # noqa: PLW0108  ask() has defaults
         (lambda: ask(app=failing), 500),
         (lambda: ask(host="evil.test"), 421),
         (lambda: ask(CLOSED), 401),
         (lambda: ask(target="/" + "a" * 9000), 414),
-        (lambda: ask(content=b"a" * (BODY_BOUND + 1)), 413),
+        (lambda: ask(content=b"a" * (MAX_BODY_BYTES + 1)), 413),
         (lambda: ask(CORS, method="OPTIONS", origin=ORIGIN, access_control_request_method="GET"), 200),
     ],
 )
-def test_every_answer_tells_browsers_what_not_to_do_with_it(
-    answered: Callable[[], httpx.Response], status: int
-) -> None:
+def test_every_response_has_security_headers(answered: Callable[[], httpx.Response], status: int) -> None:
     response = answered()
     assert response.status_code == status
     assert response.headers["x-content-type-options"] == "nosniff"
@@ -240,14 +238,14 @@ def test_added_middleware_sees_every_request() -> None:
 # CORS
 
 
-def test_without_configured_origins_no_page_elsewhere_may_read_anything() -> None:
+def test_without_configured_origins_no_other_page_can_read_responses() -> None:
     response = ask(origin=ORIGIN)
     assert not [name for name in response.headers if name.startswith("access-control")]
     preflight = ask(method="OPTIONS", origin=ORIGIN, access_control_request_method="GET")
     assert not [name for name in preflight.headers if name.startswith("access-control")]
 
 
-def test_a_configured_origin_may_read_and_no_other() -> None:
+def test_only_a_configured_origin_can_read_responses() -> None:
     allowed, other = ask(CORS, origin=ORIGIN), ask(CORS, origin="https://evil.test")
     assert allowed.headers["access-control-allow-origin"] == ORIGIN
     assert "etag" in allowed.headers["access-control-expose-headers"]
@@ -257,14 +255,14 @@ def test_a_configured_origin_may_read_and_no_other() -> None:
         assert "access-control-allow-credentials" not in response.headers
 
 
-def test_a_page_can_read_why_it_was_refused() -> None:
+def test_a_configured_origin_can_read_error_responses() -> None:
     closed = Settings(token=CLOSED.token, cors_origins=CORS.cors_origins)
     response = ask(closed, origin=ORIGIN)
     assert response.status_code == 401
     assert response.headers["access-control-allow-origin"] == ORIGIN
 
 
-def test_a_browser_that_asks_before_it_asks_is_answered_without_a_token() -> None:
+def test_a_preflight_request_needs_no_token() -> None:
     closed = Settings(token=CLOSED.token, cors_origins=CORS.cors_origins)
 
     def asking(origin: str) -> httpx.Response:
@@ -289,26 +287,26 @@ def test_a_browser_that_asks_before_it_asks_is_answered_without_a_token() -> Non
 # Size
 
 
-def test_a_url_is_taken_up_to_its_bound() -> None:
+def test_a_url_is_accepted_up_to_the_limit() -> None:
     assert ask(target="/?" + "a" * (8192 - 2)).text == "inside"
     assert "8192" in detail(ask(target="/?" + "a" * (8192 - 1)), 414)
     assert "8192" in detail(ask(target="/" + "a" * 8192), 414)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_small_body_is_read_away(method: str) -> None:
-    assert ask(method=method, content=b"a" * BODY_BOUND).text == "inside"
+def test_a_small_body_is_drained(method: str) -> None:
+    assert ask(method=method, content=b"a" * MAX_BODY_BYTES).text == "inside"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_larger_body_is_refused_and_the_connection_with_it(method: str) -> None:
-    response = ask(method=method, content=b"a" * (BODY_BOUND + 1))
+def test_a_larger_body_is_413_and_closes_the_connection(method: str) -> None:
+    response = ask(method=method, content=b"a" * (MAX_BODY_BYTES + 1))
     assert "16384" in detail(response, 413)
     assert response.headers["connection"] == "close"
 
 
 @pytest.mark.parametrize(("parts", "status"), [(16, 200), (17, 413)])
-def test_a_body_without_announced_length_is_counted(parts: int, status: int) -> None:
+def test_a_body_without_content_length_is_counted(parts: int, status: int) -> None:
     async def body() -> AsyncIterator[bytes]:
         for _ in range(parts):
             yield b"a" * 1000
@@ -316,7 +314,7 @@ def test_a_body_without_announced_length_is_counted(parts: int, status: int) -> 
     assert ask(method="POST", content=body()).status_code == status
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_does_not_arrive_is_not_awaited_forever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_limit, "_MAX_SECONDS", 0.01)
     monkeypatch.setattr(body_limit, "_MAX_SECONDS_AFTER_REFUSAL", 0.01)
     sent: list[Message] = []
@@ -329,17 +327,17 @@ def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyP
         raise AssertionError("nothing comes")
 
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [(b"content-length", b"9")]}
-    asyncio.run(served(guarded(inner), scope, receive, send))
+    asyncio.run(served(protected(inner), scope, receive, send))
     assert sent[0]["status"] == 408
     assert (b"connection", b"close") in sent[0]["headers"]
     assert [message.get("more_body", False) for message in sent[1:]] == [True, False]
 
 
 @pytest.mark.parametrize("flood", [2, 50, 5000])
-def test_a_refused_body_is_read_until_the_server_lets_go_of_it(flood: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_body_is_drained_until_the_server_disconnects(flood: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_limit, "_MAX_SECONDS_AFTER_REFUSAL", 0.01)
 
-    # As Hypercorn does it: a bounded queue, and a disconnect in it, that the answer's end waits for.
+    # Like Hypercorn: a bounded queue with a disconnect message in it, for which the end of the response waits.
     async def run() -> list[Message]:
         queue: asyncio.Queue[Message] = asyncio.Queue(10)
         sent: list[Message] = []
@@ -357,7 +355,7 @@ def test_a_refused_body_is_read_until_the_server_lets_go_of_it(flood: int, monke
         scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
         async with asyncio.timeout(20):
             flooding = asyncio.create_task(client())
-            await guarded(inner)(scope, queue.get, send)
+            await protected(inner)(scope, queue.get, send)
             flooding.cancel()
         return sent
 
@@ -372,9 +370,7 @@ async def failing(_: Scope, __: Receive, ___: Send) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_crash_is_answered_with_the_id_under_which_it_is_logged(
-    method: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_crash_response_has_the_id_of_the_log_line(method: str, caplog: pytest.LogCaptureFixture) -> None:
     response = ask(app=failing, target="/x%0Ay?z=1", method=method)
     assert response.status_code == 500
     (record,) = caplog.records
@@ -391,7 +387,7 @@ def test_a_crash_is_answered_with_the_id_under_which_it_is_logged(
         assert response.content == b""
 
 
-def test_a_crash_in_the_midst_of_an_answer_sends_nothing_more(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_crash_after_the_start_of_a_response_sends_nothing_more(caplog: pytest.LogCaptureFixture) -> None:
     sent: list[str] = []
 
     async def half(_: Scope, __: Receive, send: Send) -> None:
@@ -405,7 +401,7 @@ def test_a_crash_in_the_midst_of_an_answer_sends_nothing_more(caplog: pytest.Log
         return {"type": "http.disconnect"}
 
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
-    asyncio.run(served(guarded(half), scope, receive, send))
+    asyncio.run(served(protected(half), scope, receive, send))
     assert sent == ["http.response.start"]
     assert len(caplog.records) == 1
 
@@ -413,7 +409,7 @@ def test_a_crash_in_the_midst_of_an_answer_sends_nothing_more(caplog: pytest.Log
 # Access log
 
 
-def test_a_request_is_logged_only_if_the_settings_want_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_requests_are_logged_only_if_the_access_log_is_enabled(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "httpx")
     caplog.set_level(logging.INFO, "cpuwatch")
     ask(target="/cpu_usage?top=1")

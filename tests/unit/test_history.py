@@ -46,7 +46,7 @@ def sequences(body: dict[str, Any]) -> list[int]:
         ("since=RUN0000000000", [1, 2, 3, 4, 5, 6]),
         ("since=RUN0000000004", [5, 6]),
         ("since=RUN0000000006", []),
-        # Not of this run: all that is kept.
+        # An id of another run: everything in the history.
         ("since=RUN0000000999", [1, 2, 3, 4, 5, 6]),
         ("since=1234567890000000004", [1, 2, 3, 4, 5, 6]),
         ("since=999", [1, 2, 3, 4, 5, 6]),
@@ -60,7 +60,7 @@ def sequences(body: dict[str, Any]) -> list[int]:
         ("since=9999-12-31T23:59:59-23:59", []),
     ],
 )
-def test_history_is_asked_for_by_length_by_tick_or_by_time(query: str, expected: list[int]) -> None:
+def test_history_is_selected_by_length_tick_or_time(query: str, expected: list[int]) -> None:
     async def act() -> None:
         async with service(ticks=6) as running:
             body = await page(running, query.replace("RUN", running.run))
@@ -71,7 +71,7 @@ def test_history_is_asked_for_by_length_by_tick_or_by_time(query: str, expected:
     asyncio.run(act())
 
 
-def test_history_holds_the_very_snapshots_and_says_how_far_back_it_goes() -> None:
+def test_history_contains_the_snapshots_and_its_oldest_tick() -> None:
     async def act() -> None:
         async with service(ticks=8, history=3) as running:
             body = await page(running, "since=0")
@@ -83,7 +83,7 @@ def test_history_holds_the_very_snapshots_and_says_how_far_back_it_goes() -> Non
     asyncio.run(act())
 
 
-def test_history_of_a_view() -> None:
+def test_history_can_have_a_view() -> None:
     async def act() -> None:
         async with service(ticks=2) as running:
             some = await page(running, "since=0&top=1&fields=pid")
@@ -129,7 +129,7 @@ def test_a_history_too_large_for_one_body_is_read_page_by_page(monkeypatch: pyte
         ("since=1&sort=color", "sort"),
     ],
 )
-def test_a_bad_question_is_told_what_would_be_right(query: str, detail: str) -> None:
+def test_an_invalid_query_is_400_with_what_is_allowed(query: str, detail: str) -> None:
     async def act() -> None:
         async with service() as running:
             client = await ask(running, query)
@@ -139,7 +139,7 @@ def test_a_bad_question_is_told_what_would_be_right(query: str, detail: str) -> 
     asyncio.run(act())
 
 
-def test_whoever_has_it_already_is_told_so_until_the_next_tick() -> None:
+def test_the_newest_etag_is_304_until_the_next_tick() -> None:
     async def act() -> None:
         async with service(ticks=2) as running:
             first = await ask(running, "since=0")
@@ -155,7 +155,7 @@ def test_whoever_has_it_already_is_told_so_until_the_next_tick() -> None:
     asyncio.run(act())
 
 
-def test_history_is_compressed_for_whoever_takes_that() -> None:
+def test_history_is_compressed_for_clients_that_accept_it() -> None:
     async def act() -> None:
         async with service(ticks=5) as running:
             plain = await ask(running, "since=0")
@@ -168,7 +168,7 @@ def test_history_is_compressed_for_whoever_takes_that() -> None:
     asyncio.run(act())
 
 
-def test_one_more_than_the_most_under_way_is_asked_to_come_again() -> None:
+def test_requests_beyond_the_limit_are_503_with_retry_after() -> None:
     async def act() -> None:
         async with service() as running:
             history = History()
@@ -188,7 +188,7 @@ def test_one_more_than_the_most_under_way_is_asked_to_come_again() -> None:
     asyncio.run(act())
 
 
-def test_before_the_first_snapshot_there_is_no_history() -> None:
+def test_before_the_first_snapshot_history_is_503() -> None:
     async def act() -> None:
         async with service(ticks=0) as running:
             assert (await ask(running, "since=0")).status == 503
@@ -196,7 +196,7 @@ def test_before_the_first_snapshot_there_is_no_history() -> None:
     asyncio.run(act())
 
 
-def test_its_parameters_are_those_of_a_view_and_two_of_its_own() -> None:
+def test_the_parameters_are_those_of_a_view_and_two_more() -> None:
     assert HISTORY.keys() == history_module.HISTORY_PARAMETERS.keys() - {
         "top",
         "sort",

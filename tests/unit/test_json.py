@@ -20,17 +20,17 @@ SCHEMA = Draft202012Validator(msgspec.json.schema(Snapshot))
 
 
 def parts(value: Any) -> Any:
-    """What the standard library would have to decode: structs as objects, times as the text of RFC 3339."""
+    """Return what the standard library should decode: structs as objects, times as RFC 3339 text."""
     return msgspec.to_builtins(value)
 
 
 @given(snapshots())
-def test_what_is_decoded_is_what_was_encoded(original: Snapshot) -> None:
+def test_encoding_round_trips(original: Snapshot) -> None:
     assert decode(encode(original)) == original
 
 
 @given(pairs())
-def test_what_usage_computes_comes_back_to_the_last_digit(pair: Pair) -> None:
+def test_computed_snapshots_round_trip_to_the_last_digit(pair: Pair) -> None:
     original = usage(pair.earlier, pair.later)
     assert decode(encode(original)) == original
 
@@ -59,7 +59,7 @@ def test_the_json_follows_the_published_schema(original: Snapshot) -> None:
         lambda it: it["processes"][0].pop("key"),
     ],
 )
-def test_the_schema_and_the_decoder_refuse_what_is_no_snapshot(damage: Any) -> None:
+def test_the_schema_and_the_decoder_reject_the_same_damage(damage: Any) -> None:
     tree = json.loads(encode(snapshot((10, SECOND))))
     damage(tree)
     with pytest.raises(ValidationError):
@@ -68,7 +68,7 @@ def test_the_schema_and_the_decoder_refuse_what_is_no_snapshot(damage: Any) -> N
         decode(json.dumps(tree))
 
 
-def test_the_field_names_on_the_wire_are_those_that_were_promised() -> None:
+def test_the_documented_field_names_are_on_the_wire() -> None:
     tree = json.loads(encode(snapshot((10, SECOND))))
     assert set(tree) >= {
         *("sequence", "time", "interval_seconds", "sweep_seconds", "host", "machine", "attribution", "processes"),
@@ -91,7 +91,7 @@ def test_times_are_rfc_3339_in_utc_with_microseconds() -> None:
     assert json.loads(encode(usage(earlier, later)))["time"] == "2026-01-01T00:01:41.250000Z"
 
 
-def test_what_is_unknown_is_null() -> None:
+def test_unknown_values_are_null() -> None:
     found = usage(reading(), reading(process(cpu_ns=SECOND), at_ns=101 * SECOND))
     (row,) = json.loads(encode(found))["processes"]
     assert row["cpu_percent"] is None
@@ -99,12 +99,12 @@ def test_what_is_unknown_is_null() -> None:
 
 
 @given(snapshots(broken_texts))
-def test_no_surrogate_gets_on_the_wire(original: Snapshot) -> None:
+def test_surrogates_are_never_sent(original: Snapshot) -> None:
     data = encode(original)
     text = data.decode()
     assert r"\ud8" not in text.replace(r"\\", "")
     decoded = decode(data)
-    # Only text has changed: numbers, times and structure are as they were.
+    # Only the text changed: numbers, times and structure are the same.
     assert [replace(row, name="", key="", user=None, cgroup=None, command_line=None) for row in decoded.processes] == [
         replace(row, name="", key="", user=None, cgroup=None, command_line=None) for row in original.processes
     ]
@@ -118,20 +118,20 @@ def test_no_surrogate_gets_on_the_wire(original: Snapshot) -> None:
     assert decoded.attribution == original.attribution
 
 
-def test_a_byte_that_a_library_smuggled_in_is_shown_by_its_number() -> None:
+def test_a_surrogate_escape_from_another_library_is_shown_as_a_byte() -> None:
     plain = snapshot((10, SECOND))
     (row,) = plain.processes
     broken = replace(plain, processes=[replace(row, name="caf\udce9")])
     assert decode(encode(broken)).processes[0].name == r"caf\xe9"
 
 
-def test_reasons_of_failure_are_cleaned_too() -> None:
+def test_failure_reasons_are_sanitized_too() -> None:
     found = usage(reading(), reading(at_ns=101 * SECOND, unreadable={"E\udcff": 1}))
     assert decode(encode(found)).sampling.unreadable == {r"E\xff": 1}
 
 
 @pytest.mark.parametrize("raw", HOSTILE_NAMES)
-def test_a_hostile_name_comes_out_of_another_decoder_as_it_went_in(raw: bytes) -> None:
+def test_another_decoder_reads_hostile_names_unchanged(raw: bytes) -> None:
     name = raw.decode("utf-8", "backslashreplace")
     found = usage(reading(process(name=name)), reading(process(name=name), at_ns=101 * SECOND))
     assert json.loads(encode(found))["processes"][0]["name"] == name
@@ -142,7 +142,7 @@ def test_a_part_of_a_snapshot_can_be_encoded_alone(row: ProcessUsage) -> None:
     assert json.loads(encode(row)) == json.loads(json.dumps(parts(row)))
 
 
-def test_fields_that_are_not_known_are_passed_over() -> None:
+def test_unknown_fields_are_ignored() -> None:
     original = snapshot((10, SECOND))
     tree = json.loads(encode(original))
     tree["weather"] = tree["host"]["weather"] = tree["processes"][0]["weather"] = {"rain": [1, 2, 3]}
@@ -150,19 +150,19 @@ def test_fields_that_are_not_known_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"null", b"[]", b"\xff", b'"\xff"', "{}", b"{}\n{}"])
-def test_what_is_no_snapshot_is_refused_in_the_tree_of_errors(data: bytes | str) -> None:
+def test_invalid_snapshots_raise_a_cpuwatch_error(data: bytes | str) -> None:
     with pytest.raises(DecodeError, match="not the JSON of a cpuwatch snapshot"):
         decode(data)
     assert issubclass(DecodeError, CpuwatchError)
 
 
-def test_a_name_that_is_no_utf8_is_refused_like_anything_else() -> None:
+def test_invalid_utf_8_raises_the_same_error() -> None:
     data = encode(snapshot((10, SECOND))).replace(b'"work"', b'"w\xffrk"')
     with pytest.raises(DecodeError):
         decode(data)
 
 
-def test_a_refusal_names_the_place() -> None:
+def test_the_error_names_the_invalid_field() -> None:
     tree = json.loads(encode(snapshot((10, SECOND))))
     tree["processes"][0]["pid"] = "ten"
     with pytest.raises(DecodeError, match=r"processes\[0\]\.pid"):
@@ -170,11 +170,11 @@ def test_a_refusal_names_the_place() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_whatever_the_bytes_are_decoding_fails_in_one_way(data: bytes) -> None:
+def test_decoding_arbitrary_bytes_raises_only_decode_errors(data: bytes) -> None:
     with pytest.raises(DecodeError):
         decode(data)
 
 
-def test_text_and_bytes_are_the_same_to_the_decoder() -> None:
+def test_text_and_bytes_decode_to_the_same_snapshot() -> None:
     original = snapshot((10, SECOND))
     assert decode(encode(original).decode()) == original

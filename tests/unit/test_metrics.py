@@ -37,7 +37,7 @@ PROMETHEUS_3 = (
 
 
 def watched(*script: Reading) -> Live:
-    """What the endpoints have of a monitor that has replayed the whole script and was closed."""
+    """Return the state of a closed monitor that has replayed the whole script."""
     monitor = Monitor(0.001, sampler=ScriptedSampler(script))
     live = Live(monitor)
     with monitor:
@@ -47,7 +47,7 @@ def watched(*script: Reading) -> Live:
 
 
 def second(number: int) -> Reading:
-    """A reading so many seconds after the first; one process burns a quarter of each, one ends after the first."""
+    """Return a reading of this second. One process uses a quarter of each; another exits after the first."""
     burning = process(10, cpu_ns=number * SECOND // 4, name="steady")
     brief = [process(11, cpu_ns=number * SECOND // 2, name="brief")] if number < 2 else []
     return reading(burning, *brief, at_ns=(100 + number) * SECOND)
@@ -72,7 +72,7 @@ def request(live: Live, query: str = "", method: str = "GET", **headers: str) ->
 
 
 def samples(response: httpx.Response) -> dict[tuple[str, str | None], float]:
-    """By metric and the label ``name``, as the parser of the answer's format finds them."""
+    """Parse the response, and return its values by metric and label ``name``."""
     assert response.status_code == 200, response.text
     parse: Any = parse_openmetrics if response.headers["content-type"] == OPENMETRICS else parse_text
     found = [sample for metric in parse(response.text) for sample in metric.samples]
@@ -90,32 +90,32 @@ def samples(response: httpx.Response) -> dict[tuple[str, str | None], float]:
         (PROMETHEUS_3, OPENMETRICS),
     ],
 )
-def test_the_format_is_that_which_is_asked_for(live: Live, accept: str, content_type: str) -> None:
+def test_the_format_follows_the_accept_header(live: Live, accept: str, content_type: str) -> None:
     response = request(live, accept=accept)
     assert response.headers["content-type"] == content_type
     assert response.headers["vary"] == "accept, accept-encoding"
     assert samples(response)["cpuwatch_ticks_total", None] == 4
 
 
-def test_both_formats_say_the_same(live: Live) -> None:
+def test_both_formats_have_the_same_values(live: Live) -> None:
     both = samples(request(live, accept="application/openmetrics-text"))
     older = {series: value for series, value in both.items() if not series[0].endswith("_created")}
     assert samples(request(live, accept="text/plain")) == older
 
 
-def test_a_type_that_is_not_there_is_not_acceptable(live: Live) -> None:
+def test_an_unavailable_type_is_406(live: Live) -> None:
     response = request(live, accept="image/png")
     assert response.status_code == 406
     assert "application/openmetrics-text" in response.json()["detail"]
 
 
-def test_each_tick_is_in_the_totals_though_nobody_asked_before(live: Live) -> None:
+def test_the_totals_include_ticks_before_the_first_scrape(live: Live) -> None:
     found = samples(request(live))
     assert found["cpuwatch_cpu_seconds_total", "steady"] == 1.0
     assert found["cpuwatch_cpu_seconds_total", "brief"] == 0.5
 
 
-def test_gzip_holds_the_same(live: Live) -> None:
+def test_the_gzip_body_is_the_same(live: Live) -> None:
     plain, packed = request(live, **{"accept-encoding": "identity"}), request(live, **{"accept-encoding": "gzip, zstd"})
     assert "content-encoding" not in plain.headers
     assert packed.headers["content-encoding"] == "gzip"
@@ -129,7 +129,7 @@ def test_head_has_the_headers_of_get(live: Live) -> None:
     assert head.headers == get.headers
 
 
-def test_other_methods(live: Live) -> None:
+def test_other_methods_are_405(live: Live) -> None:
     assert request(live, method="OPTIONS").headers["allow"] == "GET, HEAD, OPTIONS"
     assert request(live, method="POST").status_code == 405
 
@@ -150,7 +150,7 @@ def test_other_methods(live: Live) -> None:
         ("?per_process=false&name=a", "name selects processes: it needs per_process=true"),
     ],
 )
-def test_a_bad_parameter_is_named(live: Live, query: str, detail: str) -> None:
+def test_an_invalid_parameter_is_named(live: Live, query: str, detail: str) -> None:
     response = request(live, query)
     assert response.status_code == 400
     assert response.headers["content-type"] == "application/problem+json"
@@ -170,7 +170,7 @@ def test_processes_have_series_only_on_request() -> None:
     assert processes_in(request(live, "?per_process=true&name=st*")) == {"steady"}
 
 
-def test_the_busiest_thousand_processes_are_the_most() -> None:
+def test_at_most_a_thousand_processes_have_series() -> None:
     rows = range(1, 1101)
     live = watched(
         reading(*(process(pid, name=str(pid)) for pid in rows)),
@@ -179,20 +179,20 @@ def test_the_busiest_thousand_processes_are_the_most() -> None:
     assert processes_in(request(live, "?per_process=true")) == {str(pid) for pid in rows if pid > 100}
 
 
-def test_before_the_first_snapshot_there_is_nothing_yet() -> None:
+def test_before_the_first_snapshot_metrics_are_503() -> None:
     response = request(watched())
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
 
 
-def test_while_sampling_fails_the_failures_are_counted_on() -> None:
+def test_failures_are_counted_while_sampling_fails() -> None:
     failed = threading.Event()
 
     def script() -> Iterator[Reading | Exception]:
         yield second(0)
         yield second(1)
         yield OSError("no")
-        # Asked for once more, so the failure before has been counted.
+        # This reading was requested, so the failure before it has been counted.
         failed.set()
         yield OSError("no")
 
@@ -205,7 +205,7 @@ def test_while_sampling_fails_the_failures_are_counted_on() -> None:
     assert samples(request(live))["cpuwatch_failed_ticks_total", None] == monitor.health.failed_ticks > 0
 
 
-def test_an_answer_is_made_once_a_tick_however_many_ask_at_once() -> None:
+def test_a_response_is_made_once_for_concurrent_scrapes() -> None:
     live = watched(second(0), second(1))
     exposed = Exposed(None, "text/plain", coding="identity")
 
@@ -217,7 +217,7 @@ def test_an_answer_is_made_once_a_tick_however_many_ask_at_once() -> None:
     assert all(other is first for other in others)
 
 
-def test_the_next_tick_has_an_answer_of_its_own() -> None:
+def test_the_next_tick_has_a_new_response() -> None:
     asked = threading.Event()
 
     def script() -> Iterator[Reading]:
@@ -242,7 +242,7 @@ async def published(live: Live, sequence: int) -> None:
 
 
 def scraped(live: Live, user_agent: str = "Prometheus/2.42.0", query: str = "") -> dict[str | None, float]:
-    """The seconds by name that a Prometheus gets."""
+    """Return the CPU seconds by name that a Prometheus server gets."""
     headers = {"x-prometheus-scrape-timeout-seconds": "10", "user-agent": user_agent}
     return cpu_seconds(request(live, query, **headers))
 
@@ -252,7 +252,7 @@ def cpu_seconds(response: httpx.Response) -> dict[str | None, float]:
     return {name: value for (metric, name), value in found.items() if name and metric == "cpuwatch_cpu_seconds_total"}
 
 
-def test_a_name_that_is_new_since_its_last_scrape_is_0_first_for_each_prometheus() -> None:
+def test_a_new_name_is_0_at_the_next_scrape_of_each_prometheus() -> None:
     go_on = threading.Event()
 
     def script() -> Iterator[Reading]:
@@ -266,7 +266,7 @@ def test_a_name_that_is_new_since_its_last_scrape_is_0_first_for_each_prometheus
     live = Live(monitor)
     with monitor:
         assert monitor.wait(after=0, timeout=PATIENCE)
-        # At the start of a run all series are new, as the counters of the run before are gone.
+        # At the start of a run all series are new: the counters of the last run are gone.
         assert scraped(live) == {"steady": 0.0, "brief": 0.0}
         assert scraped(live) == {"steady": 0.25, "brief": 0.5}
         go_on.set()
@@ -274,7 +274,7 @@ def test_a_name_that_is_new_since_its_last_scrape_is_0_first_for_each_prometheus
     known = {"steady": 0.5, "brief": 0.5}
     assert cpu_seconds(request(live)) == known | {"job": 1.0}
     assert scraped(live) == known | {"job": 0.0}
-    # Each Prometheus, and each job of one, has its own first scrape.
+    # Each server, and each of its jobs, has its own first scrape.
     assert scraped(live, "Prometheus/3.5.0") == dict.fromkeys([*known, "job"], 0.0)
     assert scraped(live, query="?per_process=true") == dict.fromkeys([*known, "job"], 0.0)
     request(live, method="HEAD", **{"x-prometheus-scrape-timeout-seconds": "10", "user-agent": "vmagent"})
@@ -295,7 +295,7 @@ def test_an_unknown_scraper_has_all_values_except_soon_after_the_start() -> None
     assert scrapes.known_sequence(scraper, totals, run_seconds=3600) == 9
 
 
-def test_the_scraper_that_was_away_for_longest_is_forgotten_first() -> None:
+def test_the_scraper_with_the_oldest_scrape_is_forgotten_first() -> None:
     totals = no_totals(snapshot(sequence=5))
     scrapes = Scrapes()
     scrapers = [Scraper(str(number), None, b"") for number in range(66)]

@@ -84,7 +84,7 @@ def validator(document: dict[str, Any], name: str) -> jsonschema.Draft202012Vali
 
 
 @pytest.mark.parametrize("token", [None, TOKEN])
-def test_it_is_openapi_3_1(token: str | None) -> None:
+def test_the_document_is_valid_openapi_3_1(token: str | None) -> None:
     answer = ask(token=token)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
@@ -99,7 +99,7 @@ def test_every_route_is_described_and_nothing_else(document: dict[str, Any]) -> 
     assert len(names) == len(set(names)) == len(routed)
 
 
-def test_head_and_options_are_described_once_in_words(document: dict[str, Any]) -> None:
+def test_head_and_options_are_described_once_in_prose(document: dict[str, Any]) -> None:
     assert all(item.keys() == {"get"} for item in document["paths"].values())
     assert "HEAD" in document["info"]["description"]
     assert "OPTIONS" in document["info"]["description"]
@@ -119,11 +119,11 @@ def test_the_parameters_are_those_that_are_parsed(document: dict[str, Any]) -> N
         assert {name: parameter["schema"] for name, parameter in of_query.items()} == {
             name: parameter.schema for name, parameter in expected.items()
         }
-        # Values of a list stand behind each other with commas.
+        # Lists are separated by commas.
         assert all(not of_query[name]["explode"] for name in of_query.keys() & {"pid", "user", "state", "fields"})
 
 
-def test_what_any_path_may_answer_stands_at_each(document: dict[str, Any]) -> None:
+def test_common_responses_are_listed_for_every_path(document: dict[str, Any]) -> None:
     for path, _ in operations(document):
         described = responses(document, path)
         assert described.keys() >= {"400", "405", "408", "413", "414", "421", "500"}
@@ -147,14 +147,14 @@ def test_what_any_path_may_answer_stands_at_each(document: dict[str, Any]) -> No
         ("/openapi.json", {"200", "304"}),
     ],
 )
-def test_what_a_path_answers_of_its_own_stands_at_it(document: dict[str, Any], path: str, statuses: set[str]) -> None:
+def test_specific_responses_are_listed_for_their_path(document: dict[str, Any], path: str, statuses: set[str]) -> None:
     described = responses(document, path)
     assert described.keys() - {"400", "405", "408", "413", "414", "421", "500"} == statuses
     if "503" in statuses:
         assert "Retry-After" in described["503"]["headers"]
 
 
-def test_a_token_is_asked_for_where_one_is_needed(document: dict[str, Any]) -> None:
+def test_paths_that_need_the_token_declare_it(document: dict[str, Any]) -> None:
     assert all(not operation["security"] for _, operation in operations(document))
     assert all("401" not in responses(document, path) for path, _ in operations(document))
     secured = ask(token=TOKEN).json()
@@ -178,7 +178,7 @@ chosen_fields = st.none() | st.lists(st.sampled_from(NAMES), min_size=1, unique=
 
 
 @given(snapshots(broken_texts), groupings, chosen_fields)
-def test_what_is_shown_is_of_its_schema(
+def test_every_view_matches_its_schema(
     document: dict[str, Any], snapshot: Snapshot, grouping: Grouping | None, fields: tuple[str, ...] | None
 ) -> None:
     view = View(Query(), fields=None if grouping else fields, group_by=grouping)
@@ -186,7 +186,9 @@ def test_what_is_shown_is_of_its_schema(
 
 
 @given(snapshots(), st.sampled_from(["host", "machine", "sequence", "exited", "sampling"]))
-def test_what_misses_a_part_is_not_of_the_schema(document: dict[str, Any], snapshot: Snapshot, part: str) -> None:
+def test_a_snapshot_without_a_required_field_does_not_match_the_schema(
+    document: dict[str, Any], snapshot: Snapshot, part: str
+) -> None:
     body = json.loads(encode_view(snapshot))
     del body[part]
     assert not validator(document, "Shown").is_valid(body)
@@ -202,13 +204,13 @@ def test_what_misses_a_part_is_not_of_the_schema(document: dict[str, Any], snaps
         ("/livez", 200, "Alive"),
     ],
 )
-def test_bodies_are_of_their_schemas(document: dict[str, Any], path: str, status: int, schema: str) -> None:
+def test_bodies_match_their_schemas(document: dict[str, Any], path: str, status: int, schema: str) -> None:
     answer = ask(path)
     assert answer.status_code == status
     validator(document, schema).validate(answer.json())
 
 
-def test_the_tag_stands_for_the_document_and_the_coding() -> None:
+def test_the_etag_depends_on_the_document_and_the_coding() -> None:
     plain, zipped = ask(accept_encoding="identity"), ask(accept_encoding="gzip")
     assert zipped.headers["content-encoding"] == "gzip"
     assert zipped.content == plain.content

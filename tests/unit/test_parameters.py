@@ -17,7 +17,7 @@ from cpuwatch.web.http.request import parse_query_string
 
 ALL = {**VIEW, **FORMAT}
 
-GOOD: list[tuple[str, str, Any]] = [
+VALID: list[tuple[str, str, Any]] = [
     ("top", "1", 1),
     ("top", "100000", 100_000),
     ("top", "007", 7),
@@ -47,7 +47,7 @@ GOOD: list[tuple[str, str, Any]] = [
     ("format", "ndjson", "ndjson"),
 ]
 
-BAD = [
+INVALID = [
     ("top", ["0", "-1", "100001", "1.5", "1e2", "ten", "+1", " 1", "1 ", "1_0", "٣", "9" * 4000], "from 1 to 100000"),
     ("sort", ["cpu", "CPU_PERCENT", "pid,name", "key"], "cpu_percent, "),
     ("order", ["up", "ASC", "asc,desc"], "asc, desc"),
@@ -73,25 +73,25 @@ def refusal(query: str | bytes) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "text", "value"), GOOD)
-def test_a_good_value_is_taken(name: str, text: str, value: Any) -> None:
+@pytest.mark.parametrize(("name", "text", "value"), VALID)
+def test_a_valid_value_is_parsed(name: str, text: str, value: Any) -> None:
     assert parsed(urlencode({name: text})) == {name: value}
 
 
-@pytest.mark.parametrize(("name", "text", "value"), GOOD)
-def test_a_good_value_is_one_of_its_schema(name: str, text: str, value: Any) -> None:
+@pytest.mark.parametrize(("name", "text", "value"), VALID)
+def test_a_valid_value_matches_its_schema(name: str, text: str, value: Any) -> None:
     del text
     jsonschema.validate(list(value) if isinstance(value, tuple) else value, ALL[name].schema)
 
 
-def test_every_parameter_is_tried() -> None:
-    assert {name for name, _, _ in GOOD} == {name for name, _, _ in BAD} == ALL.keys()
+def test_every_parameter_has_valid_and_invalid_examples() -> None:
+    assert {name for name, _, _ in VALID} == {name for name, _, _ in INVALID} == ALL.keys()
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "allowed"), [(name, text, told) for name, texts, told in BAD for text in texts]
+    ("name", "text", "allowed"), [(name, text, told) for name, texts, told in INVALID for text in texts]
 )
-def test_a_bad_value_is_refused_with_its_parameter_and_what_is_allowed(name: str, text: str, allowed: str) -> None:
+def test_an_invalid_value_is_refused_with_its_parameter_and_what_is_allowed(name: str, text: str, allowed: str) -> None:
     message = refusal(urlencode({name: text}))
     assert message.startswith(f"invalid {name}")
     assert allowed in message
@@ -103,7 +103,7 @@ def test_an_empty_value_is_refused(name: str) -> None:
     assert refusal(name).startswith(f"invalid {name} '': must ")
 
 
-@pytest.mark.parametrize(("name", "text", "value"), GOOD)
+@pytest.mark.parametrize(("name", "text", "value"), VALID)
 def test_only_lists_may_be_repeated(name: str, text: str, value: Any) -> None:
     del value
     is_list = ALL[name].schema.get("type") == "array"
@@ -120,33 +120,33 @@ def test_a_repeated_list_is_one_list() -> None:
 
 
 @pytest.mark.parametrize("query", ["tpo=3", "TOP=3", "top%20=3", "=3", "%00=1", "top=3&x", f"{'x' * 4000}=1"])
-def test_an_unknown_parameter_is_refused_with_those_there_are(query: str) -> None:
+def test_an_unknown_parameter_is_refused_with_the_known_ones(query: str) -> None:
     message = refusal(query)
     assert message.startswith("unknown parameter")
     assert all(name in message for name in ALL)
     assert len(message) < 300
 
 
-def test_where_there_are_no_parameters_that_is_said() -> None:
+def test_the_error_says_if_there_are_no_parameters() -> None:
     with pytest.raises(QueryError, match="accepts none"):
         parse_query_string(b"top=3", {})
 
 
-def test_a_query_may_be_4096_bytes_long_and_no_longer() -> None:
+def test_a_query_is_limited_to_4096_bytes() -> None:
     assert parsed("&" * 4096) == {}
     assert "4097 bytes: at most 4096" in refusal("&" * 4097)
 
 
 @pytest.mark.parametrize("query", [b"name=\xff", b"name=%FF", b"name=%ED%A0%80", "name=é".encode("latin-1")])
-def test_what_is_no_utf_8_is_refused(query: bytes) -> None:
+def test_invalid_utf_8_is_refused(query: bytes) -> None:
     assert refusal(query) == "the query string is not percent-encoded UTF-8"
 
 
-def test_nothing_asked_for_is_everything() -> None:
+def test_an_empty_query_is_the_whole_snapshot() -> None:
     assert view_from(parsed("")) == View()
 
 
-def test_all_of_it_makes_a_view() -> None:
+def test_all_parameters_together_make_a_view() -> None:
     query = "top=5&sort=name&order=desc&name=p*&pid=1,2&user=root&state=R,S&min_percent=0.5&kernel_threads=false"
     assert view_from(parsed(f"{query}&fields=pid,name")) == View(
         Query(
@@ -166,13 +166,13 @@ def test_all_of_it_makes_a_view() -> None:
 
 
 @pytest.mark.parametrize("query", ["group_by=user&fields=pid", "group_by=user&sort=name", "group_by=user&order=asc"])
-def test_what_does_not_go_together_is_refused(query: str) -> None:
+def test_conflicting_parameters_are_refused(query: str) -> None:
     with pytest.raises(QueryError, match="group"):
         view_from(parsed(query))
 
 
 names = st.sampled_from(sorted(ALL)) | st.text(max_size=4)
-values = st.sampled_from([text for _, text, _ in GOOD]) | st.text(max_size=8) | st.from_regex(r"[-+0-9.e,_]{1,8}")
+values = st.sampled_from([text for _, text, _ in VALID]) | st.text(max_size=8) | st.from_regex(r"[-+0-9.e,_]{1,8}")
 pieces = st.one_of(
     st.builds(lambda name, value: f"{quote(name)}={quote(value)}".encode(), names, values),
     st.binary(max_size=6),
@@ -181,7 +181,7 @@ pieces = st.one_of(
 
 
 @given(st.lists(pieces, max_size=4).map(b"&".join))
-def test_no_query_string_raises_anything_but_a_query_error(raw: bytes) -> None:
+def test_any_query_string_is_parsed_or_a_query_error(raw: bytes) -> None:
     try:
         view = view_from(parse_query_string(raw, ALL))
     except QueryError:
@@ -190,7 +190,7 @@ def test_no_query_string_raises_anything_but_a_query_error(raw: bytes) -> None:
 
 
 @given(st.dictionaries(names, values, max_size=4))
-def test_what_is_taken_is_of_its_schema(given_values: dict[str, str]) -> None:
+def test_accepted_values_match_their_schema(given_values: dict[str, str]) -> None:
     try:
         taken = parsed(urlencode(given_values))
     except QueryError:

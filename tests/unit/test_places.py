@@ -32,21 +32,21 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::1")]
         (("/run/x.sock", None), "", None),
     ],
 )
-def test_a_client_is_an_address_unless_that_stands_for_many(client: Any, root_path: str, counted: str | None) -> None:
+def test_a_client_is_counted_by_address_unless_it_is_a_proxy(client: Any, root_path: str, counted: str | None) -> None:
     assert client_of({"client": client, "root_path": root_path}, PROXIES) == counted
 
 
-def test_a_server_that_does_not_say_who_the_client_is_has_none() -> None:
+def test_without_a_client_in_the_scope_nobody_is_counted() -> None:
     assert client_of({}, PROXIES) is None
 
 
 @given(st.text(max_size=30))
-def test_no_address_makes_it_fail(address: str) -> None:
+def test_any_address_is_accepted(address: str) -> None:
     client_of({"client": (address, 1)}, PROXIES)
 
 
 @given(st.integers(0, 40), st.lists(st.tuples(st.sampled_from(["a", "b", "c", None]), st.booleans()), max_size=80))
-def test_there_are_never_more_than_all_and_never_more_than_its_share_for_one(
+def test_neither_the_total_nor_the_share_of_a_client_is_exceeded(
     total: int, steps: list[tuple[str | None, bool]]
 ) -> None:
     places = Places(total, "things")

@@ -21,15 +21,15 @@ from cpuwatch.web.http.request import MAX_WAIT_SECONDS, wait_seconds
         (b"wait=" + b"9" * 5000, MAX_WAIT_SECONDS),
     ],
 )
-def test_the_seconds_to_wait_are_read_from_among_other_preferences(prefer: bytes, seconds: int) -> None:
+def test_wait_is_found_among_other_preferences(prefer: bytes, seconds: int) -> None:
     assert wait_seconds(prefer) == seconds
 
 
 @pytest.mark.parametrize("prefer", [None, b"", b"wait", b"wait=", b"wait=soon", b"wait=-1", b"wait=1.5", b"await=3"])
-def test_what_is_no_such_preference_is_passed_over(prefer: bytes | None) -> None:
+def test_other_and_invalid_preferences_are_ignored(prefer: bytes | None) -> None:
     assert wait_seconds(prefer) is None
 
 
 @given(st.binary(max_size=40) | st.binary(max_size=20).map(b"wait=".__add__))
-def test_no_header_breaks_it(prefer: bytes) -> None:
+def test_any_header_is_parsed(prefer: bytes) -> None:
     assert wait_seconds(prefer) in {None, *range(MAX_WAIT_SECONDS + 1)}

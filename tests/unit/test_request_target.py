@@ -11,7 +11,7 @@ from cpuwatch.web.http.request_target import BadTargetError, in_origin_form
 
 
 def scope(target: bytes, method: str = "GET", host: bytes = b"localhost") -> Scope:
-    """As Hypercorn makes it of a request's target."""
+    """Return the ASGI scope that Hypercorn makes for a request target."""
     raw, _, query = target.partition(b"?")
     return {
         "type": "http",
@@ -34,9 +34,7 @@ hosts = st.sampled_from([b"localhost", b"localhost:8845", b"127.0.0.1", b"[::1]:
 
 
 @given(paths, hosts, st.sampled_from([b"http", b"https", b"HTTP"]), st.sampled_from([b"", b"?top=1", b"?a=/?"]))
-def test_a_url_asks_for_what_its_path_asks_for_at_its_host(
-    path: bytes, host: bytes, scheme: bytes, query: bytes
-) -> None:
+def test_an_absolute_url_is_split_into_host_and_path(path: bytes, host: bytes, scheme: bytes, query: bytes) -> None:
     whole = in_origin_form(scope(scheme + b"://" + host + path + query, host=b"other.example"))
     plain = scope(path + query, host=host)
     assert host_of(whole) == host
@@ -44,7 +42,7 @@ def test_a_url_asks_for_what_its_path_asks_for_at_its_host(
 
 
 @given(paths)
-def test_a_path_stays_as_it_is(path: bytes) -> None:
+def test_a_path_is_unchanged(path: bytes) -> None:
     plain = scope(path)
     assert in_origin_form(plain) is plain
 
@@ -81,11 +79,11 @@ def test_other_forms_have_a_path_and_a_host(target: bytes, method: str, path: st
         (b"a@b:80", "CONNECT"),
     ],
 )
-def test_a_target_in_no_form_is_refused(target: bytes, method: str) -> None:
+def test_an_invalid_target_is_refused(target: bytes, method: str) -> None:
     with pytest.raises(BadTargetError, match="must be a path or an http URL"):
         in_origin_form(scope(target, method))
 
 
-def test_a_server_that_gives_no_raw_path_is_understood_too() -> None:
+def test_a_scope_without_raw_path_is_accepted() -> None:
     given_scope = {**scope(b"http://localhost/livez"), "raw_path": None}
     assert in_origin_form(given_scope)["path"] == "/livez"

@@ -1,4 +1,4 @@
-"""The finished answers of a tick, with ticks that the test gives."""
+"""The cached responses of a tick, with ticks that the test publishes."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def with_service(act: Callable[[Service], Awaitable[None]], *, ticks: int = 1, p
     asyncio.run(run())
 
 
-async def made(running: Service, aspect: ViewResponse) -> Answer:
-    answer = await running.live.cache.get(aspect)
+async def made(running: Service, representation: ViewResponse) -> Answer:
+    answer = await running.live.cache.get(representation)
     assert answer is not None
     return answer
 
@@ -46,7 +46,7 @@ def field(answer: Answer, name: bytes) -> bytes | None:
 
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
-    """How often JSON was made of a snapshot, by its sequence."""
+    """Count how often each snapshot was encoded as JSON, by sequence."""
     counts: Counter[int] = Counter()
 
     def counting(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None) -> bytes:
@@ -57,7 +57,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
     return counts
 
 
-def test_each_aspect_is_made_once_a_tick(encoded: Counter[int]) -> None:
+def test_each_representation_is_made_once_a_tick(encoded: Counter[int]) -> None:
     async def act(running: Service) -> None:
         for _ in range(3):
             for _ in range(5):
@@ -66,11 +66,11 @@ def test_each_aspect_is_made_once_a_tick(encoded: Counter[int]) -> None:
             await running.tick()
 
     with_service(act)
-    # The last tick's were made ahead, because somebody asked in the one before.
+    # Those of the last tick were made in advance, because they were requested in the tick before.
     assert encoded == {1: 2, 2: 2, 3: 2, 4: 2}
 
 
-def test_what_nobody_asked_for_is_not_made(encoded: Counter[int]) -> None:
+def test_representations_that_were_not_requested_are_not_made(encoded: Counter[int]) -> None:
     async def act(running: Service) -> None:
         await made(running, ALL)
         await running.tick(5)
@@ -79,7 +79,7 @@ def test_what_nobody_asked_for_is_not_made(encoded: Counter[int]) -> None:
     assert encoded == {1: 1, 2: 1}
 
 
-def test_a_request_finds_what_was_asked_for_before_ready(encoded: Counter[int]) -> None:
+def test_a_representation_requested_in_the_last_tick_is_ready(encoded: Counter[int]) -> None:
     async def act(running: Service) -> None:
         await made(running, ALL)
         await running.tick()
@@ -110,7 +110,7 @@ def test_the_body_is_the_view_in_the_format(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_compressed_body_is_the_plain_one_to_others_decoders(name: str) -> None:
+def test_other_decoders_read_the_compressed_body(name: str) -> None:
     async def act(running: Service) -> None:
         plain = await made(running, ViewResponse(View(), name, "identity"))
         zipped = await made(running, ViewResponse(View(), name, "gzip"))
@@ -128,7 +128,7 @@ def test_a_compressed_body_is_the_plain_one_to_others_decoders(name: str) -> Non
     with_service(act)
 
 
-def test_a_small_body_stays_as_it_is() -> None:
+def test_a_small_body_is_not_compressed() -> None:
     async def act(running: Service) -> None:
         answer = await made(running, ViewResponse(View(Query(top=1), fields=("pid",)), "text", "gzip"))
         assert len(answer.body) < 1024
@@ -138,7 +138,7 @@ def test_a_small_body_stays_as_it_is() -> None:
     with_service(act, processes=1)
 
 
-def test_the_tag_differs_by_view_format_coding_and_tick_and_by_nothing_else() -> None:
+def test_the_etag_depends_on_view_format_coding_and_tick_only() -> None:
     aspects = [
         ALL,
         ViewResponse(BUSIEST, "json", "identity"),
@@ -154,24 +154,24 @@ def test_the_tag_differs_by_view_format_coding_and_tick_and_by_nothing_else() ->
     async def act(running: Service) -> None:
         tags: list[bytes | None] = []
         for _ in range(3):
-            tags += [(await made(running, aspect)).etag for aspect in aspects]
-            assert [(await made(running, aspect)).etag for aspect in aspects] == tags[-len(aspects) :]
+            tags += [(await made(running, representation)).etag for representation in aspects]
+            assert [(await made(running, representation)).etag for representation in aspects] == tags[-len(aspects) :]
             await running.tick()
         assert None not in tags
         assert len(set(tags)) == 3 * len(aspects)
-        # Another run counts from 1 again.
+        # Another run starts from 1 again.
         async with service(processes=40) as other:
             assert (await made(other, ALL)).etag not in tags
 
     with_service(act)
 
 
-def test_a_flood_of_views_is_kept_in_a_bounded_place_and_made_ahead_in_a_smaller_one(encoded: Counter[int]) -> None:
+def test_the_cache_is_limited_and_fewer_views_are_made_in_advance(encoded: Counter[int]) -> None:
     async def act(running: Service) -> None:
         flood = [ViewResponse(View(Query(top=number)), "json", "identity") for number in range(1, 500)]
-        for aspect in flood:
-            shown = json.loads((await made(running, aspect)).body)["processes"]
-            assert len(shown) == min(aspect.view.query.top or 0, 40)
+        for representation in flood:
+            shown = json.loads((await made(running, representation)).body)["processes"]
+            assert len(shown) == min(representation.view.query.top or 0, 40)
         cache = running.live.cache
         assert cache._published is not None
         assert len(cache._published.made) == 64
@@ -182,7 +182,7 @@ def test_a_flood_of_views_is_kept_in_a_bounded_place_and_made_ahead_in_a_smaller
     with_service(act)
 
 
-def test_what_cannot_be_made_ahead_is_logged_and_the_tick_is_shown_all_the_same(
+def test_a_failure_in_advance_is_logged_and_the_tick_is_served(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def failing(shown: object, fields: object) -> bytes:
@@ -203,7 +203,7 @@ def test_what_cannot_be_made_ahead_is_logged_and_the_tick_is_shown_all_the_same(
 
 
 class Gate:
-    """An encoder of JSON that waits until it is let through, and counts how often it was called."""
+    """A JSON encoder that waits until the test opens it, and counts its calls."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
@@ -226,11 +226,11 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     return made
 
 
-def test_first_answers_are_made_off_the_event_loop_few_at_a_time(gate: Gate) -> None:
+def test_first_responses_are_made_in_a_few_threads_off_the_event_loop(gate: Gate) -> None:
     async def act(running: Service) -> None:
         views = [ViewResponse(View(Query(top=number)), "json", "identity") for number in range(1, 30)]
         asking = [asyncio.create_task(made(running, view)) for view in views]
-        # Answered while all of them wait.
+        # Answered although all others wait.
         text = await made(running, ViewResponse(View(), "text", "identity"))
         assert text.status == 200
         assert len(gate.calls) <= 2
@@ -242,11 +242,11 @@ def test_first_answers_are_made_off_the_event_loop_few_at_a_time(gate: Gate) -> 
     with_service(act)
 
 
-def test_a_first_answer_is_made_once_for_all_who_wait_for_it(gate: Gate) -> None:
+def test_a_first_response_is_made_once_for_all_waiting_clients(gate: Gate) -> None:
     async def act(running: Service) -> None:
         first, second, third = (asyncio.create_task(made(running, ALL)) for _ in range(3))
         assert await asyncio.to_thread(gate.reached.wait, PATIENCE)
-        # That the client leaves whose request began it is no reason to begin anew.
+        # It is not started again if the client of the first request disconnects.
         first.cancel()
         gate.opened.set()
         assert await second is await third
@@ -256,7 +256,7 @@ def test_a_first_answer_is_made_once_for_all_who_wait_for_it(gate: Gate) -> None
 
 
 class Late:
-    """A representation that is made when the test lets it, and is the sequence of its snapshot."""
+    """A representation that is made when the test allows it. Its value is the sequence of its snapshot."""
 
     is_made_ahead = False
 
@@ -270,7 +270,7 @@ class Late:
         return snapshot.sequence
 
 
-def test_a_late_response_is_not_found_in_the_next_tick() -> None:
+def test_a_late_response_is_not_served_in_the_next_tick() -> None:
     async def act(running: Service) -> None:
         cache, late = running.live.cache, Late()
         asking = asyncio.create_task(cache.get(late, alias="the request"))
@@ -286,7 +286,7 @@ def test_a_late_response_is_not_found_in_the_next_tick() -> None:
     with_service(act)
 
 
-def test_a_tick_whose_answers_no_thread_can_make_is_shown_and_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tick_is_served_although_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     def refusing(*_: object) -> NoReturn:
         raise RuntimeError("can't start new thread")
 

@@ -15,7 +15,7 @@ from cpuwatch.token_file import Token
 from cpuwatch.web import create_app
 from cpuwatch.web.http.request_target import normalized_prefix
 
-TOKEN = "0123456789abcdef"  # noqa: S105  nobody's
+TOKEN = "0123456789abcdef"  # noqa: S105  a token for this test only
 CLOSED = Settings(token=Token(TOKEN.encode()))
 REFUSALS = {401, 404, 405, 414, 421}
 SHOWN_TO_ALL = {b"text/html; charset=utf-8", b"text/javascript; charset=utf-8"}
@@ -28,7 +28,7 @@ def requested(target: str, root_path: str, method: str = "GET", token: str | Non
         "type": "http",
         "http_version": "1.1",
         "method": method,
-        # As Hypercorn does it.
+        # Like Hypercorn.
         "path": unquote(path),
         "raw_path": path.encode("ascii", "replace"),
         "root_path": root_path,
@@ -89,11 +89,9 @@ paths = st.sampled_from(PATHS.split()) | st.lists(st.sampled_from([*PATHS.split(
 @example("/static", True, "/cpu_usage", "GET")
 @example("/static/cpu", True, "/metrics", "HEAD")
 @given(prefixes, st.booleans(), paths, st.sampled_from(["GET", "HEAD", "POST"]))
-def test_without_the_token_nothing_but_what_is_open_is_answered(
-    prefix: str, in_place: bool, target: str, method: str
-) -> None:
+def test_without_the_token_only_open_endpoints_answer(prefix: str, in_place: bool, target: str, method: str) -> None:
     target = (normalized_prefix(prefix) if in_place else "") + target
-    assume(target.startswith("/"))  # anything else is 400 before a route is looked for (test_request_target.py)
+    assume(target.startswith("/"))  # anything else is 400 before routing (test_request_target.py)
     (status, _, _), (as_get, headers, body) = answers(requested(target, prefix, method), requested(target, prefix))
     if status not in REFUSALS:
         assert as_get == status
@@ -105,7 +103,7 @@ def test_without_the_token_nothing_but_what_is_open_is_answered(
 
 @pytest.mark.parametrize("prefix", ["/static", "/static/cpu", "/livez", "/", "/cpu/", "cpu"])
 @pytest.mark.parametrize("path", ["/cpu_usage", "/metrics", "/cpu_usage/history?seconds=1", "/openapi.json"])
-def test_data_need_the_token_under_any_prefix_and_are_there_with_it(prefix: str, path: str) -> None:
+def test_data_need_the_token_under_any_prefix(prefix: str, path: str) -> None:
     target = normalized_prefix(prefix) + path
     shown = [requested(path_seen, prefix, token=TOKEN) for path_seen in (target, path)]
     assert statuses(requested(target, prefix), *shown) == [401, 200, 200]
@@ -113,7 +111,7 @@ def test_data_need_the_token_under_any_prefix_and_are_there_with_it(prefix: str,
 
 @pytest.mark.parametrize("prefix", ["", "/", "/static", "/static/", "/livez", "/cpu", "/cpu/", "/cpu_usage"])
 @pytest.mark.parametrize("taken_off", [False, True])
-def test_what_is_open_is_found_whether_or_not_a_proxy_takes_the_prefix_off(prefix: str, taken_off: bool) -> None:
+def test_open_endpoints_answer_whether_or_not_a_proxy_strips_the_prefix(prefix: str, taken_off: bool) -> None:
     before = "" if taken_off else normalized_prefix(prefix)
     paths = ("/livez", "/static/app.js", "/")
     assert statuses(*(requested(before + path, prefix) for path in paths)) == [200] * 3
@@ -122,11 +120,11 @@ def test_what_is_open_is_found_whether_or_not_a_proxy_takes_the_prefix_off(prefi
 @pytest.mark.parametrize(
     ("root_path", "prefix"), [("", ""), ("/", ""), ("//", ""), ("/a", "/a"), ("/a/", "/a"), ("a/b//", "/a/b")]
 )
-def test_a_prefix_begins_with_a_slash_and_ends_with_none(root_path: str, prefix: str) -> None:
+def test_a_prefix_starts_with_a_slash_and_ends_without_one(root_path: str, prefix: str) -> None:
     assert normalized_prefix(root_path) == prefix
 
 
 @pytest.mark.parametrize("prefix", ["/cpu", "/cpu/"])
-def test_a_redirect_stays_under_the_prefix(prefix: str) -> None:
+def test_redirects_stay_under_the_prefix(prefix: str) -> None:
     ((status, headers, _),) = answers(requested("/cpu/cpu%20usage", prefix, token=TOKEN))
     assert (status, headers[b"location"]) == (308, b"/cpu/cpu_usage")

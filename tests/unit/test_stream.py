@@ -33,7 +33,7 @@ def limited(running: Service, max_listeners: int = 200, max_views: int = 32) -> 
     live.broadcast = Broadcast(live.monitor, live.cache, max_listeners, max_views)
 
 
-def test_a_stream_begins_with_the_newest_tick_and_goes_on_with_each() -> None:
+def test_a_stream_starts_with_the_newest_tick_and_sends_each_new_one() -> None:
     async def act() -> None:
         async with service(ticks=3) as running:
             client = Client(Stream(), running.live)
@@ -56,7 +56,7 @@ def test_a_stream_begins_with_the_newest_tick_and_goes_on_with_each() -> None:
     asyncio.run(act())
 
 
-def test_a_stream_shows_a_view() -> None:
+def test_a_stream_can_have_a_view() -> None:
     async def act() -> None:
         async with service() as running:
             some = Client(Stream(), running.live, "top=1&fields=pid,name")
@@ -69,7 +69,7 @@ def test_a_stream_shows_a_view() -> None:
     asyncio.run(act())
 
 
-def test_who_comes_back_gets_what_it_missed_in_order_and_then_what_comes() -> None:
+def test_a_client_that_reconnects_gets_missed_ticks_in_order_before_new_ones() -> None:
     async def act() -> None:
         async with service(ticks=9) as running:
             client = Client(Stream(), running.live, last_event_id=str(TickId(running.run, 4)))
@@ -87,7 +87,7 @@ def test_who_comes_back_gets_what_it_missed_in_order_and_then_what_comes() -> No
         ("RUN0000000009", 10),
         ("RUN0000000007", 8),
         ("RUN0000000000", 6),
-        # Not of this run: all that is kept.
+        # An id of another run: everything in the history.
         ("RUN0000005000", 6),
         ("OTHER0000000009", 6),
         ("OTHER0000005000", 6),
@@ -96,12 +96,12 @@ def test_who_comes_back_gets_what_it_missed_in_order_and_then_what_comes() -> No
         ("", 9),
     ],
 )
-def test_what_comes_first_depends_on_what_the_client_has_and_the_history_keeps(last: str, first: int) -> None:
+def test_the_first_event_depends_on_the_last_event_id_and_the_history(last: str, first: int) -> None:
     async def act() -> None:
         async with service(ticks=9, history=4) as running:
             client = Client(Stream(), running.live, last_event_id=in_run(last, running))
             if first > 9:
-                # Until it listens: its opening lines are sent then.
+                # The opening lines show that the client is registered.
                 await client.until(lambda: bool(client.messages))
                 await running.tick()
             assert await client.ids(1) == [first]
@@ -110,7 +110,7 @@ def test_what_comes_first_depends_on_what_the_client_has_and_the_history_keeps(l
     asyncio.run(act())
 
 
-def test_a_slow_reader_gets_the_newest_and_not_all_that_it_missed() -> None:
+def test_a_slow_reader_skips_to_the_newest_tick() -> None:
     async def act() -> None:
         async with service() as running:
             client = Client(Stream(), running.live)
@@ -123,14 +123,14 @@ def test_a_slow_reader_gets_the_newest_and_not_all_that_it_missed() -> None:
                 while (event := await witness.receive(PATIENCE)) is None or event.sequence < 7:
                     assert event is not None
             client.reads.set()
-            # The one that was being sent, and the newest.
+            # The event that was being sent, and the newest.
             assert await client.ids(2) == [2, 7]
             await client.leave()
 
     asyncio.run(act())
 
 
-def test_a_tick_that_comes_while_the_stream_begins_comes_once() -> None:
+def test_a_tick_during_the_start_of_a_stream_is_sent_once() -> None:
     async def act() -> None:
         async with service() as running:
             client = Client(Stream(), running.live, last_event_id=str(TickId(running.run, 1)))
@@ -149,7 +149,7 @@ def test_a_tick_that_comes_while_the_stream_begins_comes_once() -> None:
     asyncio.run(act())
 
 
-def test_an_event_is_made_once_for_all_who_listen_to_a_view() -> None:
+def test_an_event_is_encoded_once_for_all_listeners_of_a_view() -> None:
     async def act() -> None:
         async with service() as running:
             broadcast = running.live.broadcast
@@ -165,7 +165,7 @@ def test_an_event_is_made_once_for_all_who_listen_to_a_view() -> None:
     asyncio.run(act())
 
 
-def test_one_more_than_the_max_listeners_is_asked_to_come_again_until_one_leaves() -> None:
+def test_streams_beyond_the_limit_are_503_until_one_closes() -> None:
     async def act() -> None:
         async with service() as running:
             limited(running, max_listeners=2)
@@ -187,7 +187,7 @@ def test_one_more_than_the_max_listeners_is_asked_to_come_again_until_one_leaves
     asyncio.run(act())
 
 
-def test_different_views_are_bounded_too() -> None:
+def test_the_number_of_different_views_is_limited() -> None:
     async def act() -> None:
         async with service() as running:
             limited(running, max_views=1)
@@ -204,7 +204,7 @@ def test_different_views_are_bounded_too() -> None:
 
 
 async def opened(running: Service, count: int, client: str, query: str = "top={}") -> list[Client]:
-    """Streams of one client, each of another view if the query says so."""
+    """Open streams of one client. If the query has a placeholder, each has another view."""
     clients = [Client(Stream(), running.live, query.format(1 + n), client=client) for n in range(count)]
     for one in clients:
         await one.until(lambda one=one: bool(one.messages))  # type: ignore[misc]
@@ -218,7 +218,7 @@ async def left(clients: list[Client]) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "top=1", "top={}"])
-def test_one_client_gets_a_share_of_the_streams_and_the_others_theirs(query: str) -> None:
+def test_one_client_cannot_take_all_streams(query: str) -> None:
     async def act() -> None:
         async with service() as running:
             limited(running, max_listeners=16)
@@ -237,14 +237,14 @@ def test_one_client_gets_a_share_of_the_streams_and_the_others_theirs(query: str
     asyncio.run(act())
 
 
-def test_one_client_gets_a_share_of_the_views() -> None:
+def test_one_client_cannot_take_all_views() -> None:
     async def act() -> None:
         async with service() as running:
             limited(running, max_views=12)
             greedy = await opened(running, 5, "192.0.2.1")
             assert [client.status for client in greedy] == [200] * 3 + [429] * 2
             assert "3 different views are open already by" in json.loads(greedy[-1].body)["detail"]
-            # Another stream of a view that it has, and a view of somebody else.
+            # Another stream of a view it already has, and a view of another client.
             more = [*await opened(running, 1, "192.0.2.1"), *await opened(running, 1, "192.0.2.2", "top=4")]
             assert [client.status for client in more] == [200, 200]
             await left([*greedy, *more])
@@ -252,14 +252,14 @@ def test_one_client_gets_a_share_of_the_views() -> None:
     asyncio.run(act())
 
 
-def test_the_views_of_the_page_always_have_room() -> None:
+def test_the_views_of_the_page_are_never_refused() -> None:
     async def act() -> None:
         async with service() as running:
             limited(running, max_listeners=8, max_views=3)
             crowd = [one for n in range(9) for one in await opened(running, 2, f"192.0.2.{n}")]
             statuses = [client.status for client in crowd]
             assert statuses.count(200) == 6
-            # Even that of a client which has its share of the others.
+            # Even for a client that has used up its share.
             page = [await opened(running, 1, "192.0.2.0", query) for query in PAGE_QUERIES]
             assert [client.status for (client,) in page] == [200, 200]
             await left([*crowd, *(client for (client,) in page)])
@@ -267,7 +267,7 @@ def test_the_views_of_the_page_always_have_room() -> None:
     asyncio.run(act())
 
 
-def test_the_views_with_room_are_those_that_the_page_asks_for() -> None:
+def test_the_exempt_views_are_those_that_the_page_requests() -> None:
     script = (files("cpuwatch.web") / "static" / "feed" / "worker.js").read_text()
     assert set(re.findall(r"readEvents\((.*?),", script)) == {"STREAM", "`${STREAM}?${PAST_FIELDS}`"}
     (past,) = re.findall(r'PAST_FIELDS = "(.*)";', script)
@@ -275,7 +275,7 @@ def test_the_views_with_room_are_those_that_the_page_asks_for() -> None:
     assert {view_from(parse_query_string(query.encode(), VIEW)) for query in PAGE_QUERIES} == PAGE_VIEWS
 
 
-def test_a_client_that_leaves_while_it_takes_nothing_frees_its_place() -> None:
+def test_a_client_that_disconnects_while_not_reading_frees_its_place() -> None:
     async def act() -> None:
         async with service() as running:
             client = Client(Stream(), running.live)
@@ -288,7 +288,7 @@ def test_a_client_that_leaves_while_it_takes_nothing_frees_its_place() -> None:
     asyncio.run(act())
 
 
-def test_a_quiet_stream_is_kept_alive_by_comments() -> None:
+def test_comments_keep_an_idle_stream_alive() -> None:
     async def act() -> None:
         async with service() as running:
             client = Client(Stream(keep_alive_seconds=0.001), running.live)
@@ -301,7 +301,7 @@ def test_a_quiet_stream_is_kept_alive_by_comments() -> None:
     asyncio.run(act())
 
 
-def test_at_the_end_of_the_service_an_event_under_way_is_sent_whole_and_the_stream_ends() -> None:
+def test_at_shutdown_the_current_event_is_completed_and_the_stream_ends() -> None:
     async def act() -> None:
         async with service(processes=2000) as running:
             clients = [Client(Stream(), running.live) for _ in range(3)]
@@ -321,7 +321,7 @@ def test_at_the_end_of_the_service_an_event_under_way_is_sent_whole_and_the_stre
     asyncio.run(act())
 
 
-def test_a_large_event_goes_out_in_small_pieces() -> None:
+def test_a_large_event_is_sent_in_chunks() -> None:
     async def act() -> None:
         async with service(processes=2000) as running:
             client = Client(Stream(), running.live)
@@ -344,7 +344,7 @@ def test_a_large_event_goes_out_in_small_pieces() -> None:
         ("", {"accept": "application/json"}, 406, "text/event-stream"),
     ],
 )
-def test_what_cannot_be_streamed_is_refused_before_the_stream_begins(
+def test_invalid_requests_are_refused_before_the_stream_starts(
     query: str, headers: dict[str, str], status: int, detail: str
 ) -> None:
     async def act() -> None:
@@ -358,7 +358,7 @@ def test_what_cannot_be_streamed_is_refused_before_the_stream_begins(
     asyncio.run(act())
 
 
-def test_a_view_whose_events_cannot_be_made_does_not_stop_the_others(
+def test_a_view_that_cannot_be_encoded_does_not_affect_the_others(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def failing(shown: Snapshot, fields: object) -> bytes:
@@ -380,7 +380,7 @@ def test_a_view_whose_events_cannot_be_made_does_not_stop_the_others(
     assert "no such ink" in caplog.text
 
 
-def test_the_server_is_noticed_to_stop_before_it_waits_for_what_is_under_way() -> None:
+def test_streams_end_when_the_server_begins_to_stop() -> None:
     async def act() -> None:
         told, stopped = asyncio.Event(), asyncio.Event()
         waiting = asyncio.create_task(raise_shutdown(told.wait))

@@ -116,7 +116,7 @@ async def get(live: Live, path: str) -> httpx.Response:
     [(ResponseCache, "_publish"), (Broadcast, "_hand_out"), (Monitor, "newest")],
 )
 @pytest.mark.parametrize("error", [RuntimeError("for a moment"), asyncio.CancelledError()])
-def test_whatever_fails_for_a_moment_the_next_tick_is_served(
+def test_the_next_tick_is_served_after_any_temporary_failure(
     owner: type, name: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fault in any step of showing a tick: a thread, a lock, memory."""
@@ -154,7 +154,7 @@ HOUR = 3600 * SECOND
 
 
 @pytest.mark.parametrize(("shown_at", "status"), [(HOUR, 200), (-SECOND, 503)])
-def test_readiness_and_age_are_those_of_what_is_served_whatever_was_sampled(shown_at: int, status: int) -> None:
+def test_readyz_is_503_when_the_newest_snapshot_is_not_served(shown_at: int, status: int) -> None:
     """The tick after the one that is shown is fresh, but nothing shows it: the task for that is dead.
 
     Fresh means read in an hour from now, and stale a second ago, with an interval of a millisecond.
@@ -185,7 +185,7 @@ def test_readiness_and_age_are_those_of_what_is_served_whatever_was_sampled(show
     asyncio.run(act())
 
 
-def test_it_is_not_ready_while_the_streams_are_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readyz_is_503_while_the_streams_are_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(*_: object) -> None:
         await asyncio.Event().wait()
 

@@ -25,7 +25,7 @@ def asking(running: Service, **headers: str) -> Client:
 
 
 async def held(running: Service, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until it waits for what will be shown."""
+    """Return once the request waits for the next snapshot."""
     views, waits = running.live.cache, asyncio.Event()
     wait = views.wait
 
@@ -40,7 +40,7 @@ async def held(running: Service, client: Client, monkeypatch: pytest.MonkeyPatch
     assert not client.task.done()
 
 
-def test_who_has_the_newest_and_would_rather_wait_is_answered_at_the_next_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prefer_wait_with_the_newest_etag_is_answered_at_the_next_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     async def act() -> None:
         async with service() as running:
             client = asking(running, if_none_match=await tag_of(running), prefer="wait=30")
@@ -55,7 +55,7 @@ def test_who_has_the_newest_and_would_rather_wait_is_answered_at_the_next_tick(m
 
 
 @pytest.mark.parametrize(("prefer", "applied"), [("wait=0", "wait=0"), ("wait=soon", None), ("return=minimal", None)])
-def test_without_anything_new_in_that_time_it_has_not_changed(prefer: str, applied: str | None) -> None:
+def test_without_a_new_tick_in_time_the_response_is_304(prefer: str, applied: str | None) -> None:
     async def act() -> None:
         async with service() as running:
             client = asking(running, if_none_match=await tag_of(running), prefer=prefer)
@@ -66,7 +66,7 @@ def test_without_anything_new_in_that_time_it_has_not_changed(prefer: str, appli
     asyncio.run(act())
 
 
-def test_who_has_not_the_newest_is_answered_at_once() -> None:
+def test_an_older_etag_is_answered_at_once() -> None:
     async def act() -> None:
         async with service() as running:
             for headers in ({"if_none_match": '"other"'}, {}):
@@ -78,7 +78,7 @@ def test_who_has_not_the_newest_is_answered_at_once() -> None:
     asyncio.run(act())
 
 
-def test_who_waits_is_let_go_when_the_service_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_requests_are_answered_at_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
     async def act() -> None:
         async with service() as running:
             client = asking(running, if_none_match=await tag_of(running), prefer="wait=30")

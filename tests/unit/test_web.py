@@ -33,7 +33,7 @@ PATIENCE = 30.0
 
 
 def stopped_monitor(*script: Reading | Exception, interval: float = TICK) -> Monitor:
-    """A monitor that has replayed the whole script and was closed: what it knows moves no more."""
+    """Return a closed monitor that has replayed the whole script, so its data no longer change."""
     with Monitor(interval, sampler=ScriptedSampler(script)) as monitor:
         if len(script) > 1:
             assert monitor.wait(after=len(script) - 2, timeout=PATIENCE)
@@ -41,7 +41,7 @@ def stopped_monitor(*script: Reading | Exception, interval: float = TICK) -> Mon
 
 
 def with_state(app: ASGIApp, state: State | dict[str, Any], root_path: str = "") -> ASGIApp:
-    """The app as a server with a running lifespan calls it."""
+    """Wrap the app so that requests have the state that a lifespan would pass."""
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, "state": dict(state), "root_path": root_path}, receive, send)
@@ -69,7 +69,7 @@ def request(
 
 
 def problem(response: httpx.Response, status: int) -> str:
-    """The detail of an error, which has to be in the form of RFC 9457."""
+    """Check that the response is a problem as in RFC 9457, and return its detail."""
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
     body = response.json()
@@ -97,7 +97,7 @@ def empty() -> Monitor:
 # /cpu_usage
 
 
-def test_the_newest_snapshot_is_handed_out_as_json(monitor: Monitor) -> None:
+def test_cpu_usage_is_the_newest_snapshot_as_json(monitor: Monitor) -> None:
     response = request(monitor, headers={"accept-encoding": "identity"})
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
@@ -108,8 +108,8 @@ def test_the_newest_snapshot_is_handed_out_as_json(monitor: Monitor) -> None:
     assert [row["cpu_percent"] for row in json.loads(response.text)["processes"]] == [100.0, 25.0]
 
 
-def test_head_sends_no_body_to_the_server_either(monitor: Monitor) -> None:
-    # httpx drops the body of a HEAD by itself, so here is what the server is given.
+def test_head_passes_no_body_to_the_server(monitor: Monitor) -> None:
+    # httpx drops the body of a HEAD response, so look at the ASGI messages.
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -134,15 +134,15 @@ def test_head_has_the_status_and_headers_of_get_and_no_body(monitor: Monitor, pa
     get, head = request(monitor, path), request(monitor, path, "HEAD")
     assert head.content == b""
     assert head.status_code == get.status_code
-    if path != "/readyz":  # Its body says the age, whose length may change between the two.
-        # Each request comes to a service of its own here, so what stands for its run and for the moment differs.
+    if path != "/readyz":  # Its body contains the age, whose length can differ between the two requests.
+        # Each request starts another service here, so the run and the time differ.
         own = {"etag", "server-timing"}
         assert dict(head.headers).keys() == dict(get.headers).keys()
         assert all(head.headers[name] == value for name, value in get.headers.items() if name not in own)
 
 
 @pytest.mark.parametrize("path", ["/cpu_usage", "/cpu_usage/10", "/cpu%20usage", "/livez", "/readyz"])
-def test_options_tells_the_methods(monitor: Monitor, path: str) -> None:
+def test_options_lists_the_allowed_methods(monitor: Monitor, path: str) -> None:
     response = request(monitor, path, "OPTIONS")
     assert response.status_code == 204
     assert response.content == b""
@@ -150,7 +150,7 @@ def test_options_tells_the_methods(monitor: Monitor, path: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "BREW"])
-def test_other_methods_are_refused_with_those_that_are_allowed(monitor: Monitor, method: str) -> None:
+def test_other_methods_are_405_with_the_allowed_ones(monitor: Monitor, method: str) -> None:
     response = request(monitor, "/cpu_usage", method)
     detail = problem(response, 405)
     assert method in detail
@@ -158,14 +158,14 @@ def test_other_methods_are_refused_with_those_that_are_allowed(monitor: Monitor,
 
 
 @pytest.mark.parametrize("path", ["/cpu_usage", "/cpu_usage/10"])
-def test_before_the_first_snapshot_the_client_is_asked_to_come_again(empty: Monitor, path: str) -> None:
+def test_before_the_first_snapshot_the_response_is_503_with_retry_after(empty: Monitor, path: str) -> None:
     response = request(empty, path)
     assert "no snapshot yet" in problem(response, 503)
     assert response.headers["retry-after"] == "1"
 
 
 @pytest.mark.parametrize("raw", HOSTILE_NAMES)
-def test_a_hostile_name_goes_through_http_unharmed(raw: bytes) -> None:
+def test_a_hostile_name_survives_http(raw: bytes) -> None:
     name = raw.decode("utf-8", "backslashreplace")
     hostile = stopped_monitor(reading(process(name=name)), reading(process(name=name), at_ns=101 * SECOND))
     assert request(hostile).json()["processes"][0]["name"] == name
@@ -175,7 +175,7 @@ def test_a_hostile_name_goes_through_http_unharmed(raw: bytes) -> None:
 # /cpu_usage/{pid}
 
 
-def test_one_process_is_handed_out_alone_with_the_interval_it_is_of(monitor: Monitor) -> None:
+def test_one_process_is_returned_with_the_interval(monitor: Monitor) -> None:
     response = request(monitor, "/cpu_usage/11")
     assert response.status_code == 200
     whole = json.loads(request(monitor).text)
@@ -188,19 +188,19 @@ def test_one_process_is_handed_out_alone_with_the_interval_it_is_of(monitor: Mon
 
 
 @pytest.mark.parametrize("pid", [1, 12, 2**31 - 1])
-def test_a_process_that_was_not_there_is_not_found(monitor: Monitor, pid: int) -> None:
+def test_an_unknown_pid_is_404(monitor: Monitor, pid: int) -> None:
     assert f"no process {pid}" in problem(request(monitor, f"/cpu_usage/{pid}"), 404)
 
 
 @pytest.mark.parametrize(
     "pid", ["0", "-1", "abc", "1e3", "1.0", "%20%31", "2147483648", "%D9%A3", "%00", "%0A1", "%FF"]
 )
-def test_what_is_no_pid_is_refused_with_what_would_be_one(monitor: Monitor, pid: str) -> None:
+def test_an_invalid_pid_is_400_with_the_valid_range(monitor: Monitor, pid: str) -> None:
     assert "must be an integer from 1 to 2147483647" in problem(request(monitor, f"/cpu_usage/{pid}"), 400)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/?#"), min_size=1, max_size=12))
-def test_no_text_in_place_of_a_pid_makes_the_service_fail(text: str) -> None:
+def test_any_text_as_a_pid_is_a_client_error(text: str) -> None:
     # A closed monitor has no snapshot and needs no thread.
     closed = Monitor(sampler=ScriptedSampler([]))
     closed.close()
@@ -211,29 +211,29 @@ def test_no_text_in_place_of_a_pid_makes_the_service_fail(text: str) -> None:
 # The other paths
 
 
-def test_a_blank_as_a_person_may_type_it_leads_to_the_underscore(monitor: Monitor) -> None:
+def test_cpu_usage_with_a_blank_redirects(monitor: Monitor) -> None:
     response = request(monitor, "/cpu%20usage")
     assert response.status_code == 308
     assert response.headers["location"] == "/cpu_usage"
 
 
-def test_the_way_to_the_underscore_keeps_the_query_and_the_prefix(monitor: Monitor) -> None:
+def test_the_redirect_keeps_the_query_and_the_prefix(monitor: Monitor) -> None:
     response = request(monitor, "/watch/cpu%20usage?top=3&sort=pid%20x", root_path="/watch")
     assert response.headers["location"] == "/watch/cpu_usage?top=3&sort=pid%20x"
 
 
-def test_what_there_is_not_is_not_found_by_its_path(monitor: Monitor) -> None:
+def test_an_unknown_path_is_404_with_the_path(monitor: Monitor) -> None:
     assert "/cpu_use" in problem(request(monitor, "/cpu_use"), 404)
 
 
-def test_the_service_says_that_it_lives_even_without_a_snapshot(empty: Monitor) -> None:
+def test_livez_is_200_even_without_a_snapshot(empty: Monitor) -> None:
     response = request(empty, "/livez")
     assert (response.status_code, response.json()) == (200, {"status": "alive"})
 
 
-def test_it_is_ready_while_the_newest_snapshot_is_fresh() -> None:
+def test_readyz_is_200_while_the_newest_snapshot_is_fresh() -> None:
     now = time.monotonic_ns()
-    # An hour between ticks: however slow the machine is, three of them are not over.
+    # With an hour between ticks, three of them cannot pass on even the slowest machine.
     fresh = stopped_monitor(reading(at_ns=now - SECOND), reading(at_ns=now), interval=3600)
     response = request(fresh, "/readyz")
     assert response.status_code == 200
@@ -241,19 +241,19 @@ def test_it_is_ready_while_the_newest_snapshot_is_fresh() -> None:
     assert response.json()["age_seconds"] >= 0
 
 
-def test_it_is_not_ready_before_the_first_snapshot(empty: Monitor) -> None:
+def test_readyz_is_503_before_the_first_snapshot(empty: Monitor) -> None:
     response = request(empty, "/readyz")
     assert problem(response, 503).startswith("there is no snapshot yet")
     assert response.headers["retry-after"] == "1"
 
 
-def test_it_is_not_ready_once_the_newest_snapshot_is_stale() -> None:
+def test_readyz_is_503_when_the_newest_snapshot_is_stale() -> None:
     stale = stopped_monitor(reading(at_ns=1), reading(at_ns=2))
     detail = problem(request(stale, "/readyz"), 503)
     assert "more than 3 intervals of 0.001 s" in detail
 
 
-def test_what_makes_it_not_ready_is_said() -> None:
+def test_readyz_gives_the_reason() -> None:
     class Broken(ScriptedSampler):
         def read(self) -> Reading:
             raise RuntimeError("the cable was pulled")
@@ -264,7 +264,7 @@ def test_what_makes_it_not_ready_is_said() -> None:
     assert "RuntimeError: the cable was pulled" in problem(request(broken, "/readyz"), 503)
 
 
-def test_a_server_without_lifespans_gets_an_exception_that_says_so() -> None:
+def test_a_server_without_lifespan_support_gets_a_clear_exception() -> None:
     assert "log" in problem(request(None), 500)
     transport = httpx.ASGITransport(with_state(create_app(Settings()), {}))
 
@@ -276,13 +276,13 @@ def test_a_server_without_lifespans_gets_an_exception_that_says_so() -> None:
         asyncio.run(send())
 
 
-# The finished answer
+# Cached responses
 
 
 ALL = ViewResponse(View(), "json", "identity")
 
 
-def test_a_snapshot_is_encoded_once_however_often_it_is_asked_for(monitor: Monitor) -> None:
+def test_a_snapshot_is_encoded_once_for_all_requests(monitor: Monitor) -> None:
     async def ask() -> list[Answer | None]:
         cache = ResponseCache(monitor, Encoder())
         return [await cache.get(ALL) for _ in range(3)]
@@ -292,11 +292,11 @@ def test_a_snapshot_is_encoded_once_however_often_it_is_asked_for(monitor: Monit
     assert all(other is first for other in others)
 
 
-def test_there_is_no_answer_before_there_is_a_snapshot(empty: Monitor) -> None:
+def test_there_is_no_response_before_the_first_snapshot(empty: Monitor) -> None:
     assert asyncio.run(ResponseCache(empty, Encoder()).get(ALL)) is None
 
 
-def test_whoever_follows_shows_each_newest_snapshot_with_its_answers() -> None:
+def test_the_follower_serves_each_newest_snapshot_with_its_responses() -> None:
     readings = [reading(process(cpu_ns=n), at_ns=(100 + n) * SECOND) for n in range(30)]
 
     async def follow() -> None:
@@ -309,7 +309,7 @@ def test_whoever_follows_shows_each_newest_snapshot_with_its_answers() -> None:
                 assert found is not None
                 answer = await cache.get(ALL)
                 assert answer is not None
-                # The next ones may have come meanwhile.
+                # Later snapshots may have arrived by now.
                 answered = decode(answer.body)
                 assert found.sequence <= answered.sequence <= cache.newest_sequence
                 assert answered in map(rounded, live.history)
@@ -323,7 +323,7 @@ def test_whoever_follows_shows_each_newest_snapshot_with_its_answers() -> None:
     asyncio.run(follow())
 
 
-# The app's own life
+# Lifespan
 
 
 def in_lifespan(
@@ -348,7 +348,7 @@ def third_party(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("third_party")
-def test_whoever_asks_first_gets_a_snapshot_already() -> None:
+def test_the_first_request_gets_a_snapshot() -> None:
     response = in_lifespan(Settings(interval=0.05, backend="minute"), lambda client: client.get("/cpu_usage"))
     assert response.status_code == 200
     assert decode(response.content).host.backend == "scripted"
@@ -361,7 +361,7 @@ def test_the_environment_is_read_when_the_app_starts(monkeypatch: pytest.MonkeyP
     assert decode(response.content).host.backend == "scripted"
 
 
-def test_a_bad_environment_stops_the_start_and_not_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_environment_fails_at_the_start_and_not_at_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CPUWATCH_INTERVAL", "never")
     with pytest.raises(SettingsError, match="CPUWATCH_INTERVAL"):
         in_lifespan(None, lambda client: client.get("/cpu_usage"))
