@@ -1,4 +1,4 @@
-"""The internals of Hypercorn that the service relies on, in the installed version."""
+"""Checks the internals of the installed Hypercorn on which the service relies."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def names_in(code: CodeType) -> set[str]:
     return set(code.co_names).union(*inner)
 
 
-def test_hypercorn_serves_with_the_bounded_connection_as_long_as_the_block_lasts() -> None:
+def test_hypercorn_uses_the_bounded_connection_within_the_block() -> None:
     server = vars(hypercorn_run)
     assert server["TCPServer"] is TCPServer
     with bounded_connections():
         assert server["TCPServer"] is BoundedConnection
     assert server["TCPServer"] is TCPServer
-    # It looks the class up for each connection.
+    # Hypercorn looks the class up for each connection.
     assert "TCPServer" in names_in(hypercorn_run.worker_serve.__code__)
 
 
-def test_what_is_called_and_replaced_is_there() -> None:
+def test_the_functions_that_are_called_or_replaced_exist() -> None:
     assert list(inspect.signature(TCPServer.__init__).parameters)[1] == "app"
     for name in ("run", "_read_data", "_close"):
         assert inspect.iscoroutinefunction(getattr(TCPServer, name))
@@ -42,32 +42,32 @@ def test_what_is_called_and_replaced_is_there() -> None:
         assert inspect.iscoroutinefunction(getattr(H2Protocol, name))
 
 
-def test_the_installed_version_is_the_one_whose_internals_are_known() -> None:
-    # As pyproject.toml bounds it.
+def test_the_installed_version_is_a_supported_one() -> None:
+    # The bounds of pyproject.toml.
     assert version("hypercorn").split(".")[:2] == ["0", "18"]
 
 
-def test_the_server_runs_as_long_as_a_task_waits_for_the_reason_to_stop() -> None:
+def test_the_server_runs_until_the_shutdown_task_ends() -> None:
     assert "raise_shutdown" in names_in(hypercorn_run.worker_serve.__code__)
 
 
-def test_each_connection_is_served_by_a_coroutine_that_holds_its_writer() -> None:
+def test_the_coroutine_of_a_connection_holds_its_writer() -> None:
     inner = {part.co_name: part for part in hypercorn_run.worker_serve.__code__.co_consts if isinstance(part, CodeType)}
     assert "writer" in inner["_server_callback"].co_varnames
 
 
 def raised_in(file: str, text: str) -> Exception:
-    """As if Hypercorn's code in this file had failed."""
+    """Return an exception that looks as if raised in this file of Hypercorn."""
     try:
-        exec(compile(f"raise RuntimeError({text!r})", file, "exec"), {})  # noqa: S102  a traceback needs its file
+        exec(compile(f"raise RuntimeError({text!r})", file, "exec"), {})  # noqa: S102  sets the file in the traceback
     except RuntimeError as error:
-        # Of the test's own frame nothing is left, as in a task of the server.
+        # Remove the frame of the test, as in a task of the server.
         return error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
     raise AssertionError
 
 
 def reported(*errors: Exception) -> list[Any]:
-    """What still reaches the handler that the event loop had before."""
+    """Return the errors that are passed on to the previous handler of the event loop."""
     passed_on: list[Any] = []
 
     async def act() -> None:
@@ -94,7 +94,7 @@ def test_malformed_input_is_logged_once_for_each_place(caplog: pytest.LogCapture
     assert "RuntimeError: bad settings, at " + file in record.getMessage()
 
 
-def test_other_errors_reach_the_handler_before(caplog: pytest.LogCaptureFixture) -> None:
+def test_other_errors_are_passed_to_the_previous_handler(caplog: pytest.LogCaptureFixture) -> None:
     errors = [raised_in("elsewhere.py", "a defect"), ValueError("never raised")]
     assert reported(*errors) == errors
     assert not caplog.records

@@ -10,11 +10,11 @@ import cpuwatch
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
-    """What a fresh interpreter says: this one has loaded all that the tests need."""
+    """Run code in a fresh interpreter, because this one has loaded the packages of the tests."""
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_importing_cpuwatch_loads_no_optional_or_heavy_part() -> None:
+def test_importing_cpuwatch_loads_no_optional_or_large_package() -> None:
     done = run("import sys, cpuwatch; print(*sys.modules)")
     assert done.returncode == 0, done.stderr
     assert "importlib.metadata" not in done.stdout.split()
@@ -39,13 +39,13 @@ def test_opening_procfs_does_not_load_psutil() -> None:
     assert done.stdout.strip() == "False", done.stderr
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_exists() -> None:
     done = run("import cpuwatch; print([name for name in cpuwatch.__all__ if not hasattr(cpuwatch, name)])")
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_no_submodule_has_a_public_name() -> None:
-    # Importing it would replace the function of that name in the package.
+def test_no_submodule_has_the_name_of_a_public_function() -> None:
+    # Importing the submodule would replace the function of that name in the package.
     done = run(
         "import cpuwatch, pkgutil\n"
         "print([module.name for module in pkgutil.iter_modules(cpuwatch.__path__) if module.name in cpuwatch.__all__])"
@@ -53,10 +53,10 @@ def test_no_submodule_has_a_public_name() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_the_version_is_that_of_the_installed_package_and_other_names_are_not_there() -> None:
+def test_the_version_is_that_of_the_installed_package_and_unknown_names_raise() -> None:
     assert cpuwatch.__version__ == version("cpuwatch")
     with pytest.raises(AttributeError, match=r"module 'cpuwatch' has no attribute 'nothing'"):
-        cpuwatch.nothing  # type: ignore[attr-defined]  # noqa: B018  that it raises is the test
+        cpuwatch.nothing  # type: ignore[attr-defined]  # noqa: B018  the access must raise
 
 
 def test_the_query_layer_is_public_and_needs_no_web_packages() -> None:
@@ -73,7 +73,7 @@ def test_the_query_layer_is_public_and_needs_no_web_packages() -> None:
     assert done.stdout.strip() == "1 True b'{' b'{' True", done.stderr
 
 
-def test_the_web_part_without_starlette_says_in_one_line_what_to_install() -> None:
+def test_the_web_layer_without_starlette_names_the_missing_package_in_one_line() -> None:
     done = run(
         "import sys; sys.modules['starlette'] = None\n"
         "from cpuwatch.errors import MissingExtraError\n"

@@ -1,4 +1,4 @@
-"""The import arrows of the package: each layer imports only those below it, and there is no circle.
+"""The imports of the package: each layer imports only those below it, and there are no cycles.
 
 The layers are listed from the bottom up; the longest prefix that matches a module is its layer.
 """
@@ -72,11 +72,11 @@ def test_a_module_imports_only_what_is_below_it(name: str) -> None:
     assert not above
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
+def test_there_are_no_import_cycles() -> None:
     TopologicalSorter({name: imported_by(name) for name in MODULES}).prepare()
 
 
-def test_underscore_modules_are_imported_in_their_own_folder_only() -> None:
+def test_underscore_modules_are_imported_only_in_their_folder() -> None:
     for name in MODULES:
         for other in imported_by(name):
             folder, _, last = other.rpartition(".")

@@ -1,4 +1,4 @@
-"""What the load client makes of the bodies that it gets, on several connections."""
+"""How the load client checks response bodies on several connections."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def body(sequence: int, *, age_seconds: float = 0.0) -> bytes:
     return encode(replace(snapshot((10, 5), (11, 6), sequence=sequence), time=taken))
 
 
-def looked_at(check: BodyCheck, content: bytes) -> int:
-    """The age that it finds, where the body stands behind a head and before the next answer."""
+def checked(check: BodyCheck, content: bytes) -> int:
+    """Check a body between its head and the next response, and return the age found."""
     buffer = bytearray(b"head" + content + b"HTTP")
     return check.check(buffer, 4, 4 + len(content), time.perf_counter_ns())
 
@@ -39,7 +39,7 @@ def test_one_body_on_all_connections_is_decoded_once() -> None:
     for sequence in (1, 2, 3):
         content = body(sequence, age_seconds=1)
         for check in checks * 2:
-            assert 1_000_000_000 <= looked_at(check, content) < 60_000_000_000
+            assert 1_000_000_000 <= checked(check, content) < 60_000_000_000
     assert kept.decoded_bodies == 3
     assert kept.processes == 2
 
@@ -48,7 +48,7 @@ sequences = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4)), max_size=3
 
 
 @given(sequences)
-def test_no_sequence_may_go_back_on_a_connection_whatever_the_others_get(asked: list[tuple[int, int]]) -> None:
+def test_sequences_must_not_decrease_on_a_connection_whatever_others_receive(asked: list[tuple[int, int]]) -> None:
     bodies = Bodies(books(math.inf))
     checks = [BodyCheck(bodies) for _ in range(3)]
     contents = {sequence: body(sequence) for sequence in range(1, 5)}
@@ -56,25 +56,25 @@ def test_no_sequence_may_go_back_on_a_connection_whatever_the_others_get(asked: 
     for connection, sequence in asked:
         if sequence < highest[connection]:
             with pytest.raises(BadAnswerError, match=f"^{sequence} after {highest[connection]}$") as refused:
-                looked_at(checks[connection], contents[sequence])
+                checked(checks[connection], contents[sequence])
             assert refused.value.kind == "sequence"
         else:
-            looked_at(checks[connection], contents[sequence])
+            checked(checks[connection], contents[sequence])
             highest[connection] = sequence
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"\xff", body(1)[:-1], body(1).replace(b'"pid":10', b'"pid":"x"')]
 )
-def test_what_does_not_decode_is_bad_json_each_time_on_each_connection(content: bytes) -> None:
+def test_an_invalid_body_counts_as_bad_json_each_time_on_each_connection(content: bytes) -> None:
     bodies = Bodies(books())
     for check in [BodyCheck(bodies), BodyCheck(bodies)] * 2:
         with pytest.raises(BadAnswerError) as refused:
-            looked_at(check, content)
+            checked(check, content)
         assert refused.value.kind == "JSON"
 
 
-def test_data_gets_stale_though_the_bytes_stay_the_same() -> None:
+def test_unchanged_bytes_become_stale() -> None:
     check = BodyCheck(Bodies(books(stale_after_intervals=3)))
     content = body(7)
     buffer = bytearray(content)
@@ -85,11 +85,11 @@ def test_data_gets_stale_though_the_bytes_stay_the_same() -> None:
     assert refused.value.kind == "stale"
 
 
-def test_a_good_body_with_more_behind_it_is_bad_json() -> None:
+def test_a_valid_body_with_trailing_bytes_is_bad_json() -> None:
     check = BodyCheck(Bodies(books()))
-    looked_at(check, body(1))
+    checked(check, body(1))
     content = body(2)
-    looked_at(check, content)
+    checked(check, content)
     with pytest.raises(BadAnswerError) as refused:
-        looked_at(check, content + b"}")
+        checked(check, content + b"}")
     assert refused.value.kind == "JSON"

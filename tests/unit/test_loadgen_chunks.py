@@ -11,7 +11,7 @@ pieces = st.lists(st.binary(min_size=1, max_size=300), max_size=8)
 
 
 def sent(content: list[bytes]) -> tuple[bytes, bytes]:
-    """Head and body as another implementation writes them."""
+    """Return head and body as written by another implementation."""
     server = h11.Connection(h11.SERVER)
     server.receive_data(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
     server.next_event()
@@ -23,9 +23,7 @@ def sent(content: list[bytes]) -> tuple[bytes, bytes]:
 
 @given(content=pieces, cuts=st.lists(st.integers(1, 200), min_size=1), behind=st.binary(max_size=20))
 @example(content=[b"\r\n0\r\n\r\n"], cuts=[1], behind=b"")
-def test_the_end_is_found_when_all_is_there_and_not_before(
-    content: list[bytes], cuts: list[int], behind: bytes
-) -> None:
+def test_the_end_is_found_only_when_the_body_is_complete(content: list[bytes], cuts: list[int], behind: bytes) -> None:
     head, body = sent(content)
     buffer = bytearray(head + body + behind)
     end = len(head) + len(body)
@@ -40,7 +38,7 @@ def test_the_end_is_found_when_all_is_there_and_not_before(
 
 
 @given(st.text("0123456789abcdefABCDEF", min_size=1, max_size=3).filter(lambda text: int(text, 16)))
-def test_a_size_is_any_hexadecimal_number(digits: str) -> None:
+def test_a_chunk_size_is_any_hexadecimal_number(digits: str) -> None:
     data = b"a" * int(digits, 16)
     buffer = bytearray(digits.encode() + b";name=value\r\n" + data + b"\r\n0\r\n\r\n")
     chunks = Chunks(0)
@@ -63,6 +61,6 @@ def test_a_size_is_any_hexadecimal_number(digits: str) -> None:
         b"no end of a line" * 100,
     ],
 )
-def test_what_is_no_chunk_is_refused(data: bytes) -> None:
+def test_invalid_chunks_are_refused(data: bytes) -> None:
     with pytest.raises(BadChunkError):
         Chunks(0).end(bytearray(data), len(data))

@@ -1,4 +1,4 @@
-"""The figures of the performance suite against the standard library's statistics and against counting."""
+"""The figures of the performance suite, compared with the statistics module and with plain counting."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from benchmarks.loadgen.latency import PERCENTILES
 SECOND_NS = 1_000_000_000
 
 latencies = st.lists(st.integers(1, 10**13), min_size=1, max_size=300)
-# Large and close together: where the naive formula of the variance loses everything.
+# Large and close together: where the naive formula for the variance loses all precision.
 crowded = st.lists(st.integers(10**15, 10**15 + 20), min_size=2, max_size=50)
 
 
 @given(latencies | crowded)
-def test_mean_and_deviation_are_those_of_the_standard_library(values: list[int]) -> None:
+def test_mean_and_deviation_match_the_standard_library(values: list[int]) -> None:
     summary = latency.summarise(values)
     exact = [Fraction(value, 10**6) for value in values]
     assert summary.count == len(values)
@@ -33,7 +33,7 @@ def test_mean_and_deviation_are_those_of_the_standard_library(values: list[int])
 
 @given(latencies)
 @example([1])
-def test_a_percentile_is_the_smallest_value_that_so_many_are_not_above(values: list[int]) -> None:
+def test_a_percentile_is_the_smallest_value_with_that_share_at_or_below_it(values: list[int]) -> None:
     for name, found_ms in latency.summarise(values).percentiles_ms.items():
         share = Fraction(name[1:]) / 100
         enough = (
@@ -42,13 +42,13 @@ def test_a_percentile_is_the_smallest_value_that_so_many_are_not_above(values: l
         assert found_ms == next(enough) / 1e6
 
 
-def test_all_percentiles_of_ten_thousand_values_are_those_on_paper() -> None:
+def test_percentiles_of_one_to_ten_thousand_are_as_computed_by_hand() -> None:
     ordered = range(1, 10_001)
     found = [latency.percentile(ordered, part) for part in PERCENTILES.values()]
     assert found == [5_000, 7_500, 9_000, 9_500, 9_900, 9_990, 9_999]
 
 
-def test_nothing_answered_has_no_figures() -> None:
+def test_without_responses_there_are_no_figures() -> None:
     summary = latency.summarise([])
     assert summary.count == 0
     assert (summary.mean_ms, summary.stddev_ms, summary.min_ms, summary.max_ms) == (None,) * 4
@@ -58,7 +58,7 @@ def test_nothing_answered_has_no_figures() -> None:
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1))
-def test_percentiles_of_milliseconds_end_with_the_highest(values: list[float]) -> None:
+def test_percentiles_of_milliseconds_end_with_the_maximum(values: list[float]) -> None:
     found = latency.percentiles_ms(values)
     assert found["max"] == max(values)
     assert found["p50"] == statistics.median_low(values)

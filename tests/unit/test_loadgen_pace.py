@@ -10,7 +10,7 @@ from benchmarks.loadgen.pace import ClosedLoop, FixedRate
 SECOND_NS = 1_000_000_000
 
 
-def test_in_a_closed_loop_a_request_is_always_due_until_the_end() -> None:
+def test_in_a_closed_loop_requests_are_always_due_until_the_end() -> None:
     pace = ClosedLoop(ends_ns=100)
     assert pace.take(0) == 0
     assert pace.take(99) == 99
@@ -24,10 +24,10 @@ lengths = st.integers(1, 3 * SECOND_NS)
 
 
 @given(rates, lengths, st.lists(st.integers(0, 4 * SECOND_NS), max_size=20).map(sorted))
-def test_whenever_it_is_asked_each_request_keeps_the_time_at_which_it_was_due(
+def test_late_requests_keep_the_time_at_which_they_were_due(
     per_second: float, length_ns: int, instants: list[int]
 ) -> None:
-    """However late they are taken: that is what coordinated omission would lose."""
+    """Coordinated omission would lose these times."""
     first_ns = 7
     pace = FixedRate(first_ns, first_ns + length_ns, per_second, patience_ns=10 * SECOND_NS)
     taken = []
@@ -46,7 +46,7 @@ def test_whenever_it_is_asked_each_request_keeps_the_time_at_which_it_was_due(
     assert following >= first_ns + length_ns - 1
 
 
-def test_what_waits_too_long_after_the_end_is_left_unsent() -> None:
+def test_requests_overdue_at_the_end_are_not_sent() -> None:
     pace = FixedRate(0, ends_ns=SECOND_NS, per_second=4, patience_ns=500)
     assert pace.take(SECOND_NS + 499) == 0
     assert pace.take(SECOND_NS + 500) is None

@@ -16,7 +16,7 @@ from benchmarks.loadgen.plan import Address, Plan
         ("http://[::1]:1/cpu_usage?top=3", Address("::1", 1, "/cpu_usage?top=3")),
     ],
 )
-def test_a_url_of_this_machine_is_understood(text: str, expected: Address) -> None:
+def test_a_local_url_is_accepted(text: str, expected: Address) -> None:
     assert plan.address(text) == expected
     assert plan.address(str(expected)) == expected
 
@@ -38,34 +38,34 @@ def test_a_url_of_this_machine_is_understood(text: str, expected: Address) -> No
         "http://127.0.0.1/ä",
     ],
 )
-def test_anything_else_is_no_url_to_put_under_load(text: str) -> None:
+def test_any_other_url_is_refused(text: str) -> None:
     with pytest.raises(ArgumentTypeError):
         plan.address(text)
 
 
 @pytest.mark.parametrize("text", ["", "x", "nan", "inf", "0.5", "-3", "86401"])
-def test_a_duration_is_a_number_of_seconds_of_a_day_at_most(text: str) -> None:
+def test_a_duration_is_at_most_a_day(text: str) -> None:
     with pytest.raises(ArgumentTypeError, match="is not a number of seconds from 1 to 86400"):
         plan.seconds(1)(text)
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "-1", "65536", "1.5", "²"])
-def test_a_port_is_a_whole_number(text: str) -> None:
+def test_a_port_is_an_integer(text: str) -> None:
     with pytest.raises(ArgumentTypeError, match="is not a whole number from 1 to 65535"):
         plan.port(text)
 
 
 @pytest.mark.parametrize("text", ["uvicorn cpuwatch.web:app", "", "serve '{port}"])
-def test_a_command_says_where_its_port_goes(text: str) -> None:
+def test_a_command_must_have_a_placeholder_for_its_port(text: str) -> None:
     with pytest.raises(ArgumentTypeError):
         plan.command(text)
 
 
-def test_a_good_command_is_taken_as_it_is() -> None:
+def test_a_valid_command_is_unchanged() -> None:
     assert plan.command("serve --bind [::1]:{port}") == "serve --bind [::1]:{port}"
 
 
 @pytest.mark.parametrize(("duration", "expected"), [(10.0, 2.0), (300.0, 60.0), (3_600.0, 60.0)])
-def test_the_phase_at_a_fixed_rate_takes_a_fifth_and_a_minute_at_most(duration: float, expected: float) -> None:
+def test_the_fixed_rate_phase_takes_a_fifth_but_at_most_a_minute(duration: float, expected: float) -> None:
     assert Plan(duration_seconds=duration).seconds_at_fixed_rate == expected
     assert Plan(duration_seconds=duration, fixed_rate_seconds=0.0).seconds_at_fixed_rate == 0

@@ -25,7 +25,7 @@ def record(message: str, *args: object, exc_info: bool = False, **fields: object
     return made
 
 
-def test_a_line_of_text_is_key_and_value() -> None:
+def test_a_text_line_consists_of_keys_and_values() -> None:
     line = LineFormatter("text").format(record("slow: %d s", 3, target="/cpu_usage?top=3", status=200))
     assert shlex.split(line) == [
         "time=2027-01-15T08:00:00.250Z",
@@ -38,7 +38,7 @@ def test_a_line_of_text_is_key_and_value() -> None:
     ]
 
 
-def test_a_line_of_json_is_an_object_with_the_same_keys() -> None:
+def test_a_json_line_has_the_same_keys() -> None:
     event = json.loads(LineFormatter("json").format(record("slow", status=200, client=None)))
     assert event["time"] == "2027-01-15T08:00:00.250Z"
     assert (event["level"], event["message"], event["status"], event["client"]) == ("warning", "slow", 200, None)
@@ -46,7 +46,7 @@ def test_a_line_of_json_is_an_object_with_the_same_keys() -> None:
 
 @given(st.text(), st.text(), st.sampled_from(["text", "json"]))
 @example("\x7f\x9b\u202e", "\x7f", "text")
-def test_whatever_is_in_an_event_it_is_one_line_of_printable_ascii(message: str, value: str, form: str) -> None:
+def test_any_event_is_one_line_of_printable_ascii(message: str, value: str, form: str) -> None:
     line = LineFormatter("json" if form == "json" else "text").format(record("%s", message, value=value))
     assert line.isascii()
     assert line.isprintable()
@@ -55,7 +55,7 @@ def test_whatever_is_in_an_event_it_is_one_line_of_printable_ascii(message: str,
         assert (event["message"], event["value"]) == (message, value)
 
 
-def test_a_traceback_stands_in_the_line_of_its_event() -> None:
+def test_a_traceback_is_in_the_line_of_its_event() -> None:
     try:
         int("two\nlines")
     except ValueError:
@@ -68,7 +68,7 @@ def test_a_traceback_stands_in_the_line_of_its_event() -> None:
 
 @contextmanager
 def no_root_handlers(monkeypatch: pytest.MonkeyPatch, stderr: object) -> Iterator[None]:
-    """As in a process of its own, where pytest does not listen."""
+    """Remove pytest's log handlers, as in a process without pytest."""
     with monkeypatch.context() as patched:
         patched.setattr(logging.getLogger(), "handlers", [])
         patched.setattr(sys, "stderr", stderr)
@@ -79,7 +79,7 @@ def messages(file: Path) -> list[str]:
     return [json.loads(line)["message"] for line in file.read_text().splitlines()]
 
 
-def test_within_the_block_events_go_to_the_standard_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_events_go_to_the_standard_error_within_the_block(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "stderr"
     with file.open("w") as stderr, no_root_handlers(monkeypatch, stderr):
         with logging_to_stderr("json", "cpuwatch"):
@@ -88,7 +88,7 @@ def test_within_the_block_events_go_to_the_standard_error(monkeypatch: pytest.Mo
     assert messages(file) == ["inside"]
 
 
-def test_who_already_listens_goes_on_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_existing_handlers_are_kept_and_none_is_added(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "stderr"
     with (
         file.open("w") as stderr,
@@ -115,21 +115,23 @@ def test_a_record_that_cannot_be_formatted_is_counted_and_written_to_no_stream(
 
 
 @pytest.mark.parametrize("stderr", [None, io.StringIO()])
-def test_without_a_file_as_standard_error_nothing_is_added(monkeypatch: pytest.MonkeyPatch, stderr: object) -> None:
-    # Descriptor 2 may be a client's connection, if it was closed when the process started.
+def test_no_handler_is_added_if_the_standard_error_is_not_a_file(
+    monkeypatch: pytest.MonkeyPatch, stderr: object
+) -> None:
+    # If descriptor 2 was closed when the process started, it may be the connection of a client.
     with no_root_handlers(monkeypatch, stderr), logging_to_stderr("json"):
         assert not logging.getLogger("cpuwatch").hasHandlers()
 
 
-def test_no_thread_that_logs_waits_for_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logging_threads_do_not_wait_for_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     logger = logging.getLogger("cpuwatch.web")
     with os.fdopen(reader, "rb") as read, os.fdopen(writer, "w") as stderr:
         with no_root_handlers(monkeypatch, stderr), logging_to_stderr("text"):
-            # More than the pipe holds; without a thread that writes, this would never end.
+            # More than the pipe holds: without a writing thread, this would block forever.
             for _ in range(3000):
                 logger.info("x" * 200)
-        # The thread is still in write(2); it goes on and ends once it is read.
+        # The thread is still in write(2). It ends once the pipe is read.
         os.set_blocking(reader, False)
         found = b""
         while b"dropped" not in found:

@@ -18,7 +18,7 @@ literals = st.sampled_from(["a", "b", "ab", ".", "^", "$", "[ab]", "[^a]", r"\."
 
 
 def regexes() -> st.SearchStrategy[str]:
-    """Such as RE2 and the standard library have to agree on."""
+    """Generate regexes that RE2 and the standard library must interpret alike."""
     return st.recursive(
         literals,
         lambda inner: st.one_of(
@@ -44,7 +44,7 @@ def regexes() -> st.SearchStrategy[str]:
         ("*", ["", "anything", "\udce9"], []),
     ],
 )
-def test_a_glob_is_for_the_whole_name_and_a_regex_for_a_part_of_it(
+def test_a_glob_matches_the_whole_name_and_a_regex_any_part(
     pattern: str, matching: list[str], others: list[str]
 ) -> None:
     matches = compile_name_pattern(pattern)
@@ -52,12 +52,12 @@ def test_a_glob_is_for_the_whole_name_and_a_regex_for_a_part_of_it(
 
 
 @given(globs, names)
-def test_a_glob_means_what_the_standard_library_says(pattern: str, name: str) -> None:
+def test_globs_match_like_the_standard_library(pattern: str, name: str) -> None:
     assert compile_name_pattern(pattern)(name) == fnmatchcase(name, pattern)
 
 
 @given(regexes(), st.text("ab.1é", max_size=6))
-def test_a_simple_regex_means_what_the_standard_library_says(pattern: str, name: str) -> None:
+def test_simple_regexes_match_like_the_standard_library(pattern: str, name: str) -> None:
     assert compile_name_pattern(f"re:{pattern}")(name) == (re.search(pattern, name) is not None)
 
 
@@ -74,13 +74,13 @@ def test_a_simple_regex_means_what_the_standard_library_says(pattern: str, name:
         "*[a]" * 60 + "c",
     ],
 )
-def test_a_pattern_that_is_exponential_for_a_matcher_that_goes_back_comes_to_an_end(pattern: str) -> None:
-    # Were it exponential, this would outlast the sun: no stopwatch is needed.
+def test_patterns_that_are_exponential_with_backtracking_finish(pattern: str) -> None:
+    # If it were exponential, this would not finish in any reasonable time.
     assert compile_name_pattern(pattern)("a" * 200 + "b") is False
 
 
 @pytest.mark.parametrize("pattern", ["re:(", "re:[", "re:a**", "re:(?<=a)b", r"re:(a)\1", "re:a{1001}", r"re:\8"])
-def test_what_is_no_regex_is_refused_with_the_pattern_and_the_reason(pattern: str) -> None:
+def test_an_invalid_regex_is_refused_with_the_pattern_and_the_reason(pattern: str) -> None:
     with pytest.raises(PatternError) as caught:
         compile_name_pattern(pattern)
     assert repr(pattern.removeprefix("re:")) in str(caught.value)
@@ -94,13 +94,13 @@ def test_a_regex_that_needs_much_memory_is_refused(pattern: str) -> None:
         compile_name_pattern(pattern)
 
 
-def test_a_pattern_may_be_256_characters_long_and_no_longer() -> None:
+def test_a_pattern_is_limited_to_256_characters() -> None:
     assert compile_name_pattern("a" * 256)("a" * 256)
     with pytest.raises(PatternError, match=r"257.*at most 256"):
         compile_name_pattern("a" * 257)
 
 
-def test_a_lone_surrogate_has_a_glob_and_no_regex() -> None:
+def test_a_lone_surrogate_is_valid_in_a_glob_but_not_in_a_regex() -> None:
     assert compile_name_pattern("*\udce9")("caf\udce9")
     assert compile_name_pattern("re:^caf.$")("caf\udce9")
     with pytest.raises(PatternError, match="surrogate"):
@@ -108,7 +108,7 @@ def test_a_lone_surrogate_has_a_glob_and_no_regex() -> None:
 
 
 @given(st.text(st.characters(), max_size=12), names)
-def test_any_regex_is_a_test_for_names_or_a_pattern_error(pattern: str, name: str) -> None:
+def test_any_regex_is_compiled_or_a_pattern_error(pattern: str, name: str) -> None:
     try:
         matches = compile_name_pattern(f"re:{pattern}")
     except PatternError:
@@ -116,7 +116,7 @@ def test_any_regex_is_a_test_for_names_or_a_pattern_error(pattern: str, name: st
     assert matches(name) in {True, False}
 
 
-def test_without_re2_globs_work_and_a_regex_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_re2_globs_work_and_a_regex_names_the_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "re2", None)
     assert compile_name_pattern("py*")("python")
     with pytest.raises(MissingExtraError, match=r"install cpuwatch with \[web\]"):

@@ -1,4 +1,4 @@
-"""What the server does for the page: the table without scripts, and the files."""
+"""The server side of the page: the table without scripts, and the static files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def app(settings: Settings) -> ASGIApp:
 
 
 def get(path: str, settings: Settings | None = None, *names: str, **headers: str) -> httpx.Response:
-    """What the page's server answers while processes of these names run."""
+    """Request a path while processes of these names run."""
     chosen = settings or Settings()
     earlier = [process(10 + index, name=name) for index, name in enumerate(names)]
     later = [process(10 + index, name=name, cpu_ns=SECOND // 10) for index, name in enumerate(names)]
@@ -58,7 +58,7 @@ def get(path: str, settings: Settings | None = None, *names: str, **headers: str
 
 
 class Cells(HTMLParser):
-    """The texts of the cells, by row, and every tag that there is."""
+    """Collects the text of the cells, by row, and all tags."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -88,30 +88,30 @@ class Cells(HTMLParser):
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=15), min_size=1, max_size=5))
-def test_names_of_any_kind_stand_in_the_page_as_text(names: list[str]) -> None:
+def test_any_name_is_text_in_the_page(names: list[str]) -> None:
     plain, named = Cells(get("/", None, "plain").text), Cells(get("/", None, *names).text)
     assert sorted(named.names) == sorted(map(printable, names))
     assert named.tags == plain.tags
 
 
-def test_hostile_names_make_no_markup() -> None:
+def test_hostile_names_create_no_markup() -> None:
     names = [name.decode("utf-8", "backslashreplace") for name in HOSTILE_NAMES]
     page = Cells(get("/", None, *names).text)
     assert sorted(page.names) == sorted(map(printable, names))
 
 
-def test_at_most_fifty_rows_are_drawn() -> None:
+def test_the_page_has_at_most_fifty_rows() -> None:
     assert len(Cells(get("/", None, *map(str, range(80))).text).names) == 50
 
 
-def test_who_shows_no_token_gets_the_page_without_data() -> None:
+def test_without_the_token_the_page_has_no_data() -> None:
     closed = Settings(token=parse_token(TOKEN))
     assert Cells(get("/", closed, "secret").text).names == []
     assert Cells(get("/", closed, "secret", authorization=f"Bearer {TOKEN}").text).names == ["secret"]
     assert get("/static/app.js", closed).status_code == 200
 
 
-def test_the_page_can_be_switched_off() -> None:
+def test_the_page_can_be_disabled() -> None:
     response = get("/", Settings(page=False))
     assert response.status_code == 404
     assert "CPUWATCH_PAGE" in response.json()["detail"]
@@ -150,7 +150,7 @@ def test_each_file_is_served_with_its_type_in_each_coding(name: str) -> None:
         "/static//etc/passwd",
     ],
 )
-def test_nothing_else_is_served(path: str) -> None:
+def test_other_paths_are_404(path: str) -> None:
     assert get(path).status_code == 404
 
 
@@ -159,7 +159,7 @@ def test_all_files_together_are_small() -> None:
     assert sum(len(zstandard.compress((STATIC / name).read_bytes())) for name in FILES) < 60_000
 
 
-def test_the_page_holds_no_script_or_style_of_its_own() -> None:
+def test_the_page_has_no_inline_scripts_or_styles() -> None:
     page = get("/").text
     assert page.count("<script") == page.count('<script type="module" src=') == 1
     assert "<style" not in page

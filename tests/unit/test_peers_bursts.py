@@ -1,4 +1,4 @@
-"""A program's ticks, told from its CPU clock: clocks that were made of known ticks give these back."""
+"""Detecting the ticks of a program from its CPU clock: clocks made from known ticks give these ticks back."""
 
 from __future__ import annotations
 

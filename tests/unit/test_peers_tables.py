@@ -40,7 +40,7 @@ def test_a_section_in_markdown() -> None:
     )
 
 
-def test_the_page_holds_all_of_it_and_a_bar_where_there_is_a_value() -> None:
+def test_the_page_has_all_cells_and_a_bar_for_each_value() -> None:
     page = Page(render("Peers", "command", [SECTION], {"kernel": "Linux <6>"}))
     for text in ("Peers", "A tick", "What & how.", "100 processes", "psutil <b>", "10.0", "time", "Linux <6>"):
         assert text in page.texts
@@ -48,7 +48,7 @@ def test_the_page_holds_all_of_it_and_a_bar_where_there_is_a_value() -> None:
     assert widths == ["10%", "100%"]
 
 
-def test_the_page_needs_neither_network_nor_script() -> None:
+def test_the_page_needs_no_network_and_no_scripts() -> None:
     page = Page(render("Peers", "command", [SECTION], {}))
     assert not {"script", "link", "img"} & {tag for tag, _ in page.tags}
     assert "url(" not in page.style

@@ -13,7 +13,7 @@ def failed_rows(rows: list[Threshold]) -> list[str]:
     return [row.name for row in rows if not row.passed]
 
 
-def test_a_run_at_the_edge_of_all_that_is_allowed_passes() -> None:
+def test_a_run_exactly_at_all_limits_passes() -> None:
     assert failed_rows(thresholds(1, [], STEADY, 20.0)) == []
 
 
@@ -25,7 +25,7 @@ def test_a_run_at_the_edge_of_all_that_is_allowed_passes() -> None:
         ("sequence", ["failed requests, of any kind", "answers with data older than before"]),
     ],
 )
-def test_one_failure_is_one_too_many(kind: str, names: list[str]) -> None:
+def test_a_single_failure_fails_the_run(kind: str, names: list[str]) -> None:
     assert failed_rows(thresholds(10_000, [FailureKind(kind, 1, [])], STEADY, 1.0)) == names
 
 
@@ -41,7 +41,7 @@ def test_growth_beyond_5_percent_and_lateness_beyond_20_ms_fail() -> None:
     assert [(row.allowed, row.found) for row in rows if not row.passed] == [("5 %", "5.10 %"), ("20 ms", "20.10 ms")]
 
 
-def test_what_is_not_known_does_not_pass() -> None:
+def test_unknown_values_fail() -> None:
     rows = thresholds(0, [], None, None)
     assert failed_rows(rows) == [
         "answered requests",
@@ -54,9 +54,7 @@ def test_what_is_not_known_does_not_pass() -> None:
     ("cpu_percent", "per_second", "bound"),
     [(80.0, 6_000, False), (80.1, 10, True), (10.0, 6_000, False), (10.0, 6_700, True)],
 )
-def test_a_busy_client_or_one_near_its_ceiling_is_what_was_measured(
-    cpu_percent: float, per_second: float, bound: bool
-) -> None:
+def test_a_run_limited_by_the_client_is_invalid(cpu_percent: float, per_second: float, bound: bool) -> None:
     reason = client_bound(cpu_percent, per_second, ceiling_per_second=9_000)
     assert (reason is not None) is bound
     assert reason is None or reason.startswith("client-bound: ")
@@ -79,7 +77,7 @@ def test_memory_is_not_judged_if_the_machine_changed() -> None:
         (None, Extent(0, 0), None),
     ],
 )
-def test_a_run_during_which_the_work_changed_says_so(
+def test_a_run_during_which_the_work_changed_is_invalid(
     processes: Extent | None, body_bytes: Extent, reason: str | None
 ) -> None:
     assert changed_machine(processes, body_bytes) == (reason and f"the machine changed: {reason}")

@@ -1,4 +1,4 @@
-"""Axes and thinning out: the arithmetic behind the report of the performance suite."""
+"""Axes and downsampling: the arithmetic behind the charts of the performance report."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ logs = st.lists(
 
 
 @given(logs, st.integers(1, 20))
-def test_thinning_out_keeps_sums_and_extremes(log: list[Second], most: int) -> None:
+def test_downsampling_keeps_sums_and_extremes(log: list[Second], most: int) -> None:
     rows = spans(log, most)
 
     assert len(rows) <= most
@@ -49,7 +49,7 @@ def test_thinning_out_keeps_sums_and_extremes(log: list[Second], most: int) -> N
 
 
 @given(st.lists(st.none() | st.floats(allow_nan=True, allow_infinity=True), max_size=20))
-def test_an_axis_holds_all_values_and_no_tick_lies_outside(values: list[float | None]) -> None:
+def test_an_axis_contains_all_values_and_ticks(values: list[float | None]) -> None:
     drawn = [value for value in values if value is not None and isfinite(value) and 0 <= value < 1e15]
     for axis in (linear("", values), logarithmic("", values), by_value("", values), clock("", max(drawn, default=0.0))):
         assert axis.low < axis.high
@@ -84,5 +84,5 @@ def test_an_axis_holds_all_values_and_no_tick_lies_outside(values: list[float | 
         (figures.short(0.0), "0"),
     ],
 )
-def test_numbers_are_written_as_people_read_them(shown: str, expected: str) -> None:
+def test_numbers_are_formatted_for_people(shown: str, expected: str) -> None:
     assert shown == expected

@@ -1,4 +1,4 @@
-"""The command that makes a report again from the data of a run."""
+"""The command that recreates a report from the data of a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def data(tmp_path: Path) -> Path:
     return file
 
 
-def test_the_report_can_be_made_again_from_the_data(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_can_be_recreated_from_the_data(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert make_report.main([str(data)]) == 0
 
     page = data.with_suffix(".html")
@@ -42,7 +42,7 @@ def test_the_report_can_be_made_again_from_the_data(data: Path, capsys: pytest.C
         (b'{"format": 2}', "its format is 2, this command reads 1"),
     ],
 )
-def test_a_file_that_is_no_run_is_refused_in_one_line(
+def test_an_invalid_data_file_is_refused_in_one_line(
     data: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, reason: str
 ) -> None:
     broken = data.with_name("broken.json")

@@ -1,4 +1,4 @@
-"""The report of the performance suite, read back with a parser that knows nothing of how it was made."""
+"""The report of the performance suite, read back with an independent HTML parser."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LONG_RUN = synthetic_run(300)
 
 
 def with_other_texts(results: Results, text: Callable[[int], str]) -> tuple[Results, list[str]]:
-    """The run with each text in it replaced, and the new texts: no field is named, so none can be forgotten."""
+    """Replace every text in the run, and return the new texts. No field is named, so none can be forgotten."""
     texts: list[str] = []
 
     def fresh() -> str:
@@ -61,7 +61,7 @@ def with_other_texts(results: Results, text: Callable[[int], str]) -> tuple[Resu
 
 
 def with_everything() -> Results:
-    """A run in which each part of the page has something to say."""
+    """Return a run for which every part of the page has content."""
     failures = [FailureKind("reset", 3, ["first", "second"]), FailureKind("JSON", 1, ["third"])]
     assert RUN.fixed_rate is not None
     return replace(
@@ -75,8 +75,8 @@ def with_everything() -> Results:
     )
 
 
-def is_shown_as_it_is(character: str) -> bool:
-    """No control, no lone surrogate, nothing that turns the direction of the text around it."""
+def is_shown_unescaped(character: str) -> bool:
+    """Return whether it is no control character, no surrogate, and does not change the direction of text."""
     bidirectional = unicodedata.bidirectional(character)
     return character in "\t\n" or (
         unicodedata.category(character) not in {"Cc", "Cs", "Cn"}
@@ -87,7 +87,7 @@ def is_shown_as_it_is(character: str) -> bool:
 
 @given(st.lists(st.sampled_from(HOSTILE) | st.text(max_size=60), min_size=1, max_size=8))
 @settings(max_examples=30, deadline=None)
-def test_whatever_texts_stand_in_a_run_the_page_shows_them_and_has_the_same_elements(hostile: list[str]) -> None:
+def test_any_texts_of_a_run_are_shown_and_leave_the_elements_unchanged(hostile: list[str]) -> None:
     run = with_everything()
     attacked, texts = with_other_texts(run, lambda index: f"({index}:{hostile[index % len(hostile)]})")
     harmless, _ = with_other_texts(run, lambda index: f"({index}:harmless)")
@@ -96,12 +96,12 @@ def test_whatever_texts_stand_in_a_run_the_page_shows_them_and_has_the_same_elem
 
     assert page.shape == Page(render(harmless)).shape
     for text in texts:
-        if all(map(is_shown_as_it_is, text)):
+        if all(map(is_shown_unescaped, text)):
             assert text in page.text
 
 
 @pytest.mark.parametrize("hidden", ["\0", "\x1b[2J", "\r", "\x85", "\udc80", "\u202e", "\u2066", "\uffff"])
-def test_characters_that_cannot_be_seen_are_written_out(hidden: str) -> None:
+def test_invisible_characters_are_escaped(hidden: str) -> None:
     page = render(replace(RUN, url=f"before{hidden}after"))
 
     assert hidden[0] not in page
@@ -127,12 +127,12 @@ for struct in structs():
 
 @given(results=st.from_type(Results))
 @settings(max_examples=40, deadline=None)
-def test_there_is_a_page_of_any_run_that_the_data_model_allows(results: Results) -> None:
+def test_any_valid_run_has_a_page(results: Results) -> None:
     Page(render(results))
 
 
 @pytest.mark.parametrize("number", [nan, inf, -inf, 1e308, 5e-324, -1.0, 0])
-def test_a_number_that_cannot_be_drawn_does_not_spoil_the_page(number: float) -> None:
+def test_numbers_that_cannot_be_drawn_are_tolerated(number: float) -> None:
     latency = replace(
         RUN.latency,
         mean_ms=number,
@@ -147,7 +147,7 @@ def test_a_number_that_cannot_be_drawn_does_not_spoil_the_page(number: float) ->
             assert not re.search("nan|inf|e[+-]", attributes.get(name) or "")
 
 
-def test_verdict_and_the_three_figures_stand_before_everything_else() -> None:
+def test_the_verdict_and_the_three_main_figures_come_first() -> None:
     text = Page(render(LONG_RUN)).text
 
     places = [
@@ -187,7 +187,7 @@ def test_verdict_and_the_three_figures_stand_before_everything_else() -> None:
         ),
     ],
 )
-def test_the_face_of_the_page_says_what_the_run_is_worth(changes: dict[str, Any], words: list[str]) -> None:
+def test_the_top_of_the_page_shows_whether_the_run_is_valid(changes: dict[str, Any], words: list[str]) -> None:
     run = replace(LONG_RUN, **changes)
 
     assert [found.word for found in verdict(run)] == words
@@ -197,13 +197,13 @@ def test_the_face_of_the_page_says_what_the_run_is_worth(changes: dict[str, Any]
 
 
 @pytest.mark.parametrize("seconds", [1, 300, 301, 3_600, 86_400])
-def test_the_page_stays_small_however_long_the_run(seconds: int) -> None:
+def test_the_page_is_small_for_runs_of_any_length(seconds: int) -> None:
     run = LONG_RUN if seconds == 300 else synthetic_run(seconds)
 
     assert len(render(run).encode()) <= LARGEST_PAGE
 
 
-def test_the_page_stays_small_however_much_goes_wrong() -> None:
+def test_the_page_is_small_with_any_number_of_failures() -> None:
     failures = [FailureKind(f"kind {i} {'k' * 5_000}", i + 1, ["x" * 10_000] * 50) for i in range(500)]
 
     page = render(replace(LONG_RUN, failures=failures))
@@ -212,7 +212,7 @@ def test_the_page_stays_small_however_much_goes_wrong() -> None:
     assert f"{sum(range(21, 501)):,}" in Page(page).text
 
 
-def test_the_page_needs_neither_network_nor_script() -> None:
+def test_the_page_needs_no_network_and_no_scripts() -> None:
     page = Page(render(with_everything()))
 
     assert not {"script", "link", "img", "iframe", "object", "image", "use", "foreignobject"} & {
@@ -224,7 +224,7 @@ def test_the_page_needs_neither_network_nor_script() -> None:
         assert (attributes.get("href") or "#").startswith("#")
 
 
-def test_each_chart_has_a_text_in_its_place_and_the_numbers_stand_behind_them() -> None:
+def test_each_chart_has_a_text_alternative_and_a_table_of_its_numbers() -> None:
     page = Page(render(with_everything()))
     names = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     figures_at = [at for at, (tag, _) in enumerate(page.tags) if tag == "figure"]
@@ -253,7 +253,7 @@ def test_a_line_has_a_point_for_each_second(seconds: int) -> None:
         assert re.fullmatch(rf"M\d+ \d+h0(L\d+ \d+){{{seconds - 1}}}", path)
 
 
-def test_the_links_of_the_page_lead_somewhere() -> None:
+def test_all_links_have_targets() -> None:
     page = Page(render(RUN))
     names = {attributes.get("id") for _, attributes in page.tags}
 
@@ -263,14 +263,14 @@ def test_the_links_of_the_page_lead_somewhere() -> None:
 
 
 def luminance(colour: str) -> float:
-    """As WCAG 2 defines it."""
+    """Return the relative luminance as defined in WCAG 2."""
     digits = colour if len(colour) == 6 else "".join(digit * 2 for digit in colour)
     parts = (int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4))
     linear_parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear_parts, strict=True))
 
 
-def test_all_that_is_to_be_read_stands_out_in_both_schemes() -> None:
+def test_all_text_has_enough_contrast_in_both_colour_schemes() -> None:
     style = Page(render(RUN)).style
     blocks = re.findall(r":root \{([^}]*)\}", style)
     assert len(blocks) == 2

@@ -20,14 +20,14 @@ Processes = list[ProcessTimes]
 
 
 def used(pid: int, tick: int) -> ProcessTimes:
-    """What is read of a process that ran in this tick, by an amount that no other did; all texts are new."""
+    """Return the record of a process that used a unique amount of CPU in this tick. All texts are new objects."""
     used_ns = tick * SECOND + 1_000_003 * pid * tick
     name = f"work {pid}"
     return process(pid, cpu_ns=used_ns, user_ns=used_ns // 3, system_ns=used_ns // 2, children_ns=0, name=name)
 
 
 def all_run() -> Iterator[Processes]:
-    """As procfs reads them: what did not change of a process is the same object."""
+    """Every process runs in every tick. As with procfs, unchanged values are the same objects."""
     first = {pid: replace(used(pid, 0), first_seen=BOOT) for pid in PIDS}
     for tick in range(TICKS + 1):
         yield [
@@ -37,7 +37,7 @@ def all_run() -> Iterator[Processes]:
 
 
 def every_other_runs() -> Iterator[Processes]:
-    """Each tick has new rows of both kinds: of those that ran, and of those that came to rest."""
+    """Every other process runs, so each tick has new rows of running processes and of idle ones."""
     known = {pid: used(pid, 0) for pid in PIDS}
     for tick in range(TICKS + 1):
         known |= {pid: used(pid, tick) for pid in PIDS if (tick + pid) % 2}
@@ -45,7 +45,7 @@ def every_other_runs() -> Iterator[Processes]:
 
 
 def all_are_new() -> Iterator[Processes]:
-    """As with a shell loop, command lines and cgroups and all."""
+    """All processes are new, as with a shell loop, with command lines and cgroups."""
     for tick in range(TICKS + 1):
         yield [
             replace(
@@ -58,13 +58,13 @@ def all_are_new() -> Iterator[Processes]:
 
 
 def all_retitle() -> Iterator[Processes]:
-    """As PostgreSQL does; and all other texts are read anew, as psutil does it."""
+    """All processes change their titles, as in PostgreSQL. As with psutil, all texts are new objects."""
     for tick in range(TICKS + 1):
         yield [replace(used(pid, tick), command_line=f"postgres: {tick} {pid} " + "x" * 300) for pid in PIDS]
 
 
 def snapshots_of(ticks: Iterator[Processes]) -> Iterator[Snapshot]:
-    """A snapshot a second; a record that is the same object in two ticks has not run."""
+    """Make a snapshot a second. A record that is the same object in two ticks has not run."""
     earlier = reading(*next(ticks))
     for tick, processes in enumerate(ticks, 1):
         later = reading(*processes, at_ns=(100 + tick) * SECOND)
@@ -73,7 +73,7 @@ def snapshots_of(ticks: Iterator[Processes]) -> Iterator[Snapshot]:
 
 
 def filled(ticks: Iterator[Processes], max_bytes: int = PLENTY) -> tuple[SnapshotHistory, int]:
-    """A history of these snapshots, and the bytes of memory that it really takes."""
+    """Return a history of these snapshots, and the bytes of memory it actually uses."""
     gc.collect()
     tracemalloc.start()
     try:
@@ -81,8 +81,8 @@ def filled(ticks: Iterator[Processes], max_bytes: int = PLENTY) -> tuple[Snapsho
         history = SnapshotHistory(TICKS, max_bytes)
         for taken in snapshots_of(ticks):
             history.append(taken)
-        # What the sampler keeps of the newest reading is gone by now, except what rows share with it.
-        # Nor is what other tests have left to the collector of this process.
+        # The newest reading of the sampler is freed by now, except for objects that rows share with it.
+        # Free what other tests left for the garbage collector.
         gc.collect()
         after, _ = tracemalloc.get_traced_memory()
     finally:
@@ -91,21 +91,21 @@ def filled(ticks: Iterator[Processes], max_bytes: int = PLENTY) -> tuple[Snapsho
 
 
 @pytest.mark.parametrize("ticks", [all_run, every_other_runs, all_are_new, all_retitle])
-def test_the_estimate_is_above_what_the_history_takes_and_not_far(ticks: Callable[[], Iterator[Processes]]) -> None:
+def test_the_estimate_is_slightly_above_the_memory_used(ticks: Callable[[], Iterator[Processes]]) -> None:
     history, taken_bytes = filled(ticks())
     assert len(history) == TICKS
-    # What a first snapshot shares with all others, and what the history itself takes.
+    # Objects that the first snapshot shares with all others, and the history itself.
     assert taken_bytes <= 1.1 * history.estimated_bytes + 1000 * len(PIDS)
     assert history.estimated_bytes <= 1.6 * taken_bytes
 
 
-def test_a_process_that_runs_in_every_tick_takes_little_in_each() -> None:
+def test_an_active_process_takes_little_memory_in_each_tick() -> None:
     _, taken_bytes = filled(all_run())
     assert taken_bytes / TICKS / len(PIDS) <= MAX_BYTES_PER_ACTIVE_PROCESS_AND_TICK
 
 
 @pytest.mark.parametrize("ticks", [all_run, every_other_runs, all_are_new, all_retitle])
-def test_the_oldest_go_when_the_bytes_are_used_up(ticks: Callable[[], Iterator[Processes]]) -> None:
+def test_the_oldest_snapshots_are_dropped_at_the_byte_limit(ticks: Callable[[], Iterator[Processes]]) -> None:
     everything, _ = filled(ticks())
     half_bytes = everything.estimated_bytes // 2
     history, taken_bytes = filled(ticks(), half_bytes)
@@ -116,7 +116,7 @@ def test_the_oldest_go_when_the_bytes_are_used_up(ticks: Callable[[], Iterator[P
     assert TICKS // 3 < len(history) < TICKS
 
 
-def test_the_number_of_snapshots_is_limited_too() -> None:
+def test_the_number_of_snapshots_is_limited() -> None:
     history = SnapshotHistory(3, PLENTY)
     for sequence in range(1, 6):
         history.append(snapshot(sequence=sequence))
@@ -125,14 +125,14 @@ def test_the_number_of_snapshots_is_limited_too() -> None:
     assert history.latest.sequence == 5
 
 
-def test_the_newest_stays_though_it_alone_is_too_large() -> None:
+def test_the_newest_snapshot_is_kept_even_if_it_is_too_large() -> None:
     history = SnapshotHistory(600, 1)
     for sequence in (1, 2):
         history.append(snapshot((10, SECOND), sequence=sequence))
     assert [taken.sequence for taken in history] == [2]
 
 
-def test_rows_of_exited_processes_and_rows_in_a_plain_list_count() -> None:
+def test_exited_rows_and_rows_in_a_plain_list_are_counted() -> None:
     plain, with_rows, with_exits = (SnapshotHistory(1, PLENTY) for _ in range(3))
     exited = ExitedUsage("sh", "nobody", 10, "work", 1, 0.5, 0.25)
     plain.append(snapshot())

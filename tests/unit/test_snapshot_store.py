@@ -1,4 +1,4 @@
-"""The history against a plain list that is searched from one end to the other, and what a search costs."""
+"""The history compared with a linear search in a list, and the cost of its operations."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def filled(snapshots: list[Snapshot], max_snapshots: int = 10**6) -> SnapshotHis
 
 @st.composite
 def runs(draw: st.DrawFn) -> list[Snapshot]:
-    """Sequences ascend, with gaps; the wall clock goes back and forth; sums of the intervals are exact."""
+    """Generate snapshots with gaps in the sequences, set-backs of the wall clock, and exact sums of intervals."""
     sequence, at_seconds, snapshots = 0, 50, []
     for _ in range(draw(st.integers(0, 30))):
         sequence += draw(st.integers(1, 2))
@@ -58,7 +58,7 @@ def test_all_snapshots_come_oldest_first(snapshots: list[Snapshot], limit: int) 
 
 
 @given(runs(), LIMITS, st.integers(0, 70))
-def test_those_after_a_tick(snapshots: list[Snapshot], limit: int, sequence: int) -> None:
+def test_after_returns_the_snapshots_after_a_tick(snapshots: list[Snapshot], limit: int, sequence: int) -> None:
     history, kept = filled(snapshots, limit), snapshots[-limit:]
     later = [one for one in kept if one.sequence > sequence]
     assert list(history.after(sequence)) == later
@@ -68,14 +68,16 @@ def test_those_after_a_tick(snapshots: list[Snapshot], limit: int, sequence: int
 
 
 @given(runs(), LIMITS, TIMES.filter(bool))
-def test_the_one_at_a_time_is_the_latest_at_or_before_it(snapshots: list[Snapshot], limit: int, time: datetime) -> None:
+def test_at_returns_the_latest_snapshot_at_or_before_a_time(
+    snapshots: list[Snapshot], limit: int, time: datetime
+) -> None:
     history, kept = filled(snapshots, limit), snapshots[-limit:]
     before = [one for one in kept if one.time <= time]
     assert history.at(time) == max(before, key=lambda one: (one.time, one.sequence), default=None)
 
 
 @given(runs(), LIMITS, TIMES, TIMES)
-def test_those_between_two_times_come_in_the_order_in_which_they_were_taken(
+def test_between_returns_the_snapshots_of_a_time_range_in_tick_order(
     snapshots: list[Snapshot], limit: int, start: datetime | None, end: datetime | None
 ) -> None:
     history, kept = filled(snapshots, limit), snapshots[-limit:]
@@ -85,16 +87,14 @@ def test_those_between_two_times_come_in_the_order_in_which_they_were_taken(
 
 
 @given(runs(), LIMITS, st.integers(-4, 100).map(lambda quarters: quarters / 4))
-def test_those_of_the_last_seconds_are_counted_in_measured_intervals(
-    snapshots: list[Snapshot], limit: int, seconds: float
-) -> None:
+def test_last_counts_measured_intervals(snapshots: list[Snapshot], limit: int, seconds: float) -> None:
     history, kept = filled(snapshots, limit), snapshots[-limit:]
     assert list(history.last(seconds)) == [
         one for index, one in enumerate(kept) if sum(newer.interval_seconds for newer in kept[index + 1 :]) < seconds
     ]
 
 
-def test_a_clock_that_was_set_back_shows_a_time_twice() -> None:
+def test_after_a_set_back_of_the_clock_times_repeat() -> None:
     history = filled([taken(1, 100), taken(2, 101), taken(3, 100), taken(4, 101)])
     at = history.at(BOOT + timedelta(seconds=100.5))
     assert at is not None
@@ -109,11 +109,11 @@ def test_a_clock_that_was_set_back_shows_a_time_twice() -> None:
         (iter, [3, 4, 5]),
         (lambda history: history.after(0), [3, 4, 5]),
         (lambda history: history.last(60), [3, 4, 5]),
-        # A range of times is fixed when it is searched for.
+        # The range is determined at the time of the search.
         (lambda history: history.between(), [3]),
     ],
 )
-def test_an_iterator_skips_what_was_dropped_and_sees_what_was_added(
+def test_an_iterator_skips_dropped_snapshots_and_sees_new_ones(
     read: Callable[[SnapshotStore], Iterator[Snapshot]], expected: list[int]
 ) -> None:
     history = filled([taken(sequence, sequence) for sequence in range(1, 4)], max_snapshots=3)
@@ -127,34 +127,34 @@ def test_an_iterator_skips_what_was_dropped_and_sees_what_was_added(
 # Cost
 
 
-class Looks:
-    """Counts how often a fact about any snapshot is looked at."""
+class Reads:
+    """Counts how often an attribute of any snapshot is read."""
 
     def __init__(self) -> None:
         self.count = 0
 
 
 class Watched:
-    """A snapshot that counts looks at what a search may look at."""
+    """A snapshot that counts reads of its attributes."""
 
-    def __init__(self, original: Snapshot, looks: Looks) -> None:
+    def __init__(self, original: Snapshot, reads: Reads) -> None:
         self._original = original
-        self._looks = looks
+        self._reads = reads
 
     def __getattr__(self, name: str) -> object:
-        self._looks.count += 1
+        self._reads.count += 1
         return getattr(self._original, name)
 
 
-def watched_history(length: int, limit: int = 10**6) -> tuple[SnapshotHistory, Looks]:
-    looks = Looks()
-    history = filled([cast("Snapshot", Watched(taken(n, n), looks)) for n in range(1, length + 1)], limit)
-    looks.count = 0
-    return history, looks
+def watched_history(length: int, limit: int = 10**6) -> tuple[SnapshotHistory, Reads]:
+    reads = Reads()
+    history = filled([cast("Snapshot", Watched(taken(n, n), reads)) for n in range(1, length + 1)], limit)
+    reads.count = 0
+    return history, reads
 
 
 SHORT, LONG = 2**8, 2**13
-MAX_LOOKS = 100
+MAX_READS = 100
 """Far above a few bisections, and below a walk through the short history."""
 
 OPERATIONS: dict[str, Callable[[SnapshotHistory, int], object]] = {
@@ -172,36 +172,36 @@ OPERATIONS: dict[str, Callable[[SnapshotHistory, int], object]] = {
 
 @pytest.mark.parametrize("operation", list(OPERATIONS))
 @pytest.mark.parametrize("length", [SHORT, LONG])
-def test_no_operation_walks_through_the_history(operation: str, length: int) -> None:
-    history, looks = watched_history(length)
+def test_no_operation_scans_the_history(operation: str, length: int) -> None:
+    history, reads = watched_history(length)
     OPERATIONS[operation](history, length)
-    assert looks.count < MAX_LOOKS
+    assert reads.count < MAX_READS
 
 
-def test_dropping_the_oldest_does_not_walk_through_the_history() -> None:
-    history, looks = watched_history(LONG, LONG)
+def test_dropping_the_oldest_does_not_scan_the_history() -> None:
+    history, reads = watched_history(LONG, LONG)
     history.append(taken(LONG + 1, LONG + 1))
     assert next(iter(history)).sequence == 2
-    assert looks.count < MAX_LOOKS
+    assert reads.count < MAX_READS
 
 
-def test_replaying_costs_as_much_for_each_snapshot_however_long_the_history_is() -> None:
+def test_the_cost_of_replaying_a_snapshot_does_not_grow_with_the_history() -> None:
     per_snapshot = []
     for length in (SHORT, LONG):
-        history, looks = watched_history(length)
+        history, reads = watched_history(length)
         replayed = 100
         sequence = 10
         for _ in range(replayed):
             sequence = next(history.after(sequence)).sequence
-        per_snapshot.append(looks.count / replayed)
-    # One more comparison each time that the length doubles.
+        per_snapshot.append(reads.count / replayed)
+    # One more comparison each time the length doubles.
     assert per_snapshot[1] <= per_snapshot[0] + 2 * 5 + 2
 
 
-def test_set_backs_of_the_clock_cost_nothing_once_their_snapshots_are_dropped() -> None:
-    looks = Looks()
+def test_set_backs_of_the_clock_are_dropped_with_their_snapshots() -> None:
+    reads = Reads()
     ticks = [(n, -n) for n in range(1, 200)] + [(n, n) for n in range(200, 210)]
-    history = filled([cast("Snapshot", Watched(taken(*tick), looks)) for tick in ticks], max_snapshots=10)
-    looks.count = 0
+    history = filled([cast("Snapshot", Watched(taken(*tick), reads)) for tick in ticks], max_snapshots=10)
+    reads.count = 0
     history.at(BOOT + timedelta(seconds=205))
-    assert looks.count < MAX_LOOKS
+    assert reads.count < MAX_READS

@@ -29,7 +29,7 @@ async def end() -> None:
 
 
 async def be_cancelled() -> None:
-    # As of a future whose executor was closed: nobody cancelled the task.
+    # Like a future whose executor was closed: nobody cancelled the task.
     raise asyncio.CancelledError
 
 
@@ -69,7 +69,7 @@ def test_work_that_ends_is_logged_counted_and_restarted(
     assert ("Traceback" in caplog.text) == (work is fail)
 
 
-def test_restarts_come_at_growing_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_delay_between_restarts_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     delays: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -91,14 +91,14 @@ def test_restarts_come_at_growing_intervals(monkeypatch: pytest.MonkeyPatch) -> 
     assert delays[-1] == 1.0
 
 
-def test_at_the_end_nothing_is_restarted(caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_restarted_at_shutdown(caplog: pytest.LogCaptureFixture) -> None:
     supervised = Supervisor(lambda: True)
     asyncio.run(asyncio.wait_for(supervised.keep_running("views", end), PATIENCE))
     assert supervised.restarts == 0
     assert caplog.text == ""
 
 
-# What is served
+# Served snapshots
 
 
 async def get(live: Live, path: str) -> httpx.Response:
@@ -119,7 +119,7 @@ async def get(live: Live, path: str) -> httpx.Response:
 def test_the_next_tick_is_served_after_any_temporary_failure(
     owner: type, name: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fault in any step of showing a tick: a thread, a lock, memory."""
+    """Inject a fault into each step of publishing a tick: a thread, a lock, memory."""
 
     async def act(running: Service) -> None:
         with running.live.broadcast.subscription(View()) as subscription:
@@ -155,9 +155,9 @@ HOUR = 3600 * SECOND
 
 @pytest.mark.parametrize(("shown_at", "status"), [(HOUR, 200), (-SECOND, 503)])
 def test_readyz_is_503_when_the_newest_snapshot_is_not_served(shown_at: int, status: int) -> None:
-    """The tick after the one that is shown is fresh, but nothing shows it: the task for that is dead.
+    """The next tick is fresh, but the task that would serve it has ended.
 
-    Fresh means read in an hour from now, and stale a second ago, with an interval of a millisecond.
+    Fresh is a reading an hour in the future; stale is one a second ago, at an interval of a millisecond.
     """
     now = time.monotonic_ns()
     sampler = Stepped(

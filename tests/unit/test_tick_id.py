@@ -14,7 +14,7 @@ ids = st.builds(TickId, runs | st.none(), sequences)
 
 
 @given(ids)
-def test_an_id_is_what_its_number_says(tick: TickId) -> None:
+def test_a_number_is_parsed_to_the_same_id(tick: TickId) -> None:
     assert TickId.parse(str(tick)) == tick
     assert 0 <= int(str(tick)) <= MAX_TICK_ID < 2**63
     assert TickId.parse(str(tick)).sequence == int(str(tick)) % 10**10
@@ -26,7 +26,7 @@ def test_ids_of_a_run_ascend(run: str, one: int, other: int) -> None:
 
 
 @given(ids, st.builds(TickId, runs, sequences))
-def test_a_client_goes_on_after_a_tick_of_this_run_and_gets_everything_after_any_other(
+def test_a_client_resumes_after_a_tick_of_this_run_and_gets_everything_after_any_other(
     last: TickId, newest: TickId
 ) -> None:
     for tick in (last, TickId(newest.run, last.sequence)):
@@ -34,7 +34,7 @@ def test_a_client_goes_on_after_a_tick_of_this_run_and_gets_everything_after_any
         assert tick.last_seen_in(newest) == (tick.sequence if known else 0)
 
 
-def test_a_new_run_has_a_number_that_can_be_told_from_a_sequence() -> None:
+def test_the_number_of_a_run_differs_from_any_sequence() -> None:
     numbers = {new_run() for _ in range(1000)}
     assert len(numbers) > 990
     for run in numbers:
@@ -55,6 +55,6 @@ def test_anything_else_is_refused_with_what_is_allowed(text: str) -> None:
 
 
 @given(st.text(max_size=30))
-def test_no_text_does_more_than_be_refused(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     with suppress(ValueError):
         assert TickId.parse(text).sequence >= 0

@@ -1,4 +1,4 @@
-"""The benchmark's parser of top's screens: text that procps-ng's top wrote, and text made by its rules."""
+"""The parser of top's output, with text written by top of procps-ng and with generated text."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def test_columns_are_found_by_their_headings() -> None:
 
 
 @pytest.mark.parametrize("row", ["12 alice 2,5 x", "12 alice", "12 alice much x"])
-def test_a_row_that_is_not_tops_is_refused_by_name(row: str) -> None:
+def test_an_invalid_row_is_quoted_in_the_error(row: str) -> None:
     with pytest.raises(ValueError, match=row):
         percent_by_user(["top - x", "", "PID USER %CPU COMMAND", row])
 
 
-def test_other_columns_are_refused_by_name() -> None:
+def test_unexpected_columns_are_named_in_the_error() -> None:
     with pytest.raises(ValueError, match="PID RES COMMAND"):
         percent_by_user(["top - x", "", "PID RES COMMAND", "1 2 sh"])
 
@@ -53,7 +53,7 @@ rows = st.tuples(
 
 
 @given(st.lists(st.lists(rows, max_size=20), max_size=4))
-def test_no_name_of_a_process_changes_the_sums(screens: list[list[tuple[str, float, str]]]) -> None:
+def test_process_names_do_not_affect_the_sums(screens: list[list[tuple[str, float, str]]]) -> None:
     lines: list[str] = []
     for screen in screens:
         lines += ["top - 03:49:09 up 51 min", "Tasks: 1 total", "", "    PID USER      S  %CPU     TIME+ COMMAND"]
