@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import compress, count
 from math import isnan, nan
 from typing import Any, ClassVar, TypeAlias, overload
 
-from msgspec.structs import astuple, fields
+from msgspec.structs import fields
 
 from cpuwatch.model import ProcessUsage
 
@@ -27,7 +26,10 @@ _Column: TypeAlias = "tuple[Any, ...] | array[Any]"
 
 
 class PackedRows(Sequence[ProcessUsage]):
-    """An immutable list of rows; the rows marked in ``fresh`` are packed, the others are kept as objects.
+    """An immutable list of rows, some of which are packed.
+
+    ``rows`` has the others as objects, and ``None`` at each of the ``places`` of the packed ones, in ascending order.
+    ``columns`` are the values of each field of the packed rows, by its name; without packed rows they may be empty.
 
     Each access creates a packed row anew: the rows of two accesses are equal, but not identical. ``PackedRows`` are
     equal to a list of equal rows, so a snapshot is equal to its copy from :func:`~cpuwatch.decode`.
@@ -35,16 +37,12 @@ class PackedRows(Sequence[ProcessUsage]):
 
     __slots__ = ("_columns", "_places", "_rows")
 
-    def __init__(self, rows: list[ProcessUsage], fresh: Sequence[bool]) -> None:
-        kept: list[Any] = rows.copy()
-        places = array("I", compress(count(), fresh))
-        # A column holds one field of all packed rows.
-        columns = zip(*map(astuple, compress(kept, fresh)), strict=True)
-        self._columns = tuple(_packed(name, column) for name, column in zip(_FIELDS, columns, strict=False))
-        for place in places:
-            kept[place] = None
-        self._rows = kept
-        self._places = places
+    def __init__(
+        self, rows: list[ProcessUsage | None], places: Iterable[int], columns: Mapping[str, Sequence[Any]]
+    ) -> None:
+        self._rows = rows
+        self._places = array("I", places)
+        self._columns = tuple(_packed(name, columns[name]) for name in _FIELDS) if self._places else ()
 
     @property
     def packed(self) -> int:
@@ -56,7 +54,7 @@ class PackedRows(Sequence[ProcessUsage]):
         return self._columns[_FIELDS.index(name)] if self._columns else ()
 
     def _list(self) -> list[ProcessUsage]:
-        rows: list[ProcessUsage] = self._rows.copy()
+        rows: list[Any] = self._rows.copy()
         packed = len(self._places)
         unpacked = self._unpacked_rows(lambda column: column if len(column) == packed else column * packed)
         for place, row in zip(self._places, unpacked, strict=True):
@@ -80,7 +78,7 @@ class PackedRows(Sequence[ProcessUsage]):
     def __getitem__(self, index: int | slice) -> ProcessUsage | list[ProcessUsage]:
         if isinstance(index, slice):
             return self._list()[index]
-        row: ProcessUsage | None = self._rows[index]
+        row = self._rows[index]
         if row is None:
             at = bisect_left(self._places, index % len(self._rows))
             (row,) = self._unpacked_rows(lambda column: column[at : at + 1] if len(column) > 1 else column)
@@ -97,7 +95,7 @@ class PackedRows(Sequence[ProcessUsage]):
         return repr(self._list())
 
 
-def _packed(name: str, column: tuple[Any, ...]) -> _Column:
+def _packed(name: str, column: Sequence[Any]) -> _Column:
     if column.count(column[0]) == len(column):
         column = column[:1]
     if name in _FLOATS:
@@ -106,7 +104,7 @@ def _packed(name: str, column: tuple[Any, ...]) -> _Column:
     if name in _INTEGERS:
         with suppress(TypeError, OverflowError):  # None, or out of the range of the kernel's integers
             return array("i", column)
-    return column
+    return tuple(column)
 
 
 def _unpacked(name: str, column: _Column) -> Sequence[Any]:
