@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 ARTIFACTS = Path(__file__).parents[2] / "reports" / "page"
-PATIENCE_MS = 15_000
+TIMEOUT_MS = 15_000
 
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None and not os.environ.get("CI"), reason="chromium is not installed (Debian: apt install chromium)"
@@ -25,7 +25,7 @@ needs_chromium = pytest.mark.skipif(
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    expect.set_options(timeout=PATIENCE_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         # Tests run as root, where Chromium has no sandbox.
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -44,7 +44,7 @@ def window(browser: Browser, url: str, *, allowed: str = "\0", **options: Any) -
     context = browser.new_context(**({"viewport": {"width": 1400, "height": 860}} | options))
     try:
         page = context.new_page()
-        page.set_default_timeout(PATIENCE_MS)
+        page.set_default_timeout(TIMEOUT_MS)
         wrong: list[str] = []
         origin = urlsplit(url).netloc
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))

@@ -13,7 +13,7 @@ CHILDREN = Path(__file__).parent / "children"
 
 
 class Clock(NamedTuple):
-    """The own measurement of a process: an instant, and its CPU time until then."""
+    """A measurement that a process takes of itself: an instant, and its CPU time until then."""
 
     monotonic_ns: int
     cpu_ns: int
@@ -39,7 +39,7 @@ class Child:
         return answer
 
     def end(self) -> None:
-        """Kill the process; it stays a zombie until it is reaped."""
+        """Kill the process. It remains a zombie until it is reaped."""
         self._process.kill()
 
     def reap(self) -> None:
@@ -84,7 +84,7 @@ def puppet() -> Iterator[Puppet]:
 
 @contextmanager
 def started(program: str) -> Iterator[subprocess.Popen[str]]:
-    """Run this file of children/; the process is killed and reaped at the end in any case."""
+    """Run this file of children/. The process is always killed and reaped at the end."""
     # Without site-packages, because a child must start fast and does not need them.
     command = [sys.executable, "-I", "-S", str(CHILDREN / program)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -95,7 +95,7 @@ def started(program: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def open_paths() -> list[str]:
-    """The paths of the files that this process has open."""
+    """Return the paths of the open files of this process."""
     paths = []
     for link in Path("/proc/self/fd").iterdir():
         # The descriptor of the listing itself is closed by now.
@@ -111,7 +111,7 @@ def _clock(answer: str) -> Clock:
 
 @contextmanager
 def shell_loop() -> Iterator[int]:
-    """A shell that starts one short-lived process after another; yields its PID."""
+    """Run a shell that starts short-lived processes, one after the other. Yields its PID."""
     with subprocess.Popen(["sh", "-c", "while :; do /bin/true; done"]) as shell:
         try:
             yield shell.pid

@@ -1,4 +1,4 @@
-"""The real server in a process of its own, on a port that the kernel chooses."""
+"""Runs the real server in a separate process, on a port that the kernel chooses."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _RUNNING_ON = re.compile(r"Running on (https?://(?:127\.0\.0\.1:[0-9]+|unix:[^ ]
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """The environment for a command: that of the tests, with these settings and no others of cpuwatch or Python.
+    """Return the environment for a command: that of the tests, with only these settings of cpuwatch and Python.
 
-    A terminal may set ``COLUMNS``, tox sets ``PYTHONIOENCODING``, and a container often ``PYTHONUNBUFFERED``: all of
-    them change what is tested.
+    Terminals set ``COLUMNS``, tox sets ``PYTHONIOENCODING``, and containers often set ``PYTHONUNBUFFERED``. All of
+    them would affect the tests.
     """
     ours = ("CPUWATCH_", "PYTHON", "COLUMNS")
     others = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
@@ -38,10 +38,10 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 class Server:
-    """A server that runs. It is stopped by a signal, and what it wrote can be read then."""
+    """A running server. A signal stops it; its output remains readable."""
 
     def __init__(self, command: tuple[str, ...], **settings: str) -> None:
-        # A session of its own: `hypercorn` starts a worker process, which nobody may leave behind.
+        # A new session, because `hypercorn` starts a worker process, which must be killed with it.
         self._process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
@@ -52,8 +52,8 @@ class Server:
         )
         self._lines: list[str] = []
         self._url: str | None = None
-        self._told = threading.Event()
-        # Read all the time: a server that waits for somebody to read its log serves nobody.
+        self._started = threading.Event()
+        # Read the log continuously: a server that blocks on a full pipe does not serve.
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -63,29 +63,29 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it listens; waits until it has said so."""
-        assert self._told.wait(_START_SECONDS), f"the server did not start:\n{self.output}"
-        assert self._url is not None, f"the server ended at its start:\n{self.output}"
+        """The address of the server. Waits until it listens."""
+        assert self._started.wait(_START_SECONDS), f"the server did not start:\n{self.output}"
+        assert self._url is not None, f"the server exited at its start:\n{self.output}"
         return self._url
 
     def refused(self) -> bool:
-        """Whether it ended at its start; waits until it listens or has ended."""
-        assert self._told.wait(_START_SECONDS), f"the server did not start:\n{self.output}"
+        """Return whether the server failed to start. Waits until it listens or has exited."""
+        assert self._started.wait(_START_SECONDS), f"the server did not start:\n{self.output}"
         return self._url is None
 
     @property
     def output(self) -> str:
-        """What it wrote so far, to either stream."""
+        """The output so far, of both streams."""
         return "".join(self._lines)
 
     def wait_until_ready(self, client: httpx.Client) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while client.get("/readyz").status_code != 200:
-            assert time.monotonic() < deadline, f"the server does not get ready:\n{self.output}"
+            assert time.monotonic() < deadline, f"the server does not become ready:\n{self.output}"
             time.sleep(0.02)
 
     def stop(self, number: signal.Signals = signal.SIGTERM, within: float = _STOP_SECONDS) -> int:
-        """Its exit code after this signal."""
+        """Send the signal, and return the exit code."""
         self._process.send_signal(number)
         try:
             return self._process.wait(within)
@@ -106,13 +106,13 @@ class Server:
             self._lines.append(line)
             if self._url is None and (found := _RUNNING_ON.search(line)):
                 self._url = found[1]
-                self._told.set()
-        self._told.set()
+                self._started.set()
+        self._started.set()
 
 
 @contextmanager
 def running_server(command: tuple[str, ...], **settings: str) -> Iterator[Server]:
-    """The server behind this command, ready to answer; stopped at the end."""
+    """Start the server with this command, and wait until it is ready. Stops it at the end of the block."""
     server = Server(command, **settings)
     try:
         with httpx.Client(base_url=server.url) as client:
@@ -124,6 +124,6 @@ def running_server(command: tuple[str, ...], **settings: str) -> Iterator[Server
 
 
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """The command ``cpuwatch`` with these arguments, run to its end."""
+    """Run ``cpuwatch`` with these arguments."""
     command = [str(SCRIPTS / "cpuwatch"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment(**settings))

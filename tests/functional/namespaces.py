@@ -13,7 +13,7 @@ SCRIPTS = Path(__file__).parent / "children"
 
 
 def unshared(*flags: str) -> list[str]:
-    """The prefix of a command to run it in new namespaces; skips the test if that is not allowed.
+    """Return a command prefix that creates new namespaces. Skips the test if that is not allowed.
 
     Without root, a user namespace grants the permission, if the kernel allows that.
     """
@@ -29,7 +29,7 @@ def unshared(*flags: str) -> list[str]:
 
 
 def run_script(prefix: list[str], script: str, *arguments: str) -> str:
-    """The output of this file of children/, run with ``prefix``."""
+    """Run this file of children/ with ``prefix``, and return its output."""
     command = [*prefix, sys.executable, str(SCRIPTS / script), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""A cgroup that lets its processes start no thread, as a container does that has reached its ``pids.max``."""
+"""A cgroup in which no threads can be started, like a container that has reached its ``pids.max``."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def _text(file: Path) -> str:
 
 
 PIDS_CGROUPS = _cgroups()
-"""Where such cgroups can be made; None if nowhere."""
+"""The directory in which such cgroups can be created, or None."""
 
 
 @contextmanager
 def without_new_threads(pid: int) -> Iterator[None]:
-    """Within the block neither this process nor its children can start a thread or a process."""
+    """Prevent this process and its children from starting threads and processes, within the block."""
     assert PIDS_CGROUPS is not None
     processes = [process.pid for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]]
     limited = PIDS_CGROUPS / f"cpuwatch-test-{pid}"
@@ -42,7 +42,7 @@ def without_new_threads(pid: int) -> Iterator[None]:
     try:
         for process in processes:
             (limited / "cgroup.procs").write_text(str(process))
-        # There are more already, which stay; one more is refused.
+        # Existing threads may exceed the limit; new ones are refused.
         (limited / "pids.max").write_text("1")
         yield
         (limited / "pids.max").write_text("max")

@@ -1,4 +1,4 @@
-"""Installs the package in plugin/, a third-party sampler, with pip as its users would."""
+"""Installs the third-party sampler in plugin/ with pip, as a user would."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["install_plugin", "search_path"]
 
 
 def install_plugin(folder: Path) -> str:
-    """PYTHONPATH with a folder below this one, into which pip installs it; skips the test if pip cannot."""
+    """Install the package below this folder, and return a PYTHONPATH with it. Skips the test if pip fails."""
     source = shutil.copytree(Path(__file__).parent / "plugin", folder / "plugin")
     installed = folder / "installed"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(installed)]
@@ -29,5 +29,5 @@ def install_plugin(folder: Path) -> str:
 
 
 def search_path() -> list[str]:
-    """The folders in PYTHONPATH."""
+    """Return the folders in PYTHONPATH."""
     return [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]

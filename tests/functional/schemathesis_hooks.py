@@ -1,8 +1,7 @@
-"""Loaded by Schemathesis: what the description states in words.
+"""Schemathesis hooks for rules that the OpenAPI document states in prose.
 
-Every path answers HEAD and OPTIONS, so both are added beside each GET. Parameters may exclude or require each other,
-and their total length is limited: requests that are meant to be valid are corrected, those meant to be invalid stay as
-they are.
+Every path answers HEAD and OPTIONS, so both are added to each GET. Parameters may exclude or require each other, and
+their total length is limited: generated valid requests are corrected, and invalid ones are unchanged.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from urllib.parse import urlencode
 
 from schemathesis import Case, GenerationMode, HookContext, hook
 
-LONGEST_QUERY = 4096
-EVERY_PATH_ANSWERS = {"400", "401", "405", "408", "413", "414", "421", "500"}
+MAX_QUERY_BYTES = 4096
+COMMON_STATUSES = {"400", "401", "405", "408", "413", "414", "421", "500"}
 
 
 @hook
@@ -42,7 +41,7 @@ def before_load_schema(_: HookContext, raw_schema: dict[str, Any]) -> None:
             ],
             "responses": {
                 "204": _allowed_methods(responses["405"]),
-                **{status: response for status, response in responses.items() if status in EVERY_PATH_ANSWERS},
+                **{status: response for status, response in responses.items() if status in COMMON_STATUSES},
             },
         }
 
@@ -57,38 +56,38 @@ def _allowed_methods(problem: dict[str, Any]) -> dict[str, Any]:
 def filter_case(_: HookContext, case: Case[Any]) -> bool:
     query = case.query or {}
     is_regex = str(query.get("name", "")).startswith("re:")
-    return _is_meant_to_be_bad(case) or (not is_regex and len(urlencode(query, doseq=True)) <= LONGEST_QUERY)
+    return _is_meant_to_be_invalid(case) or (not is_regex and len(urlencode(query, doseq=True)) <= MAX_QUERY_BYTES)
 
 
 @hook
 def map_case(_: HookContext, case: Case[Any]) -> Case[Any]:
-    if case.method == "OPTIONS" or _is_meant_to_be_bad(case):
+    if case.method == "OPTIONS" or _is_meant_to_be_invalid(case):
         return case
     query = dict(case.query or {})
-    _mend_groups(query)
+    _correct_groups(query)
     if case.path == "/cpu_usage/history":
-        _mend_history(query)
+        _correct_history(query)
     if case.path == "/metrics" and query:
-        # Only with series for processes is there something to choose among.
+        # Queries have an effect only with series for processes.
         query["per_process"] = "true"
     case.query = query
     return case
 
 
-def _is_meant_to_be_bad(case: Case[Any]) -> bool:
+def _is_meant_to_be_invalid(case: Case[Any]) -> bool:
     return case.meta is not None and case.meta.generation.mode is GenerationMode.NEGATIVE
 
 
-def _mend_groups(query: dict[str, object]) -> None:
-    """Groups have an order and fields of their own."""
+def _correct_groups(query: dict[str, object]) -> None:
+    """Groups cannot be combined with an order or fields."""
     clashing = query.keys() & {"fields", "sort", "order"}
     if "group_by" in query and clashing:
         for name in clashing if len(clashing) == 1 else ("group_by",):
             del query[name]
 
 
-def _mend_history(query: dict[str, object]) -> None:
-    """One of the two is needed."""
+def _correct_history(query: dict[str, object]) -> None:
+    """One of the two parameters is required."""
     if "since" in query:
         query.pop("seconds", None)
     else:

@@ -1,4 +1,4 @@
-"""Command lines are served only where that is asked for, and then without their secrets."""
+"""Command lines are shown only on request, with secrets masked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOWN = "--password *** \\xff\x1b[31m\n<b>&'\" https://bob:***@host/"
 
 @pytest.fixture(scope="module")
 def child() -> Iterator[subprocess.Popen[bytes]]:
-    """A process with these arguments that waits."""
+    """Start a process with these arguments that waits."""
     with subprocess.Popen([b"sh", b"-c", b"read line", b"sh", *ARGUMENTS], stdin=subprocess.PIPE) as process:
         yield process
         process.kill()
@@ -28,7 +28,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.mark.parametrize("backend", ["procfs", "psutil"])
 @pytest.mark.parametrize("command", [CPUWATCH_SERVE, HYPERCORN], ids=["cpuwatch", "hypercorn"])
-def test_where_they_are_asked_for_they_are_shown_with_secrets_masked(
+def test_command_lines_are_shown_on_request_with_secrets_masked(
     child: subprocess.Popen[bytes], command: tuple[str, ...], backend: str
 ) -> None:
     settings = {"CPUWATCH_COMMAND_LINES": "true", "CPUWATCH_BACKEND": backend, "CPUWATCH_INTERVAL": "0.2"}
@@ -50,7 +50,7 @@ def test_where_they_are_asked_for_they_are_shown_with_secrets_masked(
 
 
 @pytest.mark.parametrize("command", [CPUWATCH_SERVE, HYPERCORN], ids=["cpuwatch", "hypercorn"])
-def test_where_they_are_not_asked_for_there_is_none(child: subprocess.Popen[bytes], command: tuple[str, ...]) -> None:
+def test_command_lines_are_not_shown_by_default(child: subprocess.Popen[bytes], command: tuple[str, ...]) -> None:
     with running_server(command, CPUWATCH_INTERVAL="0.2") as server:
         answer = httpx.get(f"{server.url}/cpu_usage")
         rows = {row.pid: row for row in decode(answer.content).processes}
@@ -59,7 +59,7 @@ def test_where_they_are_not_asked_for_there_is_none(child: subprocess.Popen[byte
     assert b"read line" not in answer.content
 
 
-def test_the_command_line_has_a_flag_for_them(child: subprocess.Popen[bytes]) -> None:
+def test_sample_has_a_flag_for_command_lines(child: subprocess.Popen[bytes]) -> None:
     query = ("--interval", "0.1", "--pid", str(child.pid), "--json")
     asked, not_asked = (run("sample", *query, *flag) for flag in (["--command-lines"], []))
     assert decode(asked.stdout).processes[0].command_line == f"sh -c read line sh {SHOWN}"

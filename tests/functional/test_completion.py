@@ -1,4 +1,4 @@
-"""The completion scripts, in the shells that they are for."""
+"""The completion scripts, run in their shells."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(*command: str) -> str:
 
 
 def script(shell: str, folder: Path) -> str:
-    """The path of the script for a shell, if that is installed."""
+    """Write the script for a shell, and return its path. Skips the test if the shell is not installed."""
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     path = folder / "_cpuwatch"

@@ -1,8 +1,8 @@
-"""Beside busy processes, the process that is to blame for a load comes first on every surface.
+"""The process that causes a load is the first row on every surface, even beside busy processes.
 
-The loads consist of processes that live for milliseconds. Their parent uses little CPU itself, less than each of the
-busy processes beside it. Other processes of the machine are left out: it may run other tests at the same time. Where
-CPUs are scarce, a load can get next to nothing in one second, so it has to be first within a few.
+The loads consist of processes that live for milliseconds. Their parent uses less CPU itself than each of the busy
+processes. Other processes are ignored, because the machine may run other tests. A load can get almost no CPU in one
+second if CPUs are scarce, so it must be first within a few seconds.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from benchmarks.loads import BUILD, PIPELINE_LOOP, TRUE_LOOP
 pytestmark = pytest.mark.timeout(90)
 
 LOADS = {"loop over /bin/true": TRUE_LOOP, "loop of pipelines": PIPELINE_LOOP, "tree of builds": BUILD}
-# Two fifths of a CPU at most, and a third of the share of the load where CPUs are scarce: in both cases less than the
-# load in total, and more than its parent alone.
+# At most two fifths of a CPU, and a third of the share of the load if CPUs are scarce: in both cases less than the
+# whole load, and more than its parent alone.
 BUSY = """
 import time
 while True:
@@ -37,7 +37,7 @@ while True:
 """
 BUSY_COMMAND = ["nice", "-n", "5", sys.executable, "-c", BUSY]
 SETTLED_TICKS = 2
-PATIENCE_SECONDS = 15
+TIMEOUT_SECONDS = 15
 
 
 class Watched(NamedTuple):
@@ -46,12 +46,12 @@ class Watched(NamedTuple):
     pids: set[int]
 
     def first(self, pids: Iterator[int]) -> int:
-        """The first of these PIDs that belongs to the test."""
+        """Return the first of these PIDs that belongs to the test."""
         return next(pid for pid in pids if pid in self.pids)
 
     def becomes_first(self, pids: Callable[[], Iterator[int]]) -> bool:
-        """Whether the culprit is the first of them in one of the next ticks."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        """Return whether the culprit is the first of them in one of the next ticks."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while self.first(pids()) != self.culprit:
             if time.monotonic() > deadline:
                 return False
@@ -61,9 +61,9 @@ class Watched(NamedTuple):
 
 @contextmanager
 def running(command: list[str]) -> Iterator[int]:
-    """The PID of a command that runs until the end of the block.
+    """Run a command until the end of the block, and yield its PID.
 
-    It stays in this session: niceness counts only within one (autogroup, sched(7)).
+    It stays in this session, because niceness counts only within a session (autogroup, sched(7)).
     """
     with subprocess.Popen(command, process_group=0) as process:
         try:
@@ -74,7 +74,7 @@ def running(command: list[str]) -> Iterator[int]:
 
 @pytest.fixture(scope="module", params=LOADS.values(), ids=list(LOADS))
 def watched(request: pytest.FixtureRequest) -> Iterator[Watched]:
-    """A load beside a busy process for each CPU, and a server whose newest snapshot is not of their start."""
+    """Run a load beside a busy process for each CPU, and a server whose newest snapshot is later than their start."""
     with ExitStack() as stack:
         culprit = stack.enter_context(running(request.param))
         busy = [stack.enter_context(running(BUSY_COMMAND)) for _ in range(os.cpu_count() or 1)]

@@ -1,4 +1,4 @@
-"""The description of the service against the service, by a tool that makes requests from it (schemathesis.io)."""
+"""The OpenAPI document compared with the service, by Schemathesis (schemathesis.io)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUDGET_SECONDS = 25
 @pytest.mark.parametrize(
     ("command", "token"), [(CPUWATCH_SERVE, TOKEN), (HYPERCORN, None)], ids=["cpuwatch-serve-token", "hypercorn-open"]
 )
-def test_every_answer_is_as_described(command: tuple[str, ...], token: str | None, tmp_path: Path) -> None:
+def test_every_response_is_as_described(command: tuple[str, ...], token: str | None, tmp_path: Path) -> None:
     settings = {"CPUWATCH_INTERVAL": "0.2"} | ({} if token is None else {"CPUWATCH_TOKEN": token})
     with running_server(command, **settings) as server:
         done = subprocess.run(
@@ -31,7 +31,7 @@ def test_every_answer_is_as_described(command: tuple[str, ...], token: str | Non
                 f"{server.url}/openapi.json",
                 *([] if token is None else ["--header", f"Authorization: Bearer {token}"]),
                 "--checks=all",
-                # The tool would wait for the end of the stream. Its HEAD takes the same parameters and is tested.
+                # Schemathesis would wait for the end of the stream. HEAD takes the same parameters and is tested.
                 "--exclude-operation-id=stream",
                 f"--max-time={BUDGET_SECONDS}",
                 "--seed=1",
@@ -50,7 +50,7 @@ def test_every_answer_is_as_described(command: tuple[str, ...], token: str | Non
     assert "Traceback" not in server.output
 
 
-def test_it_holds_under_a_prefix() -> None:
+def test_responses_are_as_described_under_a_prefix() -> None:
     with running_server((*HYPERCORN, "--root-path", "/watch/cpu")) as server:
         answer = httpx.get(f"{server.url}/watch/cpu/openapi.json")
     servers = json.loads(answer.content)["servers"]

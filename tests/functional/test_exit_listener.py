@@ -36,7 +36,7 @@ def listener() -> Iterator[ExitListener]:
 
 
 def exits_of(listener: ExitListener, mode: str) -> list[ProcessExit]:
-    """The exits of some runs of the threaded program, one after the other."""
+    """Return the exits of several runs of the threaded program."""
     listener.receive()
     pids = set()
     for _ in range(RUNS):
@@ -121,5 +121,5 @@ def test_children_that_are_never_reaped_are_estimated_within_the_unattributed_ti
                 estimates.append(sum(row.cpu_percent or 0 for row in rows if row.parent_pid == server.pid))
         finally:
             server.kill()
-    # A child of 20 ms every 60 ms or so, and up to twice that if the machine is busy and they are late.
+    # About one child of 20 ms every 60 ms, and up to twice that after delays on a busy machine.
     assert max(estimates) > 5

@@ -1,4 +1,4 @@
-"""A /proc that hides the processes of other users (hidepid, proc(5)), read by an ordinary user."""
+"""A /proc with hidepid (proc(5)), which hides the processes of other users, read by an ordinary user."""
 
 from __future__ import annotations
 

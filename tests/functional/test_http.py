@@ -1,4 +1,4 @@
-"""The HTTP service as its clients see it, behind both commands that run it."""
+"""The HTTP service as seen by its clients, with both commands that run it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def client(server: Server) -> Iterator[httpx.Client]:
 
 
 def snapshot_after(client: httpx.Client, sequence: int) -> Snapshot:
-    """The first snapshot that comes with a sequence above this."""
+    """Return the first snapshot with a higher sequence."""
     deadline = time.monotonic() + 20
     while (snapshot := decode(client.get("/cpu_usage").content)).sequence <= sequence:
         assert time.monotonic() < deadline, f"no snapshot came after {sequence}"
@@ -78,7 +78,7 @@ def snapshot_after(client: httpx.Client, sequence: int) -> Snapshot:
 
 
 def read_answer(connection: socket.socket) -> bytes:
-    """The next answer of a connection; as much as came of it before the connection was closed."""
+    """Read the next response of a connection, or the part before the connection was closed."""
     data = b""
     while part := connection.recv(65_536):
         data += part
@@ -90,7 +90,7 @@ def read_answer(connection: socket.socket) -> bytes:
 
 
 def assert_problem(answer: httpx.Response, status: int, detail: str) -> None:
-    """RFC 9457."""
+    """Check that the response is a problem as in RFC 9457."""
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
@@ -103,7 +103,7 @@ def allowed(answer: httpx.Response) -> set[str]:
     return {method.strip() for method in answer.headers["allow"].split(",")}
 
 
-def test_cpu_usage_is_json_that_has_the_documented_fields(client: httpx.Client) -> None:
+def test_cpu_usage_is_json_with_the_documented_fields(client: httpx.Client) -> None:
     answer = client.get("/cpu_usage")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
@@ -115,7 +115,7 @@ def test_cpu_usage_is_json_that_has_the_documented_fields(client: httpx.Client) 
     assert body["attribution"].keys() >= ATTRIBUTION_FIELDS
     assert all(row.keys() >= PROCESS_FIELDS for row in body["processes"])
     assert body["host"]["name"] == os.uname().nodename
-    # Offline CPUs have a place and no figure.
+    # Offline CPUs have an entry without a value.
     assert len(body["machine"]["per_cpu_percent"]) >= body["host"]["logical_cpus"]
 
 
@@ -126,7 +126,7 @@ def test_cpu_usage_decodes_to_a_snapshot(client: httpx.Client) -> None:
     assert os.getpid() in {row.pid for row in snapshot.processes}
 
 
-def test_the_content_length_is_that_of_the_body(client: httpx.Client) -> None:
+def test_content_length_matches_the_body(client: httpx.Client) -> None:
     for path in ("/cpu_usage", f"/cpu_usage/{os.getpid()}", "/cpu_usage/nonsense", "/livez", "/readyz", "/nothing"):
         answer = client.get(path, headers={"accept-encoding": "identity"})
         assert int(answer.headers["content-length"]) == len(answer.content) > 0
@@ -150,7 +150,7 @@ def two_in_a_row(client: httpx.Client) -> tuple[Snapshot, Snapshot]:
     pytest.fail("this machine is too slow to get two snapshots that follow each other")
 
 
-def test_a_process_that_burns_is_shown_with_what_it_says_of_itself(client: httpx.Client) -> None:
+def test_a_busy_process_matches_its_own_measurement(client: httpx.Client) -> None:
     with puppet() as child:
         child.burn(0.5)
         start = child.clock()
@@ -164,7 +164,7 @@ def test_a_process_that_burns_is_shown_with_what_it_says_of_itself(client: httpx
     used_seconds = row.cpu_seconds - before.cpu_seconds
     assert row.cpu_percent is not None
     assert row.cpu_percent == pytest.approx(100 * used_seconds / second.interval_seconds, abs=0.01)
-    # Both are rounded to a ten-thousandth.
+    # Both are rounded to 0.0001.
     assert row.machine_percent == pytest.approx(row.cpu_percent / second.host.logical_cpus, abs=0.0001)
 
 
@@ -178,7 +178,7 @@ def test_one_process_can_be_requested(client: httpx.Client) -> None:
     assert body["sequence"] >= 1
 
 
-def test_a_process_that_is_not_there_is_not_found(client: httpx.Client) -> None:
+def test_an_unknown_pid_is_404(client: httpx.Client) -> None:
     with puppet() as child:
         gone = child.pid
         snapshot = snapshot_after(client, 0)
@@ -187,7 +187,7 @@ def test_a_process_that_is_not_there_is_not_found(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("text", ["nonsense", "-1", "0", "1.5", "0x10", "٣", "99999999999999999999", "1%20"])
-def test_an_invalid_pid_is_a_bad_request(client: httpx.Client, text: str) -> None:
+def test_an_invalid_pid_is_400(client: httpx.Client, text: str) -> None:
     assert_problem(client.get(f"/cpu_usage/{text}"), 400, "invalid pid")
 
 
@@ -204,7 +204,7 @@ def test_the_path_with_a_blank_redirects(client: httpx.Client) -> None:
 @pytest.mark.parametrize("path", ["/cpu_usage", "/cpu_usage/{own_pid}", "/cpu_usage/none", "/cpu%20usage"])
 def test_head_is_get_without_the_body(client: httpx.Client, path: str) -> None:
     path = path.format(own_pid=os.getpid())
-    # Lengths differ from tick to tick: both answers have to be of the same one, which may take several attempts.
+    # Lengths differ between ticks, so repeat until both responses are of the same tick.
     for _ in range(50):
         first, head, second = client.get(path), client.head(path), client.get(path)
         if first.content == second.content:
@@ -216,7 +216,7 @@ def test_head_is_get_without_the_body(client: httpx.Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/cpu_usage", "/cpu_usage/1", "/cpu%20usage", "/livez", "/readyz"])
-def test_options_says_what_is_allowed(client: httpx.Client, path: str) -> None:
+def test_options_lists_the_allowed_methods(client: httpx.Client, path: str) -> None:
     answer = client.options(path)
     assert answer.status_code == 204
     assert answer.content == b""
@@ -225,18 +225,18 @@ def test_options_says_what_is_allowed(client: httpx.Client, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/cpu_usage", "/cpu_usage/1", "/cpu%20usage", "/livez", "/readyz"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "BREW"])
-def test_other_methods_are_not_allowed(client: httpx.Client, method: str, path: str) -> None:
+def test_other_methods_are_405(client: httpx.Client, method: str, path: str) -> None:
     answer = client.request(method, path)
     assert_problem(answer, 405, method)
     assert allowed(answer) == ALLOWED
 
 
-def test_an_unneeded_request_body_leaves_the_connection_usable_or_announces_its_end(server: Server) -> None:
+def test_after_an_unneeded_body_the_connection_is_usable_or_closed_as_announced(server: Server) -> None:
     # A client that sees no "connection: close" sends its next request over the same connection (RFC 9112, 9.3).
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         connection.sendall(b"POST /cpu_usage HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n")
-        # The answer may come before the body is sent or wait for it; either is right, and none is waited for in vain.
+        # The response may come before or after the body.
         answers_early, _, _ = select.select([connection], [], [], 0.5)
         answer = read_answer(connection) if answers_early else b""
         connection.sendall(b"body")
@@ -248,21 +248,21 @@ def test_an_unneeded_request_body_leaves_the_connection_usable_or_announces_its_
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/cpu_usage/1/2", "/CPU_USAGE", "/cpu_usage.json", "/%2e%2e/etc/passwd"])
-def test_an_unknown_path_is_not_found(client: httpx.Client, path: str) -> None:
+def test_an_unknown_path_is_404(client: httpx.Client, path: str) -> None:
     response = client.get(path)
     assert_problem(response, 404, "nothing is served at")
-    # It says what is.
+    # The error lists the valid paths.
     assert "/cpu_usage/history" in response.json()["detail"]
 
 
 @pytest.mark.parametrize("path", ["/cpu_usage/", "/cpu_usage//", "/metrics/", "/cpu_usage/history/"])
-def test_a_slash_too_many_redirects(client: httpx.Client, path: str) -> None:
+def test_a_trailing_slash_redirects(client: httpx.Client, path: str) -> None:
     response = client.get(f"{path}?top=1")
     assert response.status_code == 308
     assert response.headers["location"] == f"{path.rstrip('/')}?top=1"
 
 
-def test_lists_may_be_repeated_parameters(client: httpx.Client) -> None:
+def test_list_parameters_can_be_repeated(client: httpx.Client) -> None:
     rows = client.get("/cpu_usage", params={"fields": ["pid", "name"], "top": 1}).json()["processes"]
     assert [set(row) for row in rows] == [{"pid", "name"}]
 
@@ -308,19 +308,19 @@ def test_errors_quote_only_the_beginning_of_a_wrong_header_or_method(
     client: httpx.Client, method: str, headers: dict[str, str], status: int
 ) -> None:
     answer = client.request(method, "/cpu_usage/stream", headers=headers)
-    # The stream is an endpoint that knows no other methods either.
+    # The stream does not allow other methods either.
     assert answer.status_code == status
     assert len(answer.content) < 1200
 
 
-def test_it_says_that_it_lives_and_is_ready(client: httpx.Client) -> None:
+def test_livez_and_readyz_are_200(client: httpx.Client) -> None:
     assert client.get("/livez").status_code == 200
     ready = client.get("/readyz")
     assert ready.status_code == 200
     assert 0 <= ready.json()["age_seconds"] <= 3 * INTERVAL_SECONDS
 
 
-def test_many_requests_on_one_connection_have_whole_answers(client: httpx.Client) -> None:
+def test_many_requests_on_one_connection_have_complete_responses(client: httpx.Client) -> None:
     for _ in range(200):
         decode(client.get("/cpu_usage").content)
 

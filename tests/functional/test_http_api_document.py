@@ -1,4 +1,4 @@
-"""docs/http-api.md against the real server: each command in it is run, and answers as what stands beside it."""
+"""docs/http-api.md compared with the real server: each command is run, and its output compared with the document."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DOCUMENT = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text("utf-8
 BLOCK = re.compile(r"^(?P<indent> *)```(?P<language>\w+)\n(?P<body>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 ADDRESS = "localhost:8845"
 
-# What answers with an error is an error to the shell as well, unless the document shows just that.
+# An error response is also an error of the shell, unless the document shows an error.
 STRICT = 'curl() { command curl --max-time 20 --fail-with-body "$@"; }\n'
 LENIENT = 'curl() { command curl --max-time 20 "$@"; }\n'
 
@@ -35,7 +35,7 @@ class Example(NamedTuple):
 
 
 def examples() -> Iterator[Example]:
-    """Each block of commands, with the block that follows it if that is an answer."""
+    """Find each block of commands, with the following block if that is a response."""
     blocks = list(BLOCK.finditer(DOCUMENT))
     for block, following in zip(blocks, [*blocks[1:], None], strict=True):
         if block["language"] != "sh":
@@ -50,8 +50,8 @@ def examples() -> Iterator[Example]:
 EXAMPLES = list(examples())
 
 
-def assert_like(shown: Any, answered: Any, where: str = "the answer") -> None:
-    """The answer has what is shown, of the same kind. What is null on one side may be anything on the other."""
+def assert_like(shown: Any, answered: Any, where: str = "the response") -> None:
+    """Check that the response has the documented fields with the same types. Null matches anything."""
     match shown, answered:
         case (None, _) | (_, None):
             return
@@ -68,7 +68,7 @@ def assert_like(shown: Any, answered: Any, where: str = "the answer") -> None:
             assert type(shown) is type(answered), where
 
 
-def test_the_document_has_commands_with_answers_of_each_kind() -> None:
+def test_the_document_has_commands_with_responses_of_each_kind() -> None:
     assert {example.language for example in EXAMPLES} == {None, "json", "text", "http"}
     assert all(ADDRESS in example.commands for example in EXAMPLES)
 
@@ -80,7 +80,7 @@ def server() -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[example.commands.split("\n")[0][:70] for example in EXAMPLES])
-def test_a_command_does_what_stands_beside_it(example: Example, server: Server) -> None:
+def test_a_command_has_the_documented_response(example: Example, server: Server) -> None:
     prelude = LENIENT if example.shows_an_error else STRICT
     commands = example.commands.replace(ADDRESS, server.url.removeprefix("http://"))
     done = subprocess.run(
@@ -112,13 +112,13 @@ def test_a_command_does_what_stands_beside_it(example: Example, server: Server) 
             assert names >= {line.partition(":")[0] for line in fields}
 
 
-def test_every_path_parameter_and_status_is_told(server: Server) -> None:
+def test_every_path_parameter_and_status_is_documented(server: Server) -> None:
     description = httpx.get(f"{server.url}/openapi.json").json()
     paths = {path.replace("%20", " ") for path in description["paths"]} - {"/static/{name}"}
     assert {path for path in paths if f"`{path}`" not in DOCUMENT} == set()
     parameters = [one for item in description["paths"].values() for one in item["get"]["parameters"]]
     assert {one["name"] for one in parameters if f"`{one['name']}`" not in DOCUMENT and one["in"] == "query"} <= {
-        "per_process"  # stands there with its value
+        "per_process"  # documented with its value
     }
     statuses = {status for item in description["paths"].values() for status in item["get"]["responses"]}
     assert {status for status in statuses if not re.search(rf"\b{status}\b", DOCUMENT)} == set()

@@ -1,4 +1,4 @@
-"""Where the server listens: on both families, and on nothing that it was not told."""
+"""The addresses on which the server listens: both families, and no others than configured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from namespaces import unshared
 
 pytestmark = pytest.mark.timeout(60)
 
-PATIENCE_SECONDS = 30
+TIMEOUT_SECONDS = 30
 RUNNING_ON = re.compile(r"Running on http://([^ ]+):([0-9]+)[ \"]")
 
 
@@ -36,10 +36,10 @@ needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6
 
 @contextmanager
 def listening(bind: str, sockets: int, prefix: tuple[str, ...] = ()) -> Iterator[list[tuple[str, str]]]:
-    """The addresses and ports of that many sockets on which a server says that it listens, while it does."""
+    """Run a server, and yield the addresses and ports of this many sockets that it reports."""
     server = Server((*prefix, str(SCRIPTS / "cpuwatch"), "serve", "--open-to-everyone", "--bind", bind))
     try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while len(found := RUNNING_ON.findall(server.output)) < sockets:
             assert time.monotonic() < deadline, server.output
             time.sleep(0.02)
@@ -50,7 +50,7 @@ def listening(bind: str, sockets: int, prefix: tuple[str, ...] = ()) -> Iterator
 
 def answers(host: str, port: str) -> bool:
     reached = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104
-    return httpx.get(f"http://{reached}:{port}/livez", timeout=PATIENCE_SECONDS).status_code == 200
+    return httpx.get(f"http://{reached}:{port}/livez", timeout=TIMEOUT_SECONDS).status_code == 200
 
 
 @needs_ipv6
@@ -63,7 +63,7 @@ def answers(host: str, port: str) -> bool:
         ("[::1]:0", ["[::1]"]),
     ],
 )
-def test_both_families_answer_on_one_port_where_no_address_is_given(bind: str, hosts: list[str]) -> None:
+def test_both_families_answer_on_one_port_if_no_address_is_given(bind: str, hosts: list[str]) -> None:
     with listening(bind, len(hosts)) as found:
         assert [host for host, _ in found] == hosts
         assert len({port for _, port in found}) == 1
@@ -71,15 +71,15 @@ def test_both_families_answer_on_one_port_where_no_address_is_given(bind: str, h
 
 
 @needs_ipv6
-def test_the_address_for_both_families_answers_on_both() -> None:
+def test_the_unspecified_ipv6_address_answers_on_both_families() -> None:
     with listening("[::]:0", 1) as ((host, port),):
         assert host == "[::]"
         assert answers("127.0.0.1", port)
         assert answers("[::1]", port)
 
 
-def test_where_ipv6_is_not_allowed_ipv4_answers() -> None:
-    # As under RestrictAddressFamilies= of systemd, or ipv6.disable=1.
+def test_ipv4_answers_if_ipv6_is_not_allowed() -> None:
+    # Like RestrictAddressFamilies= of systemd, or ipv6.disable=1.
     program = (
         "import errno, socket, sys\n"
         "real = socket.socket\n"
@@ -97,7 +97,7 @@ def test_where_ipv6_is_not_allowed_ipv4_answers() -> None:
         assert answers(host, port)
 
 
-def test_an_address_in_use_is_named_and_nothing_is_left_listening() -> None:
+def test_an_address_in_use_is_named_and_all_sockets_are_closed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
         done = run("serve", "--bind", bind)
@@ -134,7 +134,7 @@ def test_an_unusable_address_is_reported_in_one_line(bind: str, reason: str) -> 
 
 
 def test_without_a_writable_shared_memory_hypercorn_fails_and_cpuwatch_serves() -> None:
-    """What docs/operations.md says about it."""
+    """As documented in docs/operations.md."""
     read_only = 'mount -t tmpfs -o ro none /dev/shm && exec "$@"'
     prefix = (*unshared("--mount"), "sh", "-c", read_only, "sh")
     failing = subprocess.run([*prefix, *HYPERCORN], capture_output=True, text=True, check=False, timeout=60)

@@ -1,4 +1,4 @@
-"""The load client of the performance suite against servers that misbehave: each wrong is found, and by its name."""
+"""The load client of the performance suite with misbehaving servers: each failure is detected and named."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Handler(socketserver.BaseRequestHandler):
         while self.request.recv(4_096):
             data = self.server.answer(number)
             if data is None:
-                # To close with time 0 to linger is to reset (socket(7)).
+                # Closing with a linger time of 0 sends a reset (socket(7)).
                 self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.request.close()
                 return
@@ -75,7 +75,7 @@ class Server(socketserver.ThreadingTCPServer):
         return self._closing or b"connection: close" in data
 
     def handle_error(self, *_: object) -> None:
-        """The client goes away when it is done."""
+        """Ignore errors: the client disconnects when it is done."""
 
 
 @contextmanager
@@ -119,18 +119,18 @@ def chunked(body: bytes, *, size: int = 1_000) -> bytes:
         ("reset", lambda _: None),
     ],
 )
-def test_a_wrong_answer_is_a_failure_of_its_kind_and_no_other(kind: str, misbehaviour: Answer) -> None:
+def test_a_wrong_response_is_counted_as_one_kind_of_failure(kind: str, misbehaviour: Answer) -> None:
     found = driven(misbehaviour)
     failures = {failure.kind: failure for failure in found.outcome.failures}
     assert list(failures) == [kind]
     assert failures[kind].count == len(found.samples.failed_sent_ns) == len(found.samples.failed_latency_ns)
     assert 1 <= len(failures[kind].examples) <= 5
-    # Only the sequence goes wrong late: the first answer on a connection has none before it.
+    # A wrong sequence needs an earlier response on the connection.
     assert (found.outcome.requests > 0) == (kind == "sequence")
 
 
 @pytest.mark.parametrize("padding", [0, 2_000, 300_000])
-def test_an_answer_in_chunks_is_as_good_as_one_with_a_length(padding: int) -> None:
+def test_chunked_responses_are_accepted(padding: int) -> None:
     body = snapshot(1) + b" " * padding
     found = driven(lambda _: chunked(body))
     assert found.outcome.failures == []
@@ -140,7 +140,7 @@ def test_an_answer_in_chunks_is_as_good_as_one_with_a_length(padding: int) -> No
 
 @pytest.fixture
 def session() -> Iterator[int]:
-    """A session in which one process burns a CPU. In that of the tests others end meanwhile, and their time goes."""
+    """Run a session in which one process uses a CPU. In the session of the tests, processes exit meanwhile."""
     process = subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
     yield process.pid
     process.kill()
@@ -148,9 +148,7 @@ def session() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("form", [answer, chunked])
-def test_a_body_of_any_kind_is_taken_from_a_server_that_is_not_cpuwatch(
-    form: Callable[[bytes], bytes], session: int
-) -> None:
+def test_any_body_is_accepted_from_other_servers(form: Callable[[bytes], bytes], session: int) -> None:
     with serving(lambda _: form(b"no JSON")) as target:
         asked = ask(target.port, "/", session, seconds=SECONDS, connections=2, checks=ANY_BODY)
     assert asked.requests == len(asked.latencies_ms) > 10
@@ -158,7 +156,7 @@ def test_a_body_of_any_kind_is_taken_from_a_server_that_is_not_cpuwatch(
     assert asked.server_cpu_ns > 0
 
 
-def test_a_rate_with_failures_in_it_is_none(session: int) -> None:
+def test_a_run_with_failures_has_no_rate(session: int) -> None:
     with (
         serving(lambda number: answer(b"", status="200 OK" if number % 2 else "503 Not now")) as target,
         pytest.raises(RuntimeError, match="503 Not now"),
@@ -166,18 +164,18 @@ def test_a_rate_with_failures_in_it_is_none(session: int) -> None:
         ask(target.port, "/", session, seconds=SECONDS, connections=2, checks=ANY_BODY)
 
 
-def test_an_end_before_the_whole_body_is_an_early_end() -> None:
+def test_a_disconnect_within_the_body_is_an_early_end() -> None:
     found = driven(lambda _: answer(snapshot(1), length=10_000), closing=True)
     assert [failure.kind for failure in found.outcome.failures] == ["early end"]
     assert found.outcome.reconnects == 0
 
 
-def test_an_answer_that_never_gets_whole_is_a_timeout() -> None:
+def test_a_response_that_never_completes_is_a_timeout() -> None:
     found = driven(lambda _: answer(snapshot(1), length=10_000), timeout=0.2)
     assert [failure.kind for failure in found.outcome.failures] == ["timeout"]
 
 
-def test_a_port_on_which_nobody_listens_is_a_failure_to_connect() -> None:
+def test_a_closed_port_is_a_connection_failure() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     found = drive(Target("127.0.0.1", port, "/"), connections=2, seconds=SECONDS, warm_up=0)
@@ -185,13 +183,13 @@ def test_a_port_on_which_nobody_listens_is_a_failure_to_connect() -> None:
     assert found.outcome.requests == 0
 
 
-def test_a_close_in_good_order_is_a_reconnect_and_no_failure() -> None:
+def test_an_announced_close_is_a_reconnect_and_not_a_failure() -> None:
     found = driven(lambda number: answer(snapshot(number), *(["Connection: close"] if number == 3 else [])))
     assert found.outcome.failures == []
     assert found.outcome.reconnects == pytest.approx(found.outcome.requests / 4, abs=2)
 
 
-def test_every_answer_is_counted_with_its_times_and_the_age_of_its_data() -> None:
+def test_every_response_is_counted_with_its_times_and_the_age_of_its_data() -> None:
     body = snapshot(7, age_seconds=1.5)
     found = driven(lambda _: answer(body))
     outcome, samples = found.outcome, found.samples
@@ -206,17 +204,17 @@ def test_every_answer_is_counted_with_its_times_and_the_age_of_its_data() -> Non
     assert outcome.ticks[0].at_ns < -1_400_000_000
 
 
-def test_at_a_fixed_rate_a_stall_shows_from_when_requests_were_due_though_few_were_sent() -> None:
-    """What a closed loop hides: both connections wait, and meanwhile nothing goes out."""
-    # The second of the two that come here lets both wait.
+def test_at_a_fixed_rate_a_stall_counts_from_when_requests_were_due() -> None:
+    """A closed loop would hide it: both connections wait, and nothing is sent meanwhile."""
+    # The second request makes both connections wait.
     stall = threading.Barrier(2, action=lambda: time.sleep(0.3))
 
-    def answer_in_time_but_once(number: int) -> bytes:
+    def answer_late_once(number: int) -> bytes:
         if number == 10:
             stall.wait()
         return answer(snapshot(number))
 
-    found = driven(answer_in_time_but_once, rate=200)
+    found = driven(answer_late_once, rate=200)
     samples = found.samples
     assert found.outcome.failures == []
     assert found.outcome.requests == round(200 * SECONDS)
@@ -228,13 +226,13 @@ def test_at_a_fixed_rate_a_stall_shows_from_when_requests_were_due_though_few_we
     assert slow_from_due > slow_from_sent + 10
 
 
-def test_what_a_fixed_rate_could_not_send_is_a_timeout_each() -> None:
+def test_each_unsent_request_of_a_fixed_rate_is_a_timeout() -> None:
     with serving(lambda _: b"") as target:
         found = drive(target, connections=2, seconds=SECONDS, warm_up=0, rate=100, timeout=0.3)
     assert [(failure.kind, failure.count) for failure in found.outcome.failures] == [("timeout", round(100 * SECONDS))]
 
 
-def test_the_first_interrupt_ends_it_with_all_there_is() -> None:
+def test_an_interrupt_ends_the_run_with_the_results_so_far() -> None:
     def interrupt(progress: Progress) -> None:
         if progress.requests:
             os.kill(os.getpid(), signal.SIGINT)
@@ -247,14 +245,14 @@ def test_the_first_interrupt_ends_it_with_all_there_is() -> None:
     assert found.outcome.requests == len(found.samples.sent_ns) > 0
 
 
-def test_the_null_server_gives_the_length_that_is_asked_for() -> None:
+def test_the_null_server_returns_the_requested_length() -> None:
     with serving_null(20_000) as target:
         found = drive(target, connections=2, seconds=SECONDS, warm_up=0)
     assert found.outcome.failures == []
     assert found.outcome.shortest_body == found.outcome.longest_body == 20_000
 
 
-def test_cpu_and_memory_of_the_processes_stand_in_the_log_of_each_second() -> None:
+def test_the_log_of_each_second_has_cpu_and_memory_of_the_processes() -> None:
     with serving_null(20_000) as target:
         found = drive(target, connections=2, seconds=2.2, warm_up=0.2)
     for uses in (found.server, found.client):

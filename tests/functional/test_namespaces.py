@@ -67,6 +67,6 @@ def test_with_fewer_cpus_visible_than_used_the_busiest_process_keeps_its_value()
     for interval in seen["intervals"]:
         assert interval["is_exact"]
         # Usage slightly above all CPUs, since reading takes time, is shown as all CPUs.
-        most_percent = 100 * (os.cpu_count() or 1)
-        assert interval["cpu_percent"] == pytest.approx(min(interval["used_percent"], most_percent))
+        max_percent = 100 * (os.cpu_count() or 1)
+        assert interval["cpu_percent"] == pytest.approx(min(interval["used_percent"], max_percent))
     assert seen["intervals"][-1]["used_percent"] > 120

@@ -1,4 +1,4 @@
-"""What the commands write, to outputs of every kind: not UTF-8, closed, full, without a reader."""
+"""The output of the commands to any destination: not UTF-8, closed, full, without a reader."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ sys.stdin.read()
 
 @pytest.fixture(scope="module")
 def named_process() -> Iterator[int]:
-    """A process with this name, as any user of a machine can have one."""
+    """Start a process with this name, as any user can."""
     with subprocess.Popen(
         [sys.executable, "-c", RENAMED.format(name=NAME)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -42,7 +42,7 @@ def named_process() -> Iterator[int]:
 
 
 def sample(*arguments: str, script: str = 'exec "$@"', **variables: str) -> subprocess.CompletedProcess[bytes]:
-    """The command, run by a shell that may change where it writes."""
+    """Run the command in a shell that can redirect its output."""
     return subprocess.run(
         ["sh", "-c", script, "sh", *SAMPLE, *arguments],
         capture_output=True,
@@ -78,7 +78,7 @@ def test_the_table_is_complete_in_every_encoding(
 def test_json_is_the_same_in_every_locale(
     variables: dict[str, str], _shown: str, _encoding: str, form: str, backend: str, named_process: int
 ) -> None:
-    # Found by its name, too: it is typed in UTF-8.
+    # Also found by its name, which is given in UTF-8.
     done = sample("--format", form, "--backend", backend, "--pid", str(named_process), "--name", NAME, **variables)
     assert (done.returncode, done.stderr) == (0, b"")
     last = json.loads(done.stdout.decode("utf-8").splitlines()[-1])
@@ -86,7 +86,7 @@ def test_json_is_the_same_in_every_locale(
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--name", "\udcff"], ["--sort", "\udcff"], ["--nope", "ö"]])
-def test_help_and_mistakes_are_written_in_ascii_too(arguments: list[str]) -> None:
+def test_help_and_errors_can_be_written_in_ascii(arguments: list[str]) -> None:
     done = sample(*arguments, PYTHONIOENCODING="ascii")
     assert b"Traceback" not in done.stderr
     assert (done.stdout + done.stderr).isascii()
@@ -115,7 +115,7 @@ def test_the_exit_code_reports_a_mistake_if_the_standard_error_cannot(
     arguments: list[str], redirection: str, unbuffered: str
 ) -> None:
     done = sample(*arguments, script=f'exec "$@" {redirection}', PYTHONUNBUFFERED=unbuffered)
-    # Nor does it land in the output.
+    # The message is not written to the output instead.
     assert (done.returncode, done.stdout, done.stderr) == (2, b"", b"")
 
 
@@ -139,7 +139,7 @@ def test_a_reader_that_closes_the_pipe_is_not_a_failure(arguments: list[str], un
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_pipe_that_does_not_block_is_waited_for(unbuffered: str) -> None:
-    # As node and ssh leave one behind: a write that finds no room fails then, or writes a part.
+    # Node and ssh leave pipes in this mode: a write to a full pipe fails or writes only a part.
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     os.set_blocking(writer, False)
@@ -148,7 +148,7 @@ def test_a_pipe_that_does_not_block_is_waited_for(unbuffered: str) -> None:
         subprocess.Popen([*SAMPLE, "--json"], stdout=writer, env=environment(PYTHONUNBUFFERED=unbuffered)) as process,
     ):
         os.close(writer)
-        # Let it fill the pipe, however long that takes: it is asleep in poll(2) then.
+        # Wait until it has filled the pipe and sleeps in poll(2).
         while Path(f"/proc/{process.pid}/syscall").read_text().split()[0] not in POLL and process.poll() is None:
             time.sleep(0.02)
         data = source.read()
@@ -168,13 +168,13 @@ def test_the_table_is_as_wide_as_the_terminal(variables: dict[str, str], width: 
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, 50, 0, 0))
     with os.fdopen(terminal, "rb", buffering=0) as screen:
         subprocess.run(command, stdout=end, check=True, timeout=60, env=environment(**variables))
-        # The table is short: the terminal holds all of it.
+        # The terminal buffer holds the whole table.
         shown = screen.read(65536).decode().splitlines()
         os.close(end)
     assert max(map(len, shown)) == width
 
 
-def test_output_that_is_no_terminal_is_not_cut(named_process: int) -> None:
+def test_output_to_a_file_is_not_truncated(named_process: int) -> None:
     done = sample("--command-lines", "--pid", str(named_process))
     assert done.stdout.decode().splitlines()[-1].endswith(r"sys.stdin.read()\n")
     done = sample("--command-lines", "--pid", str(named_process), COLUMNS="50")
@@ -184,7 +184,7 @@ def test_output_that_is_no_terminal_is_not_cut(named_process: int) -> None:
 def test_ctrl_c_ends_a_sample_without_a_traceback() -> None:
     command = [sys.executable, "-m", "cpuwatch", "sample", "--interval", "3600"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as process:
-        # It waits between its two readings, when it holds this file.
+        # It has this file open between its two readings.
         while not any(target == "/proc/stat" for target in held_files(process.pid)):
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)

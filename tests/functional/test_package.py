@@ -22,7 +22,7 @@ SHARED = {
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of shared data of a wheel that is built from this source."""
+    """Build a wheel, and return the folder of its shared data."""
     for module in ("hatchling", "argparse_manpage"):
         pytest.importorskip(module)
     folder = tmp_path_factory.mktemp("wheel")
@@ -35,12 +35,12 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
-def test_the_wheel_brings_the_man_page_and_the_completion_scripts(shared: Path) -> None:
+def test_the_wheel_contains_the_man_page_and_the_completion_scripts(shared: Path) -> None:
     assert {str(path.relative_to(shared)) for path in shared.rglob("*") if path.is_file()} == SHARED
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_scripts_are_those_of_the_command(shell: str, shared: Path) -> None:
+def test_the_scripts_match_the_command(shell: str, shared: Path) -> None:
     printed = subprocess.run(
         [sys.executable, "-m", "cpuwatch", "completion", shell], capture_output=True, text=True, check=True, timeout=60
     ).stdout

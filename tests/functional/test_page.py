@@ -402,7 +402,7 @@ def test_the_tab_key_reaches_every_control(page: Page) -> None:
         return waiting.size;
     }"""
     controls = page.evaluate(mark)
-    # No count of all: the links to parents in the panel are as many as this test has ancestors.
+    # Not counted exactly: the panel has a link to each ancestor of this test.
     assert page.evaluate("[...waiting].map((one) => one.id).filter(Boolean)") == CONTROLS
     assert page.evaluate("[...waiting].filter((one) => one.matches('th button, tbody button, .close')).length") == 12
     page.locator("h1").click()
@@ -412,7 +412,7 @@ def test_the_tab_key_reaches_every_control(page: Page) -> None:
     assert page.evaluate("[...waiting].map((one) => one.outerHTML.slice(0, 80))") == []
 
 
-def test_shortcuts_can_be_switched_off(page: Page) -> None:
+def test_shortcuts_can_be_disabled(page: Page) -> None:
     page.keyboard.press("?")
     page.get_by_role("checkbox", name="Enable single-key").uncheck()
     page.keyboard.press("Escape")

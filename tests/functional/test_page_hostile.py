@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 from browser import keep_screenshot, needs_chromium, violations, window
-from hostile_backend.cpuwatch_hostile import CPUS, FIRST_PID, HIDDEN, SHOWN, UNREADABLE
+from hostile_sampler.cpuwatch_hostile import CPUS, FIRST_PID, HIDDEN, SHOWN, UNREADABLE
 from live_processes import puppet
 from live_server import CPUWATCH_SERVE, Server, running_server
 from playwright.sync_api import Browser, Page, expect
@@ -24,7 +24,7 @@ pytest_plugins = ["one_browser"]
 pytestmark = [pytest.mark.timeout(120), needs_chromium, pytest.mark.any_python]
 
 IMAGE = "<img src=x onerror=alert(1)>"
-INSTALLED = Path(__file__).parent / "hostile_backend"
+INSTALLED = Path(__file__).parent / "hostile_sampler"
 WIDTHS = [1920, 1400, 1100, 700, 390]
 MISSING = [printable(line).strip() for line in missing_processes(Sampling(unreadable=UNREADABLE, hidden=HIDDEN))]
 KERNEL_NAMES = {

@@ -21,7 +21,7 @@ from cpuwatch.web.endpoints.static_files import fields_module
 pytestmark = pytest.mark.timeout(60)
 
 TESTS = sorted((Path(__file__).parent / "page_modules").glob("*.test.mjs"))
-# The library is held to the same tables: tests/unit/test_cgroup_name.py and test_kernel_threads.py.
+# The library is tested with the same tables in tests/unit/test_cgroup_name.py and test_kernel_threads.py.
 CGROUP_NAMES = Path(__file__).parents[1] / "cgroup_names.json"
 SUMMED_NAMES = Path(__file__).parents[1] / "summed_names.json"
 SAMPLINGS = [

@@ -1,4 +1,4 @@
-"""A /proc that is incomplete, as systemd, sandboxes and container engines make it."""
+"""An incomplete /proc, as created by systemd, sandboxes and container engines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EMPTY_FILE = "mount --bind /dev/null /proc/"
 
 
 def with_proc(commands: str, *command: str) -> subprocess.CompletedProcess[str]:
-    """The command, in a mount namespace in which these shell commands were run."""
+    """Run the command in a mount namespace, after these shell commands."""
     prefix = [*unshared("--mount"), "sh", "-c", f'{commands} && exec "$@"', "sh"]
     return subprocess.run(
         [*prefix, *command], capture_output=True, text=True, check=False, timeout=50, env=environment()
@@ -43,7 +43,7 @@ UNUSABLE = {
     [SAMPLE, (*SAMPLE, "--backend", "procfs"), (*SAMPLE, "--backend", "psutil"), CPUWATCH_SERVE],
     ids=["auto", "procfs", "psutil", "serve"],
 )
-def test_a_proc_without_a_usable_stat_is_told_in_one_line(commands: str, cause: str, command: tuple[str, ...]) -> None:
+def test_an_unusable_proc_stat_is_reported_in_one_line(commands: str, cause: str, command: tuple[str, ...]) -> None:
     done = with_proc(f"mount -t tmpfs none /mnt && {commands}", *command)
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
@@ -63,11 +63,11 @@ def test_a_proc_without_a_usable_stat_is_told_in_one_line(commands: str, cause: 
         (f"mount -t tmpfs none /proc/sys && {EMPTY_FILE}loadavg", {"load_average", "boot_id"}),
     ],
 )
-def test_without_what_is_not_essential_all_else_is_shown(backend: str, commands: str, is_missing: set[str]) -> None:
+def test_missing_optional_files_affect_only_their_values(backend: str, commands: str, is_missing: set[str]) -> None:
     done = with_proc(commands, *SAMPLE, "--backend", backend)
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
-    if backend != "psutil":  # which asks the kernel itself (sysinfo(2))
+    if backend != "psutil":  # psutil uses sysinfo(2)
         assert (found["machine"]["load_average"] is None) == ("load_average" in is_missing)
     assert found["host"]["boot_id"].startswith("boot-") == ("boot_id" in is_missing)
     assert len(found["processes"]) > 1

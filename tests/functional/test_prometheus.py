@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes the real server, and what it stored is compared with what a process did."""
+"""A real Prometheus server scrapes the real service, and its data are compared with the measurements of a process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = [
     ),
 ]
 
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 SCRAPE_SECONDS = 1
 SLOW_SCRAPE_SECONDS = 4
 JOB = "nightlyjob"
@@ -43,29 +43,29 @@ _Found = TypeVar("_Found")
 
 
 class Prometheus:
-    """A Prometheus that runs, asked over its HTTP API."""
+    """A client of the HTTP API of Prometheus."""
 
     def __init__(self, url: str) -> None:
         self._client = httpx.Client(base_url=url, timeout=10)
 
     def target(self) -> dict[str, Any] | None:
-        """What it thinks of its one target, once it has scraped it."""
+        """Return the state of its only target, or None before the first scrape."""
         targets = self._client.get("/api/v1/targets").raise_for_status().json()["data"]["activeTargets"]
         return next((target for target in targets if target["health"] != "unknown"), None)
 
     def last_scrape(self) -> str | None:
-        """When it was; None before the first."""
+        """Return the time of the last scrape, or None before the first."""
         target = self.target()
         return None if target is None else str(target["lastScrape"])
 
     def value(self, query: str, at: float | None = None) -> float | None:
-        """The one value that this finds now, or at this time; None as long as it finds nothing."""
+        """Return the only value of a query, now or at this time. None if there is no result."""
         results = self.results(query, at)
         assert len(results) <= 1, results
         return float(results[0]["value"][1]) if results else None
 
     def results(self, query: str, at: float | None = None) -> list[dict[str, Any]]:
-        """All that it finds."""
+        """Return all results of a query."""
         parameters = {"query": query} if at is None else {"query": query, "time": str(at)}
         answer = self._client.get("/api/v1/query", params=parameters).raise_for_status().json()
         results: list[dict[str, Any]] = answer["data"]["result"]
@@ -77,7 +77,7 @@ class Prometheus:
 
 @contextmanager
 def running_prometheus(target: str, folder: Path, scrape_seconds: int = SCRAPE_SECONDS) -> Iterator[Prometheus]:
-    """It scrapes this address, keeps all it has in the folder, and listens on a port that the kernel chooses."""
+    """Run Prometheus. It scrapes this address, stores data in the folder, and listens on a free port."""
     config = folder / "prometheus.json"  # JSON is YAML.
     job = {"job_name": "cpuwatch", "static_configs": [{"targets": [target]}]}
     interval = f"{scrape_seconds}s"
@@ -108,8 +108,8 @@ def running_prometheus(target: str, folder: Path, scrape_seconds: int = SCRAPE_S
 
 
 def until(look: Callable[[], _Found | None], explain: Callable[[], object]) -> _Found:
-    """What it finds, as soon as it finds something."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """Call ``look`` until it returns a true value, and return that."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not (found := look()):
         assert time.monotonic() < deadline, explain()
         time.sleep(0.1)
@@ -117,12 +117,12 @@ def until(look: Callable[[], _Found | None], explain: Callable[[], object]) -> _
 
 
 def documented_queries() -> list[str]:
-    """The PromQL of the document."""
+    """Return the PromQL queries of the document."""
     return re.findall(r"^```promql\n(.*?)\n```$", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
 def run_job(milliseconds: int) -> tuple[float, float]:
-    """A job called JOB that ends after this much CPU; the seconds it has surely used under its name, and in all."""
+    """Run a process called JOB for this much CPU time. Returns the CPU seconds used under that name, and in total."""
     with puppet() as child:
         child.rename(JOB.encode())
         before_ns = child.clock().cpu_ns
@@ -133,7 +133,7 @@ def run_job(milliseconds: int) -> tuple[float, float]:
 
 
 def wait_for_scrapes(prometheus: Prometheus, scrapes: int) -> None:
-    """Until so many more have been stored."""
+    """Wait for this many more scrapes."""
     seen = {prometheus.last_scrape(), None}
     wanted = len(seen) + scrapes
 
@@ -145,7 +145,7 @@ def wait_for_scrapes(prometheus: Prometheus, scrapes: int) -> None:
 
 
 def stored_increase(prometheus: Prometheus) -> float:
-    """What the documented query says at the time of the newest sample: there is no edge to extrapolate to."""
+    """Run the documented query at the time of the newest sample, so that nothing is extrapolated."""
     (query,) = (query for query in documented_queries() if JOB in query)
     newest = prometheus.value("timestamp(cpuwatch_ticks_total)")
     return prometheus.value(query, newest) or 0.0
@@ -157,10 +157,8 @@ def server() -> Iterator[Server]:
         yield running
 
 
-def test_prometheus_scrapes_it_and_a_counter_of_a_hostile_name_grows_as_its_process_burns(
-    server: Server, tmp_path: Path
-) -> None:
-    # json.dumps escapes as PromQL does for these characters.
+def test_prometheus_stores_the_cpu_time_of_a_process_with_a_hostile_name(server: Server, tmp_path: Path) -> None:
+    # json.dumps escapes these characters like PromQL.
     counter = f"cpuwatch_cpu_seconds_total{{name={json.dumps(NAME.decode())}}}"
     with running_prometheus(server.url.removeprefix("http://"), tmp_path) as prometheus, puppet() as child:
         target = until(prometheus.target, lambda: "no scrape")
@@ -178,7 +176,7 @@ def test_prometheus_scrapes_it_and_a_counter_of_a_hostile_name_grows_as_its_proc
         for _ in range(2):
             before_ns = child.clock().cpu_ns
             burned += (child.spend(500).cpu_ns - before_ns) / 1e9
-            # The name counts from the tick in which it was taken, so what came right before may be in it.
+            # The name counts from the tick of the renaming, so CPU used just before it may be included.
             kept = stored_above(0.98 * burned)
             assert kept <= child.clock().cpu_ns / 1e9
         child.end()
@@ -190,9 +188,7 @@ def test_prometheus_scrapes_it_and_a_counter_of_a_hostile_name_grows_as_its_proc
         assert prometheus.target() == target | {"lastScrape": ANY, "lastScrapeDuration": ANY}
 
 
-def test_a_job_that_begins_and_ends_between_two_scrapes_is_in_the_documented_increase(
-    server: Server, tmp_path: Path
-) -> None:
+def test_the_documented_increase_includes_a_job_between_two_scrapes(server: Server, tmp_path: Path) -> None:
     with running_prometheus(server.url.removeprefix("http://"), tmp_path, SLOW_SCRAPE_SECONDS) as prometheus:
         wait_for_scrapes(prometheus, 2)
         by_name, in_all = run_job(1500)
@@ -202,11 +198,11 @@ def test_a_job_that_begins_and_ends_between_two_scrapes_is_in_the_documented_inc
             assert prometheus.results(query), query
 
 
-def test_a_restart_of_cpuwatch_loses_nothing_of_a_job_and_counts_nothing_twice(tmp_path: Path) -> None:
+def test_a_restart_neither_loses_nor_repeats_cpu_time(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     command = (*CPUWATCH_SERVE[:-1], address)
-    # The counter is higher after the restart than before, so nothing in its values shows that it began again.
+    # The counter is higher after the restart than before, so its values do not show the reset.
     used = []
     with running_prometheus(address, tmp_path) as prometheus:
         for milliseconds in (300, 900):
@@ -216,12 +212,12 @@ def test_a_restart_of_cpuwatch_loses_nothing_of_a_job_and_counts_nothing_twice(t
                 wait_for_scrapes(prometheus, 3)
                 increase = stored_increase(prometheus)
     by_name, in_all = map(sum, zip(*used, strict=True))
-    # The kernel counts children's time in ticks, each run for itself.
+    # The kernel counts children's time in ticks, separately for each run.
     assert 0.97 * by_name <= increase <= 1.01 * in_all + len(used) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.parametrize("query", ["", "?per_process=true"])
-def test_promtool_finds_nothing_to_complain_about(server: Server, query: str) -> None:
+def test_promtool_reports_no_problems(server: Server, query: str) -> None:
     metrics = httpx.get(f"{server.url}/metrics{query}", headers={"accept": "text/plain"}).raise_for_status()
     checked = subprocess.run(
         ["promtool", "check", "metrics"], input=metrics.text, capture_output=True, text=True, check=False, timeout=60

@@ -1,4 +1,4 @@
-"""Who is charged for an exited process when an unexpected process reaps it, or none does."""
+"""Which process is charged for an exited one if an unexpected process reaps it, or none does."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def test_an_orphan_reaped_by_the_init_of_its_namespace_is_counted_once(watcher: 
 @pytest.mark.parametrize(
     ("watcher", "cpu_seconds"),
     [
-        # The exits of the build leave no room for a container, however little it had used.
+        # The exits of the build account for all growth, so not even a small container fits.
         pytest.param(0, ("2.4", "0.9", "2.4", "0.9"), id="told of exits"),
-        # Without exits only the amount shows it: it is more than the build uses in a second.
+        # Without exits, only the amount shows it: more than the build uses in a second.
         pytest.param(NOBODY, ("2.8", "2.8"), id="without privilege"),
     ],
 )

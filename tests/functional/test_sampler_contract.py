@@ -65,7 +65,7 @@ def sampler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         yield opened
 
 
-def test_it_is_a_sampler(sampler: OpenSampler) -> None:
+def test_every_sampler_satisfies_the_protocol(sampler: OpenSampler) -> None:
     assert isinstance(sampler, Sampler)
 
 

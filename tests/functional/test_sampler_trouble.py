@@ -1,4 +1,4 @@
-"""Where a sampler fails or hangs, the service says so, goes on with what it has, and recovers with the sampler."""
+"""If a sampler fails or hangs, the service reports it, serves the last snapshot, and recovers with the sampler."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from cpuwatch.tick_id import TickId
 pytestmark = pytest.mark.timeout(120)
 
 STOP_SECONDS = 3
-PATIENCE_SECONDS = 20
+TIMEOUT_SECONDS = 20
 INTERVAL_SECONDS = 0.1
 
 
 class Orders:
-    """What the sampler of the server is told to do."""
+    """Controls the sampler of the server."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -35,7 +35,7 @@ class Orders:
         return {"OWNPROCESS_ORDERS": str(self._file)}
 
     def give(self, order: str) -> None:
-        # In one step: the sampler may read at any moment.
+        # Atomically, because the sampler may read at any moment.
         new = self._file.with_suffix(".new")
         new.write_text(order, "ascii")
         new.replace(self._file)
@@ -65,18 +65,18 @@ def server(request: pytest.FixtureRequest, installed: str, orders: Orders) -> It
 
 @pytest.fixture
 def client(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=PATIENCE_SECONDS) as client:
+    with httpx.Client(base_url=server.url, timeout=TIMEOUT_SECONDS) as client:
         yield client
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not true():
         assert time.monotonic() < deadline, "it does not come to that"
         time.sleep(0.02)
 
 
-def is_told(server: Server, message: str) -> bool:
+def is_logged(server: Server, message: str) -> bool:
     return message in server.output
 
 
@@ -118,7 +118,7 @@ def test_the_last_snapshot_is_served_with_its_age_until_the_sampler_works_again(
     assert last.content == first.content
     assert last.headers["etag"] == first.headers["etag"]
     assert age_ms(first) > 3 * INTERVAL_SECONDS * 1000
-    # It grows with the time that goes by, to the millisecond that each is rounded to.
+    # The age grows with time; each value is rounded to a millisecond.
     assert 500 < age_ms(last) - age_ms(first) <= (ended - began) * 1000 + 1
     known = client.get("/cpu_usage", headers={"if-none-match": last.headers["etag"]})
     assert known.status_code == 304
@@ -128,15 +128,15 @@ def test_the_last_snapshot_is_served_with_its_age_until_the_sampler_works_again(
     wait_until(lambda: client.get("/readyz").status_code == 200)
     assert sequence(client) > first.json()["sequence"]
     counted = "failed_ticks" if order == "fail" else "missed_ticks"
-    # Ticks that a reading has missed are counted when it has come back, in the snapshots after its own.
+    # Ticks missed during a reading are counted after it, in the next snapshots.
     wait_until(lambda: client.get("/cpu_usage").json()["sampling"][counted] >= 3)
     told = ["a tick failed", "sampling works again"] if order == "fail" else ["ticks were missed"]
     for message in told:
-        wait_until(partial(is_told, server, message))
+        wait_until(partial(is_logged, server, message))
         assert server.output.count(message) == 1
 
 
-def test_a_stream_goes_on_when_the_sampler_does(server: Server, client: httpx.Client, orders: Orders) -> None:
+def test_a_stream_continues_when_the_sampler_recovers(server: Server, client: httpx.Client, orders: Orders) -> None:
     with client.stream("GET", "/cpu_usage/stream") as stream:
         lines = (line.removeprefix("id: ") for line in stream.iter_lines() if line.startswith("id: "))
         ids = (TickId.parse(line).sequence for line in lines)
@@ -150,7 +150,7 @@ def test_a_stream_goes_on_when_the_sampler_does(server: Server, client: httpx.Cl
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("command", [CPUWATCH_SERVE, HYPERCORN], ids=["cpuwatch", "hypercorn"])
-def test_a_sampler_that_hangs_does_not_keep_the_server_from_ending(
+def test_a_hanging_sampler_does_not_prevent_the_shutdown(
     installed: str, orders: Orders, command: tuple[str, ...], number: signal.Signals
 ) -> None:
     settings = {"CPUWATCH_BACKEND": "obedient", "CPUWATCH_INTERVAL": "0.1", "PYTHONPATH": installed}

@@ -1,4 +1,4 @@
-"""Processes that live for less than a tick: all of their CPU time is shown, compared with the count of the kernel.
+"""Processes that live for less than a tick: all of their CPU time is shown, compared with the counter of the kernel.
 
 Each load runs for ten seconds in a separate cgroup. An ordinary user watches it; names need CAP_NET_ADMIN.
 """

@@ -1,4 +1,4 @@
-"""Without file descriptors, or rights in /proc, the server goes on with what it has, and recovers."""
+"""Without file descriptors, threads or permissions in /proc, the server continues, and recovers afterwards."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hostile_clients import connected
 from live_processes import CHILDREN
 from live_server import CPUWATCH_SERVE, HYPERCORN, Server, running_server
 from namespaces import unshared
 from pids_cgroup import PIDS_CGROUPS, without_new_threads
-from rough_clients import connected
 
 from cpuwatch.tick_id import TickId
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(120)
 
 DESCRIPTORS = 64
 CLIENTS = 100
-PATIENCE_SECONDS = 20
+TIMEOUT_SECONDS = 20
 NOBODY = 65_534
 FIRST_UNKNOWN_USER = 100_000
 STOP_SECONDS = 3
@@ -45,7 +45,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 def wait_for(server: Server, message: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while message not in server.output:
         assert time.monotonic() < deadline, server.output
         time.sleep(0.02)
@@ -58,7 +58,7 @@ def next_sequence(stream: HTTPResponse) -> int:
 
 
 def hold_all(server: Server, stack: ExitStack) -> HTTPResponse:
-    """Opens more streams than the server has file descriptors for; returns one that it took."""
+    """Open more streams than the server has file descriptors, and return an accepted one."""
     first = stack.enter_context(connected(server))
     first.sendall(STREAM)
     stream = stack.enter_context(HTTPResponse(first))
@@ -66,23 +66,23 @@ def hold_all(server: Server, stack: ExitStack) -> HTTPResponse:
     assert stream.status == 200
     next_sequence(stream)
     for _ in range(CLIENTS):
-        # The kernel takes them all (up to the backlog); those that the server has no file descriptor for wait there.
+        # The kernel accepts them all. Those for which the server has no descriptor wait in the backlog.
         stack.enter_context(connected(server)).sendall(STREAM)
     wait_for(server, "new connections have to wait")
     return stream
 
 
-def test_sampling_and_streams_go_on_while_new_clients_wait_and_all_is_well_afterwards(server: Server) -> None:
+def test_sampling_and_streams_continue_while_new_clients_wait(server: Server) -> None:
     with ExitStack() as stack:
         stream = hold_all(server, stack)
         began = next_sequence(stream)
-        # Longer than asyncio waits to try again, more than once.
+        # Longer than several retries of asyncio.
         while (sequence := next_sequence(stream)) < began + 15:
-            # Of users that the server has not looked up before, and cannot look up now.
+            # Of users that the server has not looked up before, and cannot look up now either.
             for number in range(10 if os.geteuid() == 0 else 0):
                 subprocess.run(["true"], check=True, user=FIRST_UNKNOWN_USER + sequence * 10 + number)
     wait_for(server, "new connections are taken again")
-    ready = httpx.get(f"{server.url}/readyz", timeout=PATIENCE_SECONDS)
+    ready = httpx.get(f"{server.url}/readyz", timeout=TIMEOUT_SECONDS)
     assert ready.status_code == 200
     snapshot = httpx.get(f"{server.url}/cpu_usage?top=1").json()
     assert snapshot["sampling"]["failed_ticks"] == 0, server.output
@@ -93,7 +93,7 @@ def test_sampling_and_streams_go_on_while_new_clients_wait_and_all_is_well_after
 
 
 @pytest.mark.parametrize("command", [CPUWATCH_SERVE, HYPERCORN], ids=["cpuwatch", "hypercorn"])
-def test_the_server_ends_in_time_although_it_has_no_file_descriptor_left(command: tuple[str, ...]) -> None:
+def test_the_server_stops_in_time_without_free_descriptors(command: tuple[str, ...]) -> None:
     with running_server(limited(command), CPUWATCH_INTERVAL="0.2") as server, ExitStack() as stack:
         hold_all(server, stack)
         assert server.stop(signal.SIGTERM, within=STOP_SECONDS) == 0
@@ -101,7 +101,7 @@ def test_the_server_ends_in_time_although_it_has_no_file_descriptor_left(command
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start processes of two users")
-def test_processes_that_cannot_be_read_are_counted_until_they_can(tmp_path: Path) -> None:
+def test_unreadable_processes_are_counted_until_they_are_readable(tmp_path: Path) -> None:
     all_shown = tmp_path / "all shown"
     prefix = unshared("--mount", "--pid", "--fork", "--kill-child")
     script = [sys.executable, str(CHILDREN / "serve_hidden.py"), "hidepid=1", str(NOBODY), str(all_shown)]
@@ -120,28 +120,28 @@ def test_processes_that_cannot_be_read_are_counted_until_they_can(tmp_path: Path
             assert 'cpuwatch_unreadable_processes{reason="EPERM"} 1\n' in client.get("/metrics").text
             assert client.get("/readyz").status_code == 200
             all_shown.touch()
-            deadline = time.monotonic() + PATIENCE_SECONDS
+            deadline = time.monotonic() + TIMEOUT_SECONDS
             while (whole := client.get("/cpu_usage").json())["sampling"]["unreadable"]:
                 assert time.monotonic() < deadline, whole
                 time.sleep(0.05)
             assert {row["pid"] for row in whole["processes"]} == {1, own}
-            # Looked up at every sixteenth reading.
+            # Checked in every 16th reading.
             while any("hidepid" in reason for reason in client.get("/cpu_usage").json()["sampling"]["hidden"]):
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             assert whole["sampling"]["failed_ticks"] == 0
     finally:
         server.clean_up()
-    # Known at each tick, and told in no line.
+    # Present in each snapshot, but not logged.
     assert "EPERM" not in server.output
 
 
 @pytest.mark.skipif(PIDS_CGROUPS is None, reason="no cgroup with the pids controller can be made")
 @pytest.mark.parametrize("command", [CPUWATCH_SERVE, HYPERCORN], ids=["cpuwatch", "hypercorn"])
-def test_ticks_are_shown_and_served_while_no_thread_can_be_started(command: tuple[str, ...]) -> None:
+def test_ticks_are_served_while_no_thread_can_be_started(command: tuple[str, ...]) -> None:
     with (
         running_server(command, CPUWATCH_INTERVAL="0.1") as server,
-        httpx.Client(base_url=server.url, timeout=PATIENCE_SECONDS) as client,
+        httpx.Client(base_url=server.url, timeout=TIMEOUT_SECONDS) as client,
         connected(server) as connection,
         without_new_threads(server.pid),
     ):
@@ -150,7 +150,7 @@ def test_ticks_are_shown_and_served_while_no_thread_can_be_started(command: tupl
         stream.begin()
         first = next_sequence(stream)
         for number in range(1, 20):
-            # Views, codings and the history, each made for the first time.
+            # Views, codings and the history, each requested for the first time.
             assert client.get(f"/cpu_usage?top={number}").status_code == 200
             assert client.get(f"/cpu_usage/history?seconds={number}").status_code == 200
             assert client.get("/metrics").status_code == 200

@@ -1,4 +1,4 @@
-"""What signals do to the server, whatever hangs, and what becomes of its log."""
+"""Signals stop the server even if something hangs, and the log never blocks it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hostile_clients import connected
 from live_processes import CHILDREN
 from live_server import CPUWATCH_SERVE, Server, environment, run, running_server
-from rough_clients import connected
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -26,7 +26,7 @@ REQUESTS = 300
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
-def test_a_terminal_that_closes_ends_the_server_cleanly(number: signal.Signals) -> None:
+def test_a_closed_terminal_stops_the_server_cleanly(number: signal.Signals) -> None:
     with running_server(CPUWATCH_SERVE) as server:
         assert server.stop(number, within=STOP_SECONDS) == 0
     assert "Traceback" not in server.output
@@ -51,7 +51,7 @@ def test_ignored_signals_are_logged_and_change_nothing(number: signal.Signals) -
 
 @contextmanager
 def frozen_server(*arguments: str, **settings: str) -> Iterator[Server]:
-    """A server whose event loop does not run any more."""
+    """Run a server whose event loop is blocked."""
     command = (sys.executable, str(CHILDREN / "frozen.py"), *CPUWATCH_SERVE[1:], *arguments)
     with running_server(command, **settings) as server, connected(server) as client:
         client.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -61,7 +61,7 @@ def frozen_server(*arguments: str, **settings: str) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_frozen_event_loop_does_not_keep_the_server_from_ending(number: signal.Signals) -> None:
+def test_a_blocked_event_loop_does_not_prevent_the_shutdown(number: signal.Signals) -> None:
     with frozen_server() as server:
         assert server.stop(number, within=STOP_SECONDS) == HARD_STOP_EXIT_CODE
         last = server.output.splitlines()[-1]
@@ -71,7 +71,7 @@ def test_a_frozen_event_loop_does_not_keep_the_server_from_ending(number: signal
 
 @contextmanager
 def unread_pipe() -> Iterator[tuple[int, int]]:
-    """The ends of the smallest pipe there is."""
+    """Create a pipe of the smallest possible size, and yield its ends."""
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     try:
@@ -87,7 +87,7 @@ def free_port() -> int:
         return port
 
 
-def ask_until_it_answers(url: str) -> None:
+def request_until_answered(url: str) -> None:
     while True:
         try:
             httpx.get(url, timeout=STOP_SECONDS)
@@ -98,7 +98,7 @@ def ask_until_it_answers(url: str) -> None:
 
 @contextmanager
 def server_with_unread_log(*program: str) -> Iterator[tuple[subprocess.Popen[bytes], int, int]]:
-    """The process of the server, its port, and the end of the pipe from which nobody reads its log."""
+    """Run a server whose log is not read. Yields its process, its port, and the read end of the log."""
     port = free_port()
     command = [*program, "serve", "--bind", f"127.0.0.1:{port}", "--access-log"]
     with (
@@ -106,28 +106,28 @@ def server_with_unread_log(*program: str) -> Iterator[tuple[subprocess.Popen[byt
         subprocess.Popen(command, stderr=writer, stdout=subprocess.PIPE, env=environment()) as process,
     ):
         try:
-            ask_until_it_answers(f"http://127.0.0.1:{port}/readyz")
+            request_until_answered(f"http://127.0.0.1:{port}/readyz")
             yield process, port, reader
         finally:
             process.kill()
 
 
-def test_a_log_that_nobody_reads_holds_up_neither_requests_nor_the_end() -> None:
+def test_an_unread_log_blocks_neither_requests_nor_the_shutdown() -> None:
     with server_with_unread_log(CPUWATCH_SERVE[0]) as (process, port, reader):
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
             for _ in range(REQUESTS):
                 assert client.get("/livez").status_code == 200
-            # Sampling goes on too.
+            # Sampling continues too.
             before = client.get("/cpu_usage?top=1").json()["sequence"]
             while client.get("/cpu_usage?top=1").json()["sequence"] == before:
                 pass
         process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_SECONDS) == 0
-        # What fits into the pipe was written, from the beginning.
+        # The beginning of the log, as much as the pipe holds, was written.
         assert os.read(reader, 4096).startswith(b"time=")
 
 
-def test_a_frozen_event_loop_and_an_unread_log_do_not_keep_the_server_from_ending() -> None:
+def test_a_blocked_event_loop_and_an_unread_log_do_not_prevent_the_shutdown() -> None:
     with server_with_unread_log(sys.executable, str(CHILDREN / "frozen.py")) as (process, port, _):
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
             for _ in range(REQUESTS):
@@ -140,7 +140,7 @@ def test_a_frozen_event_loop_and_an_unread_log_do_not_keep_the_server_from_endin
             assert process.wait(STOP_SECONDS) == HARD_STOP_EXIT_CODE
 
 
-def test_dropped_lines_are_counted_once_the_log_is_read_again() -> None:
+def test_dropped_lines_are_counted_when_the_log_is_read_again() -> None:
     with server_with_unread_log(CPUWATCH_SERVE[0]) as (process, port, reader):
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
             for _ in range(1500):
@@ -176,7 +176,7 @@ def running_unix_server(bind: str) -> Iterator[Server]:
         server.clean_up()
 
 
-def test_a_unix_socket_that_a_server_left_behind_is_replaced(tmp_path: Path) -> None:
+def test_a_stale_unix_socket_is_replaced(tmp_path: Path) -> None:
     place = tmp_path / "http.sock"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(place))

@@ -1,4 +1,4 @@
-"""What changes about a process that does not run, or keeps its name, is shown after a bounded time."""
+"""Changes to processes that do not run, or keep their names, are shown within a limited time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cpuwatch.samplers.reread_schedule import READINGS_PER_ROUND
 pytestmark = pytest.mark.timeout(90)
 
 CGROUPS = Path("/sys/fs/cgroup")
-PATIENCE_SECONDS = 30
+TIMEOUT_SECONDS = 30
 FREE_USER_ID = 54_217
 
 BACKENDS = ["procfs/clock", "procfs/stat", "psutil"]
@@ -38,7 +38,7 @@ def opened(backend: str, monkeypatch: pytest.MonkeyPatch, *, command_lines: bool
 
 
 def first_matching(sampler: OpenSampler, pid: int, holds: Callable[[ProcessTimes], bool]) -> ProcessTimes:
-    """The first record of this process that fulfils the condition; it must come within a round."""
+    """Return the first record of this process that satisfies the condition, within one round."""
     for _ in range(READINGS_PER_ROUND + 1):
         record = sampler.read().processes[pid]
         if holds(record):
@@ -56,7 +56,7 @@ def made(*folders: Path) -> Iterator[tuple[Path, ...]]:
         yield folders
     finally:
         for folder in folders:
-            deadline = time.monotonic() + PATIENCE_SECONDS
+            deadline = time.monotonic() + TIMEOUT_SECONDS
             while (folder / "cgroup.procs").read_text():
                 assert time.monotonic() < deadline, f"{folder} does not get empty"
                 time.sleep(0.01)
@@ -184,7 +184,7 @@ def test_a_new_user_name_is_shown_for_a_sleeping_process(tmp_path: Path, backend
                 return sleeper.pid in {process["pid"] for process in found}
 
             for name in (str(FREE_USER_ID), "alice", "bob"):
-                deadline = time.monotonic() + PATIENCE_SECONDS
+                deadline = time.monotonic() + TIMEOUT_SECONDS
                 if not name.isdigit():
                     passwd.write_text(f"{name}:x:{FREE_USER_ID}:{FREE_USER_ID}::/:/bin/sh\n")
                 while not shown_as(name):
@@ -220,5 +220,5 @@ def test_a_hanging_name_service_delays_neither_readings_nor_the_exit(
     assert {thread.name for thread in set(threading.enumerate()) - before} <= {"cpuwatch-user-names"}
     let_go.set()
     for thread in set(threading.enumerate()) - before:
-        thread.join(PATIENCE_SECONDS)
+        thread.join(TIMEOUT_SECONDS)
         assert not thread.is_alive()

@@ -1,4 +1,4 @@
-"""Commands start or say in one line why not, and end when they are told to."""
+"""Commands start, or report the reason in one line, and stop when asked to."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 @contextmanager
 def idle_connection(server: Server) -> Iterator[socket.socket]:
-    """A connection that has had its answer, and is kept open for the next request."""
+    """Open a connection that has been answered and stays open."""
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -46,21 +46,21 @@ def assert_one_line(text: str, *expected: str) -> None:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_ends_the_server(number: signal.Signals) -> None:
+def test_a_signal_stops_the_server(number: signal.Signals) -> None:
     with running_server(CPUWATCH_SERVE) as server:
         assert server.stop(number, within=STOP_SECONDS) == 0
     assert "Traceback" not in server.output
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_an_open_connection_does_not_keep_the_server_from_ending(number: signal.Signals) -> None:
+def test_an_open_connection_does_not_prevent_the_shutdown(number: signal.Signals) -> None:
     with running_server(CPUWATCH_SERVE) as server, idle_connection(server) as connection:
         assert server.stop(number, within=STOP_SECONDS) == 0
         assert connection.recv(4096) == b""
     assert "Traceback" not in server.output
 
 
-def test_a_request_that_never_ends_does_not_keep_the_server_from_ending() -> None:
+def test_an_unfinished_request_does_not_prevent_the_shutdown() -> None:
     with running_server(CPUWATCH_SERVE) as server:
         address = urlsplit(server.url)
         with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
@@ -69,12 +69,12 @@ def test_a_request_that_never_ends_does_not_keep_the_server_from_ending() -> Non
     assert "Traceback" not in server.output
 
 
-def test_a_client_that_does_not_read_its_answers_does_not_keep_the_server_from_ending() -> None:
+def test_a_client_that_does_not_read_does_not_prevent_the_shutdown() -> None:
     with running_server(CPUWATCH_SERVE) as server:
         address = urlsplit(server.url)
         with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
             request = b"GET /cpu_usage HTTP/1.1\r\nHost: localhost\r\n\r\n"
-            # When no more can be sent for a while, the server does not read any more: its answers are stuck.
+            # When nothing more can be sent, the server has stopped reading, because its responses are stuck.
             connection.settimeout(0.5)
             with suppress(TimeoutError):
                 while True:
@@ -83,13 +83,13 @@ def test_a_client_that_does_not_read_its_answers_does_not_keep_the_server_from_e
     assert "aborted 1 connections" in server.output
 
 
-def test_hypercorn_ends_at_a_signal() -> None:
+def test_a_signal_stops_hypercorn() -> None:
     with running_server(HYPERCORN) as server:
         assert server.stop() == 0
 
 
 @pytest.mark.parametrize("backend", ["procfs", "psutil"])
-def test_the_server_takes_its_settings_from_flags_before_the_environment(backend: str) -> None:
+def test_flags_override_the_environment(backend: str) -> None:
     command = (*CPUWATCH_SERVE, "--interval", "0.1", "--backend", backend, "--history", "5")
     with running_server(command, CPUWATCH_BACKEND="none-such", CPUWATCH_INTERVAL="3600"):
         pass
@@ -105,7 +105,7 @@ def test_a_port_in_use_is_reported_in_one_line() -> None:
 
 
 def test_an_address_of_another_machine_is_reported_in_one_line() -> None:
-    # 192.0.2.0/24 is for documentation (RFC 5737): no machine has it.
+    # 192.0.2.0/24 is reserved for documentation (RFC 5737).
     done = run("serve", "--bind", "192.0.2.1:8845", "--open-to-everyone")
     assert done.returncode == 1
     assert_one_line(done.stderr, "192.0.2.1:8845")
@@ -161,7 +161,7 @@ def test_hypercorn_does_not_start_with_an_invalid_setting_and_names_it() -> None
         timeout=50,
         env=environment(CPUWATCH_INTERVAL="never"),
     )
-    # Its exit code is Hypercorn's matter: 0.18 has none for a worker that failed.
+    # Hypercorn 0.18 has no exit code for a failed worker.
     assert "CPUWATCH_INTERVAL: invalid interval 'never': must be a number of seconds" in done.stderr
     assert "Running on" not in done.stderr
 
@@ -185,7 +185,7 @@ def test_a_sample_shows_at_most_the_given_number_of_processes() -> None:
     assert len(decode(done.stdout).processes) == 3
 
 
-def test_a_sample_is_a_table_for_people() -> None:
+def test_a_sample_is_a_table_by_default() -> None:
     done = run("sample", "--interval", "0.1", "--top", "2")
     assert (done.returncode, done.stderr) == (0, "")
     heading, *rows, left_out = done.stdout.split("\n\n")[1].splitlines()
@@ -208,16 +208,16 @@ def test_a_reader_that_closes_the_pipe_is_not_an_error(form: list[str]) -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        # Before anything is written: as early as `| head -1` can be.
+        # Before anything is written, as `| head -1` may do.
         process.stdout.close()
         complaint = process.stderr.read()
     assert (process.returncode, complaint) == (0, "")
 
 
 def wait_until_it_samples(pid: int) -> None:
-    """Until it has opened files of /proc, which it keeps open between its readings, and rests between two of these.
+    """Wait until the command sleeps between two readings, with files of /proc open.
 
-    An interrupt that comes while Python imports a module can be lost there, in a callback that can raise nothing.
+    An interrupt during an import can be lost, in a callback that cannot raise.
     """
     deadline = time.monotonic() + 20
     process = psutil.Process(pid)
@@ -228,7 +228,7 @@ def wait_until_it_samples(pid: int) -> None:
         time.sleep(0.1)
 
 
-def test_control_c_ends_a_sample_at_once() -> None:
+def test_control_c_stops_a_sample_at_once() -> None:
     command = [str(SCRIPTS / "cpuwatch"), "sample", "--interval", "30", "--backend", "procfs"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()

@@ -1,4 +1,4 @@
-"""The same service over a unix socket, an inherited descriptor, TLS, HTTP/2, behind a prefix, with several workers."""
+"""The service over a unix socket, an inherited descriptor, TLS and HTTP/2, below a prefix, and with several workers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BOTH = pytest.mark.parametrize("name", list(BASES))
 def serving(
     command: tuple[str, ...], connect: Callable[[str], httpx.Client], **settings: str
 ) -> Iterator[tuple[Server, httpx.Client]]:
-    """The server behind this command, with a client that is connected as it should be."""
+    """Run the server with this command, and a client connected to it."""
     server = Server(command, **settings)
     try:
         with connect(server.url) as client:
@@ -52,7 +52,7 @@ def plain(url: str) -> httpx.Client:
 
 
 @BOTH
-def test_over_a_unix_socket(name: str, tmp_path: Path) -> None:
+def test_the_service_answers_over_a_unix_socket(name: str, tmp_path: Path) -> None:
     path = str(tmp_path / "cpuwatch.sock")
 
     def connect(_: str) -> httpx.Client:
@@ -67,7 +67,7 @@ def test_over_a_unix_socket(name: str, tmp_path: Path) -> None:
 
 
 @BOTH
-def test_over_an_inherited_descriptor(name: str) -> None:
+def test_the_service_answers_over_an_inherited_descriptor(name: str) -> None:
     with serving((*WITH_SOCKET, *BASES[name], "fd://3"), plain) as (_, client):
         assert decode(client.get("/cpu_usage").content).sequence >= 1
 
@@ -84,7 +84,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 @BOTH
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
-def test_over_tls(name: str, version: str, certificate: tuple[str, str]) -> None:
+def test_the_service_answers_over_tls(name: str, version: str, certificate: tuple[str, str]) -> None:
     cert, key = certificate
 
     def connect(url: str) -> httpx.Client:
@@ -102,16 +102,16 @@ def test_over_tls(name: str, version: str, certificate: tuple[str, str]) -> None
         assert client.request("GET", "/livez", content=b"a" * 10_000).status_code == 200
         assert client.post("/livez", content=b"a" * 50_000).status_code == 413
         if version == "HTTP/2":
-            # Other streams of the connection go on.
+            # Other streams of the connection continue.
             assert client.post("/livez", content=b"a" * 5_000_000).status_code == 413
         assert client.head("/livez").status_code == 200
 
 
 @BOTH
-def test_behind_a_prefix(name: str) -> None:
+def test_the_service_answers_below_a_prefix(name: str) -> None:
     command = (*WHOLE[name], "--root-path", "/metrics/cpu")
     with serving(command, plain, CPUWATCH_TOKEN=TOKEN) as (_, client):
-        # A proxy may leave the prefix in place or take it off.
+        # A proxy may keep the prefix or strip it.
         for prefix in ("/metrics/cpu", ""):
             assert client.get(f"{prefix}/livez").status_code == 200
             assert client.get(f"{prefix}/cpu_usage").status_code == 401
@@ -120,9 +120,9 @@ def test_behind_a_prefix(name: str) -> None:
             assert answer.headers["location"] == "/metrics/cpu/cpu_usage"
 
 
-def test_with_several_workers_each_samples_for_itself() -> None:
+def test_each_of_several_workers_samples() -> None:
     with serving((*HYPERCORN, "-w", "2"), plain) as (server, client):
-        # A connection stays with one worker; a new one may come to another.
+        # A connection stays with one worker; a new one may reach another.
         runs = {httpx.get(f"{server.url}/cpu_usage?top=1").json()["sampling"]["run"] for _ in range(200)}
         assert len(runs) == 2
         assert decode(client.get("/cpu_usage").content).sequence >= 1

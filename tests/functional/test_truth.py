@@ -52,7 +52,7 @@ def true_percent(first: Bracketed, second: Bracketed, cpu_slack_ns: int) -> tupl
 
 
 def let_a_second_pass() -> None:
-    """Let the measured interval pass; nothing is awaited here."""
+    """Let the measured interval pass."""
     time.sleep(1)
 
 

@@ -19,10 +19,10 @@ TICKS_OFF_NS = 2e9 / os.sysconf("SC_CLK_TCK")
 
 
 class Watched(Struct, frozen=True):
-    """What cpuwatch saw in each second of a load, and the bounds of the increase of the counter over all of them."""
+    """What cpuwatch showed in each second of a load, and the bounds of the total increase of the counter."""
 
-    least_used_ns: int
-    most_used_ns: int
+    min_used_ns: int
+    max_used_ns: int
     ticks: list[dict[str, Any]]
 
     def total(self, field: str) -> float:
@@ -33,10 +33,10 @@ class Watched(Struct, frozen=True):
         return self.total("live_ns") + self.total("children_ns")
 
     def assert_all_is_shown(self) -> None:
-        """Within 1 %, or within the ticks of children's time if an overloaded machine left the load little CPU."""
-        assert self.least_used_ns > 1e9, "the load is too light to say anything"
-        slack_ns = max(0.01 * self.least_used_ns, TICKS_OFF_NS)
-        assert self.least_used_ns - slack_ns <= self.shown_ns <= self.most_used_ns + slack_ns
+        """Check within 1 %, or within the ticks of children's time if the load got little CPU on a busy machine."""
+        assert self.min_used_ns > 1e9, "the load is too light to say anything"
+        slack_ns = max(0.01 * self.min_used_ns, TICKS_OFF_NS)
+        assert self.min_used_ns - slack_ns <= self.shown_ns <= self.max_used_ns + slack_ns
 
 
 def watched(group: AccountingGroup, load: Sequence[str], *, watcher: int, user: int | None = None) -> Watched:

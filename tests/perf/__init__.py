@@ -1,1 +1,1 @@
-"""The performance suite: black box over HTTP, against the server as users run it."""
+"""The performance suite: black-box tests over HTTP of the server as users run it."""

@@ -1,4 +1,4 @@
-"""The options of the performance suite, and where its results go."""
+"""The options of the performance suite, and the destination of its results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Given 5 concurrent clients for 5 minutes: how many requests, how fast, and does any of them fail?"""
+"""Five concurrent clients for five minutes: the rate and latency of requests, and the number of failures."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .thresholds import thresholds
 
 
 def _progress_line(config: pytest.Config, clients: int) -> Show:
-    """Shows how far it is, over one and the same line of a terminal; nothing in a log."""
+    """Return a function that shows the progress in one line of a terminal, and nothing in a log."""
     reporter: pytest.TerminalReporter | None = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or not reporter.isatty:
         return lambda *_: None
     rewrite, flush = reporter.rewrite, reporter.flush
-    # What a test writes is held back, even by the reporter's own hand.
+    # pytest captures output, even that of its reporter.
     capture = config.pluginmanager.get_plugin("capturemanager")
     uncaptured = nullcontext if capture is None else capture.global_and_fixture_disabled
 
@@ -42,9 +42,7 @@ def _progress_line(config: pytest.Config, clients: int) -> Show:
     return show
 
 
-def test_five_clients_get_an_answer_to_every_request(
-    scenario: Plan, reports: Path, pytestconfig: pytest.Config
-) -> None:
+def test_every_request_of_five_clients_is_answered(scenario: Plan, reports: Path, pytestconfig: pytest.Config) -> None:
     try:
         results = measure(scenario, thresholds, _progress_line(pytestconfig, scenario.connections))
     except NoServerError as error:
@@ -54,7 +52,7 @@ def test_five_clients_get_an_answer_to_every_request(
     page.write_text(render(results), encoding="utf-8")
     pytestconfig.stash[finished] = results, page
     if results.partial:
-        # Ctrl-C came; what there was to save is saved.
+        # Interrupted by Ctrl-C; the results so far are saved.
         raise KeyboardInterrupt
 
     wrong = [] if results.invalid is None else [f"INVALID: {results.invalid}"]

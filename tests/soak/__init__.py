@@ -1,1 +1,1 @@
-"""Twenty minutes of everything that comes and goes, and what is left of it in the server."""
+"""A long run with clients and processes that come and go, to find leaks in the server."""

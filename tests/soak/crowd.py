@@ -1,4 +1,4 @@
-"""Clients and processes that come and go, each kind in a thread of its own, until they are told to end."""
+"""Clients and processes that come and go, each kind in a separate thread."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from hostile_clients import connected
 from live_server import Server
-from rough_clients import connected
 
 __all__ = ["Crowd"]
 
 _NAMES = 1000
-"""More than the service keeps sums for."""
+"""More names than the service keeps sums for."""
 
 _PATHS = (
     "/cpu_usage",
@@ -36,7 +36,7 @@ _PATHS = (
     "/readyz",
     "/",
 )
-_ROUGH = (
+_HOSTILE = (
     b"GET /cpu_usage HTTP/1.1\r\nHost: loc",
     b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
     b"POST /cpu_usage HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
@@ -45,19 +45,26 @@ _ROUGH = (
     b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20,
 )
 _STREAM = b"GET /cpu_usage/stream?top=%d HTTP/1.1\r\nHost: localhost\r\n\r\n"
-_PATIENCE_SECONDS = 30
+_TIMEOUT_SECONDS = 30
 
 
 class Crowd:
-    """All of them, for as long as the block lasts. What any of them did not expect is in ``failures``."""
+    """Runs all clients and processes during the block. Unexpected results are in ``failures``."""
 
     def __init__(self, server: Server, folder: Path) -> None:
         self._server = server
         self._folder = folder
-        self._ended = threading.Event()
-        kinds = (self._processes, self._new_connections, self._kept_connection, self._streams, self._rough, self._stuck)
-        self._threads = [threading.Thread(target=self._go_on, args=(kind,)) for kind in kinds]
-        self._choose = random.Random(8845)  # noqa: S311  the same in each run
+        self._stopping = threading.Event()
+        kinds = (
+            self._processes,
+            self._new_connections,
+            self._kept_connection,
+            self._streams,
+            self._hostile_client,
+            self._stalled_clients,
+        )
+        self._threads = [threading.Thread(target=self._repeat, args=(kind,)) for kind in kinds]
+        self._choose = random.Random(8845)  # noqa: S311  reproducible
         self.done: Counter[str] = Counter()
         self.failures: list[str] = []
 
@@ -71,19 +78,19 @@ class Crowd:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended.set()
+        self._stopping.set()
         for thread in self._threads:
             thread.join()
 
-    def _go_on(self, turn: Callable[[], None]) -> None:
-        while not self._ended.wait(0.02):
+    def _repeat(self, turn: Callable[[], None]) -> None:
+        while not self._stopping.wait(0.02):
             try:
                 turn()
             except (OSError, http.client.HTTPException) as error:
                 self.failures.append(f"{turn.__name__}: {error!r}")
 
     def _processes(self) -> None:
-        """Two short ones, under names that change, and one that other short ones come from and that lives on a bit."""
+        """Run two short-lived processes with varying names, and a shell that starts more of them."""
         for _ in range(2):
             subprocess.run([str(self._folder / f"task{self._choose.randrange(_NAMES)}")], check=True)
         subprocess.run(["sh", "-c", "for i in 1 2 3 4 5; do /bin/true; done; sleep 0.1"], check=True)
@@ -93,7 +100,7 @@ class Crowd:
         for path in (self._choose.choice(_PATHS), f"/cpu_usage?min_percent={self._choose.random():.6f}"):
             connection = self._connection()
             try:
-                self._ask(connection, path)
+                self._request(connection, path)
             finally:
                 connection.close()
 
@@ -102,35 +109,35 @@ class Crowd:
         try:
             for _ in range(20):
                 for coding in ("gzip", "zstd", "identity"):
-                    self._ask(connection, "/cpu_usage", {"Accept-Encoding": coding})
-                self._ask(connection, "/cpu_usage", {"If-None-Match": "*", "Prefer": "wait=1"})
-                if self._ended.is_set():
+                    self._request(connection, "/cpu_usage", {"Accept-Encoding": coding})
+                self._request(connection, "/cpu_usage", {"If-None-Match": "*", "Prefer": "wait=1"})
+                if self._stopping.is_set():
                     break
         finally:
             connection.close()
 
     def _streams(self) -> None:
-        """Some that read for a moment, of more and fewer views, and leave in the midst of it."""
+        """Open streams of several views, read for a moment, and disconnect within an event."""
         with ExitStack() as stack:
             clients = [stack.enter_context(connected(self._server)) for _ in range(self._choose.randrange(1, 40))]
             for number, client in enumerate(clients):
                 client.sendall(_STREAM % (1 + number % 30))
-            self._ended.wait(self._choose.random() * 2)
+            self._stopping.wait(self._choose.random() * 2)
             for client in clients:
                 client.recv(65_536)
         self.done["streams"] += len(clients)
 
-    def _rough(self) -> None:
-        # A server that refuses what it reads may close before it has read all.
+    def _hostile_client(self) -> None:
+        # A server that rejects a request may close before it has read everything.
         with connected(self._server) as client, suppress(ConnectionError):
-            client.sendall(self._choose.choice(_ROUGH))
+            client.sendall(self._choose.choice(_HOSTILE))
             if self._choose.random() < 0.5:
                 client.shutdown(socket.SHUT_WR)
                 client.recv(65_536)
-        self.done["rough clients"] += 1
+        self.done["hostile clients"] += 1
 
-    def _stuck(self) -> None:
-        """Some that never read what they asked for, for longer than an idle connection is kept."""
+    def _stalled_clients(self) -> None:
+        """Open clients that never read, for longer than an idle connection is kept."""
         with ExitStack() as stack:
             clients = [stack.enter_context(connected(self._server)) for _ in range(10)]
             for client in clients[:5]:
@@ -139,14 +146,16 @@ class Crowd:
                 client.settimeout(0.5)
                 with suppress(TimeoutError):
                     client.sendall(b"GET /cpu_usage HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50)
-            self._ended.wait(7)
-        self.done["stuck clients"] += len(clients)
+            self._stopping.wait(7)
+        self.done["stalled clients"] += len(clients)
 
     def _connection(self) -> http.client.HTTPConnection:
         address = self._server.url.removeprefix("http://")
-        return http.client.HTTPConnection(address, timeout=_PATIENCE_SECONDS)
+        return http.client.HTTPConnection(address, timeout=_TIMEOUT_SECONDS)
 
-    def _ask(self, connection: http.client.HTTPConnection, path: str, headers: dict[str, str] | None = None) -> None:
+    def _request(
+        self, connection: http.client.HTTPConnection, path: str, headers: dict[str, str] | None = None
+    ) -> None:
         connection.request("GET", path, headers=headers or {})
         answer = connection.getresponse()
         answer.read()

@@ -1,4 +1,4 @@
-"""After twenty minutes of clients and processes that come and go the server is as it was.
+"""After twenty minutes of clients and processes that come and go, the server is in the same state as before.
 
 ``tox -e soak``, or ``pytest -s tests/soak --minutes 3``; -s shows the figures.
 """
@@ -24,26 +24,26 @@ HISTORY = 20
 PARTS = 5
 """The first is for warming up; the second is compared with the last."""
 
-MOST_GROWTH_PERCENT = 5
-MOST_LINES = 20
-PATIENCE_SECONDS = 30
+MAX_GROWTH_PERCENT = 5
+MAX_LINES = 20
+TIMEOUT_SECONDS = 30
 STOP_SECONDS = 3
 MIB = 1 << 20
 
 
 def newest(server: Server) -> Snapshot:
-    return decode(httpx.get(f"{server.url}/cpu_usage", timeout=PATIENCE_SECONDS).content)
+    return decode(httpx.get(f"{server.url}/cpu_usage", timeout=TIMEOUT_SECONDS).content)
 
 
 def descriptors(pid: int) -> list[str]:
-    """What it has open, but the files of processes, which come and go with these."""
+    """Return the open files of the server, except those of processes, which come and go."""
     found = []
     for link in Path(f"/proc/{pid}/fd").iterdir():
         try:
             target = str(link.readlink())
         except FileNotFoundError:
             continue
-        # Numbers of sockets say nothing.
+        # Socket numbers are arbitrary.
         kind = target.partition(":[")[0]
         if not kind.endswith("/stat") or kind == "/proc/stat":
             found.append(kind)
@@ -51,8 +51,8 @@ def descriptors(pid: int) -> list[str]:
 
 
 def descriptors_at_rest(pid: int, wanted: list[str] | None = None) -> list[str]:
-    """When no client is there any more; those that were let go are closed after a moment."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """Return the open files without clients. Closed connections take a moment to disappear."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while (found := descriptors(pid)) != wanted and time.monotonic() < deadline:
         time.sleep(0.1)
         wanted = found if wanted is None else wanted
@@ -60,7 +60,7 @@ def descriptors_at_rest(pid: int, wanted: list[str] | None = None) -> list[str]:
 
 
 @pytest.mark.timeout(0)
-def test_the_server_is_after_the_crowd_as_it_was_before(seconds: float, tmp_path: Path) -> None:
+def test_the_crowd_leaves_no_memory_or_descriptors_behind(seconds: float, tmp_path: Path) -> None:
     settings = {"CPUWATCH_INTERVAL": str(INTERVAL_SECONDS), "CPUWATCH_HISTORY": str(HISTORY)}
     with running_server(CPUWATCH_SERVE, **settings) as server:
         process = psutil.Process(server.pid)
@@ -107,11 +107,11 @@ def test_the_server_is_after_the_crowd_as_it_was_before(seconds: float, tmp_path
     assert crowd.failures == []
     assert ready.status_code == 200
     assert "Traceback" not in log
-    assert len(log.splitlines()) < MOST_LINES
-    # What is kept grows with what there is to keep: then memory says nothing, and this is to be run again.
+    assert len(log.splitlines()) < MAX_LINES
+    # More processes need more memory. If their number has grown, run the test again.
     assert max(watched[part:]) < 1.5 * min(watched[part:]), "others have started or ended too many processes"
-    assert growth_percent < MOST_GROWTH_PERCENT
+    assert growth_percent < MAX_GROWTH_PERCENT
     assert after == before
     assert failed == 0
-    # A tick may lie between the two readings of the clock.
+    # A tick may fall between the two clock readings.
     assert abs(due - taken - missed) <= 1

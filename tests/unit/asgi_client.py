@@ -1,4 +1,4 @@
-"""Clients of an ASGI app in whose place a test stands: answers without an end, clients that are slow or leave."""
+"""ASGI clients controlled by a test: endless responses, slow clients, disconnects."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from cpuwatch.web.access.hosts import AllowedHosts
 from cpuwatch.web.http.exchange import SlowClients, attend
 from cpuwatch.web.state import Live, State
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 class Stepped(ScriptedSampler):
-    """A sampler that reads when it is told to."""
+    """A sampler that reads on command."""
 
     def __init__(self, readings: Iterable[Reading]) -> None:
         super().__init__(readings)
@@ -37,7 +37,7 @@ class Stepped(ScriptedSampler):
 
 
 class Service:
-    """What a lifespan makes, with a tick whenever the test wants one."""
+    """The state that a lifespan creates, with ticks on command."""
 
     def __init__(self, sampler: Stepped, monitor: Monitor) -> None:
         self.live = Live(monitor)
@@ -45,21 +45,21 @@ class Service:
 
     @property
     def run(self) -> str:
-        """Of which run the snapshots are."""
+        """The id of the run."""
         assert self.live.cache.snapshot is not None
         return self.live.cache.snapshot.sampling.run
 
     async def tick(self, count: int = 1) -> int:
-        """The sequence of the newest snapshot, once it is shown."""
+        """Make ticks, and return the sequence of the newest snapshot once it is served."""
         for _ in range(count):
             before = self.live.cache.newest_sequence
             self._sampler.step()
-            assert await self.live.cache.wait(after=before, timeout=PATIENCE)
+            assert await self.live.cache.wait(after=before, timeout=TIMEOUT)
         return self.live.cache.newest_sequence
 
 
 def state_of(live: Live, settings: Settings | None = None) -> State:
-    """What a lifespan with these settings hands to each request."""
+    """Return the state that a lifespan with these settings passes to each request."""
     if settings is not None:
         live.settings, live.hosts = settings, AllowedHosts(settings.allowed_hosts)
     return {"cpuwatch": live}
@@ -85,7 +85,7 @@ async def service(ticks: int = 1, processes: int = 2, history: int = 600) -> Asy
 
 
 class Client:
-    """One request, under way."""
+    """A request in progress."""
 
     def __init__(
         self,
@@ -133,18 +133,18 @@ class Client:
             self._moved.notify_all()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Until the messages that were sent to it make this true."""
-        async with asyncio.timeout(PATIENCE), self._moved:
+        """Wait until the received messages satisfy a condition."""
+        async with asyncio.timeout(TIMEOUT), self._moved:
             await self._moved.wait_for(holds)
 
     async def event(self) -> Event:
-        return await asyncio.wait_for(self._events.get(), PATIENCE)
+        return await asyncio.wait_for(self._events.get(), TIMEOUT)
 
     async def ids(self, count: int) -> list[int]:
         return [TickId.parse((await self.event()).id).sequence for _ in range(count)]
 
     async def end(self) -> None:
-        await asyncio.wait_for(asyncio.shield(self.task), PATIENCE)
+        await asyncio.wait_for(asyncio.shield(self.task), TIMEOUT)
 
     async def leave(self) -> None:
         self._inbox.put_nowait({"type": "http.disconnect"})

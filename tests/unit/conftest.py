@@ -1,4 +1,4 @@
-"""Hypothesis profiles: ``dev``, ``ci`` (taken when CI is set), ``thorough``; HYPOTHESIS_PROFILE names another."""
+"""Hypothesis profiles ``dev``, ``ci`` (the default if CI is set) and ``thorough``. HYPOTHESIS_PROFILE selects one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ settings.register_profile(
     "ci",
     deadline=None,
     max_examples=100,
-    # The same examples each time: a red build has to mean that the change is at fault, not the dice.
+    # The same examples each time, so that a failed build is caused by the change and not by chance.
     derandomize=True,
     database=None,
     print_blob=True,
-    # A shared machine may be slow at making examples, which is no fault of them.
+    # Generating examples can be slow on a shared machine.
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("thorough", deadline=None, max_examples=5_000, suppress_health_check=[HealthCheck.too_slow])

@@ -1,4 +1,4 @@
-"""A parser of ``text/event-stream``, written after the standard (html.spec.whatwg.org, 9.2.6) and not after ours."""
+"""A parser of ``text/event-stream``, written from the standard (html.spec.whatwg.org, 9.2.6), not from our encoder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Event(NamedTuple):
 
 
 class EventStream:
-    """Takes the stream in pieces as they come; hands out the events that are whole."""
+    """Accepts the stream in chunks, and returns complete events."""
 
     def __init__(self) -> None:
         self.retry_ms: int | None = None
@@ -23,7 +23,7 @@ class EventStream:
 
     @property
     def unfinished(self) -> bytes:
-        """What has come of a block that has not ended: lost, if nothing more comes."""
+        """The part of an incomplete event received so far."""
         return self._rest + self._data.encode() + self._type.encode()
 
     def feed(self, piece: bytes) -> list[Event]:
@@ -42,7 +42,7 @@ class EventStream:
 
     @staticmethod
     def _line(text: bytes) -> tuple[bytes, bytes] | None:
-        """The first line and what follows it; None if it has no end yet. A CR may be half of a CRLF still to come."""
+        """Split off the first line. None if it is incomplete: a CR at the end may be half of a CRLF."""
         for at in range(len(text)):
             if text[at] == ord("\n"):
                 return text[:at], text[at + 1 :]

@@ -1,4 +1,4 @@
-"""A page as a browser would read it, by the parser of the standard library."""
+"""Parses an HTML page with the standard library, as a browser would."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _VOID = {"meta", "br", "link", "img", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """What a browser would make of it: start tags with attributes, and text by the elements that it stands in."""
+    """The start tags with attributes, and the text by the elements that contain it."""
 
     def __init__(self, page: str) -> None:
         super().__init__(convert_charrefs=True)

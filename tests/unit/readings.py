@@ -1,4 +1,4 @@
-"""Readings made by hand, for examples whose arithmetic can be done in the head."""
+"""Readings for examples with simple arithmetic."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def reading(
     boot_id: str = "boot",
     unreadable: dict[str, int] | None = None,
 ) -> Reading:
-    """A reading ``at_ns`` after boot. By default the machine was idle all the time before."""
+    """Return a reading ``at_ns`` after boot. By default the machine was idle until then."""
     idle = CpuTimes(0, 0, at_ns, 0, 0, 0)
     return Reading(
         time=BOOT + timedelta(microseconds=at_ns // 1000),
@@ -95,21 +95,21 @@ def reading(
 
 
 def snapshot(*rows: tuple[int, int], sequence: int = 1) -> Snapshot:
-    """One second in which each of the (PID, nanoseconds) ran for that long."""
+    """Return a snapshot of one second in which each PID ran for this many nanoseconds."""
     earlier = reading(*(process(pid, cpu_ns=SECOND) for pid, _ in rows))
     later = reading(*(process(pid, cpu_ns=SECOND + ran_ns) for pid, ran_ns in rows), at_ns=101 * SECOND)
     return usage(earlier, later, sequence=sequence)
 
 
 def minute() -> ScriptedSampler:
-    """Sixty readings, a second apart, of one process; what an entry point may name as a backend."""
+    """Return a sampler with sixty readings of one process, a second apart, for use as an entry point."""
     return ScriptedSampler(
         reading(process(cpu_ns=second * SECOND // 2), at_ns=(100 + second) * SECOND) for second in range(60)
     )
 
 
 def as_label(text: str) -> str:
-    """The text as it comes out of a label: what cannot be printed is spelled out, except a line feed."""
+    """Return the text as in a label: control characters are escaped, except line feeds."""
     return "".join(
         char
         if char.isprintable() or char == "\n"

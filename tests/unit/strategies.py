@@ -1,4 +1,4 @@
-"""Hypothesis strategies for the values of cpuwatch, and for two readings together with the truth about them."""
+"""Hypothesis strategies for the values of cpuwatch, and for pairs of readings with the expected results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cpuwatch import (
     Snapshot,
 )
 
-HIGHEST_PID = 2**22
+MAX_PID = 2**22
 
 instants = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 texts = st.text(max_size=20)
@@ -42,10 +42,10 @@ def hosts(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Host]:
 def process_rows(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[ProcessUsage]:
     return st.builds(
         ProcessUsage,
-        pid=st.integers(0, HIGHEST_PID),
+        pid=st.integers(0, MAX_PID),
         start_time=instants,
         key=text,
-        ppid=st.none() | st.integers(0, HIGHEST_PID),
+        ppid=st.none() | st.integers(0, MAX_PID),
         name=text,
         user=st.none() | text,
         state=st.none() | st.sampled_from("RSDTtZXWIP"),
@@ -64,7 +64,7 @@ def process_rows(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Proc
 
 
 def snapshots(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Snapshot]:
-    """Any snapshot that can be written down, also such as no machine would ever show."""
+    """Any valid snapshot, including ones that no real machine would have."""
     unreadable = st.dictionaries(text, st.integers(1, 1000), max_size=3)
     return st.builds(
         Snapshot,
@@ -91,7 +91,7 @@ def snapshots(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Snapsho
                 ExitedUsage,
                 name=st.none() | text,
                 user=st.none() | text,
-                parent_pid=st.none() | st.integers(0, HIGHEST_PID),
+                parent_pid=st.none() | st.integers(0, MAX_PID),
                 parent_name=st.none() | text,
                 count=st.none() | st.integers(1, 10**6),
                 cpu_percent=known_or_not,
@@ -129,7 +129,7 @@ class Fate(Enum):
 
 
 class Pair(NamedTuple):
-    """Two readings, and by PID what was put in: the nanoseconds of each process, None where nobody can know them."""
+    """Two readings, and the nanoseconds that each PID used, None if they cannot be known."""
 
     earlier: Reading
     later: Reading
@@ -145,7 +145,7 @@ def cpu_times(draw: st.DrawFn, highest: int = 10**18) -> CpuTimes:
 
 
 def _moved(draw: st.DrawFn, before: CpuTimes) -> CpuTimes:
-    """The books some time later: mostly ahead, now and then a step back, and a kind may stop being counted."""
+    """Counters some time later: mostly higher, sometimes lower, and a kind may no longer be counted."""
     step = st.integers(-(10**7), 10**15)
 
     def after(value: int) -> int:
@@ -165,7 +165,7 @@ def _moved(draw: st.DrawFn, before: CpuTimes) -> CpuTimes:
 
 
 class _Room(NamedTuple):
-    """What there is room for between two readings."""
+    """The limits between two readings."""
 
     capacity_ns: int
     slack_ns: int
@@ -203,7 +203,7 @@ def _life(draw: st.DrawFn, pid: int, fate: Fate, room: _Room) -> _Life:
         case Fate.WENT_BACK:
             return _Life(before, replace(before, cpu_ns=draw(st.integers(0, before.cpu_ns - 1))))
         case Fate.RAN_ON_MORE_CPUS_THAN_ARE_SHOWN:
-            # More than one beyond: the slack is rounded from floats, and that rounding is not what is tested.
+            # More than one beyond the limit: the slack is rounded from floats, and rounding is not tested here.
             ran_ns = room.capacity_ns + room.slack_ns + draw(st.integers(2, 10**12))
             return _Life(before, replace(before, cpu_ns=before.cpu_ns + ran_ns), ran_ns)
     return _active_life(draw, before, fate, room)
@@ -229,8 +229,8 @@ def _active_life(draw: st.DrawFn, before: ProcessTimes, fate: Fate, room: _Room)
 
 
 @st.composite
-def _books(draw: st.DrawFn) -> tuple[MachineTimes, MachineTimes]:
-    """The machine's counters before and after, with CPUs plugged in or unplugged in between."""
+def _machine_times(draw: st.DrawFn) -> tuple[MachineTimes, MachineTimes]:
+    """The counters of the machine before and after, with CPUs added or removed in between."""
     total = draw(cpu_times())
     per_cpu = draw(st.dictionaries(st.integers(0, 8), cpu_times(), max_size=3))
     plugged = draw(st.dictionaries(st.integers(0, 8), cpu_times(), max_size=2))
@@ -244,15 +244,15 @@ any_fate = st.sampled_from(Fate)
 
 @st.composite
 def pairs(draw: st.DrawFn, *, fates: st.SearchStrategy[Fate] = any_fate, max_processes: int = 4) -> Pair:
-    """Two readings of one machine: any interval from a nanosecond to eleven days, any jump of the wall clock."""
+    """Two readings of a machine: intervals from a nanosecond to eleven days, with any jump of the wall clock."""
     cpus = draw(st.integers(1, 64))
     interval_ns = draw(st.sampled_from([1, SECOND, 3600 * SECOND]) | st.integers(1, 10**15))
     uptime_ns = draw(st.integers(10 * SECOND, 10**16))
-    # A suspended machine: the clock since boot goes on, the monotonic one does not.
+    # On a suspended machine the boot-time clock advances, and the monotonic clock does not.
     uptime_later_ns = uptime_ns + interval_ns + draw(st.just(0) | st.integers(0, 10**15))
     resolution_ns = draw(st.sampled_from([1, 10_000_000, 15_625_000]))
     sweeps_ns = draw(st.integers(0, 10**8)), draw(st.integers(0, 10**8))
-    # A sweep lists the processes a little before its instant, and start times are cut down to their step.
+    # A sweep lists the processes slightly before its instant, and start times are rounded down.
     born_after_ns = uptime_ns - sweeps_ns[0] - resolution_ns
     room = _Room(
         capacity_ns=cpus * interval_ns,
@@ -260,10 +260,10 @@ def pairs(draw: st.DrawFn, *, fates: st.SearchStrategy[Fate] = any_fate, max_pro
         old_starts=st.integers(0, born_after_ns - 1),
         young_starts=st.integers(born_after_ns, uptime_later_ns),
     )
-    pids = draw(st.lists(st.integers(1, HIGHEST_PID), unique=True, max_size=max_processes))
+    pids = draw(st.lists(st.integers(1, MAX_PID), unique=True, max_size=max_processes))
     fate_of = {pid: draw(fates) for pid in pids}
     lives = {pid: _life(draw, pid, fate, room) for pid, fate in fate_of.items()}
-    books, books_later = draw(_books())
+    books, books_later = draw(_machine_times())
     earlier = Reading(
         time=draw(instants),
         monotonic_ns=draw(st.integers(0, 10**16)),

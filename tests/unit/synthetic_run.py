@@ -1,4 +1,4 @@
-"""The data of a performance run as it might have been: the same each time, and no server needed."""
+"""Synthetic data of a performance run: reproducible, without a server."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _PERCENTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99, "
 
 
 def synthetic_run(seconds: int = 300, *, seed: int = 1, rate: float = 3_900.0) -> Results:
-    """A run in which nothing went wrong."""
-    random = Random(seed)  # noqa: S311 (nothing is secret here)
+    """Return a run without failures."""
+    random = Random(seed)  # noqa: S311  reproducible
     speed = rate * random.uniform(0.98, 1.02)
     log_of_seconds = [_second(random, second, speed) for second in range(seconds)]
     requests = sum(second.requests for second in log_of_seconds)
@@ -99,7 +99,7 @@ def _second(random: Random, second: int, speed: float) -> Second:
 
 
 def _latency(random: Random, count: int, mean_ms: float) -> LatencySummary:
-    """From a sample of 20,000, scaled to this mean."""
+    """Summarize a sample of 20,000, scaled to this mean."""
     drawn = sorted(
         random.lognormvariate(0, 0.16) * (random.uniform(1, 6) if random.random() < 0.02 else 1) for _ in range(20_000)
     )

@@ -8,7 +8,7 @@ import pytest
 
 from cpuwatch.log_writer import LogWriter
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 PIPE_BYTES = 65_536
 
 
@@ -77,7 +77,7 @@ def test_closing_does_not_wait_for_a_reader(pipe: tuple[int, int]) -> None:
     log.write("line")
     closing = threading.Thread(target=log.close, args=(0.001,))
     closing.start()
-    closing.join(PATIENCE)
+    closing.join(TIMEOUT)
     assert not closing.is_alive()
     while b"line" not in os.read(pipe[0], PIPE_BYTES):
         pass
@@ -105,6 +105,6 @@ def test_a_reader_that_has_gone_does_not_end_the_thread() -> None:
     os.close(reader)
     log = LogWriter(writer, dropped)
     log.write("line")
-    log.close(PATIENCE)
+    log.close(TIMEOUT)
     assert not log._thread.is_alive()
     os.close(writer)

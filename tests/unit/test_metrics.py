@@ -22,7 +22,7 @@ from cpuwatch.web.exposition import Exposed, Scraper, Scrapes
 from cpuwatch.web.http.response import Answer
 from cpuwatch.web.state import Live
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 PROMETHEUS_2 = (
@@ -42,7 +42,7 @@ def watched(*script: Reading) -> Live:
     live = Live(monitor)
     with monitor:
         if len(script) > 1:
-            assert monitor.wait(after=len(script) - 2, timeout=PATIENCE)
+            assert monitor.wait(after=len(script) - 2, timeout=TIMEOUT)
     return live
 
 
@@ -199,7 +199,7 @@ def test_failures_are_counted_while_sampling_fails() -> None:
     monitor = Monitor(0.001, sampler=ScriptedSampler(script()))
     live = Live(monitor)
     with monitor:
-        assert failed.wait(PATIENCE)
+        assert failed.wait(TIMEOUT)
     assert monitor.latest is not None
     assert monitor.latest.sampling.failed_ticks == 0
     assert samples(request(live))["cpuwatch_failed_ticks_total", None] == monitor.health.failed_ticks > 0
@@ -223,13 +223,13 @@ def test_the_next_tick_has_a_new_response() -> None:
     def script() -> Iterator[Reading]:
         yield second(0)
         yield second(1)
-        assert asked.wait(PATIENCE)
+        assert asked.wait(TIMEOUT)
         yield second(2)
 
     monitor = Monitor(0.001, sampler=ScriptedSampler(script()))
     live = Live(monitor)
     with monitor:
-        assert monitor.wait(after=0, timeout=PATIENCE)
+        assert monitor.wait(after=0, timeout=TIMEOUT)
         assert samples(request(live))["cpuwatch_ticks_total", None] == 1
         asked.set()
         asyncio.run(published(live, 2))
@@ -238,7 +238,7 @@ def test_the_next_tick_has_a_new_response() -> None:
 
 async def published(live: Live, sequence: int) -> None:
     async with live.running():
-        assert await live.cache.wait(after=sequence - 1, timeout=PATIENCE)
+        assert await live.cache.wait(after=sequence - 1, timeout=TIMEOUT)
 
 
 def scraped(live: Live, user_agent: str = "Prometheus/2.42.0", query: str = "") -> dict[str | None, float]:
@@ -258,19 +258,19 @@ def test_a_new_name_is_0_at_the_next_scrape_of_each_prometheus() -> None:
     def script() -> Iterator[Reading]:
         yield second(0)
         yield second(1)
-        assert go_on.wait(PATIENCE)
+        assert go_on.wait(TIMEOUT)
         job = process(12, cpu_ns=SECOND, start_ns=(101 * SECOND), name="job")
         yield replace(second(2), processes={**second(2).processes, 12: job})
 
     monitor = Monitor(0.001, sampler=ScriptedSampler(script()))
     live = Live(monitor)
     with monitor:
-        assert monitor.wait(after=0, timeout=PATIENCE)
+        assert monitor.wait(after=0, timeout=TIMEOUT)
         # At the start of a run all series are new: the counters of the last run are gone.
         assert scraped(live) == {"steady": 0.0, "brief": 0.0}
         assert scraped(live) == {"steady": 0.25, "brief": 0.5}
         go_on.set()
-        assert monitor.wait(after=1, timeout=PATIENCE)
+        assert monitor.wait(after=1, timeout=TIMEOUT)
     known = {"steady": 0.5, "brief": 0.5}
     assert cpu_seconds(request(live)) == known | {"job": 1.0}
     assert scraped(live) == known | {"job": 0.0}

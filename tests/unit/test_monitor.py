@@ -25,7 +25,7 @@ from cpuwatch.settings import parse_interval
 TICK = 0.001
 """Seconds between ticks: short, so that a test need not wait; no test counts on how many fit in a time."""
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds until a test gives up on what is sure to come."""
 
 
@@ -45,7 +45,7 @@ class Gate:
 
     def _script(self) -> Iterator[Reading]:
         for number in count():
-            assert self._permits.acquire(timeout=PATIENCE)
+            assert self._permits.acquire(timeout=TIMEOUT)
             yield nth(number)
 
 
@@ -59,7 +59,7 @@ def gate() -> Iterator[Gate]:
 
 def until(monitor: Monitor, sequence: int) -> Snapshot:
     """The snapshot of this sequence, when it has come and is the newest that can be."""
-    found = monitor.wait(after=sequence - 1, timeout=PATIENCE)
+    found = monitor.wait(after=sequence - 1, timeout=TIMEOUT)
     assert found is not None
     assert found.sequence == sequence
     return found
@@ -69,7 +69,7 @@ def until_newest(monitor: Monitor, sequence: int) -> Snapshot:
     """The same as :func:`until` when those before may still be on their way."""
     found = monitor.latest
     while found is None or found.sequence < sequence:
-        found = monitor.wait(after=0 if found is None else found.sequence, timeout=PATIENCE)
+        found = monitor.wait(after=0 if found is None else found.sequence, timeout=TIMEOUT)
         assert found is not None
     return found
 
@@ -261,7 +261,7 @@ def test_the_age_is_that_of_the_newest_reading() -> None:
         until(monitor, 1)
         age_seconds = monitor.age_seconds
     assert age_seconds is not None
-    assert age_seconds == pytest.approx(time.monotonic() - 101, abs=PATIENCE)
+    assert age_seconds == pytest.approx(time.monotonic() - 101, abs=TIMEOUT)
 
 
 def test_a_snapshot_says_how_late_it_was_and_what_could_not_be_read() -> None:
@@ -298,9 +298,9 @@ def test_a_tick_that_fails_is_counted_and_the_next_spans_the_gap(caplog: pytest.
     def script() -> Iterator[Reading | Exception]:
         yield nth(0)
         yield RuntimeError("the cable was pulled")
-        assert gate.wait(PATIENCE)
+        assert gate.wait(TIMEOUT)
         yield nth(2)
-        assert gate.wait(PATIENCE)
+        assert gate.wait(TIMEOUT)
 
     with Monitor(TICK, sampler=ScriptedSampler(script())) as monitor:
         gate.set()
@@ -332,7 +332,7 @@ class Failing(ScriptedSampler):
 def test_a_lasting_failure_is_logged_once_and_shown_while_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
     failing = Failing([])
     with Monitor(TICK, sampler=failing) as monitor:
-        assert failing.thrice.wait(PATIENCE)
+        assert failing.thrice.wait(TIMEOUT)
         health = monitor.health
     assert health.failed_ticks >= 2
     assert health.failure == "ScriptEndedError: the script ended after 0 readings"
@@ -345,7 +345,7 @@ def test_a_failure_is_cleared_once_a_tick_works() -> None:
     def script() -> Iterator[Reading | Exception]:
         yield RuntimeError("not yet")
         yield from (nth(0), nth(1), nth(2))
-        assert done.wait(PATIENCE)
+        assert done.wait(TIMEOUT)
 
     done = threading.Event()
     with Monitor(TICK, sampler=ScriptedSampler(script())) as monitor:
@@ -376,7 +376,7 @@ def test_whoever_waits_gets_the_next_snapshot(gate: Gate) -> None:
         until(monitor, 1)
 
         async def two_wait() -> list[Snapshot | None]:
-            waiting = [asyncio.create_task(monitor.wait_async(after=1, timeout=PATIENCE)) for _ in range(2)]
+            waiting = [asyncio.create_task(monitor.wait_async(after=1, timeout=TIMEOUT)) for _ in range(2)]
             await asyncio.sleep(0)
             gate.let(1)
             return await asyncio.gather(*waiting)
@@ -396,10 +396,10 @@ def test_closing_wakes_all_who_wait(gate: Gate) -> None:
         waiting = asyncio.create_task(monitor.wait_async(after=10**9))
         await asyncio.sleep(0)
         await asyncio.to_thread(close, monitor, gate)
-        return await asyncio.wait_for(waiting, PATIENCE)
+        return await asyncio.wait_for(waiting, TIMEOUT)
 
     assert asyncio.run(wait_and_close()) is None
-    waiter.join(PATIENCE)
+    waiter.join(TIMEOUT)
     assert not waiter.is_alive()
     assert found == [None]
 
@@ -452,9 +452,9 @@ def test_iterating_begins_after_the_newest_snapshot_and_ends_with_the_monitor(ga
 
     reader = threading.Thread(target=follow, daemon=True)
     reader.start()
-    assert started.wait(PATIENCE)
+    assert started.wait(TIMEOUT)
     close(monitor, gate)
-    reader.join(PATIENCE)
+    reader.join(TIMEOUT)
     assert not reader.is_alive()
     assert all(sequence > 2 for sequence in seen)
     assert seen == sorted(set(seen))
@@ -609,7 +609,7 @@ def test_threads_that_start_a_monitor_at_once_start_one_sampling_thread(monkeypa
     for starter in starters:
         starter.start()
     for starter in starters:
-        starter.join(PATIENCE)
+        starter.join(TIMEOUT)
     monitor.close()
     assert [sampler.closed for sampler in opened] == [True]
 

@@ -10,7 +10,7 @@ from readings import SECOND, process, reading
 
 from cpuwatch import Monitor, Reading
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 class Unprintable(Exception):  # noqa: N818
@@ -53,7 +53,7 @@ def test_a_sampler_that_raises_anything_costs_one_tick_and_sampling_goes_on(
     error: BaseException, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR), Monitor(0.001, sampler=Failing(error)) as monitor:
-        snapshot = monitor.wait(after=0, timeout=PATIENCE)
+        snapshot = monitor.wait(after=0, timeout=TIMEOUT)
         assert snapshot is not None
         assert snapshot.sampling.failed_ticks == 1
     assert any(told in record.getMessage() for record in caplog.records)

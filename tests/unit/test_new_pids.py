@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from cpuwatch.samplers.procfs.new_pids import NewPids
 
 LOWEST, HIGHEST = 10, 49
-MOST_ALIVE = 12
-MOST_GIVEN = 10
+MAX_ALIVE = 12
+MAX_GIVEN = 10
 """Events between two calls: too few for PIDs to wrap around twice in two intervals."""
 LISTED_WITHIN = 16
 
@@ -44,7 +44,7 @@ class Kernel:
         return {fork.pid for fork in (*self.under_way, *self.processes)} | set(self.threads)
 
     def is_full(self) -> bool:
-        return len(self.taken()) == MOST_ALIVE or self.given == MOST_GIVEN
+        return len(self.taken()) == MAX_ALIVE or self.given == MAX_GIVEN
 
     def give(self) -> int:
         """The next free PID, with wraparound (idr_alloc_cyclic)."""

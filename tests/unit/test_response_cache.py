@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import pytest
 import zstandard
-from asgi_client import PATIENCE, Service, service
+from asgi_client import TIMEOUT, Service, service
 from msgspec.structs import replace
 
 from cpuwatch import GroupedSnapshot, Query, Snapshot, View, apply_view, decode, encode_lines, encode_view, table
@@ -215,7 +215,7 @@ class Gate:
         self.threads.add(threading.get_ident())
         self.calls.append(shown.sequence)
         self.reached.set()
-        assert self.opened.wait(PATIENCE), "the event loop waits for the encoder"
+        assert self.opened.wait(TIMEOUT), "the event loop waits for the encoder"
         return encode_view(shown, fields)
 
 
@@ -245,7 +245,7 @@ def test_first_responses_are_made_in_a_few_threads_off_the_event_loop(gate: Gate
 def test_a_first_response_is_made_once_for_all_waiting_clients(gate: Gate) -> None:
     async def act(running: Service) -> None:
         first, second, third = (asyncio.create_task(made(running, ALL)) for _ in range(3))
-        assert await asyncio.to_thread(gate.reached.wait, PATIENCE)
+        assert await asyncio.to_thread(gate.reached.wait, TIMEOUT)
         # It is not started again if the client of the first request disconnects.
         first.cancel()
         gate.opened.set()
@@ -266,7 +266,7 @@ class Late:
 
     def make(self, snapshot: Snapshot) -> int:
         self.reached.set()
-        assert self.opened.wait(PATIENCE)
+        assert self.opened.wait(TIMEOUT)
         return snapshot.sequence
 
 
@@ -274,7 +274,7 @@ def test_a_late_response_is_not_served_in_the_next_tick() -> None:
     async def act(running: Service) -> None:
         cache, late = running.live.cache, Late()
         asking = asyncio.create_task(cache.get(late, alias="the request"))
-        assert await asyncio.to_thread(late.reached.wait, PATIENCE)
+        assert await asyncio.to_thread(late.reached.wait, TIMEOUT)
         before = cache.newest_sequence
         await running.tick()
         late.opened.set()
@@ -314,7 +314,7 @@ def test_all_threads_exist_from_the_start(monkeypatch: pytest.MonkeyPatch) -> No
                     *(made(running, ViewResponse(View(Query(top=n)), "json", "gzip")) for n in range(1, 9))
                 )
                 await running.tick()
-                while (event := await subscription.receive(PATIENCE)) is not None and event.sequence < sequence:
+                while (event := await subscription.receive(TIMEOUT)) is not None and event.sequence < sequence:
                     pass
                 assert event is not None
 

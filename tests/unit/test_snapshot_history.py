@@ -11,7 +11,7 @@ from readings import BOOT, SECOND, process, reading, snapshot
 from cpuwatch import ExitedUsage, ProcessTimes, Snapshot, usage
 from cpuwatch.history import SnapshotHistory
 
-PLENTY = 2**40
+UNLIMITED = 2**40
 TICKS = 30
 PIDS = range(10, 210)
 MAX_BYTES_PER_ACTIVE_PROCESS_AND_TICK = 200
@@ -72,7 +72,7 @@ def snapshots_of(ticks: Iterator[Processes]) -> Iterator[Snapshot]:
         earlier = later
 
 
-def filled(ticks: Iterator[Processes], max_bytes: int = PLENTY) -> tuple[SnapshotHistory, int]:
+def filled(ticks: Iterator[Processes], max_bytes: int = UNLIMITED) -> tuple[SnapshotHistory, int]:
     """Return a history of these snapshots, and the bytes of memory it actually uses."""
     gc.collect()
     tracemalloc.start()
@@ -117,7 +117,7 @@ def test_the_oldest_snapshots_are_dropped_at_the_byte_limit(ticks: Callable[[], 
 
 
 def test_the_number_of_snapshots_is_limited() -> None:
-    history = SnapshotHistory(3, PLENTY)
+    history = SnapshotHistory(3, UNLIMITED)
     for sequence in range(1, 6):
         history.append(snapshot(sequence=sequence))
     assert [taken.sequence for taken in history] == [3, 4, 5]
@@ -133,7 +133,7 @@ def test_the_newest_snapshot_is_kept_even_if_it_is_too_large() -> None:
 
 
 def test_exited_rows_and_rows_in_a_plain_list_are_counted() -> None:
-    plain, with_rows, with_exits = (SnapshotHistory(1, PLENTY) for _ in range(3))
+    plain, with_rows, with_exits = (SnapshotHistory(1, UNLIMITED) for _ in range(3))
     exited = ExitedUsage("sh", "nobody", 10, "work", 1, 0.5, 0.25)
     plain.append(snapshot())
     with_rows.append(replace(snapshot(), processes=list(snapshot((10, SECOND), (11, SECOND)).processes)))

@@ -16,7 +16,7 @@ from cpuwatch import Snapshot
 from cpuwatch.history import SnapshotHistory, SnapshotStore
 from cpuwatch.tick_id import TickId
 
-PLENTY = 2**40
+UNLIMITED = 2**40
 RUN = "123456789"
 EMPTY = snapshot()
 
@@ -28,7 +28,7 @@ def taken(sequence: int, at_seconds: float, interval_seconds: float = 1.0) -> Sn
 
 
 def filled(snapshots: list[Snapshot], max_snapshots: int = 10**6) -> SnapshotHistory:
-    history = SnapshotHistory(max_snapshots, PLENTY)
+    history = SnapshotHistory(max_snapshots, UNLIMITED)
     for one in snapshots:
         history.append(one)
     return history

@@ -6,7 +6,7 @@ import re
 from importlib.resources import files
 
 import pytest
-from asgi_client import PATIENCE, Client, Service, service
+from asgi_client import TIMEOUT, Client, Service, service
 from hypercorn.utils import ShutdownError, raise_shutdown
 
 from cpuwatch import Snapshot, decode
@@ -120,7 +120,7 @@ def test_a_slow_reader_skips_to_the_newest_tick() -> None:
             await client.until(lambda: client.blocked)
             with running.live.broadcast.subscription(View()) as witness:
                 await running.tick(5)
-                while (event := await witness.receive(PATIENCE)) is None or event.sequence < 7:
+                while (event := await witness.receive(TIMEOUT)) is None or event.sequence < 7:
                     assert event is not None
             client.reads.set()
             # The event that was being sent, and the newest.
@@ -138,7 +138,7 @@ def test_a_tick_during_the_start_of_a_stream_is_sent_once() -> None:
             await client.until(lambda: client.blocked)
             with running.live.broadcast.subscription(View()) as witness:
                 await running.tick()
-                while (event := await witness.receive(PATIENCE)) is None or event.sequence < 2:
+                while (event := await witness.receive(TIMEOUT)) is None or event.sequence < 2:
                     assert event is not None
             client.reads.set()
             assert await client.ids(1) == [2]
@@ -155,10 +155,10 @@ def test_an_event_is_encoded_once_for_all_listeners_of_a_view() -> None:
             broadcast = running.live.broadcast
             with broadcast.subscription(View()) as one, broadcast.subscription(View()) as other:
                 await running.tick()
-                first, second = await one.receive(PATIENCE), await other.receive(PATIENCE)
+                first, second = await one.receive(TIMEOUT), await other.receive(TIMEOUT)
                 assert first is not None
-                while first.sequence < 2 and (newer := await one.receive(PATIENCE)) is not None:
-                    first, second = newer, await other.receive(PATIENCE)
+                while first.sequence < 2 and (newer := await one.receive(TIMEOUT)) is not None:
+                    first, second = newer, await other.receive(TIMEOUT)
                 assert first is second
                 assert await broadcast.after(first.sequence - 1, View()) is first
 
@@ -372,9 +372,9 @@ def test_a_view_that_cannot_be_encoded_does_not_affect_the_others(
             with broadcast.subscription(View(fields=("pid",))), broadcast.subscription(View()) as good:
                 monkeypatch.setattr("cpuwatch.web.broadcast.encode_view_event", failing)
                 await running.tick()
-                assert await good.receive(PATIENCE)
+                assert await good.receive(TIMEOUT)
                 await running.tick()
-                assert await good.receive(PATIENCE)
+                assert await good.receive(TIMEOUT)
 
     asyncio.run(act())
     assert "no such ink" in caplog.text
@@ -390,6 +390,6 @@ def test_streams_end_when_the_server_begins_to_stop() -> None:
         told.set()
         with pytest.raises(ShutdownError):
             await waiting
-        await asyncio.wait_for(stopped.wait(), PATIENCE)
+        await asyncio.wait_for(stopped.wait(), TIMEOUT)
 
     asyncio.run(act())

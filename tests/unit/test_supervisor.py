@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
-from asgi_client import PATIENCE, Service, Stepped, service, state_of
+from asgi_client import TIMEOUT, Service, Stepped, service, state_of
 from readings import SECOND, process, reading
 from starlette.types import Receive, Scope, Send
 
@@ -55,7 +55,7 @@ def test_work_that_ends_is_logged_counted_and_restarted(
             await asyncio.Event().wait()
 
         task = asyncio.create_task(supervised.keep_running("views", twice_in_vain))
-        await asyncio.wait_for(works.wait(), PATIENCE)
+        await asyncio.wait_for(works.wait(), TIMEOUT)
         assert supervised.restarts == 2
         assert supervised.failure == f"the task 'views' {cause}"
         task.cancel()
@@ -93,7 +93,7 @@ def test_the_delay_between_restarts_grows(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_nothing_is_restarted_at_shutdown(caplog: pytest.LogCaptureFixture) -> None:
     supervised = Supervisor(lambda: True)
-    asyncio.run(asyncio.wait_for(supervised.keep_running("views", end), PATIENCE))
+    asyncio.run(asyncio.wait_for(supervised.keep_running("views", end), TIMEOUT))
     assert supervised.restarts == 0
     assert caplog.text == ""
 
@@ -137,9 +137,9 @@ def test_the_next_tick_is_served_after_any_temporary_failure(
                 await running.tick()
                 assert failed.is_set()
             sequence = await running.tick()
-            event = await subscription.receive(PATIENCE)
+            event = await subscription.receive(TIMEOUT)
             while event is None or event.sequence < sequence:
-                event = await subscription.receive(PATIENCE)
+                event = await subscription.receive(TIMEOUT)
             assert (await get(running.live, "/cpu_usage?top=1")).json()["sequence"] == sequence
             assert running.live.supervisor.restarts == 1
 
@@ -168,10 +168,10 @@ def test_readyz_is_503_when_the_newest_snapshot_is_not_served(shown_at: int, sta
         with Monitor(0.001, sampler=sampler) as monitor:
             live = Live(monitor)
             sampler.step(2)
-            assert await monitor.wait_async(after=0, timeout=PATIENCE)
+            assert await monitor.wait_async(after=0, timeout=TIMEOUT)
             assert live.cache.newest_sequence == 1
             sampler.step()
-            assert await monitor.wait_async(after=1, timeout=PATIENCE)
+            assert await monitor.wait_async(after=1, timeout=TIMEOUT)
             ready = await get(live, "/readyz")
             served = await get(live, "/cpu_usage")
             monitor._stop.set()
@@ -201,10 +201,10 @@ def test_readyz_is_503_while_the_streams_are_behind(monkeypatch: pytest.MonkeyPa
             async with live.running():
                 with live.broadcast.subscription(View()) as subscription:
                     sampler.step(2)
-                    assert await subscription.receive(PATIENCE)
+                    assert await subscription.receive(TIMEOUT)
                     monkeypatch.setattr(Broadcast, "_hand_out", never)
                     sampler.step()
-                    assert await live.cache.wait(after=1, timeout=PATIENCE)
+                    assert await live.cache.wait(after=1, timeout=TIMEOUT)
                     assert (await get(live, "/readyz")).status_code == 503
                 assert (await get(live, "/readyz")).status_code == 200
             monitor._stop.set()

@@ -15,7 +15,7 @@ from readings import SECOND, minute, process, reading, snapshot
 from cpuwatch import ExitedUsage, Monitor, ProcessUsage, Snapshot, usage
 from cpuwatch.accounting.totals import CpuTotals, RunningTotals, add, no_totals
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 NAMES = st.sampled_from("abcdefgh")
 PERCENTS = st.none() | st.just(0.0) | st.floats(0, 400)
 TEMPLATE = snapshot((10, SECOND)).processes[0]
@@ -189,7 +189,7 @@ def test_a_monitor_adds_each_snapshot_to_the_totals_without_a_reader() -> None:
     monitor = Monitor(0.0005, sampler=minute())
     monitor.follow(totals.take)
     with monitor:
-        assert monitor.wait(after=58, timeout=PATIENCE)
+        assert monitor.wait(after=58, timeout=TIMEOUT)
     assert totals.latest is not None
     assert named_seconds(totals.latest) == {"work": pytest.approx(used_seconds(list(monitor.history)))}
     assert len(list(monitor.history)) == 59

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from asgi_client import PATIENCE, Client, Service, service
+from asgi_client import TIMEOUT, Client, Service, service
 
 from cpuwatch import Snapshot, decode
 from cpuwatch.web.endpoints.cpu_usage import all_processes
@@ -36,7 +36,7 @@ async def held(running: Service, client: Client, monkeypatch: pytest.MonkeyPatch
         return await wait(after, timeout)
 
     monkeypatch.setattr(views, "wait", noted)
-    await asyncio.wait_for(waits.wait(), PATIENCE)
+    await asyncio.wait_for(waits.wait(), TIMEOUT)
     assert not client.task.done()
 
 

@@ -29,14 +29,14 @@ from cpuwatch.web.response_cache import ResponseCache
 from cpuwatch.web.state import Live, State
 
 TICK = 0.001
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 def stopped_monitor(*script: Reading | Exception, interval: float = TICK) -> Monitor:
     """Return a closed monitor that has replayed the whole script, so its data no longer change."""
     with Monitor(interval, sampler=ScriptedSampler(script)) as monitor:
         if len(script) > 1:
-            assert monitor.wait(after=len(script) - 2, timeout=PATIENCE)
+            assert monitor.wait(after=len(script) - 2, timeout=TIMEOUT)
     return monitor
 
 
@@ -305,7 +305,7 @@ def test_the_follower_serves_each_newest_snapshot_with_its_responses() -> None:
             following = asyncio.create_task(cache.follow())
             sequence = 0
             while sequence < 29:
-                found = await cache.wait(after=sequence, timeout=PATIENCE)
+                found = await cache.wait(after=sequence, timeout=TIMEOUT)
                 assert found is not None
                 answer = await cache.get(ALL)
                 assert answer is not None
@@ -316,7 +316,7 @@ def test_the_follower_serves_each_newest_snapshot_with_its_responses() -> None:
                 assert sequence < found.sequence
                 sequence = found.sequence
             live.close()
-            await asyncio.wait_for(following, PATIENCE)
+            await asyncio.wait_for(following, TIMEOUT)
             cache.end()
             assert await cache.wait(after=sequence) is None
 

@@ -1,4 +1,4 @@
-"""Changes processes of root into the user of the watcher, from whom /proc hides others; writes when each was found.
+"""Turns processes of root into visible ones of the watching user, and writes when each was found.
 
 Run it as root, as the first process of a PID namespace and in a separate mount namespace:
 becomes_visible.py OPTION BACKEND USER_ID

@@ -15,7 +15,7 @@ from pathlib import Path
 from cpuwatch import OpenSampler, open_sampler
 
 _LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
-_MOST_READINGS = 20
+_MAX_READINGS = 20
 _DISTANCE = 1000
 
 
@@ -40,7 +40,7 @@ def readings_until_found(sampler: OpenSampler, went_by: int | None) -> int | Non
     if went_by is not None:
         _LAST_PID.write_text(str(last_pid + went_by))
     try:
-        for reading in range(1, _MOST_READINGS + 1):
+        for reading in range(1, _MAX_READINGS + 1):
             if chosen in sampler.read().processes:
                 return reading
         return None

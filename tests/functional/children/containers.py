@@ -1,4 +1,4 @@
-"""Runs containers whose processes exit in unusual ways, beside other work, until it is ended.
+"""Runs containers whose processes exit in unusual ways, beside other work, until it is killed.
 
 containers.py entered          processes that entered a PID namespace leave orphans to its init
 containers.py killed PROCS SECONDS...
@@ -29,7 +29,7 @@ CONTAINER = ["unshare", "--fork", "--pid", "--kill-child", sys.executable, "-I",
 
 
 def only_child(pid: int) -> int:
-    """The PID of the child of a process; waits until there is one."""
+    """Return the PID of the only child of a process. Waits until there is one."""
     while True:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         if children:

@@ -38,7 +38,7 @@ def work(pid: int) -> None:
 
 
 def held() -> list[str]:
-    """The stat files that are open."""
+    """Return the stat files that are open."""
     links = []
     for link in Path("/proc/self/fd").iterdir():
         # The descriptor of the listing itself is closed by now.

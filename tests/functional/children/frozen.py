@@ -1,4 +1,4 @@
-"""``cpuwatch`` with these arguments, whose event loop stands still for ever once ``/livez`` is asked for."""
+"""Runs ``cpuwatch`` with these arguments. A request to ``/livez`` blocks its event loop forever."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ async def freeze(_: object) -> NoReturn:
     sys.stdout.write("frozen\n")
     sys.stdout.flush()
     while True:
-        time.sleep(3600)  # noqa: ASYNC251  that is the fault
+        time.sleep(3600)  # noqa: ASYNC251  the fault to simulate
 
 
 health.alive = freeze

@@ -23,7 +23,7 @@ from cpuwatch import OpenSampler, Reading, open_sampler, usage
 from cpuwatch.samplers.procfs import cpu_clock
 
 _LIMIT = 256
-_PATIENCE_SECONDS = 20
+_TIMEOUT_SECONDS = 20
 
 
 def start(user_id: int | None) -> int:
@@ -118,7 +118,7 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         after = sampler.read()
         # User names are looked up in the background.
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
         while time.monotonic() < deadline and str(after.processes[newcomer].user).isdigit():
             time.sleep(0.01)
             after = sampler.read()

@@ -23,30 +23,30 @@ _OLD_CPU_NS = 30_000_000
 Within one tick both have the same PID and start time, and nothing in /proc distinguishes them."""
 
 
-class Told:
+class Done:
     """A pipe on which a child reports that it is done."""
 
     def __init__(self) -> None:
         self._read, self._write = os.pipe()
 
-    def say(self) -> None:
+    def report(self) -> None:
         os.write(self._write, b"x")
 
     def wait(self) -> None:
         os.read(self._read, 1)
 
 
-def start(name: str, cpu_ns: int, told: Told) -> int:
+def start(name: str, cpu_ns: int, done: Done) -> int:
     """Start a process with this name that uses this much CPU and then sleeps; return its PID."""
     pid = os.fork()
     if pid == 0:
         Path("/proc/self/comm").write_text(name)
         while time.process_time_ns() < cpu_ns:
             pass
-        told.say()
+        done.report()
         time.sleep(3600)
         os._exit(0)
-    told.wait()
+    done.wait()
     return pid
 
 
@@ -57,13 +57,13 @@ def end(pid: int) -> int:
     return round((rusage.ru_utime + rusage.ru_stime) * 1e9)
 
 
-def reuse(samplers: dict[str, OpenSampler], told: Told) -> dict[str, Any]:
+def reuse(samplers: dict[str, OpenSampler], done: Done) -> dict[str, Any]:
     """Run two processes with one PID; return what each sampler shows of both."""
-    old = start("old", _OLD_CPU_NS, told)
+    old = start("old", _OLD_CPU_NS, done)
     earlier = {name: sampler.read() for name, sampler in samplers.items()}
     end(old)
     _LAST_PID.write_text(str(old - 1))
-    new = start("new", 0, told)
+    new = start("new", 0, done)
     later = {name: sampler.read() for name, sampler in samplers.items()}
     return {
         "reused": new == old,
@@ -92,8 +92,8 @@ def shown(earlier: Reading, later: Reading, pid: int) -> dict[str, Any]:
 
 def main() -> None:
     samplers = {name: open_sampler(name) for name in ("procfs", "psutil")}
-    told = Told()
-    rounds = [reuse(samplers, told) for _ in range(int(sys.argv[1]))]
+    done = Done()
+    rounds = [reuse(samplers, done) for _ in range(int(sys.argv[1]))]
     backends = {name: sampler.read().host.backend for name, sampler in samplers.items()}
     sys.stdout.write(json.dumps({"backends": backends, "rounds": rounds}))
 

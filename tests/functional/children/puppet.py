@@ -22,18 +22,18 @@ _BLOCK = bytes(16_384)
 
 
 def clock() -> str:
-    """The monotonic time and the CPU time of this process, in nanoseconds."""
+    """Return the monotonic time and the CPU time of this process, in nanoseconds."""
     return f"{time.monotonic_ns()} {time.clock_gettime_ns(time.CLOCK_PROCESS_CPUTIME_ID)}"
 
 
 def burn(load: str, threads: str) -> str:
     """Use ``load`` CPUs in each of this many threads from now on."""
     for _ in range(int(threads)):
-        threading.Thread(target=_burn_for_ever, args=(float(load),), daemon=True).start()
+        threading.Thread(target=_burn_forever, args=(float(load),), daemon=True).start()
     return "burning"
 
 
-def _burn_for_ever(load: float) -> None:
+def _burn_forever(load: float) -> None:
     started = time.monotonic()
     while True:
         while time.thread_time() < load * (time.monotonic() - started):
@@ -57,7 +57,7 @@ def rename(name: str = "") -> str:
 
 
 def title(text: str) -> str:
-    """Overwrite the arguments with these bytes, in hexadecimal, as setproctitle does; zeros fill up the rest."""
+    """Overwrite the arguments with these bytes, given in hexadecimal, like setproctitle. Zeros fill the rest."""
     fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
     # arg_start and arg_end in proc_pid_stat(5).
     start, end = int(fields[45]), int(fields[46])

@@ -1,4 +1,4 @@
-"""Starts processes that live for milliseconds, in one of several ways, until it is ended.
+"""Starts processes that live for milliseconds, in one of several ways, until it is killed.
 
 short_lives.py burners | double-fork | ignored | threads
 """

@@ -67,4 +67,4 @@ with open_sampler("procfs") as sampler:
             }
         )
         earlier, used_before = later, used
-json.dump({"least_used_ns": last - start, "most_used_ns": used - first, "ticks": ticks}, sys.stdout)
+json.dump({"min_used_ns": last - start, "max_used_ns": used - first, "ticks": ticks}, sys.stdout)

@@ -1,4 +1,4 @@
-"""A backend that sees one process, its own, without /proc and without psutil."""
+"""A sampler that reads only its own process, without /proc and psutil."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from cpuwatch import CpuTimes, Host, MachineTimes, ProcessTimes, Reading
 
 
 class OwnProcessSampler:
-    """Samples the process that it runs in."""
+    """Samples its own process."""
 
     def __init__(self) -> None:
         self._since = datetime.now(UTC)
 
     def read(self) -> Reading:
-        """One process, and a machine of which nothing is known but its time."""
+        """Return a reading of one process, with an otherwise unknown machine."""
         now, started_ns = datetime.now(UTC), time.monotonic_ns()
         used = os.times()
         process = ProcessTimes(
@@ -48,18 +48,18 @@ class OwnProcessSampler:
         )
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
 
 class BrokenSampler(OwnProcessSampler):
-    """Opens, and fails at each reading."""
+    """Can be opened, but fails at each reading."""
 
     def read(self) -> Reading:
         raise RuntimeError("this backend is broken on purpose")
 
 
 class ObedientSampler(OwnProcessSampler):
-    """Does what the file says that is named in the environment: ``work``, ``fail``, or ``hang`` until that changes."""
+    """Obeys the file named in the environment: ``work``, ``fail``, or ``hang`` until the file changes."""
 
     def read(self) -> Reading:
         orders = Path(os.environ["OWNPROCESS_ORDERS"])

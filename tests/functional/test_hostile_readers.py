@@ -1,4 +1,4 @@
-"""Clients that take nothing of what they asked for, or leave: what they cost, and what is left for the others."""
+"""Clients that do not read their responses, or disconnect: their cost, and how others are served."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import httpx
 import psutil
 import pytest
 from h2.events import DataReceived, StreamEnded, StreamReset
+from hostile_readers import KINDS, Behaviour, connect, http2, make_certificate, memory_bytes, requests, run_clients
 from live_server import CPUWATCH_SERVE, HYPERCORN, Server, running_server
-from rough_readers import SORTS, Sort, come_and_go, connect, http2, make_certificate, memory_bytes, requests
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -26,27 +26,27 @@ GET = b"GET /cpu_usage HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 @pytest.mark.any_python
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
-def test_clients_that_leave_leave_no_memory_behind(tls: bool, tmp_path: Path) -> None:
+def test_clients_that_disconnect_leak_no_memory(tls: bool, tmp_path: Path) -> None:
     flags: tuple[str, ...] = ()
     if tls:
         cert, key = make_certificate(tmp_path)
         flags = ("--certfile", cert, "--keyfile", key)
     server = Server((*CPUWATCH_SERVE, *flags))
     try:
-        for sort in SORTS:
-            come_and_go(server, sort, 30)
+        for sort in KINDS:
+            run_clients(server, sort, 30)
         before = memory_bytes(server)
-        for sort in SORTS:
-            come_and_go(server, sort, 40 if tls else 100)
+        for sort in KINDS:
+            run_clients(server, sort, 40 if tls else 100)
         assert memory_bytes(server) - before < MAX_GROWTH_BYTES
-        assert httpx.get(f"{server.url}/livez", verify=False).status_code == 200  # noqa: S501  its own certificate
+        assert httpx.get(f"{server.url}/livez", verify=False).status_code == 200  # noqa: S501  a self-signed certificate
     finally:
         server.clean_up()
     assert "Traceback" not in server.output
 
 
 @COMMANDS
-def test_streams_that_are_not_read_are_reset_and_the_others_of_the_connection_go_on(command: tuple[str, ...]) -> None:
+def test_unread_http_2_streams_are_reset_and_others_of_the_connection_continue(command: tuple[str, ...]) -> None:
     with running_server(command) as server, connect(server.url) as connection:
         client = http2(connection, window=0)
         requests(connection, client, 20)
@@ -69,7 +69,7 @@ def test_streams_that_are_not_read_are_reset_and_the_others_of_the_connection_go
 
 
 @COMMANDS
-def test_a_client_that_says_that_it_sends_nothing_more_is_answered(command: tuple[str, ...]) -> None:
+def test_a_client_that_sends_goaway_is_answered(command: tuple[str, ...]) -> None:
     with running_server(command) as server, connect(server.url) as connection:
         connection.sendall(GET.replace(b"/cpu_usage", b"/livez"))
         connection.shutdown(socket.SHUT_WR)
@@ -81,17 +81,17 @@ def test_a_client_that_says_that_it_sends_nothing_more_is_answered(command: tupl
 
 
 def stall(connection: socket.socket) -> None:
-    """Ask for much, in one go, and never read."""
+    """Send many requests at once, and never read."""
     connection.sendall(GET * 400)
 
 
 def stall_once(connection: socket.socket) -> None:
-    """Ask for as much as the server's buffers may well hold."""
+    """Request no more than the buffers of the server can hold."""
     connection.sendall(GET * 4)
 
 
-def say_hello(connection: socket.socket) -> None:
-    """Begin HTTP/2, and ask for nothing."""
+def start_http2(connection: socket.socket) -> None:
+    """Start HTTP/2 without a request."""
     http2(connection)
 
 
@@ -100,7 +100,7 @@ def fail_to_upgrade(connection: socket.socket) -> None:
 
 
 def flood_unread(connection: socket.socket) -> None:
-    """Ask for acknowledgements until no more can be sent."""
+    """Request acknowledgements until no more can be sent."""
     http2(connection)
     connection.setblocking(False)
     with suppress(BlockingIOError):
@@ -108,8 +108,8 @@ def flood_unread(connection: socket.socket) -> None:
             connection.sendall((b"\0\0\x08\x06\0\0\0\0\0" + bytes(8)) * 2000)
 
 
-@pytest.mark.parametrize("behave", [stall, stall_once, say_hello, fail_to_upgrade, flood_unread])
-def test_clients_that_take_nothing_do_not_keep_the_others_out(behave: Sort) -> None:
+@pytest.mark.parametrize("behave", [stall, stall_once, start_http2, fail_to_upgrade, flood_unread])
+def test_stalled_clients_do_not_lock_out_others(behave: Behaviour) -> None:
     with running_server(CPUWATCH_SERVE) as server, ExitStack() as stack:
         psutil.Process(server.pid).rlimit(RLIMIT_NOFILE, (128, 128))
         for _ in range(120):
@@ -121,7 +121,7 @@ def test_clients_that_take_nothing_do_not_keep_the_others_out(behave: Sort) -> N
                 break
             except httpx.TransportError:
                 assert time.monotonic() < deadline, "nobody was let go"
-        # Not only one place: as many as there were.
+        # Not just one place is free, but as many as before.
         for _ in range(100):
             stack.enter_context(connect(server.url))
         assert httpx.get(f"{server.url}/livez", timeout=LET_GO_SECONDS).status_code == 200
@@ -133,7 +133,7 @@ def history(server: Server) -> int:
 
 @pytest.mark.any_python
 @pytest.mark.parametrize("leave", [True, False], ids=["gone", "slow"])
-def test_readers_of_history_that_are_gone_or_slow_make_room_for_others(leave: bool) -> None:
+def test_slow_or_disconnected_readers_of_history_make_room_for_others(leave: bool) -> None:
     with (
         running_server(CPUWATCH_SERVE, CPUWATCH_INTERVAL="0.05", CPUWATCH_PROXIES="127.0.0.1") as server,
         ExitStack() as stack,
@@ -142,7 +142,7 @@ def test_readers_of_history_that_are_gone_or_slow_make_room_for_others(leave: bo
             time.sleep(0.1)
         readers = [stack.enter_context(connect(server.url, receive_buffer=2048)) for _ in range(16)]
         for reader in readers:
-            # More than the kernel's buffers (tcp_wmem) hold.
+            # More than the kernel buffers (tcp_wmem).
             reader.sendall(b"GET /cpu_usage/history?since=0 HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20)
         while history(server) != 503:
             time.sleep(0.05)
@@ -156,13 +156,13 @@ def test_readers_of_history_that_are_gone_or_slow_make_room_for_others(leave: bo
 
 
 def stream_from(server: Server, address: str, query: str, stack: ExitStack) -> int:
-    """The status of a stream that stays open, asked for by a client with this address."""
+    """Open a stream from a client with this address, and return its status."""
     client = stack.enter_context(httpx.Client(transport=httpx.HTTPTransport(local_address=address), timeout=10))
     return stack.enter_context(client.stream("GET", f"{server.url}/cpu_usage/stream{query}")).status_code
 
 
 @pytest.mark.parametrize("query", ["", "?top=1", "?top={}"])
-def test_one_client_does_not_take_the_streams_of_all(query: str) -> None:
+def test_one_client_cannot_take_all_streams(query: str) -> None:
     with running_server(CPUWATCH_SERVE, CPUWATCH_STREAMS="20") as server, ExitStack() as stack:
         greedy = [stream_from(server, "127.0.0.2", query.format(1 + n), stack) for n in range(8)]
         assert greedy == [200] * 5 + [429] * 3

@@ -1,7 +1,7 @@
-"""A large machine, in every figure, whose processes are called what a page must not take for markup.
+"""A sampler of a large machine, with large values and process names that look like markup.
 
-The kernel cuts a name off after 15 bytes, a backend of a third party does not. This folder is laid out as pip lays out
-an installed package: whoever has it in PYTHONPATH has the backend "hostile".
+The kernel truncates names to 15 bytes; a third-party sampler may not. This folder has the layout of an installed
+package: with it in PYTHONPATH, the sampler "hostile" is available.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _SECOND = 1_000_000_000
 
 
 def hostile_sampler() -> ScriptedSampler:
-    """Never ends; each process burns a tenth of a CPU, and as much in children that end.
+    """Return an endless sampler. Each process uses a tenth of a CPU, and its exited children as much again.
 
-    The first burns a quarter of all CPUs.
+    The first process uses a quarter of all CPUs.
     """
     return ScriptedSampler(_readings())
 

@@ -1,4 +1,4 @@
-"""A backend of a third party is found by its name once its package is installed."""
+"""A third-party sampler is found by its name once its package is installed."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """PYTHONPATH with the backend in it."""
+    """Return a PYTHONPATH with the sampler."""
     return install_plugin(tmp_path_factory.mktemp("plugin"))
 
 
 def sampled(backend: str, path: str) -> str:
-    command = [sys.executable, str(CHILDREN / "plugin_backend.py"), backend]
+    command = [sys.executable, str(CHILDREN / "plugin_sampler.py"), backend]
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=50, env=environment(PYTHONPATH=path)
     )
     return done.stdout
 
 
-def test_an_installed_backend_is_opened_by_its_name(installed: str) -> None:
+def test_an_installed_sampler_is_opened_by_its_name(installed: str) -> None:
     snapshot = decode(sampled("ownprocess", installed))
     assert snapshot.host.backend == "ownprocess"
     assert [row.name for row in snapshot.processes] == ["own"]
 
 
-def test_the_error_for_an_unknown_name_lists_the_installed_backends(installed: str) -> None:
+def test_the_error_for_an_unknown_name_lists_the_installed_samplers(installed: str) -> None:
     told = sampled("none-such", installed)
     assert told.startswith("UnknownSamplerError: ")
     for name in ("'none-such'", "auto", "procfs", "psutil", "ownprocess", "broken"):
         assert name in told
 
 
-def test_without_its_package_it_is_unknown() -> None:
+def test_a_sampler_is_unknown_without_its_package() -> None:
     told = sampled("ownprocess", os.pathsep.join(search_path()))
     assert told.startswith("UnknownSamplerError: ")
     assert told.endswith("auto, procfs, psutil")
 
 
-def test_the_command_line_knows_it_too(installed: str) -> None:
+def test_an_installed_sampler_can_be_named_on_the_command_line(installed: str) -> None:
     done = run("sample", "--json", "--interval", "0.1", "--backend", "ownprocess", PYTHONPATH=installed)
     assert done.returncode == 0
     assert decode(done.stdout).host.backend == "ownprocess"
 
 
-def test_a_server_whose_backend_fails_lives_on_and_says_why_it_is_not_ready(installed: str) -> None:
+def test_readyz_gives_the_reason_if_the_sampler_fails(installed: str) -> None:
     server = Server(
         (*CPUWATCH_SERVE, "--backend", "broken", "--interval", "0.1"),
         PYTHONPATH=installed,
@@ -71,11 +71,11 @@ def test_a_server_whose_backend_fails_lives_on_and_says_why_it_is_not_ready(inst
         assert server.stop(within=3) == 0
     finally:
         server.clean_up()
-    # Once, however many ticks have failed.
+    # Logged once, regardless of the number of failed ticks.
     assert server.output.count("a tick failed") == 1
 
 
-def test_a_backend_that_reads_no_command_lines_says_so_where_they_are_asked_for(installed: str) -> None:
+def test_a_sampler_without_command_lines_reports_that_when_they_are_requested(installed: str) -> None:
     done = run("sample", "--backend", "ownprocess", "--command-lines", PYTHONPATH=installed)
     assert done.returncode == 1
     assert done.stderr == "cpuwatch: the sampler 'ownprocess' cannot read command lines: only procfs and psutil can\n"

@@ -23,17 +23,17 @@ pytestmark = pytest.mark.timeout(90)
 
 COMMANDS = pytest.mark.parametrize("command", [HYPERCORN, CPUWATCH_SERVE], ids=["hypercorn", "cpuwatch-serve"])
 STOP_SECONDS = 3
-MOST_STREAMS = 200
-MOST_GROWTH_BYTES = 96 << 20
+MAX_STREAMS = 200
+MAX_GROWTH_BYTES = 96 << 20
 
 
 class Connection:
-    """One request over a socket of its own, and its answer by h11 and by the tests' own parser of events."""
+    """A request over a new socket. The response is parsed by h11 and by the event parser of the tests."""
 
     def __init__(self, server: Server, target: str, **headers: str) -> None:
         address = urlsplit(server.url)
         self._socket = socket.socket()
-        # Small, so that what the client does not read stays with the server.
+        # Small, so that unread data stay with the server.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self._socket.settimeout(30)
         self._socket.connect((address.hostname, address.port))
@@ -45,10 +45,10 @@ class Connection:
         self.status = 0
         self.last_id = ""
         self.body = b""
-        self.whole = False
+        self.complete = False
 
     def read(self) -> list[Event]:
-        """The events in what comes next of the answer, maybe none; ``whole`` if that was its end."""
+        """Read the next part of the response, and return its events, if any. Sets ``complete`` at the end."""
         found: list[Event] = []
         received = False
         while True:
@@ -64,23 +64,23 @@ class Connection:
                 self.body += part.data
                 found += self.stream.feed(bytes(part.data))
             else:
-                # Anything else than this, such as a connection that ends too early, is an error of h11's.
-                self.whole = isinstance(part, h11.EndOfMessage)
+                # h11 raises for anything else, such as a connection that ends too early.
+                self.complete = isinstance(part, h11.EndOfMessage)
                 return found
 
     def ids(self, count: int) -> list[int]:
-        """Of the next so many events, and of those that came together with the last of them."""
+        """Return the sequences of the next events, at least ``count``."""
         found: list[int] = []
         while len(found) < count:
             events = self.read()
-            assert not self.whole, f"the stream ended after {found}"
+            assert not self.complete, f"the stream ended after {found}"
             self.last_id = events[-1].id if events else self.last_id
             found += [TickId.parse(event.id).sequence for event in events]
         return found
 
     def read_to_end(self) -> list[Event]:
         found: list[Event] = []
-        while not self.whole:
+        while not self.complete:
             found += self.read()
         return found
 
@@ -105,12 +105,12 @@ def sequence(server: Server) -> int:
 def wait_for(server: Server, wanted: int) -> None:
     deadline = time.monotonic() + 60
     while sequence(server) < wanted:
-        assert time.monotonic() < deadline, f"sequence {wanted} does not come"
+        assert time.monotonic() < deadline, f"sequence {wanted} does not appear"
         time.sleep(0.02)
 
 
 @COMMANDS
-def test_each_tick_is_an_event_and_a_client_that_reconnects_misses_none(command: tuple[str, ...]) -> None:
+def test_each_tick_is_an_event_and_reconnecting_clients_miss_none(command: tuple[str, ...]) -> None:
     with running_server(command, CPUWATCH_INTERVAL="0.1") as server:
         with connections(server, 1, "/cpu_usage/stream?top=3") as (client,):
             ids = client.ids(5)
@@ -128,13 +128,13 @@ def test_each_tick_is_an_event_and_a_client_that_reconnects_misses_none(command:
             assert decode(event.data).sequence > ids[-1]
 
 
-def test_a_reader_that_falls_behind_goes_on_with_the_newest() -> None:
+def test_a_reader_that_falls_behind_continues_with_the_newest() -> None:
     with (
         running_server(CPUWATCH_SERVE, CPUWATCH_INTERVAL="0.05") as server,
         connections(server, 1, "/cpu_usage/stream") as (client,),
     ):
         first = client.ids(1)[0]
-        # So much that neither the kernel's buffers (tcp_wmem) nor the server's hold it.
+        # More than the buffers of the kernel (tcp_wmem) and of the server.
         size = len(httpx.get(f"{server.url}/cpu_usage").content)
         wait_for(server, first + max(60, 8_000_000 // size))
         now = sequence(server)
@@ -149,15 +149,15 @@ def test_unread_streams_are_limited_in_number_and_memory_and_delay_no_others() -
     settings = {"CPUWATCH_INTERVAL": "0.1", "CPUWATCH_PROXIES": "127.0.0.1"}
     with running_server(CPUWATCH_SERVE, **settings) as server, ExitStack() as stack:
         before = psutil.Process(server.pid).memory_info().rss
-        clients = stack.enter_context(connections(server, MOST_STREAMS, "/cpu_usage/stream"))
+        clients = stack.enter_context(connections(server, MAX_STREAMS, "/cpu_usage/stream"))
         refused = Connection(server, "/cpu_usage/stream")
         stack.callback(refused.close)
         refused.read_to_end()
         assert refused.status == 503
-        # Until the kernel's buffers are full, and then as long again.
+        # Until the kernel buffers are full, and then the same time again.
         wait_for(server, sequence(server) + 200)
-        assert psutil.Process(server.pid).memory_info().rss - before < MOST_GROWTH_BYTES
-        # Who leaves makes room, though nothing of what it was sent had been read.
+        assert psutil.Process(server.pid).memory_info().rss - before < MAX_GROWTH_BYTES
+        # A client that disconnects frees its place, although it has read nothing.
         for client in clients[:50]:
             client.close()
         deadline = time.monotonic() + 20
@@ -174,7 +174,9 @@ def test_unread_streams_are_limited_in_number_and_memory_and_delay_no_others() -
 
 @COMMANDS
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_hundred_streams_after_a_whole_event(command: tuple[str, ...], number: signal.Signals) -> None:
+def test_a_signal_ends_a_hundred_streams_after_a_complete_event(
+    command: tuple[str, ...], number: signal.Signals
+) -> None:
     with (
         running_server(command, CPUWATCH_INTERVAL="0.1", CPUWATCH_PROXIES="127.0.0.1") as server,
         connections(server, 100, "/cpu_usage/stream?top=5") as clients,
@@ -194,7 +196,7 @@ def test_a_client_that_waits_for_the_next_tick_is_answered_when_the_server_stops
     with running_server(command, CPUWATCH_INTERVAL="3600") as server:
         tag = httpx.get(f"{server.url}/cpu_usage", headers={"accept-encoding": "identity"}).headers["etag"]
         with connections(server, 20, "/cpu_usage", If_None_Match=tag, Prefer="wait=30") as clients:
-            # Once a later one has been answered, so many are being held.
+            # Once a later request is answered, all of these are waiting.
             assert sequence(server) == 1
             assert server.stop(within=STOP_SECONDS) == 0
             for client in clients:
@@ -234,7 +236,7 @@ def test_a_client_that_reconnects_after_a_restart_gets_all_snapshots_of_the_new_
         client.ids(3)
         last = TickId.parse(client.last_id)
     with running_server(command, CPUWATCH_INTERVAL="0.1") as server:
-        # Past the tick of the run before, which cannot be told by the sequence then.
+        # Past the tick of the last run, so that the sequence does not distinguish the runs.
         wait_for(server, last.sequence + 3)
         for last_id in (str(last), str(last.sequence)):
             with connections(server, 1, "/cpu_usage/stream?top=3", Last_Event_ID=last_id) as (client,):
@@ -248,7 +250,7 @@ def test_a_client_that_reconnects_after_a_restart_gets_all_snapshots_of_the_new_
 
 
 @COMMANDS
-def test_history_is_what_was_shown(command: tuple[str, ...]) -> None:
+def test_history_contains_the_snapshots_as_served(command: tuple[str, ...]) -> None:
     with running_server(command, CPUWATCH_INTERVAL="0.1") as server:
         wait_for(server, 8)
         body = httpx.get(f"{server.url}/cpu_usage/history?since=2").json()

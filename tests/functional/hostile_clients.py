@@ -1,4 +1,4 @@
-"""Clients that behave badly towards a server, and one beside them that behaves well and notes how it is served."""
+"""Clients that misbehave, and a well-behaved one beside them that measures how it is served."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from live_server import Server
 __all__ = ["Neighbour", "connected", "exchange", "sockets", "statuses"]
 
 _PAUSE_SECONDS = 0.01
-_PATIENCE_SECONDS = 30
-_QUIET_MS = 150
+_TIMEOUT_SECONDS = 30
+_SILENCE_MS = 150
 
 
 def connected(server: Server) -> socket.socket:
     address = urlsplit(server.url)
-    connection = socket.create_connection((address.hostname, address.port), timeout=_PATIENCE_SECONDS)
+    connection = socket.create_connection((address.hostname, address.port), timeout=_TIMEOUT_SECONDS)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
@@ -36,11 +36,11 @@ def sockets(server: Server, number: int) -> Iterator[list[socket.socket]]:
         yield [stack.enter_context(connected(server)) for _ in range(number)]
 
 
-def exchange(server: Server, requests: list[bytes], least_answers: int = 0) -> list[bytes]:
-    """What comes back for each, over a connection of its own, until nothing has come for a moment.
+def exchange(server: Server, requests: list[bytes], min_responses: int = 0) -> list[bytes]:
+    """Send each request over a new connection, and return the bytes received until all are silent for a moment.
 
-    There is no telling how much is to come for what is malformed, so that is all there is to go by; a reset is an end
-    like another. Where it is known that there are ``least_answers`` to each, nothing is over before.
+    The size of the response to a malformed request is unknown, so silence or a reset ends it. If each request gets at
+    least ``min_responses``, these are awaited.
     """
     answers = dict.fromkeys(range(len(requests)), b"")
     with sockets(server, len(requests)) as connections:
@@ -50,9 +50,9 @@ def exchange(server: Server, requests: list[bytes], least_answers: int = 0) -> l
             with suppress(ConnectionError):
                 connection.sendall(request)
             poll.register(connection, select.POLLIN)
-        ends = time.monotonic() + _PATIENCE_SECONDS
-        while (ready := poll.poll(_QUIET_MS)) or (
-            time.monotonic() < ends and any(len(statuses(answer)) < least_answers for answer in answers.values())
+        ends = time.monotonic() + _TIMEOUT_SECONDS
+        while (ready := poll.poll(_SILENCE_MS)) or (
+            time.monotonic() < ends and any(len(statuses(answer)) < min_responses for answer in answers.values())
         ):
             for number, _ in ready:
                 part = b""
@@ -65,18 +65,18 @@ def exchange(server: Server, requests: list[bytes], least_answers: int = 0) -> l
 
 
 def statuses(answers: bytes) -> list[int]:
-    """Those of the answers in a stream of bytes; no body of the service has such a line in it."""
+    """Return the status codes in a stream of responses. No body of the service contains a status line."""
     return [int(part[:3]) for part in answers.split(b"HTTP/1.1 ")[1:]]
 
 
 class Neighbour:
-    """A normal client: it asks again and again, over a new connection each time, while the block lasts."""
+    """A normal client that repeats requests during the block, each over a new connection."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._process = psutil.Process(server.pid)
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._ask_on)
+        self._thread = threading.Thread(target=self._repeat_requests)
         self._before_bytes = self._process.memory_info().rss
         self.growth_bytes = 0
         self.seconds: list[float] = []
@@ -90,30 +90,30 @@ class Neighbour:
         self._ended.set()
         self._thread.join()
 
-    def assert_well_served(self, most_growth_bytes: int) -> None:
-        """Says the figures too, which pytest shows with -s."""
+    def assert_well_served(self, max_growth_bytes: int) -> None:
+        """Check and print the figures. pytest shows them with -s."""
         median, worst = statistics.median(self.seconds), max(self.seconds)
         print(  # noqa: T201
-            f"\n{len(self.seconds)} answers beside: median {median * 1e3:.1f} ms, worst {worst * 1e3:.1f} ms;"
+            f"\n{len(self.seconds)} responses beside: median {median * 1e3:.1f} ms, worst {worst * 1e3:.1f} ms;"
             f" memory grew by {self.growth_bytes / 2**20:.1f} MiB"
         )
         assert self.failures == []
         assert len(self.seconds) > 10
-        # On a quiet machine each of them is; here others may run.
+        # The median, because other work may delay single requests.
         assert median < 0.1
-        assert self.growth_bytes < most_growth_bytes
+        assert self.growth_bytes < max_growth_bytes
 
-    def _ask_on(self) -> None:
+    def _repeat_requests(self) -> None:
         while not self._ended.wait(_PAUSE_SECONDS):
             for path in ("/cpu_usage", "/livez"):
                 began = time.monotonic()
-                self._ask(path)
+                self._request(path)
                 self.seconds.append(time.monotonic() - began)
             self.growth_bytes = max(self.growth_bytes, self._process.memory_info().rss - self._before_bytes)
 
-    def _ask(self, path: str) -> None:
+    def _request(self, path: str) -> None:
         address = urlsplit(self._server.url)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_PATIENCE_SECONDS)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_TIMEOUT_SECONDS)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()

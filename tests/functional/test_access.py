@@ -1,4 +1,4 @@
-"""Closed by default: who is let in, and what is refused, behind both commands that run the server."""
+"""Access control: closed by default, with both commands that run the server."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from hostile_clients import exchange, statuses
 from live_server import CPUWATCH_SERVE, HYPERCORN, Server, environment, run, running_server
-from rough_clients import exchange, statuses
 
 pytestmark = pytest.mark.timeout(60)
 
 COMMANDS = pytest.mark.parametrize("command", [HYPERCORN, CPUWATCH_SERVE], ids=["hypercorn", "cpuwatch-serve"])
-TOKEN = "correct-horse-battery-staple"  # noqa: S105  nobody's
+TOKEN = "correct-horse-battery-staple"  # noqa: S105  a token for this test only
 SHOWN = {"authorization": f"Bearer {TOKEN}"}
 ORIGIN = "https://grafana.example"
-BODY_BOUND = 16_384
+MAX_BODY_BYTES = 16_384
 
 
 @pytest.fixture(scope="module", params=[HYPERCORN, CPUWATCH_SERVE], ids=["hypercorn", "cpuwatch-serve"])
@@ -51,7 +51,7 @@ def connection(server: Server) -> Iterator[socket.socket]:
 
 def status_of(server: Server, request_line: str, *fields: str) -> int:
     head = "\r\n".join([f"{request_line} HTTP/1.1", "Connection: close", *fields, "", ""])
-    (answer,) = exchange(server, [head.encode()], least_answers=1)
+    (answer,) = exchange(server, [head.encode()], min_responses=1)
     return statuses(answer)[0]
 
 
@@ -68,7 +68,7 @@ def read_to_end(connection: socket.socket) -> bytes:
 @pytest.mark.parametrize(
     ("request_line", "host", "status"),
     [
-        # The authority in the URL counts, and Host does not (RFC 9112, 3.2.2).
+        # The authority in the URL overrides Host (RFC 9112, 3.2.2).
         ("GET http://localhost/cpu_usage?top=1", "evil.example", 200),
         ("GET HTTP://127.0.0.1:8845/livez", "evil.example", 200),
         ("GET https://localhost", "localhost", 200),
@@ -87,15 +87,13 @@ def read_to_end(connection: socket.socket) -> bytes:
         ("CONNECT evil.example:443", "localhost", 421),
     ],
 )
-def test_a_target_is_understood_in_each_form_that_it_may_have(
-    server: Server, request_line: str, host: str, status: int
-) -> None:
+def test_every_form_of_request_target_is_accepted(server: Server, request_line: str, host: str, status: int) -> None:
     assert status_of(server, request_line, f"Host: {host}") == status
 
 
 @pytest.mark.parametrize("prefix", ["", "http://localhost", "http://127.0.0.1:8845"])
 @pytest.mark.parametrize("path", ["/cpu_usage", "/cpu_usage/1", "/metrics", "/static/../metrics", "/%2e/cpu_usage"])
-def test_no_form_of_a_target_gets_around_the_token(closed_server: Server, prefix: str, path: str) -> None:
+def test_no_form_of_request_target_bypasses_the_token(closed_server: Server, prefix: str, path: str) -> None:
     assert status_of(closed_server, f"GET {prefix}{path}", "Host: localhost") in {401, 404}
     assert status_of(closed_server, f"GET {prefix}/livez", "Host: localhost") == 200
     shown = f"Authorization: Bearer {TOKEN}"
@@ -118,7 +116,7 @@ def test_a_page_whose_name_was_rebound_to_this_address_reads_nothing(client: htt
     assert "rebound.evil.example" in answer.json()["detail"]
 
 
-def test_the_machine_is_known_by_the_names_that_the_settings_add() -> None:
+def test_configured_hosts_are_served() -> None:
     with running_server(CPUWATCH_SERVE, CPUWATCH_ALLOWED_HOSTS="watch.example") as server:
         assert httpx.get(f"{server.url}/livez", headers={"host": "watch.example:80"}).status_code == 200
         assert httpx.get(f"{server.url}/livez", headers={"host": "other.example"}).status_code == 421
@@ -128,7 +126,7 @@ def test_the_machine_is_known_by_the_names_that_the_settings_add() -> None:
 
 
 @COMMANDS
-def test_with_a_token_only_the_checks_of_health_are_open(command: tuple[str, ...], tmp_path: Path) -> None:
+def test_with_a_token_only_health_checks_are_open(command: tuple[str, ...], tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(f"{TOKEN}\n")
     with running_server(command, CPUWATCH_TOKEN_FILE=str(path), CPUWATCH_ACCESS_LOG="true") as server:
@@ -185,7 +183,7 @@ def test_an_invalid_setting_is_reported_in_one_line_without_the_token(setting: s
 
 
 @COMMANDS
-def test_the_variables_of_a_service_of_the_same_name_stop_nothing(command: tuple[str, ...]) -> None:
+def test_kubernetes_service_variables_do_not_prevent_the_start(command: tuple[str, ...]) -> None:
     links = {
         "CPUWATCH_SERVICE_HOST": "10.96.3.7",
         "CPUWATCH_SERVICE_PORT": "8845",
@@ -205,11 +203,11 @@ def test_the_variables_of_a_service_of_the_same_name_stop_nothing(command: tuple
 
 @COMMANDS
 @pytest.mark.parametrize(("variable", "text"), [("CPUWATCH_TOKEN_FIEL", "/run/token"), ("CPUWATCH_TOKEN", "")])
-def test_a_token_that_is_not_in_use_stops_the_start(command: tuple[str, ...], variable: str, text: str) -> None:
+def test_a_token_in_an_unknown_variable_prevents_the_start(command: tuple[str, ...], variable: str, text: str) -> None:
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=60, env=environment(**{variable: text})
     )
-    # Hypercorn ends with tracebacks, and the message in them.
+    # Hypercorn exits with tracebacks that contain the message.
     assert f"{variable} is " in "".join(done.stderr.splitlines()[-2:])
     assert "Running on" not in done.stderr
 
@@ -221,7 +219,7 @@ def test_a_token_that_is_not_in_use_stops_the_start(command: tuple[str, ...], va
     "path", ["/cpu_usage", "/cpu_usage?top=0", "/cpu_usage/1", "/cpu_usage/0", "/cpu_usage/", "/livez", "/nothing"]
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST"])
-def test_every_answer_tells_browsers_what_not_to_do_with_it(client: httpx.Client, path: str, method: str) -> None:
+def test_every_response_has_security_headers(client: httpx.Client, path: str, method: str) -> None:
     headers = client.request(method, path).headers
     assert headers.get_list("x-content-type-options") == ["nosniff"]
     assert headers.get_list("referrer-policy") == ["no-referrer"]
@@ -231,7 +229,7 @@ def test_every_answer_tells_browsers_what_not_to_do_with_it(client: httpx.Client
     assert "frame-ancestors 'none'" in policy
 
 
-def test_a_not_modified_answer_has_the_same_security_headers(client: httpx.Client) -> None:
+def test_a_304_has_the_same_security_headers(client: httpx.Client) -> None:
     for _ in range(20):
         first = client.get("/cpu_usage")
         answer = client.get("/cpu_usage", headers={"if-none-match": first.headers["etag"]})
@@ -241,7 +239,7 @@ def test_a_not_modified_answer_has_the_same_security_headers(client: httpx.Clien
     assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
-def test_pages_of_configured_origins_may_read_and_no_others(client: httpx.Client) -> None:
+def test_only_pages_of_configured_origins_can_read_responses(client: httpx.Client) -> None:
     allowed = client.get("/cpu_usage", headers={"origin": ORIGIN})
     assert allowed.headers["access-control-allow-origin"] == ORIGIN
     other = client.get("/cpu_usage", headers={"origin": "https://evil.example"})
@@ -264,11 +262,11 @@ def test_long_urls_and_headers_are_refused(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS", "POST"])
 @pytest.mark.parametrize("framing", ["length", "chunks"])
-def test_after_a_small_body_the_connection_can_be_used(connection: socket.socket, method: str, framing: str) -> None:
+def test_the_connection_is_usable_after_a_small_body(connection: socket.socket, method: str, framing: str) -> None:
     if framing == "length":
-        head, body = f"Content-Length: {BODY_BOUND}", b"a" * BODY_BOUND
+        head, body = f"Content-Length: {MAX_BODY_BYTES}", b"a" * MAX_BODY_BYTES
     else:
-        # More pieces than any queue on the way has room for.
+        # More chunks than any queue on the way can hold.
         head, body = "Transfer-Encoding: chunked", b"1\r\na\r\n" * 1000 + b"0\r\n\r\n"
     request = f"{method} /livez HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode() + body
     last = b"GET /cpu_usage/0 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -281,7 +279,7 @@ def test_after_a_small_body_the_connection_can_be_used(connection: socket.socket
 @pytest.mark.parametrize(
     "head", ["Content-Length: 20000", "Content-Length: 999999999999", "Transfer-Encoding: chunked"]
 )
-def test_a_larger_body_is_refused_and_the_connection_ends(connection: socket.socket, head: str) -> None:
+def test_a_larger_body_is_413_and_closes_the_connection(connection: socket.socket, head: str) -> None:
     body = b"4e20\r\n" + b"a" * 20_000 + b"\r\n" if "chunked" in head else b"a" * 20_000
     connection.sendall(f"POST /cpu_usage HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode() + body)
     answer = read_to_end(connection)
@@ -290,15 +288,15 @@ def test_a_larger_body_is_refused_and_the_connection_ends(connection: socket.soc
     assert b"16384" in answer
 
 
-def test_a_client_that_never_ends_its_body_is_cut_off(server: Server, connection: socket.socket) -> None:
+def test_a_client_that_never_ends_its_body_is_disconnected(server: Server, connection: socket.socket) -> None:
     connection.sendall(b"GET /cpu_usage HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
 
-    def send_for_ever() -> None:
+    def send_forever() -> None:
         while True:
             connection.sendall(b"10000\r\n" + b"a" * 65_536 + b"\r\n")
 
     with pytest.raises(OSError, match=r"reset|Broken pipe"):
-        send_for_ever()
+        send_forever()
     assert httpx.get(f"{server.url}/livez").status_code == 200
     assert "Traceback" not in server.output
 
@@ -306,7 +304,7 @@ def test_a_client_that_never_ends_its_body_is_cut_off(server: Server, connection
 # The log
 
 
-def test_each_request_is_one_line_of_the_access_log_whatever_is_in_it(server: Server, client: httpx.Client) -> None:
+def test_any_request_is_one_line_of_the_access_log(server: Server, client: httpx.Client) -> None:
     client.get("/nothing%0Alevel=error?a=%1b[31m")
     line = line_with(server, "%0Alevel=error")
     assert "status=404" in line

@@ -1,4 +1,4 @@
-"""Whatever its clients do, the server goes on, answers others, and stays small."""
+"""Whatever clients do, the server keeps running, answers others, and uses little memory."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import httpx
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from hostile_clients import Neighbour, connected, exchange, sockets, statuses
 from live_server import CPUWATCH_SERVE, Server, running_server
-from rough_clients import Neighbour, connected, exchange, sockets, statuses
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.any_python]
 
@@ -28,8 +28,8 @@ PIPELINED = 50
 MIB = 1 << 20
 GET = b"GET /cpu_usage?top=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
-# What a client may get that breaks HTTP or the rules of the service; 5xx are not among it.
-# But 501, which is the answer to a transfer coding that the server does not know (RFC 9112, 6.1).
+# Responses to clients that violate HTTP or the rules of the service: no 5xx,
+# except 501 for an unknown transfer coding (RFC 9112, 6.1).
 ALLOWED = {100, 101, 200, 204, 308, 400, 403, 404, 405, 406, 408, 413, 414, 421, 426, 431, 501}
 
 MALFORMED_REQUESTS = (
@@ -61,7 +61,7 @@ MALFORMED_REQUESTS = (
     b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nthis is no frame, it is plain text",
-    # An upgrade to HTTP/2 whose settings are no base64, none of HTTP/2, and out of range.
+    # Upgrades to HTTP/2 with settings that are not base64, not HTTP/2, or out of range.
     *(
         b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nHTTP2-Settings: %s\r\nConnection: Upgrade\r\n\r\n"
         % settings
@@ -72,7 +72,7 @@ MALFORMED_REQUESTS = (
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Server]:
-    """One server for all that it has to survive without a trace; that it ends well is part of it."""
+    """One server for all tests. It must also stop cleanly at the end."""
     with running_server(CPUWATCH_SERVE, CPUWATCH_INTERVAL="0.2") as server:
         yield server
     assert "Traceback" not in server.output
@@ -81,12 +81,12 @@ def shared() -> Iterator[Server]:
 @pytest.fixture
 def server(shared: Server) -> Iterator[Server]:
     yield shared
-    # Named here as well, for the test in which it happened.
+    # Also checked here, to name the test in which it happened.
     assert "Traceback" not in shared.output
 
 
-def spoilt(request: bytes, choose: random.Random) -> bytes:
-    """With a few bytes changed, cut out or doubled."""
+def mutated(request: bytes, choose: random.Random) -> bytes:
+    """Change, remove or duplicate a few bytes."""
     data = bytearray(request)
     for _ in range(choose.randrange(1, 4)):
         place = choose.randrange(len(data))
@@ -112,7 +112,7 @@ def test_clients_that_send_a_byte_at_a_time_delay_no_others_and_are_disconnected
         while unfinished:
             assert time.monotonic() < deadline, f"{len(unfinished)} are still connected"
             for client in unfinished.values():
-                # Each goes on for ever with a header that never ends.
+                # Each sends a header that never ends.
                 with suppress(ConnectionError):
                     client.sendall(GET[position : position + 1] if position < len(GET) - 4 else b"x")
             position += 1
@@ -123,8 +123,8 @@ def test_clients_that_send_a_byte_at_a_time_delay_no_others_and_are_disconnected
 
 
 def test_malformed_requests_are_refused_and_delay_no_others(server: Server) -> None:
-    choose = random.Random(8845)  # noqa: S311  the same in each run
-    spoilt_ones = [spoilt(choose.choice((GET, *MALFORMED_REQUESTS)), choose) for _ in range(MALFORMED)]
+    choose = random.Random(8845)  # noqa: S311  reproducible
+    spoilt_ones = [mutated(choose.choice((GET, *MALFORMED_REQUESTS)), choose) for _ in range(MALFORMED)]
     requests = [*MALFORMED_REQUESTS, *spoilt_ones]
     with Neighbour(server) as neighbour:
         for start in range(0, len(requests), AT_ONCE):
@@ -135,7 +135,7 @@ def test_malformed_requests_are_refused_and_delay_no_others(server: Server) -> N
 
 
 def http_2(*headers: tuple[str, str]) -> bytes:
-    """A whole request with these headers, whatever HTTP/2 says of them."""
+    """Return a complete request with these headers, valid in HTTP/2 or not."""
     rules = H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False)
     connection = H2Connection(rules)
     connection.initiate_connection()
@@ -157,8 +157,8 @@ def test_malformed_http_2_is_refused_and_logged_once(server: Server) -> None:
         http_2((":method", "GET"), path, ("connection", "close")),
         http_2((":method", "POST"), path, ("content-length", "5")),
     ]
-    choose = random.Random(8845)  # noqa: S311  the same in each run
-    requests += [spoilt(choose.choice(requests), choose) for _ in range(MALFORMED_HTTP_2)]
+    choose = random.Random(8845)  # noqa: S311  reproducible
+    requests += [mutated(choose.choice(requests), choose) for _ in range(MALFORMED_HTTP_2)]
     with Neighbour(server) as neighbour:
         for start in range(0, len(requests), AT_ONCE):
             exchange(server, requests[start : start + AT_ONCE])
@@ -168,27 +168,27 @@ def test_malformed_http_2_is_refused_and_logged_once(server: Server) -> None:
     assert len(told) == len(set(told))
 
 
-def test_clients_that_leave_before_their_answer_are_not_logged(server: Server) -> None:
+def test_clients_that_disconnect_before_their_response_are_not_logged(server: Server) -> None:
     lines = server.output.count("\n")
     for _ in range(50):
         with connected(server) as client:
             client.sendall(GET * PIPELINED)
-    # By now the server has seen that they are gone.
-    assert statuses(exchange(server, [GET], least_answers=1)[0]) == [200]
+    # The server has noticed the disconnects by now.
+    assert statuses(exchange(server, [GET], min_responses=1)[0]) == [200]
     assert server.output.count("\n") == lines
 
 
-def test_pipelined_requests_are_answered_in_their_order(server: Server) -> None:
+def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     paths = ["/livez", "/cpu_usage?top=1", "/nothing", "/cpu_usage?top=0"]
     head = "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with Neighbour(server) as neighbour:
         burst = "".join(map(head.format, paths * PIPELINED)).encode()
-        for answers in exchange(server, [burst] * 10, least_answers=len(paths) * PIPELINED):
+        for answers in exchange(server, [burst] * 10, min_responses=len(paths) * PIPELINED):
             assert statuses(answers) == [200, 200, 404, 400] * PIPELINED
     neighbour.assert_well_served(32 * MIB)
 
 
-def test_clients_that_half_close_get_their_answer_and_are_disconnected(server: Server) -> None:
+def test_clients_that_half_close_are_answered_and_disconnected(server: Server) -> None:
     with Neighbour(server) as neighbour:
         while len(neighbour.seconds) <= 10:
             with sockets(server, HALF_CLOSED) as clients:
