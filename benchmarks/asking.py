@@ -52,12 +52,12 @@ class Asked:
 
     @property
     def server_percent(self) -> float:
-        """The server's CPU, in per cent of one core."""
+        """The server's CPU, in percent of one core."""
         return self.server_cpu_ns / self.seconds / 1e7
 
     @property
     def client_percent(self) -> float:
-        """The client's CPU, in per cent of one core."""
+        """The client's CPU, in percent of one core."""
         return self.client_cpu_ns / self.seconds / 1e7
 
 

@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.instructions`` runs the server (default: Hypercorn) under valgrind (``apt-get install
 valgrind``), counts the instructions of all its processes and prints a Markdown table. Times cannot tell the two apps
-apart if the machine's speed drifts by more than their difference. Instructions can, to a few tenths of a per cent.
+apart if the machine's speed drifts by more than their difference. Instructions can, to a few tenths of a percent.
 
 Each app runs with few and with many requests, all on one connection. The difference in instructions, divided by the
 difference in requests, excludes the start. cpuwatch does not sample meanwhile: its interval is longer than the run.

@@ -21,24 +21,34 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
+from benchmarks import say
 from benchmarks.processes import count_processes, forked
-from benchmarks.servers import free_port, serving
+from benchmarks.servers import exit_on_sigterm, find_program, free_port, serving
+from benchmarks.tables import markdown_table
 
 _STARTING_SECONDS = 6
 _HISTORY_SECONDS = 15
 _LONG_MS = 50
 _BEGUN, _STARTED = "cpuwatch begun", "cpuwatch started"
-_HEADING = (
-    "| view | tick to paint, median ms | worst ms | script per second, ms | style and layout, ms "
-    "| longest task at start, ms | > 50 ms | longest task after, ms | > 50 ms | DOM rows | heap, MB |\n"
-    "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+_HEADINGS = (
+    "view",
+    "tick to paint, median ms",
+    "worst ms",
+    "script per second, ms",
+    "style and layout, ms",
+    "longest task at start, ms",
+    f"> {_LONG_MS} ms",
+    "longest task after, ms",
+    f"> {_LONG_MS} ms",
+    "DOM rows",
+    "heap, MB",
 )
 _WATCH = """
     performance.mark("cpuwatch begun");
@@ -93,9 +103,9 @@ class SharedWorkers:
 
     def __init__(self, browser: Browser) -> None:
         self._session = browser.new_browser_cdp_session()
-        self._answers: dict[int, dict[str, Any]] = {}
-        self._asked = 0
-        self._session.on("Target.receivedMessageFromTarget", self._heard)
+        self._responses: dict[int, dict[str, Any]] = {}
+        self._requests = 0
+        self._session.on("Target.receivedMessageFromTarget", self._receive)
 
     def heap_mb(self, page: Page) -> float:
         """The heap of all shared workers after garbage collection."""
@@ -104,26 +114,26 @@ class SharedWorkers:
 
     def _heap_mb(self, page: Page, target: str) -> float:
         attached = self._session.send("Target.attachToTarget", {"targetId": target, "flatten": False})["sessionId"]
-        self._ask(page, attached, "HeapProfiler.collectGarbage")
-        used: float = self._ask(page, attached, "Runtime.getHeapUsage")["usedSize"]
+        self._request(page, attached, "HeapProfiler.collectGarbage")
+        used: float = self._request(page, attached, "Runtime.getHeapUsage")["usedSize"]
         self._session.send("Target.detachFromTarget", {"sessionId": attached})
         return used / 1e6
 
-    def _ask(self, page: Page, session: str, method: str) -> dict[str, Any]:
-        self._asked += 1
-        message = json.dumps({"id": self._asked, "method": method})
+    def _request(self, page: Page, session: str, method: str) -> dict[str, Any]:
+        self._requests += 1
+        message = json.dumps({"id": self._requests, "method": method})
         self._session.send("Target.sendMessageToTarget", {"sessionId": session, "message": message})
         deadline = time.monotonic() + 10
-        while self._asked not in self._answers:
+        while self._requests not in self._responses:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"the worker did not answer {method}")
             page.wait_for_timeout(20)
-        return self._answers.pop(self._asked)
+        return self._responses.pop(self._requests)
 
-    def _heard(self, event: dict[str, Any]) -> None:
+    def _receive(self, event: dict[str, Any]) -> None:
         message = json.loads(event["message"])
         if "id" in message:
-            self._answers[message["id"]] = message.get("result", {})
+            self._responses[message["id"]] = message.get("result", {})
 
 
 def long_and_longest(trace: Path) -> tuple[list[Task], list[Task]]:
@@ -143,11 +153,12 @@ def long_and_longest(trace: Path) -> tuple[list[Task], list[Task]]:
     return [task for at, task in tasks if at < started], [task for at, task in tasks if at >= started]
 
 
-def told(tasks: list[Task]) -> str:
+def task_cells(tasks: list[Task]) -> tuple[str, str]:
     """The longest task and the number of long tasks, each in wall and CPU time."""
-    figures = list(zip(*tasks, strict=True))
-    longest = " / ".join(f"{max(figure):.0f}" for figure in figures)
-    return f"{longest} | {' / '.join(str(sum(one > _LONG_MS for one in figure)) for figure in figures)}"
+    times = list(zip(*tasks, strict=True))
+    longest = " / ".join(f"{max(milliseconds):.0f}" for milliseconds in times)
+    long = " / ".join(str(sum(one > _LONG_MS for one in milliseconds)) for milliseconds in times)
+    return longest, long
 
 
 @contextmanager
@@ -164,8 +175,8 @@ def opened(browser: Browser, url: str) -> Iterator[tuple[Page, CDPSession]]:
     context.close()
 
 
-def measure_view(browser: Browser, workers: SharedWorkers, url: str, name: str, seconds: float) -> None:
-    """Print the line of one view."""
+def measure_view(browser: Browser, workers: SharedWorkers, url: str, name: str, seconds: float) -> Sequence[str]:
+    """The cells of one view."""
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace.json"
         browser.start_tracing(path=trace, categories=["toplevel", "blink.user_timing"])
@@ -179,19 +190,23 @@ def measure_view(browser: Browser, workers: SharedWorkers, url: str, name: str, 
             spent = {key: 1000 * (after[key] - before[key]) / seconds for key in after if key.endswith("Duration")}
             ticks: list[float] = page.evaluate("ticks")
             start, rest = long_and_longest(trace)
-            print(
-                f"| {name} | {statistics.median(ticks):.1f} | {max(ticks):.1f} | {spent['ScriptDuration']:.1f} "
-                f"| {spent['RecalcStyleDuration'] + spent['LayoutDuration']:.1f} | {told(start)} | {told(rest)} "
-                f"| {page.locator('tbody tr').count()} | {heap_mb(session):.1f} + {workers.heap_mb(page):.1f} |",
-                flush=True,
+            return (
+                name,
+                f"{statistics.median(ticks):.1f}",
+                f"{max(ticks):.1f}",
+                f"{spent['ScriptDuration']:.1f}",
+                f"{spent['RecalcStyleDuration'] + spent['LayoutDuration']:.1f}",
+                *task_cells(start),
+                *task_cells(rest),
+                str(page.locator("tbody tr").count()),
+                f"{heap_mb(session):.1f} + {workers.heap_mb(page):.1f}",
             )
 
 
 def watch_heap(browser: Browser, workers: SharedWorkers, url: str, minutes: float) -> None:
-    """Print the heap every half minute, and its growth in the second half of the time."""
-    print(f"\nheap over {minutes:g} minutes, with a shell that starts processes all the time, MB after collection\n")
-    print("| minute | page | worker | DOM nodes | listeners |\n| ---: | ---: | ---: | ---: | ---: |")
+    """Measure the heap every half minute, and print it with its growth in the second half of the time."""
     seen: list[tuple[float, float, float]] = []
+    rows: list[list[str]] = []
     with (
         opened(browser, url) as (page, session),
         subprocess.Popen(["sh", "-c", "while :; do /bin/true; sleep 0.02; done"]) as storm,
@@ -203,13 +218,13 @@ def watch_heap(browser: Browser, workers: SharedWorkers, url: str, minutes: floa
                 minute, of_page, of_worker = (time.monotonic() - begin) / 60, heap_mb(session), workers.heap_mb(page)
                 counted = metrics(session)
                 seen.append((minute, of_page, of_worker))
-                print(
-                    f"| {minute:.1f} | {of_page:.2f} | {of_worker:.2f} | {counted['Nodes']:.0f} "
-                    f"| {counted['JSEventListeners']:.0f} |",
-                    flush=True,
-                )
+                counts = (f"{counted[name]:.0f}" for name in ("Nodes", "JSEventListeners"))
+                rows.append([f"{minute:.1f}", f"{of_page:.2f}", f"{of_worker:.2f}", *counts])
+                say(f"heap after {minute:.1f} of {minutes:g} minutes")
         finally:
             storm.kill()
+    print(f"\nheap over {minutes:g} minutes, with a shell that starts processes continuously, MB after collection\n")
+    print(markdown_table(["minute", "page", "worker", "DOM nodes", "listeners"], rows))
     later = seen[len(seen) // 2 :]
     if len(later) > 1:
         at = [minute for minute, _, _ in later]
@@ -224,23 +239,29 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="for each view; 0 leaves them out")
     parser.add_argument("--heap-minutes", type=float, default=0.5, help="for the heap; 0 leaves it out")
     options = parser.parse_args()
+    exit_on_sigterm()
+    program = find_program("cpuwatch")
+    if program is None:
+        parser.error("cpuwatch: command not found")
 
     with ExitStack() as stack:
         stack.enter_context(forked(max(0, options.processes - count_processes()), 0.05))
         port = free_port()
-        stack.enter_context(serving(["cpuwatch", "serve", "--bind", f"127.0.0.1:{port}"], port, "/readyz"))
+        stack.enter_context(serving([program, "serve", "--bind", f"127.0.0.1:{port}"], port, "/readyz"))
         playwright = stack.enter_context(sync_playwright())
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         stack.callback(browser.close)
         workers = SharedWorkers(browser)
         print(f"{count_processes()} processes, a tick a second, {options.seconds:g} s for each view\n")
-        # The page then has a history to fetch, as on a machine that has run for a while.
+        # Gives the page a history to fetch, as on a service that has run for a while.
         time.sleep(_HISTORY_SECONDS)
         url = f"http://127.0.0.1:{port}/"
         if options.seconds:
-            print(_HEADING)
+            rows = []
             for name, fragment in _VIEWS.items():
-                measure_view(browser, workers, url + fragment, name, options.seconds)
+                say(name)
+                rows.append(measure_view(browser, workers, url + fragment, name, options.seconds))
+            print(markdown_table(_HEADINGS, rows))
         if options.heap_minutes:
             watch_heap(browser, workers, url, options.heap_minutes)
 

@@ -77,12 +77,12 @@ class Start:
 
     @property
     def rate_percent(self) -> float:
-        """The rate of cpuwatch in per cent of the bare app's."""
+        """The rate of cpuwatch in percent of the bare app's."""
         return 100 * statistics.median(ours.rate / bare.rate for ours, bare in self._rounds)
 
     @property
     def cpu_percent(self) -> float:
-        """The CPU time per response of the bare app in per cent of cpuwatch's."""
+        """The CPU time per response of the bare app in percent of cpuwatch's."""
         return 100 * statistics.median(bare.cpu_us / ours.cpu_us for ours, bare in self._rounds)
 
     @property
@@ -194,7 +194,7 @@ def body_lengths(pairs: Sequence[Pair]) -> str:
 
 def serving_table(pairs: Sequence[Pair]) -> Table:
     """A row for each app on each server, and one for their ratio."""
-    headings = ["", "requests a second", "server's CPU for one, µs", "client's CPU, % of its core"]
+    headings = ["", "requests a second", "server's CPU per request, µs", "client's CPU, % of its core"]
     rows = []
     for pair in pairs:
         bare = [asked for start in pair.starts for asked in start.bare]

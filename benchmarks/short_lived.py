@@ -41,7 +41,7 @@ _STARTING_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of sampling in per cent of one core, by watcher, and the rate of forks on the whole machine."""
+    """The cost of sampling in percent of one core, by watcher, and the rate of forks on the whole machine."""
 
     load: str
     forks_a_second: float

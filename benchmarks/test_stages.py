@@ -1,7 +1,7 @@
-"""Each stage of a tick by itself: ``pytest benchmarks/test_stages.py``.
+"""Benchmarks of the stages of a tick: ``pytest benchmarks/test_stages.py``.
 
-What asks the kernel works on this machine and a thousand idle processes more; what is pure, on readings of 5,000
-made-up processes of which every twentieth ran.
+Stages that read from the kernel use this machine with a thousand additional idle processes. Pure stages use readings of
+5,000 synthetic processes, of which every twentieth ran.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cpuwatch.samplers.procfs.sweep import Instant
 from cpuwatch.samplers.users import UserNames
 
 REAL_PROCESSES = 1000
-MADE_UP_PROCESSES = 5000
+SYNTHETIC_PROCESSES = 5000
 ACTIVE_EVERY = 20
 SECOND_NS = 1_000_000_000
 TICK_NS = SECOND_NS // os.sysconf("SC_CLK_TCK")
@@ -36,7 +36,7 @@ TIME = datetime(2025, 1, 1, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def sampler() -> Iterator[ProcfsSampler]:
-    """A sampler that knows the thousand processes already."""
+    """A sampler that has read the thousand processes before."""
     with forked(REAL_PROCESSES):
         opened = ProcfsSampler()
         opened.read()
@@ -78,8 +78,8 @@ def _reading(processes: dict[int, ProcessTimes], second: int) -> Reading:
 
 @pytest.fixture(scope="module")
 def readings() -> tuple[Reading, Reading]:
-    """Two that follow each other; as from a sampler, what did not run is the same object in both."""
-    before = {pid: _process(pid, SECOND_NS + pid) for pid in range(1, MADE_UP_PROCESSES + 1)}
+    """Two consecutive readings. As from a sampler, records of processes that did not run are the same object."""
+    before = {pid: _process(pid, SECOND_NS + pid) for pid in range(1, SYNTHETIC_PROCESSES + 1)}
     after = {
         pid: replace(record, cpu_ns=record.cpu_ns + 1_000_000) if pid % ACTIVE_EVERY == 0 else record
         for pid, record in before.items()
@@ -88,7 +88,7 @@ def readings() -> tuple[Reading, Reading]:
 
 
 def test_list(benchmark: BenchmarkFixture, sampler: ProcfsSampler) -> None:
-    # The stage has no public name; a tick is made of it in every second in which something was forked.
+    # Not public. It runs in every tick before which a process was forked.
     pids = benchmark(sampler._list_pids)  # noqa: SLF001
     assert len(pids) > REAL_PROCESSES
 
@@ -127,7 +127,7 @@ def test_read_all_again(benchmark: BenchmarkFixture, sampler: ProcfsSampler) -> 
 
 
 def test_usage(benchmark: BenchmarkFixture, readings: tuple[Reading, Reading]) -> None:
-    assert len(benchmark(usage, *readings).processes) == MADE_UP_PROCESSES
+    assert len(benchmark(usage, *readings).processes) == SYNTHETIC_PROCESSES
 
 
 def test_encode(benchmark: BenchmarkFixture, readings: tuple[Reading, Reading]) -> None:

@@ -1,13 +1,13 @@
-"""A load client that costs the machine little: N keep-alive connections, every answer checked.
+"""A lightweight load client: N keep-alive connections, every response checked.
 
 ``python -m benchmarks.loadgen.client`` runs it in a separate process: a client that shares its interpreter with
 anything else measures that too. It speaks just enough HTTP/1.1 for responses with a content length or in chunks. A
 general client library is slower than the server, and would measure itself.
 
-Each connection sends its next request when it has the answer to the last (a closed loop), or with ``--rate`` whenever
-the next one of a fixed schedule is due. It prints the messages of :mod:`benchmarks.loadgen.outcome` as lines
+Each connection sends its next request when it has the response to the last (a closed loop), or, with ``--rate``,
+whenever the next one of a fixed schedule is due. It prints the messages of :mod:`benchmarks.loadgen.outcome` as lines
 of JSON. The times of each request go to the file ``--samples``: there are too many for JSON. SIGTERM ends it
-early, with all it has.
+early, with the results so far.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _print(message: Message) -> None:
 
 
 def _loop_with_fine_timers() -> asyncio.AbstractEventLoop:
-    # epoll waits in whole milliseconds, which is longer than an answer takes; select in microseconds.
+    # epoll waits in whole milliseconds, longer than a response takes; select waits in microseconds.
     return asyncio.SelectorEventLoop(selectors.SelectSelector())
 
 
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument(
         "--stale-after",
         type=float,
-        # As /readyz has it: from then on the server itself does not call its data fresh.
+        # The limit of /readyz, beyond which the server itself does not report its data as fresh.
         default=3.0,
         metavar="INTERVALS",
         help="data older than that is a failure; inf: of any age, for a server whose answer never changes",

@@ -1,4 +1,4 @@
-"""One connection of the client: just enough HTTP/1.1 for answers with a content length or in chunks, at little cost."""
+"""One connection of the client: just enough HTTP/1.1 for responses with a content length or in chunks."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class Connection(asyncio.BufferedProtocol):
         self._in_good_order = True
         self._buffer = bytearray(_ROOM)
         self._filled = 0
-        self._body_at = 0  # 0: the head is not whole yet
-        self._end_at: int | None = 0  # None: not known yet
+        self._body_at = 0  # 0: the head is incomplete
+        self._end_at: int | None = 0  # None: unknown
         self._chunks: Chunks | None = None
         self._due_ns = 0
-        self._sent_ns = 0  # 0: no answer is awaited
+        self._sent_ns = 0  # 0: no response is pending
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

@@ -22,7 +22,7 @@ _Number = TypeVar("_Number", int, float)
 SECOND_NS = 1_000_000_000
 _MILLISECOND_NS = 1_000_000
 
-# In hundredths of a per cent, because 99.9 has no exact binary fraction.
+# In hundredths of a percent, because 99.9 has no exact binary fraction.
 PERCENTILES = {"p50": 50_00, "p75": 75_00, "p90": 90_00, "p95": 95_00, "p99": 99_00, "p99.9": 99_90, "p99.99": 99_99}
 
 

@@ -23,7 +23,7 @@ _ENDS_OVER_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A process group in one second: per cent of one core, and resident bytes at its end; None if unknown."""
+    """A process group in one second: percent of one core, and resident bytes at its end; None if unknown."""
 
     cpu_percent: float | None = None
     rss_bytes: int | None = None

@@ -50,7 +50,7 @@ class FailureKind(Struct, frozen=True):
 
 
 class Second(Struct, frozen=True):
-    """One second of the measurement. CPU in per cent of one core, memory is resident; None if unknown."""
+    """One second of the measurement. CPU in percent of one core, memory is resident; None if unknown."""
 
     second: int
     requests: int

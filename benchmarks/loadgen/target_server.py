@@ -1,4 +1,4 @@
-"""The server under load: started for the run, or running already."""
+"""The server under load: started for the run, or already running."""
 
 from __future__ import annotations
 

@@ -67,12 +67,11 @@ def serving_section(plan: Plan) -> Section:
     return Section(
         "A request: cpuwatch beside a bare app on the same server",
         [
-            "/cpu_usage, and an ASGI app that does nothing but hand out the same body with the same headers, "
-            f"{serving.body_lengths(pairs)} bytes. {serving.CONNECTIONS} connections that each ask again when they "
-            f"have their answer, {plan.serving_starts} starts of {plan.serving_rounds} rounds of "
-            f"{plan.serving_seconds:g} s, all in turn; median (lowest to highest); ratios by start. {placed} "
-            "The CPU of cpuwatch has its sampling in it. Where the client's core is nearly full, the rate is the "
-            "client's, and only the CPU tells the servers apart.",
+            "/cpu_usage, compared with a bare ASGI app that sends the same body with the same headers, "
+            f"{serving.body_lengths(pairs)} bytes. {serving.CONNECTIONS} connections in a closed loop, "
+            f"{plan.serving_starts} starts of {plan.serving_rounds} rounds of {plan.serving_seconds:g} s, in turn; "
+            f"median (lowest to highest); ratios by start. {placed} The CPU of cpuwatch includes its sampling. If the "
+            "client's core is nearly full, the client limits the rate, and only the CPU distinguishes the servers.",
             *_left_out(missing),
             *(f"NO COMPARISON on {name}: the machine's processes changed meanwhile." for name in changed),
         ],
@@ -86,19 +85,19 @@ def exporters_section(plan: Plan) -> Section:
     names = [name for name in exporters.SERVICES if name not in missing]
     comparisons = exporters.compare(plan.sizes, names, plan.exporter_rounds, durations, _ACTIVE)
     return Section(
-        "An answer: cpuwatch beside Glances and the Prometheus process-exporter",
+        "A response: cpuwatch beside Glances and the Prometheus process-exporter",
         [
             f"All watch the same processes, {_ACTIVE:.0%} of them active; rounds: {plan.exporter_rounds}, in turn; "
-            f"median (lowest to highest). Time: asked every {exporters.ASKED_EVERY_SECONDS} s over one connection for "
-            f"{durations.now_and_then:g} s, over all answers. Answers a second, and the CPU of one: "
-            f"{exporters.CONNECTIONS} connections that each ask again when they have their answer, for "
-            f"{durations.closed_loop:g} s, over the rounds. CPU is of all processes of the service and of one core, "
-            f"with nobody asking for {durations.idle:g} s; RSS after that.",
-            "cpuwatch (cpuwatch serve) samples each second, asked or not, and answers with what it found last. For "
-            "Glances (glances -w -t 1) a request costs a sweep if its data is older than a second; its rows have "
-            "command lines, memory and I/O too. For the process-exporter (its documentation's default configuration) "
-            "each request costs a sweep, one after the other; it shows sums by name, and by default threads and smaps "
-            "too.",
+            f"median (lowest to highest). Time: a request every {exporters.ASKED_EVERY_SECONDS} s over one connection "
+            f"for {durations.now_and_then:g} s, over all responses. Rate and CPU per response: "
+            f"{exporters.CONNECTIONS} connections in a closed loop for {durations.closed_loop:g} s, over the rounds. "
+            f"CPU is that of all processes of the service, relative to one core; idle: {durations.idle:g} s without "
+            "requests; RSS after that.",
+            "cpuwatch (cpuwatch serve) samples every second, with or without requests; a response shows the last "
+            "sample. With Glances (glances -w -t 1), a request costs a sweep if the data are older than a second; its "
+            "rows also have command lines, memory and I/O. With the process-exporter (the default configuration of its "
+            "documentation), each request costs a sweep, one after the other; it shows sums by name, by default with "
+            "threads and smaps.",
             *_left_out(missing),
         ],
         exporters.exporter_tables(comparisons),
@@ -111,12 +110,13 @@ def sampling_section(plan: Plan) -> Section:
     return Section(
         "A tick: cpuwatch beside top, htop, atop, pidstat and psutil",
         [
-            f"All look once a second at the same processes, {_ACTIVE:.0%} of them active, in the same seconds; user "
-            f"and system time of their own process, over {plan.ticks} ticks after a warm-up; median (lowest to "
+            f"All sample the same processes once a second, {_ACTIVE:.0%} of them active, in the same seconds; user "
+            f"and system time of the sampler's process, over {plan.ticks} ticks after a warm-up; median (lowest to "
             "highest).",
-            "They do not do the same. cpuwatch and psutil (process_iter with name and cpu_percent) compute rows; top "
-            "-b writes them all, to /dev/null; htop -d 10 reads threads too and draws one screen; atop -w 1 reads "
-            "memory and I/O of each and writes compressed raw records; pidstat 1 writes those that ran.",
+            "They do different amounts of work. cpuwatch and psutil (process_iter with name and cpu_percent) compute "
+            "rows; top -b also writes all of them, to /dev/null; htop -d 10 also reads threads and draws one screen; "
+            "atop -w 1 also reads memory and I/O and writes compressed raw records; pidstat 1 writes the processes "
+            "that ran.",
             *_left_out(missing),
         ],
         [cost.cost_table(run) for run in runs],

@@ -211,10 +211,10 @@ def _keep_idle_books(running: Sequence[_Running], findings: Mapping[str, Finding
 
 def exporter_tables(comparisons: Sequence[Comparison]) -> list[Table]:
     """Two tables for each number of processes: responses, and the cost of the service."""
-    return [table for comparison in comparisons for table in (_answers(comparison), _costs(comparison))]
+    return [table for comparison in comparisons for table in (_responses(comparison), _costs(comparison))]
 
 
-def _answers(comparison: Comparison) -> Table:
+def _responses(comparison: Comparison) -> Table:
     rows = []
     for name, found in comparison.findings.items():
         latency = Spread.of(latency for asked in found.now_and_then for latency in asked.latencies_ms)
@@ -227,7 +227,7 @@ def _answers(comparison: Comparison) -> Table:
             f"{max(asked.longest_body for asked in found.closed_loop):,}",
         ]
         rows.append(Row(cells, latency.median))
-    headings = ["answer", "time, ms", "answers a second", "CPU of one, ms", "bytes"]
+    headings = ["response", "time, ms", "responses a second", "CPU per response, ms", "bytes"]
     return Table(_title(comparison), headings, rows, "time")
 
 
@@ -242,9 +242,9 @@ def _costs(comparison: Comparison) -> Table:
             f"{Spread.of(found.resident_mb).median:.1f}",
         ]
         rows.append(Row(cells, asked_percent.median))
-    asked = f"asked every {ASKED_EVERY_SECONDS} s"
-    headings = ["service", "CPU while nobody asks, % of a core", f"{asked}, % of a core", "RSS, MB"]
-    return Table("", headings, rows, f"CPU, {asked}")
+    requested = f"a request every {ASKED_EVERY_SECONDS} s"
+    headings = ["service", "idle CPU, % of a core", f"CPU with {requested}, % of a core", "RSS, MB"]
+    return Table("", headings, rows, f"CPU with {requested}")
 
 
 def _title(comparison: Comparison) -> str:

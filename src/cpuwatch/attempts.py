@@ -18,7 +18,7 @@ class Attempts:
     """Counts failed attempts, and logs the first of each type of exception.
 
     ``failed`` is their number; ``failure`` is the cause if the last attempt failed. ``attempt`` and ``work`` are words
-    for the log: "a tick failed, sampling goes on".
+    for the log: "a tick failed, sampling continues".
     """
 
     def __init__(self, attempt: str, work: str) -> None:
@@ -45,7 +45,7 @@ class Attempts:
         failure = line.removeprefix(f"{type(error).__module__}.")
         # By type, because the message of one lasting failure may contain a number that changes.
         if self.failure is None or type(error) is not self._failed_with:
-            _log.error("a %s failed, %s goes on: %s", self._attempt, self._work, failure, exc_info=error)
+            _log.error("a %s failed, %s continues: %s", self._attempt, self._work, failure, exc_info=error)
         self._failed_with = type(error)
         self.failed += 1
         self.failure = failure

@@ -1,4 +1,4 @@
-"""The fields of a process, in one table: what they are called, mean, and sort by.
+"""The fields of a process in one table: name, meaning, unit, type, titles, and how they sort and add up.
 
 The terminal table, ``--sort``, ``--fields``, the query parameters, the OpenAPI description, the columns of the page and
 the table in docs/http-api.md come from it. A new field of a process is added to :class:`~cpuwatch.model.ProcessUsage`,

@@ -1,4 +1,4 @@
-"""Snapshots by tick and by time: the protocol through which everyone reads them, and its implementation in memory."""
+"""Snapshots by tick and by time: the protocol for reading them, and its implementation in memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SnapshotStore(Protocol):
     """The snapshots of one machine in the order in which they were taken.
 
     The wall clock may have been set back, so times can repeat and do not define an order. Iterators are lazy: they hold
-    no snapshots, skip those removed meanwhile, and go on to those added meanwhile, except within a range of times.
+    no snapshots, skip those removed meanwhile, and continue with those added meanwhile, except within a range of times.
     """
 
     @property
@@ -120,7 +120,7 @@ class SnapshotHistory:
 
     @property
     def estimated_bytes(self) -> int:
-        """How much memory all snapshots together take."""
+        """The estimated memory of all snapshots."""
         return self._estimated_bytes
 
     def append(self, snapshot: Snapshot) -> None:
@@ -137,7 +137,7 @@ class SnapshotHistory:
         self._wake()
 
     def end(self) -> None:
-        """Wake everyone who waits: no more snapshots will come."""
+        """Wake all waiting readers: no more snapshots will come."""
         self._ended = True
         self._wake()
 
@@ -201,7 +201,7 @@ class SnapshotHistory:
             return self._newer_than(wanted)
 
     async def wait_async(self, after: Tick | None = None, timeout: float | None = None) -> Snapshot | None:
-        """The same in a coroutine. Many may wait; each costs the appending thread one call into its event loop."""
+        """The same in a coroutine. Each waiter costs the appending thread one call into its event loop."""
         import asyncio  # noqa: PLC0415  a caller has it loaded already, and `import cpuwatch` stays fast
 
         wanted = self._newest_sequence if after is None else self._sequence_of(after)
@@ -214,7 +214,7 @@ class SnapshotHistory:
         with self._changed:
             self._listeners.add(listener)
         try:
-            # Checked once the listener is in place, so that no snapshot slips through between.
+            # Checked after the listener is registered, so that no snapshot is missed.
             if self._newest_sequence <= wanted and not self._ended:
                 async with asyncio.timeout(timeout):
                     await arrived.wait()
@@ -289,5 +289,5 @@ def _call_in(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) ->
     try:
         loop.call_soon_threadsafe(callback)
     except RuntimeError:
-        # The loop was closed with its waiter still in it; there is nobody left to tell.
+        # The loop was closed while its waiter was pending, so nobody is waiting.
         _log.debug("an event loop was closed while it waited for a snapshot")

@@ -64,7 +64,7 @@ class _WriterHandler(logging.StreamHandler[LogWriter]):
 
 @contextmanager
 def logging_to_stderr(form: LogFormat, logger_name: str | None = None) -> Iterator[None]:
-    """Within the block, this logger (the root if it has no name) and all below it write to the standard error.
+    """Make this logger (the root if unnamed) and all below it write to the standard error, within the block.
 
     A thread does the writing, so that no caller waits for the reader of the log. At the end of the block, pending
     lines get half a second to be written. Does nothing if the logger already has a handler, or if the standard error
@@ -94,7 +94,7 @@ def logging_to_stderr(form: LogFormat, logger_name: str | None = None) -> Iterat
 
 def stderr_descriptor() -> int | None:
     """The descriptor of the standard error; None if it is closed, or replaced by something that is not a file."""
-    # Python has no sys.stderr if descriptor 2 was closed at its start: that number may be a client's connection now.
+    # If descriptor 2 was closed at the start, Python has no sys.stderr, and 2 may be the connection of a client.
     try:
         return None if sys.stderr is None else sys.stderr.fileno()
     except (io.UnsupportedOperation, ValueError):

@@ -1,4 +1,4 @@
-"""Logs errors of the event loop that reach no caller in one line each, where asyncio would flood the log."""
+"""Logs errors of the event loop that reach no caller, one line each. asyncio would flood the log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = logging.getLogger("cpuwatch.web")
 
 
 class _LoopErrors:
-    """An exception handler for an event loop; ``otherwise`` is its previous one."""
+    """An exception handler for an event loop. ``otherwise`` is the previous handler."""
 
     def __init__(self, otherwise: Callable[[_Context], object]) -> None:
         self._otherwise = otherwise
@@ -30,10 +30,10 @@ class _LoopErrors:
     def __call__(self, loop: asyncio.AbstractEventLoop, context: _Context) -> None:
         error = context.get("exception")
         # asyncio logs it up to a hundred times a second, with a traceback each time (_accept_connection in
-        # asyncio/selector_events.py goes on with its loop after the error).
+        # asyncio/selector_events.py continues its loop after the error).
         if isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES and "socket" in context:
             self._note_refusal(loop, error)
-        # At its end the server cancels what is still under way, which asyncio before Python 3.13 takes for an error.
+        # When the server stops, it cancels pending calls, which asyncio before Python 3.13 reports as errors.
         elif not isinstance(error, asyncio.CancelledError):
             self._otherwise(context)
 
@@ -44,7 +44,7 @@ class _LoopErrors:
 
     def _note_refusal(self, loop: asyncio.AbstractEventLoop, error: OSError) -> None:
         if self._over is None:
-            _log.error("new connections have to wait, all else goes on: %s", error.strerror)
+            _log.error("new connections must wait, everything else continues: %s", error.strerror)
         else:
             self._over.cancel()
         self._over = loop.call_later(_OVER_AFTER_SECONDS, self._note_end)
@@ -56,10 +56,10 @@ class _LoopErrors:
 
 @contextmanager
 def loop_errors_in_one_line() -> Iterator[None]:
-    """Within the block, for the event loop that runs it.
+    """Handle errors of the running event loop, within the block.
 
-    It is for what clients can cause at will: file descriptors that have run out get one line at the beginning and one
-    at the end. Clients that left before they had their answers, of which asyncio warns once for each, are not logged.
+    Clients can cause these errors at will. Running out of file descriptors is logged once at the beginning and once at
+    the end. Clients that disconnect early, for each of which asyncio logs a warning, are not logged.
     """
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler()

@@ -39,7 +39,7 @@ class Host(Struct, frozen=True, gc=False):
     """The machine that was read, and how.
 
     ``boot_id`` changes at every boot (``/proc/sys/kernel/random/boot_id``, or ``boot-`` and the boot time where that is
-    hidden), so (boot_id, key) identifies one process for ever. ``backend`` names the sampler (``procfs/clock``,
+    hidden), so (boot_id, key) identifies one process forever. ``backend`` names the sampler (``procfs/clock``,
     ``procfs/stat``, ``psutil``, ...), and ``clock_resolution_seconds`` is the step of its CPU clock: 1e-9 for CPU
     clocks, 0.01 for the kernel's ticks.
     """
@@ -246,8 +246,8 @@ class ExitedUsage(Struct, frozen=True, gc=False):
     the name of that process, ``None`` if it cannot be read. ``name``, ``user`` and ``count`` are ``None`` if the kernel
     does not report which processes exited.
 
-    ``estimated`` is true if nobody waited for them (SIGCHLD ignored). The kernel then adds their CPU time to no other
-    process, and the percentages come from its messages. They are up to an eighth too low, are part of
+    ``estimated`` is true if the parent did not wait for them (SIGCHLD ignored). The kernel then adds their CPU time to
+    no other process, and the percentages come from its messages. They are up to an eighth too low, are part of
     ``attribution.unattributed_percent`` and never exceed it, and are ``None`` if it is unknown.
     """
 

@@ -69,7 +69,7 @@ class Monitor:
 
     Use it in a ``with`` or ``async with`` block, or call :meth:`start` and :meth:`close`. ``sampler`` is the name of a
     sampler, or a :class:`~cpuwatch.Sampler` that the monitor then owns and closes. The first snapshot comes within
-    half a second of the start. A tick that fails is logged once and counted in :attr:`health`, and sampling goes on.
+    half a second of the start. A failed tick is logged once and counted in :attr:`health`, and sampling continues.
 
     ``history_bytes`` limits an estimate of the memory that old snapshots take. The oldest are dropped first; the newest
     is always kept.
@@ -106,7 +106,7 @@ class Monitor:
         self._owner_pid = os.getpid()
         self._run_id = new_run()
 
-    # Life
+    # Lifecycle
 
     def follow(self, follower: Callable[[Snapshot], object]) -> None:
         """Call ``follower`` with every snapshot from now on, before readers see that snapshot.
@@ -187,7 +187,7 @@ class Monitor:
 
     @property
     def interval_seconds(self) -> float:
-        """The time between two ticks."""
+        """The time between two ticks, in seconds."""
         return self._interval_ns / 1e9
 
     @property
@@ -209,7 +209,7 @@ class Monitor:
 
     @property
     def health(self) -> Health:
-        """How sampling is going."""
+        """The state of the sampling."""
         self._check_process()
         return self._health
 
@@ -221,7 +221,7 @@ class Monitor:
 
     @property
     def reading_seconds(self) -> float | None:
-        """How long the current reading has taken so far; None between two readings."""
+        """The duration of the current reading so far, in seconds; None between two readings."""
         self._check_process()
         since_ns = self._reading_since_ns
         return (time.monotonic_ns() - since_ns) / 1e9 if since_ns else None
@@ -240,7 +240,7 @@ class Monitor:
         return await self._readable_history().wait_async(after, timeout)
 
     def __iter__(self) -> Iterator[Snapshot]:
-        """Each new snapshot as it comes, until the monitor is closed; a slow reader gets only the newest."""
+        """Iterate over new snapshots until the monitor is closed. A slow reader gets only the newest."""
         sequence = self._sequence
         while (snapshot := self.wait(sequence)) is not None:
             yield snapshot

@@ -1,4 +1,4 @@
-"""Parsers for values that people write in URLs, flags and variables, and what they say about invalid ones. Pure."""
+"""Parsers for values in URLs, flags and variables, and their error messages. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["invalid", "invalid_choice", "parse_choice", "parse_integer"]
 
 
 def invalid(what: str, text: str, rule: str) -> str:
-    """The message for an invalid value: what it was for, what was given, what is allowed."""
+    """Return the message for an invalid value: its name, what was given, and what is allowed."""
     return f"invalid {what} {shortened(text)!r}: {rule}"
 
 
@@ -31,7 +31,7 @@ def parse_choice(what: str, text: str, allowed: Sequence[str]) -> str:
 
 
 def invalid_choice(what: str, text: str, allowed: Sequence[str]) -> str:
-    """The message for a value that is not one of these, with the nearest valid one where one is near."""
+    """Return the message for a value that is not one of these, with the nearest valid one if it is similar."""
     rule = f"must be one of {', '.join(allowed)}"
     nearest = _nearest(text.lower(), allowed)
     return invalid(what, text, rule if nearest is None else f"did you mean {nearest}? It {rule}")

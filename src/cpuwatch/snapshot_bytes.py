@@ -30,7 +30,7 @@ class SnapshotBytes:
     """
 
     def __init__(self) -> None:
-        # Both of the newest snapshot.
+        # Both belong to the newest snapshot.
         self._packed_keys: set[str] = set()
         self._object_ids: set[int] = set()
 

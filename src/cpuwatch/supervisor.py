@@ -1,4 +1,4 @@
-"""Tasks that run beside the service for as long as it runs."""
+"""Supervises the tasks that run as long as the service."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _log = logging.getLogger("cpuwatch.web")
 
 
 class Supervisor:
-    """Restarts tasks that end. ``is_over`` tells whether they are to end.
+    """Restarts tasks that end, unless ``is_over`` returns true.
 
-    ``restarts`` counts; ``failure`` is the last cause.
+    ``restarts`` is the number of restarts, ``failure`` the last cause.
     """
 
     def __init__(self, is_over: Callable[[], bool]) -> None:
@@ -30,12 +30,12 @@ class Supervisor:
         self._is_over = is_over
 
     async def keep_running(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run this work until it is cancelled or all is over, again after each end."""
+        """Run this work, and restart it whenever it ends, until it is cancelled or ``is_over`` returns true."""
         delay_seconds = _FIRST_DELAY_SECONDS
         while True:
             began_seconds = time.monotonic()
-            # In a task of its own: a stray CancelledError in it, as of a future whose executor is closed, looks
-            # like the end of this one otherwise.
+            # In a separate task: otherwise a stray CancelledError, such as that of a future whose executor is
+            # closed, would look like the cancellation of this task.
             task = asyncio.create_task(work(), name=f"cpuwatch-{name}")
             try:
                 await asyncio.wait({task})

@@ -68,7 +68,7 @@ def hold_all(server: Server, stack: ExitStack) -> HTTPResponse:
     for _ in range(CLIENTS):
         # The kernel accepts them all. Those for which the server has no descriptor wait in the backlog.
         stack.enter_context(connected(server)).sendall(STREAM)
-    wait_for(server, "new connections have to wait")
+    wait_for(server, "new connections must wait")
     return stream
 
 
@@ -87,7 +87,7 @@ def test_sampling_and_streams_continue_while_new_clients_wait(server: Server) ->
     snapshot = httpx.get(f"{server.url}/cpu_usage?top=1").json()
     assert snapshot["sampling"]["failed_ticks"] == 0, server.output
     assert snapshot["sampling"]["unreadable"] == {}
-    assert server.output.count("new connections have to wait") == 1
+    assert server.output.count("new connections must wait") == 1
     assert server.output.count("new connections are taken again") == 1
     assert "asyncio" not in server.output
 

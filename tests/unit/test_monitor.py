@@ -552,7 +552,7 @@ def test_a_follower_that_raises_neither_fails_the_tick_nor_starves_the_next(
     assert [snapshot.sequence for snapshot in monitor.history][:4] == [1, 2, 3, 4]
     assert health == Health(missed_ticks=health.missed_ticks, failed_follower_calls=4)
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    assert errors == ["a follower failed, following goes on: OSError: cannot follow"]
+    assert errors == ["a follower failed, following continues: OSError: cannot follow"]
 
 
 def test_followers_are_up_to_date_when_a_reader_sees_the_snapshot(gate: Gate) -> None:

@@ -64,7 +64,7 @@ def test_an_estimate_is_marked() -> None:
     later = replace(later, exits=[ProcessExit(2000, 10, "job", "alice", SECOND // 4)], exited_names="taskstats")
     lines = table(usage(reading(process(children_ns=0), total=CpuTimes(0, 0, 0, 0, 0, 0)), later)).splitlines()
     assert lines[-3:] == [
-        "exited within the interval (names: taskstats; ~ estimated, nobody waited for them)",
+        "exited within the interval (names: taskstats; ~ estimated: the parent did not wait for these processes)",
         "PARENT   USER   COUNT   CPU%  NAME",
         "10 work  alice      1  ~25.0  job",
     ]

@@ -25,7 +25,7 @@ _INTERRUPTED = 128 + signal.SIGINT
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argparse parser that reports a mistake in one line, with the nearest valid flag."""
+    """An argparse parser that reports an error in one line, with the nearest valid flag."""
 
     def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
         options, unknown = super().parse_known_args(*args, **kwargs)
@@ -41,7 +41,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Prints the version that is installed. There is none yet where a build makes the man page."""
+    """Prints the installed version. There is none while a build makes the man page."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         write_output(f"cpuwatch {version('cpuwatch')}\n".encode())
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             flush_output()
     except BrokenPipeError:
-        # The reader has read enough (`| head`). A shell with pipefail must not take that for a failure.
+        # The reader has read enough (`| head`). A shell with pipefail must not treat that as a failure.
         discard_output()
     except OutputError as error:
         discard_output()

@@ -16,7 +16,7 @@ _DEFAULTS = Settings()
 
 
 def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags about reading the processes, which every command has that samples."""
+    """Add the flags for sampling, which all commands that sample have."""
     group = parser.add_argument_group("sampling")
     group.add_argument(
         "--interval",

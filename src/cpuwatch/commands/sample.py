@@ -1,4 +1,4 @@
-"""``cpuwatch sample``: samples once, and prints it as a table or as JSON."""
+"""``cpuwatch sample``: samples once, and prints the snapshot as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ def _add_parameter(group: argparse._ArgumentGroup, parameter: Parameter) -> None
 
 
 def _help(description: str) -> str:
-    """A description, which is a sentence, in the form that argparse gives its own help texts."""
+    """Turn a description, which is a sentence, into the form of argparse's help texts."""
     return description[0].lower() + description[1:].removesuffix(".")
 
 
 def _as_shown(text: str) -> str:
-    """An argument as names are shown: bytes that the locale cannot decode are UTF-8, or else escaped."""
+    """Decode an argument like names: bytes that the locale cannot decode are UTF-8, or else escaped."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -95,7 +95,7 @@ def _run(options: argparse.Namespace) -> None:
     settings = settings_from(options, _SAMPLING_FIELDS)
     given = {name: value for name in VIEW if (value := getattr(options, name)) is not None}
     write = _write_table if options.format == "text" else _write_records
-    view_from(given)  # a mistake is reported before the sample, not after it
+    view_from(given)  # reports an invalid query before the sample, not after it
     for warning in warnings_about(os.environ):
         complain(warning)
     snapshot = sample(settings.interval, settings.backend, command_lines=settings.command_lines)
@@ -105,7 +105,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _write_table(snapshot: Snapshot, given: dict[str, Any], options: argparse.Namespace) -> None:
-    """Write the table in the encoding of the output, as wide as the terminal. Other outputs are not cut."""
+    """Write the table in the encoding of the output, as wide as the terminal. Other outputs are not truncated."""
     max_rows = None if options.all else given.pop("top", _TABLE_ROWS)
     view = view_from(given)
     encoding = output_encoding()

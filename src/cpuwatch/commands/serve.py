@@ -1,4 +1,4 @@
-"""``cpuwatch serve``: serves the web app, on this machine alone unless told otherwise."""
+"""``cpuwatch serve``: serves the web app, by default only to this machine."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
         "--history-bytes",
         type=typed(parse_history_bytes),
         metavar="BYTES",
-        help="memory for old snapshots, from 1 MiB to 1 TiB; the oldest go first "
+        help="memory for old snapshots, from 1 MiB to 1 TiB; the oldest are dropped first "
         f"(default: CPUWATCH_HISTORY_BYTES, or {_DEFAULTS.history_bytes})",
     )
     group.add_argument(

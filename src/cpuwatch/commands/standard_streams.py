@@ -49,7 +49,7 @@ def discard_output() -> None:
 
 
 def complain(message: str, program: str = "cpuwatch") -> None:
-    """Write one line to the standard error, if that is possible."""
+    """Write one line to the standard error, if possible."""
     if sys.stderr is None:
         return
     try:

@@ -1,4 +1,4 @@
-"""The formats that a view of a snapshot can be encoded in."""
+"""The formats of a view of a snapshot."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Format(Struct, frozen=True):
 
 
 def _text(shown: _Shown, fields: Sequence[str] | None) -> bytes:
-    # A lone surrogate is shown as what table() makes of all that a terminal cannot print.
+    # Lone surrogates are escaped, as table() escapes unprintable characters.
     return table(shown, fields).encode()
 
 

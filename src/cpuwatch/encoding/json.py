@@ -1,4 +1,4 @@
-"""JSON of a snapshot, as it goes over the wire, and back."""
+"""Encodes snapshots as JSON, and decodes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["decode", "encode", "encode_view"]
 
 
 def _as_builtin(value: object) -> object:
-    """For what msgspec does not know."""
+    """Convert types that msgspec does not know."""
     if isinstance(value, PackedRows):
         return list(value)
     raise TypeError(f"there is no JSON for {type(value).__name__}")
@@ -30,10 +30,10 @@ _DECODER = msgspec.json.Decoder(Snapshot)
 
 
 def encode(value: object) -> bytes:
-    r"""The JSON (RFC 8259, UTF-8) of a snapshot, or of a part of one.
+    r"""Encode a snapshot, or a part of one, as JSON (RFC 8259) in UTF-8.
 
-    ``decode(encode(snapshot)) == snapshot`` for all text that Unicode knows. Lone surrogates, which a third-party
-    backend may let through, are no Unicode: the bytes they stand for are shown as ``\xNN``.
+    ``decode(encode(snapshot)) == snapshot`` for all valid Unicode text. Lone surrogates, which a third-party sampler
+    may return, are not valid: the bytes they stand for are shown as ``\xNN``.
     """
     try:
         return _ENCODER.encode(value)
@@ -42,9 +42,9 @@ def encode(value: object) -> bytes:
 
 
 def encode_view(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None = None) -> bytes:
-    """The JSON of what :func:`~cpuwatch.query.view.apply_view` returned, with only these ``fields`` of each process.
+    """Encode the result of :func:`~cpuwatch.query.view.apply_view`, with only these ``fields`` of each process.
 
-    Figures are rounded to what they mean (:mod:`cpuwatch.encoding.rounded`); :func:`encode` keeps them exact.
+    Values are rounded to their precision (:mod:`cpuwatch.encoding.rounded`); :func:`encode` keeps them exact.
     """
     shown = rounded(shown)
     if fields is None or isinstance(shown, GroupedSnapshot):
@@ -54,9 +54,9 @@ def encode_view(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None 
 
 
 def decode(data: bytes | str) -> Snapshot:
-    """The snapshot in this JSON. Fields that are not known are passed over.
+    """Decode a snapshot. Unknown fields are ignored.
 
-    Raises :class:`~cpuwatch.errors.DecodeError`, which names the place, if it is not a snapshot.
+    Raises :class:`~cpuwatch.errors.DecodeError` with the invalid field if the data are not a snapshot.
     """
     try:
         return _DECODER.decode(data)

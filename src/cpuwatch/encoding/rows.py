@@ -11,5 +11,5 @@ __all__ = ["reduced"]
 
 
 def reduced(row: Struct, fields: Sequence[str] | None = None) -> dict[str, object]:
-    """These fields of a row by name, in this order; all without ``fields``."""
+    """Return these fields of a row by name, in this order. Without ``fields``, all of them."""
     return asdict(row) if fields is None else {name: getattr(row, name) for name in fields}

@@ -67,7 +67,7 @@ class _Layout(Struct, frozen=True):
     hint: str
 
     def text(self, line: str) -> list[str]:
-        """The text on as many lines as it needs."""
+        """Wrap the text to the width of the table."""
         return wrapped(printable(line, self.encoding), self.width)
 
     def rows(
@@ -107,7 +107,11 @@ def _lines(snapshot: Snapshot | GroupedSnapshot, fields: Sequence[str] | None, l
         yield from layout.rows(_headings(_COLUMNS), _cells_of(_COLUMNS), snapshot.processes, _DISPENSABLE)
     if snapshot.exited:
         yield ""
-        estimates = "; ~ estimated, nobody waited for them" if any(row.estimated for row in snapshot.exited) else ""
+        estimates = (
+            "; ~ estimated: the parent did not wait for these processes"
+            if any(row.estimated for row in snapshot.exited)
+            else ""
+        )
         yield from layout.text(f"exited within the interval (names: {snapshot.exited_names}{estimates})")
         yield from layout.rows(_EXITED_HEADINGS, _exited_cells, snapshot.exited, _DISPENSABLE_OF_EXITED)
 

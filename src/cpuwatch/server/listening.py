@@ -1,4 +1,4 @@
-"""Where the server listens: the addresses that can be given to it. Pure."""
+"""Parses the addresses on which the server listens. Pure."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class _Watch:
         self._on_ignored = on_ignored
         self._on_hard_stop = on_hard_stop
         self._stop_seconds = stop_seconds
-        # Now, because no descriptor or thread may be left at the time of the signal.
+        # Now, because there may be no free descriptor or thread at the time of the signal.
         self._nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="cpuwatch-signals", daemon=True)
         self._thread.start()
