@@ -13,6 +13,10 @@
     │   ├── MonitorNotStartedError                       read before start()
     │   ├── MonitorClosedError                           start() after close()
     │   └── MonitorForkedError                           used in a child process of its owner
+    ├── RecordingError
+    │   ├── NotARecordingError                           the directory holds no recording, or one of a newer version
+    │   ├── RecordingLockedError                         another process writes to it
+    │   └── RecordingDamagedError                        a part of it cannot be read
     ├── DecodeError                  (also ValueError)   the bytes are not a snapshot
     ├── QueryError                   (also ValueError)   an invalid query
     │   └── PatternError                                 an invalid name pattern
@@ -69,6 +73,22 @@ class MonitorClosedError(MonitorError):
 
 class MonitorForkedError(MonitorError):
     """A monitor was used in a child process: its thread stayed in the parent."""
+
+
+class RecordingError(CpuwatchError):
+    """A recording cannot be opened, read or written."""
+
+
+class NotARecordingError(RecordingError):
+    """The path is not a directory with a recording, or the recording is of a newer version."""
+
+
+class RecordingLockedError(RecordingError):
+    """Another process writes to the recording; the message names it."""
+
+
+class RecordingDamagedError(RecordingError):
+    """A part of a recording cannot be read; the message names the file and the place."""
 
 
 class DecodeError(CpuwatchError, ValueError):

@@ -1,0 +1,67 @@
+"""Columns of integers as bytes that compress well. Pure.
+
+The values are reduced by their minimum, divided by their greatest common divisor, and stored as 64-bit little-endian
+integers whose bytes are grouped by significance ("byte shuffle", as in Blosc and HDF5). Bytes that are zero in all
+values are left out. The noise of nanoseconds is then apart from the bytes that seldom differ. The width is fixed,
+because :mod:`array` and numpy read such a column without a loop over bytes; varints need one.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Sequence
+from math import gcd
+
+from msgspec import Struct
+
+__all__ = ["Column", "packed", "unpacked"]
+
+_WIDTH = 8
+
+
+class Column(Struct, frozen=True, array_like=True, gc=False):
+    """``count`` integers ``minimum + scale * n``; ``data`` has the lowest bytes of all n, then the next ones, ..."""
+
+    count: int
+    minimum: int
+    scale: int
+    data: bytes
+
+
+def packed(values: Sequence[int]) -> Column:
+    """The values as a column. Raises ``OverflowError`` if they span more than 64 bits."""
+    minimum = min(values, default=0)
+    if minimum:
+        values = [value - minimum for value in values]
+    scale = gcd(*values)
+    if not scale:
+        return Column(len(values), minimum, 0, b"")
+    if scale > 1:
+        values = [value // scale for value in values]
+    numbers = array("Q", values)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    raw = numbers.tobytes()
+    width = (max(values).bit_length() + 7) // 8
+    return Column(len(values), minimum, scale, b"".join(raw[place::_WIDTH] for place in range(width)))
+
+
+def unpacked(column: Column) -> list[int]:
+    """The values of a column. Raises ``ValueError`` if its data does not match its count."""
+    count, minimum, scale = column.count, column.minimum, column.scale
+    if not scale:
+        return [minimum] * count
+    width, rest = divmod(len(column.data), count)
+    if rest or width > _WIDTH:
+        raise ValueError(f"a column of {count} values has {len(column.data)} bytes")
+    raw = bytearray(_WIDTH * count)
+    for place in range(width):
+        raw[place::_WIDTH] = column.data[place * count : (place + 1) * count]
+    numbers = array("Q")
+    numbers.frombytes(raw)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    if scale == 1 and not minimum:
+        return numbers.tolist()
+    return [minimum + scale * number for number in numbers]

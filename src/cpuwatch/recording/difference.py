@@ -1,0 +1,174 @@
+"""Makes records from the ticks of a monitor. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import compress
+from operator import attrgetter, is_not, sub
+
+from cpuwatch.accounting.reaped import Carry
+from cpuwatch.model import CpuTimes, MachineTimes, ProcessTimes, Reading
+from cpuwatch.recording.records import CPU_KINDS, Context, CpuShape, Identity, KeyRecord, Status, TickRecord
+from cpuwatch.sampled_tick import SampledTick
+
+__all__ = ["key_record", "tick_record", "time_us"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+# In C: this runs for each process that ran, in each tick.
+_identity_fields = attrgetter(
+    "key",
+    "start_ns",
+    "start_time",
+    "first_seen",
+    "ppid",
+    "name",
+    "user",
+    "cgroup",
+    "command_line",
+    "pid_namespace",
+    "user_id",
+)
+_kinds = attrgetter(*CPU_KINDS)
+
+
+def key_record(tick: SampledTick) -> KeyRecord:
+    """The whole reading of this tick."""
+    return KeyRecord(tick.run, _record(None, None, tick))
+
+
+def tick_record(earlier: SampledTick, tick: SampledTick) -> TickRecord:
+    """The difference between this tick and the one before it, ``earlier``."""
+    return _record(earlier.reading, earlier.carry, tick)
+
+
+def time_us(time: datetime) -> int:
+    """Microseconds since the Unix epoch."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def _record(earlier: Reading | None, carry: Carry | None, tick: SampledTick) -> TickRecord:
+    later = tick.reading
+    known: Mapping[int, ProcessTimes] = {} if earlier is None else earlier.processes
+    before, processes = known.get, later.processes
+    order = list(processes)
+    is_ascending = order == sorted(order)
+    removed: list[int] = []
+    identities: list[Identity] = []
+    pids: list[int] = []
+    cpu_ns: list[int] = []
+    user_ns: list[int] = []
+    system_ns: list[int] = []
+    children_ns: list[int] = []
+    statuses: list[Status] = []
+    new = 0
+    # Most processes are the identical records in both readings; this comparison runs in C.
+    changed = compress(processes.values(), map(is_not, processes.values(), map(before, processes)))
+    for now in changed if is_ascending else sorted(changed, key=attrgetter("pid")):
+        old = before(now.pid)
+        if old is not None and old.key != now.key:
+            removed.append(now.pid)
+            new += 1
+            old = None
+        elif old is None:
+            new += 1
+        if old is None or _has_other_identity(now, old):
+            identities.append(_identity(now))
+        pids.append(now.pid)
+        statuses.append((now.state, now.threads))
+        if old is None:
+            cpu_ns.append(now.cpu_ns)
+            user_ns.append(now.user_ns)
+            system_ns.append(now.system_ns)
+            children_ns.append(now.children_ns or 0)
+        else:
+            cpu_ns.append(now.cpu_ns - old.cpu_ns)
+            user_ns.append(now.user_ns - old.user_ns)
+            system_ns.append(now.system_ns - old.system_ns)
+            children_ns.append((now.children_ns or 0) - (old.children_ns or 0))
+    if len(processes) - new != len(known) - len(removed):
+        removed += known.keys() - processes.keys()
+    context = _context(later)
+    same_context = earlier is not None and context == _context(earlier)
+    values = _counters(later.machine)
+    if earlier is not None and (same_context or _shape(later.machine) == _shape(earlier.machine)):
+        values = list(map(sub, values, _counters(earlier.machine)))
+    same_load = earlier is not None and later.machine.load_average == earlier.machine.load_average
+    return TickRecord(
+        number=tick.number,
+        sequence=0 if tick.snapshot is None else tick.snapshot.sequence,
+        time_us=time_us(later.time),
+        monotonic_ns=later.monotonic_ns,
+        uptime_ns=later.uptime_ns,
+        sweep_ns=later.sweep_ns,
+        lateness_ns=tick.lateness_ns,
+        missed_ticks=tick.missed_ticks,
+        failed_ticks=tick.failed_ticks,
+        cpus=values,
+        context=None if same_context else context,
+        load_average=None if same_load else [later.machine.load_average],
+        order=None if is_ascending else order,
+        removed=sorted(removed),
+        identities=identities,
+        pids=pids,
+        cpu_ns=cpu_ns,
+        user_ns=user_ns,
+        system_ns=system_ns,
+        children_ns=children_ns,
+        statuses=statuses,
+        exits=later.exits,
+        excess_ns=None if tick.carry == carry else tick.carry.excess_ns,
+    )
+
+
+def _has_other_identity(now: ProcessTimes, old: ProcessTimes) -> bool:
+    return _identity_fields(now) != _identity_fields(old) or (now.children_ns is None) != (old.children_ns is None)
+
+
+def _identity(record: ProcessTimes) -> Identity:
+    return Identity(
+        record.pid,
+        record.key,
+        record.start_ns,
+        record.start_time,
+        record.first_seen,
+        record.ppid,
+        record.name,
+        record.user,
+        record.cgroup,
+        record.command_line,
+        record.pid_namespace,
+        record.user_id,
+        has_children_time=record.children_ns is not None,
+    )
+
+
+def _context(reading: Reading) -> Context:
+    return Context(
+        host=reading.host,
+        cpus=_shape(reading.machine),
+        start_resolution_ns=reading.start_resolution_ns,
+        unreadable=reading.unreadable,
+        exited_names=reading.exited_names,
+        lost_exits=reading.lost_exits,
+        unexpected_messages=reading.unexpected_messages,
+        present_cpus=reading.present_cpus,
+        hidden_parents=sorted(reading.hidden_parents),
+        hidden=reading.hidden,
+    )
+
+
+def _cpus(machine: MachineTimes) -> list[tuple[int, CpuTimes]]:
+    return [(-1, machine.total), *machine.per_cpu.items()]
+
+
+def _shape(machine: MachineTimes) -> list[CpuShape]:
+    return [
+        (number, sum(1 << bit for bit, value in enumerate(_kinds(times)) if value is not None))
+        for number, times in _cpus(machine)
+    ]
+
+
+def _counters(machine: MachineTimes) -> list[int]:
+    return [value for _, times in _cpus(machine) for value in _kinds(times) if value is not None]

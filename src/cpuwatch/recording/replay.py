@@ -1,0 +1,212 @@
+"""Makes readings and snapshots from records again. Pure.
+
+Snapshots come from the same :func:`~cpuwatch.accounting.usage.account` as live ones, so a snapshot that is replayed is
+equal to the one that was live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from operator import add
+
+from msgspec.structs import replace
+
+from cpuwatch.accounting.reaped import NO_CARRY, Carry
+from cpuwatch.accounting.usage import account
+from cpuwatch.errors import RecordingDamagedError
+from cpuwatch.model import CpuTimes, MachineTimes, ProcessTimes, Reading, Snapshot
+from cpuwatch.recording.records import CPU_KINDS, Context, Identity, KeyRecord, TickRecord
+
+__all__ = ["Replay", "time_of"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def time_of(time_us: int) -> datetime:
+    """The time of day of a record."""
+    return _EPOCH + timedelta(microseconds=time_us)
+
+
+class Replay:
+    """The state of a machine after a key record and the tick records that followed.
+
+    ``sequence`` and ``time_us`` are those of the last record. A record that does not fit the state raises
+    :class:`~cpuwatch.errors.RecordingDamagedError`.
+    """
+
+    def __init__(self, key: KeyRecord) -> None:
+        self._run = key.run
+        self._carry = NO_CARRY
+        self._processes: dict[int, ProcessTimes] = {}
+        self._identities: dict[int, Identity] = {}
+        self._context: Context | None = None
+        self._cpus: list[int] = []
+        self._load_average: tuple[float, float, float] | None = None
+        self._is_in_order = True
+        self._tick = key.tick
+        self._update(key.tick)
+        self._reading: Reading | None = None
+
+    @property
+    def run(self) -> str:
+        """The run of the monitor that took the readings."""
+        return self._run
+
+    @property
+    def tick(self) -> TickRecord:
+        """The last record."""
+        return self._tick
+
+    def reading(self) -> Reading:
+        """The reading of the last record."""
+        if self._reading is None:
+            self._reading = self._current_reading()
+        return self._reading
+
+    def snapshots(self, records: list[TickRecord]) -> Iterator[Snapshot]:
+        """The snapshots of the records that follow, each as soon as it is computed."""
+        for record in records:
+            snapshot = self.next(record)
+            if snapshot is not None:
+                yield snapshot
+
+    def next(self, record: TickRecord) -> Snapshot | None:
+        """Apply a record, and return its snapshot; None if none was made from this reading."""
+        earlier, carry = self.reading(), self._carry
+        self._apply(record)
+        if not record.sequence:
+            return None
+        snapshot, _ = account(earlier, self.reading(), carry, sequence=record.sequence)
+        sampling = replace(
+            snapshot.sampling,
+            lateness_seconds=record.lateness_ns / 1e9,
+            missed_ticks=record.missed_ticks,
+            failed_ticks=record.failed_ticks,
+            run=self._run,
+        )
+        return replace(snapshot, sampling=sampling)
+
+    def skip(self, record: TickRecord) -> None:
+        """Apply a record without computing its snapshot."""
+        self._apply(record)
+
+    def _apply(self, record: TickRecord) -> None:
+        if record.number != self._tick.number + 1:
+            raise RecordingDamagedError(f"reading {record.number} follows reading {self._tick.number}")
+        self._update(record)
+        self._tick = record
+        self._reading = None
+
+    def _update(self, record: TickRecord) -> None:
+        try:
+            self._update_machine(record)
+            self._update_processes(record)
+            if record.excess_ns is not None:
+                self._carry = Carry(record.excess_ns)
+        except (KeyError, ValueError) as error:
+            raise RecordingDamagedError(f"reading {record.number} does not fit the one before") from error
+
+    def _update_machine(self, record: TickRecord) -> None:
+        is_relative = bool(self._cpus)
+        if record.context is not None:
+            is_relative = self._context is not None and record.context.cpus == self._context.cpus
+            self._context = record.context
+        self._cpus = list(map(add, record.cpus, self._cpus)) if is_relative else record.cpus
+        if record.load_average is not None:
+            (self._load_average,) = record.load_average
+
+    def _update_processes(self, record: TickRecord) -> None:
+        # A new dict: the last reading keeps the old one.
+        processes = self._processes.copy()
+        for pid in record.removed:
+            del processes[pid]
+        for identity in record.identities:
+            self._identities[identity.pid] = identity
+        is_in_order = self._is_in_order
+        last_pid = next(reversed(processes), 0)
+        rows = zip(
+            record.pids,
+            record.cpu_ns,
+            record.user_ns,
+            record.system_ns,
+            record.children_ns,
+            record.statuses,
+            strict=True,
+        )
+        for pid, cpu_ns, user_ns, system_ns, children_ns, (state, threads) in rows:
+            known = processes.get(pid)
+            if known is None:
+                is_in_order &= pid > last_pid
+                last_pid = max(pid, last_pid)
+            else:
+                cpu_ns += known.cpu_ns  # noqa: PLW2901  the growth becomes the counter
+                user_ns += known.user_ns  # noqa: PLW2901
+                system_ns += known.system_ns  # noqa: PLW2901
+                children_ns += known.children_ns or 0  # noqa: PLW2901
+            identity = self._identities[pid]
+            processes[pid] = ProcessTimes(
+                pid,
+                identity.key,
+                identity.start_ns,
+                identity.start_time,
+                identity.first_seen,
+                identity.ppid,
+                identity.name,
+                identity.user,
+                state,
+                threads,
+                cpu_ns,
+                user_ns,
+                system_ns,
+                children_ns if identity.has_children_time else None,
+                identity.cgroup,
+                identity.command_line,
+                identity.pid_namespace,
+                identity.user_id,
+            )
+        if record.order is not None:
+            processes = {pid: processes[pid] for pid in record.order}
+            is_in_order = False
+        elif not is_in_order:
+            processes = dict(sorted(processes.items()))
+            is_in_order = True
+        for pid in record.removed:
+            if pid not in processes:
+                del self._identities[pid]
+        self._processes = processes
+        self._is_in_order = is_in_order
+
+    def _current_reading(self) -> Reading:
+        tick, context = self._tick, self._context
+        if context is None:
+            raise RecordingDamagedError("the first reading has no context")
+        return Reading(
+            time=time_of(tick.time_us),
+            monotonic_ns=tick.monotonic_ns,
+            uptime_ns=tick.uptime_ns,
+            sweep_ns=tick.sweep_ns,
+            host=context.host,
+            machine=self._machine(context),
+            processes=self._processes,
+            start_resolution_ns=context.start_resolution_ns,
+            unreadable=context.unreadable,
+            exits=tick.exits,
+            exited_names=context.exited_names,
+            lost_exits=context.lost_exits,
+            unexpected_messages=context.unexpected_messages,
+            present_cpus=context.present_cpus,
+            hidden_parents=frozenset(context.hidden_parents),
+            hidden=context.hidden,
+        )
+
+    def _machine(self, context: Context) -> MachineTimes:
+        values = iter(self._cpus)
+        try:
+            times = {
+                number: CpuTimes(**{kind: next(values) for bit, kind in enumerate(CPU_KINDS) if mask >> bit & 1})
+                for number, mask in context.cpus
+            }
+            return MachineTimes(times.pop(-1), times, self._load_average)
+        except (StopIteration, TypeError, KeyError) as error:
+            raise RecordingDamagedError("the counters of the CPUs are incomplete") from error
