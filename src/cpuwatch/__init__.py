@@ -36,6 +36,7 @@ from cpuwatch.query.cgroup_name import cgroup_name
 from cpuwatch.query.group import TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
 from cpuwatch.query.select import Query, select, top
 from cpuwatch.query.view import GroupedSnapshot, View, apply_view
+from cpuwatch.recording.reader import Recording, open_recording
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.samplers.scripted import ScriptedSampler
 from cpuwatch.tick_id import TickId
@@ -59,6 +60,7 @@ __all__ = [
     "ProcessUsage",
     "Query",
     "Reading",
+    "Recording",
     "Sampler",
     "Sampling",
     "ScriptedSampler",
@@ -80,6 +82,7 @@ __all__ = [
     "encode",
     "encode_lines",
     "encode_view",
+    "open_recording",
     "open_sampler",
     "sample",
     "select",

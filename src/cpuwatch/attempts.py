@@ -6,8 +6,7 @@ import logging
 import traceback
 from collections.abc import Callable
 from functools import partial
-
-from cpuwatch.model import Snapshot
+from typing import Generic, TypeVar
 
 __all__ = ["Attempts", "Follower"]
 
@@ -51,10 +50,13 @@ class Attempts:
         self.failure = failure
 
 
-class Follower:
-    """Calls a function with every snapshot, and counts the calls that failed."""
+_Followed = TypeVar("_Followed")
 
-    def __init__(self, function: Callable[[Snapshot], object]) -> None:
+
+class Follower(Generic[_Followed]):
+    """Calls a function with every snapshot or tick, and counts the calls that failed."""
+
+    def __init__(self, function: Callable[[_Followed], object]) -> None:
         self._function = function
         self._calls = Attempts("follower", "following")
 
@@ -63,6 +65,6 @@ class Follower:
         """The number of calls that raised."""
         return self._calls.failed
 
-    def call(self, snapshot: Snapshot) -> None:
+    def call(self, followed: _Followed) -> None:
         """Call the function. Never raises, whatever the function raises."""
-        self._calls.make(partial(self._function, snapshot))
+        self._calls.make(partial(self._function, followed))

@@ -26,6 +26,7 @@ from cpuwatch.errors import MonitorClosedError, MonitorForkedError, MonitorNotSt
 from cpuwatch.history import DEFAULT_HISTORY_BYTES, SnapshotHistory, SnapshotStore, Tick
 from cpuwatch.interval import LIBRARY_INTERVAL_SECONDS, checked_interval
 from cpuwatch.model import Reading, Snapshot
+from cpuwatch.sampled_tick import SampledTick
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.tick_id import new_run
 
@@ -99,7 +100,9 @@ class Monitor:
         self._reading_since_ns = 0
         self._health = Health()
         self._publishing = threading.Lock()
-        self._followers: tuple[Follower, ...] = ()
+        self._followers: tuple[Follower[Snapshot], ...] = ()
+        self._tick_followers: tuple[Follower[SampledTick], ...] = ()
+        self._readings = 0
         self._life = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -107,6 +110,14 @@ class Monitor:
         self._run_id = new_run()
 
     # Lifecycle
+
+    def follow_ticks(self, follower: Callable[[SampledTick], object]) -> None:
+        """Call ``follower`` with every tick from now on: the reading, and the snapshot if there is one.
+
+        The same rules hold as for :meth:`follow`. A recording needs the readings.
+        """
+        with self._life:
+            self._tick_followers = (*self._tick_followers, Follower(follower))
 
     def follow(self, follower: Callable[[Snapshot], object]) -> None:
         """Call ``follower`` with every snapshot from now on, before readers see that snapshot.
@@ -285,9 +296,18 @@ class Monitor:
 
     def _tick(self, sampler: OpenSampler, late_ns: int) -> None:
         earlier, self._reading = self._reading, self._read(sampler)
-        if earlier is not None:
-            snapshot, self._carry = account(earlier, self._reading, self._carry, sequence=self._sequence + 1)
-            self._publish(snapshot, self._reading.monotonic_ns, late_ns)
+        self._readings += 1
+        snapshot = None
+        try:
+            if earlier is not None:
+                snapshot, self._carry = account(earlier, self._reading, self._carry, sequence=self._sequence + 1)
+                snapshot = self._with_state(snapshot, late_ns)
+        finally:
+            self._tell_followers(self._reading, snapshot, late_ns)
+        if snapshot is not None:
+            with self._publishing:
+                self._taken_ns = self._reading.monotonic_ns
+                self._history.append(snapshot)
 
     def _read(self, sampler: OpenSampler) -> Reading:
         self._reading_since_ns = time.monotonic_ns()
@@ -311,7 +331,7 @@ class Monitor:
             self._health = replace(self._health, missed_ticks=self._health.missed_ticks + missed)
         return next_ns
 
-    def _publish(self, snapshot: Snapshot, taken_ns: int, late_ns: int) -> None:
+    def _with_state(self, snapshot: Snapshot, late_ns: int) -> Snapshot:
         sampling = replace(
             snapshot.sampling,
             lateness_seconds=late_ns / 1e9,
@@ -319,12 +339,26 @@ class Monitor:
             failed_ticks=self._health.failed_ticks,
             run=self._run_id,
         )
-        published = replace(snapshot, sampling=sampling)
-        # Followers come first, so that what they derive is up to date when a reader sees the snapshot.
-        for follower in self._followers:
-            follower.call(published)
+        return replace(snapshot, sampling=sampling)
+
+    def _tell_followers(self, reading: Reading, snapshot: Snapshot | None, late_ns: int) -> None:
+        """Followers come before readers, so that what they derive is up to date when a reader sees the snapshot."""
+        if snapshot is not None:
+            for follower in self._followers:
+                follower.call(snapshot)
+        if self._tick_followers:
+            tick = SampledTick(
+                run=self._run_id,
+                number=self._readings,
+                reading=reading,
+                snapshot=snapshot,
+                carry=self._carry,
+                lateness_ns=late_ns,
+                missed_ticks=self._health.missed_ticks,
+                failed_ticks=self._health.failed_ticks,
+            )
+            for tick_follower in self._tick_followers:
+                tick_follower.call(tick)
         failed_calls = sum(follower.failed for follower in self._followers)
+        failed_calls += sum(follower.failed for follower in self._tick_followers)
         self._health = replace(self._health, failed_follower_calls=failed_calls)
-        with self._publishing:
-            self._taken_ns = taken_ns
-            self._history.append(published)

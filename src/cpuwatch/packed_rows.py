@@ -49,15 +49,17 @@ class PackedRows(Sequence[ProcessUsage]):
         """The number of packed rows."""
         return len(self._places)
 
+    def fresh(self) -> Iterator[ProcessUsage]:
+        """The packed rows: those of the processes that may have run."""
+        return self._unpacked_rows(lambda column: column if len(column) == self.packed else column * self.packed)
+
     def column(self, name: str) -> _Column:
         """The values of this field of the packed rows, or a single value if all are equal."""
         return self._columns[_FIELDS.index(name)] if self._columns else ()
 
     def _list(self) -> list[ProcessUsage]:
         rows: list[Any] = self._rows.copy()
-        packed = len(self._places)
-        unpacked = self._unpacked_rows(lambda column: column if len(column) == packed else column * packed)
-        for place, row in zip(self._places, unpacked, strict=True):
+        for place, row in zip(self._places, self.fresh(), strict=True):
             rows[place] = row
         return rows
 

@@ -5,10 +5,9 @@ The changes of all processes are sorted by process, then by tick, so that simila
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain, groupby, pairwise, repeat
 from operator import add, attrgetter, sub
-from typing import TypeVar
 
 import msgspec
 import zstandard
@@ -16,16 +15,16 @@ from msgspec import Struct
 
 from cpuwatch.errors import RecordingDamagedError
 from cpuwatch.model import ProcessExit
-from cpuwatch.recording.columns import Column, packed, unpacked
-from cpuwatch.recording.records import Context, Identity, Status, TickRecord
+from cpuwatch.recording.columns import Column, coded, growths, packed, split, sums_of, unpacked
+from cpuwatch.recording.identities import IdentityColumns, pack_identities, unpack_identities
+from cpuwatch.recording.records import Context, Status, TickRecord
 
-__all__ = ["decode_ticks", "encode_ticks", "fits_block"]
+__all__ = ["decode_ticks", "encode_ticks"]
 
 _LEVEL = 12
 _MAX_BYTES = 2**30
 _GROWTHS = ("cpu_ns", "user_ns", "system_ns", "children_ns")
 
-_T = TypeVar("_T", bound=Hashable)
 _LoadAverage = tuple[float, float, float] | None
 
 
@@ -33,8 +32,9 @@ class _Ticks(Struct, frozen=True, array_like=True, gc=False):
     """The columns of a number of consecutive ticks.
 
     One value a tick: ``clocks`` (see :func:`_clocks`), ``sequence``, ``sweep_ns``, ``lateness_ns``, ``missed_ticks``,
-    ``failed_ticks``, and one after the other the counters of each CPU. Pairs of a tick and a value: what few ticks
-    have. ``processes`` are the PIDs that changed, with the number of changes of each; ``gaps`` are the ticks from one
+    ``failed_ticks``. Pairs of a tick and a value: what few ticks
+    have. ``cpus`` are the counters of the CPUs, a column for each part of the ticks that begins with a context.
+    ``processes`` are the PIDs that changed, with the number of changes of each; ``gaps`` are the ticks from one
     change of a process to the next.
     """
 
@@ -45,14 +45,14 @@ class _Ticks(Struct, frozen=True, array_like=True, gc=False):
     lateness_ns: Column
     missed_ticks: Column
     failed_ticks: Column
-    cpus: Column
+    cpus: list[Column]
     contexts: list[tuple[int, Context]]
     load_averages: list[tuple[int, _LoadAverage]]
     orders: list[tuple[int, list[int]]]
     excesses: list[tuple[int, dict[int, int]]]
     removals: list[Column]
     identity_counts: Column
-    identities: list[Identity]
+    identities: IdentityColumns
     processes: list[Column]
     gaps: Column
     growths: list[Column]
@@ -67,13 +67,8 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Ticks).decode
 
 
-def fits_block(key: TickRecord, record: TickRecord) -> bool:
-    """Whether the record may be in the block that begins with this key: both have counters of the same CPUs."""
-    return record.context is None or key.context is None or record.context.cpus == key.context.cpus
-
-
 def encode_ticks(records: Sequence[TickRecord]) -> bytes:
-    """The records as compressed bytes. They have consecutive numbers, and all fit one block."""
+    """The records as compressed bytes. Their numbers are consecutive."""
     compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=False)
     return compressor.compress(_encode(_columns(records)))
 
@@ -95,18 +90,18 @@ def _columns(records: Sequence[TickRecord]) -> _Ticks:
     ticks = list(chain.from_iterable(map(repeat, range(len(records)), (len(record.pids) for record in records))))
     by_process = sorted(range(len(pids)), key=pids.__getitem__)
     changes = [(pid, [ticks[row] for row in rows]) for pid, rows in groupby(by_process, key=pids.__getitem__)]
-    status_codes, statuses = _coded([status for record in records for status in record.statuses])
+    status_codes, statuses = coded([status for record in records for status in record.statuses])
     exits = [exit_ for record in records for exit_ in record.exits]
-    exit_codes, exit_names = _coded([(exit_.name, exit_.user) for exit_ in exits])
+    exit_codes, exit_names = coded([(exit_.name, exit_.user) for exit_ in exits])
     return _Ticks(
         first_number=records[0].number,
-        sequence=packed(_growth(each("sequence"))),
+        sequence=packed(growths(each("sequence"))),
         clocks=_clocks(records),
         sweep_ns=packed(each("sweep_ns")),
         lateness_ns=packed(each("lateness_ns")),
-        missed_ticks=packed(_growth(each("missed_ticks"))),
-        failed_ticks=packed(_growth(each("failed_ticks"))),
-        cpus=packed(list(chain.from_iterable(zip(*(record.cpus for record in records), strict=True)))),
+        missed_ticks=packed(growths(each("missed_ticks"))),
+        failed_ticks=packed(growths(each("failed_ticks"))),
+        cpus=[_cpus(part) for part in _by_context(records)],
         contexts=[(tick, record.context) for tick, record in enumerate(records) if record.context is not None],
         load_averages=[
             (tick, record.load_average[0]) for tick, record in enumerate(records) if record.load_average is not None
@@ -118,8 +113,8 @@ def _columns(records: Sequence[TickRecord]) -> _Ticks:
             packed([pid for record in records for pid in record.removed]),
         ],
         identity_counts=packed([len(record.identities) for record in records]),
-        identities=[identity for record in records for identity in record.identities],
-        processes=[packed(_growth([pid for pid, _ in changes])), packed([len(ticks) for _, ticks in changes])],
+        identities=pack_identities([identity for record in records for identity in record.identities]),
+        processes=[packed(growths([pid for pid, _ in changes])), packed([len(ticks) for _, ticks in changes])],
         gaps=packed([gap for _, ticks in changes for gap in map(sub, ticks, [-1, *ticks])]),
         growths=[
             packed([flat[row] for row in by_process])
@@ -129,7 +124,7 @@ def _columns(records: Sequence[TickRecord]) -> _Ticks:
         statuses=statuses,
         exit_counts=packed([len(record.exits) for record in records]),
         exits=[
-            packed(_growth([exit_.pid for exit_ in exits])),
+            packed(growths([exit_.pid for exit_ in exits])),
             packed([exit_.parent_pid for exit_ in exits]),
             packed(exit_codes),
             packed([exit_.cpu_ns for exit_ in exits]),
@@ -139,28 +134,28 @@ def _columns(records: Sequence[TickRecord]) -> _Ticks:
 
 
 def _records(columns: _Ticks) -> list[TickRecord]:
-    sequences = _sums(unpacked(columns.sequence))
+    sequences = sums_of(unpacked(columns.sequence))
     count = len(sequences)
     monotonic_ns, uptime_ns, time_us = _times(columns.clocks)
-    cpus = unpacked(columns.cpus)
     contexts, load_averages = dict(columns.contexts), dict(columns.load_averages)
+    cpus = _unpacked_cpus(columns.cpus, sorted(contexts), count)
     orders, excesses = dict(columns.orders), dict(columns.excesses)
-    removed = _split(unpacked(columns.removals[1]), unpacked(columns.removals[0]))
-    identities = _split(columns.identities, unpacked(columns.identity_counts))
-    pids = _sums(unpacked(columns.processes[0]))
+    removed = split(unpacked(columns.removals[1]), unpacked(columns.removals[0]))
+    identities = split(unpack_identities(columns.identities), unpacked(columns.identity_counts))
+    pids = sums_of(unpacked(columns.processes[0]))
     changes = unpacked(columns.processes[1])
-    ticks = [tick - 1 for gaps in _split(unpacked(columns.gaps), changes) for tick in accumulate(gaps)]
+    ticks = [tick - 1 for gaps in split(unpacked(columns.gaps), changes) for tick in accumulate(gaps)]
     by_tick = sorted(range(len(ticks)), key=ticks.__getitem__)
     changes_of_tick = [0] * count
     for tick in ticks:
         changes_of_tick[tick] += 1
     row_pids = list(chain.from_iterable(map(repeat, pids, changes)))
     rows = [
-        _split([flat[row] for row in by_tick], changes_of_tick) for flat in (row_pids, *map(unpacked, columns.growths))
+        split([flat[row] for row in by_tick], changes_of_tick) for flat in (row_pids, *map(unpacked, columns.growths))
     ]
     status_codes = unpacked(columns.status_codes)
-    statuses = _split([columns.statuses[status_codes[row]] for row in by_tick], changes_of_tick)
-    exits = _split(_exits(columns), unpacked(columns.exit_counts))
+    statuses = split([columns.statuses[status_codes[row]] for row in by_tick], changes_of_tick)
+    exits = split(_exits(columns), unpacked(columns.exit_counts))
     numbers = range(columns.first_number, columns.first_number + count)
     return [
         TickRecord(*values)
@@ -172,9 +167,9 @@ def _records(columns: _Ticks) -> list[TickRecord]:
             uptime_ns,
             unpacked(columns.sweep_ns),
             unpacked(columns.lateness_ns),
-            _sums(unpacked(columns.missed_ticks)),
-            _sums(unpacked(columns.failed_ticks)),
-            [cpus[tick::count] for tick in range(count)],
+            sums_of(unpacked(columns.missed_ticks)),
+            sums_of(unpacked(columns.failed_ticks)),
+            cpus,
             [contexts.get(tick) for tick in range(count)],
             [[load_averages[tick]] if tick in load_averages else None for tick in range(count)],
             [orders.get(tick) for tick in range(count)],
@@ -189,16 +184,39 @@ def _records(columns: _Ticks) -> list[TickRecord]:
     ]
 
 
+def _by_context(records: Sequence[TickRecord]) -> Iterator[Sequence[TickRecord]]:
+    """The records in parts with counters of the same CPUs: those can only change with the context."""
+    begins = [tick for tick, record in enumerate(records) if tick == 0 or record.context is not None]
+    for begin, end in pairwise([*begins, len(records)]):
+        yield records[begin:end]
+
+
+def _cpus(records: Sequence[TickRecord]) -> Column:
+    """The counters of each CPU one after the other, each for all ticks."""
+    return packed(list(chain.from_iterable(zip(*(record.cpus for record in records), strict=True))))
+
+
+def _unpacked_cpus(columns: Sequence[Column], contexts: Sequence[int], count: int) -> list[list[int]]:
+    begins = [0, *(tick for tick in contexts if tick)]
+    cpus: list[list[int]] = []
+    for column, (begin, end) in zip(columns, pairwise([*begins, count]), strict=True):
+        values, ticks = unpacked(column), end - begin
+        if ticks < 1 or len(values) % ticks:
+            raise ValueError(f"{len(values)} counters of CPUs in {ticks} ticks")
+        cpus += (values[tick::ticks] for tick in range(ticks))
+    return cpus
+
+
 def _clocks(records: Sequence[TickRecord]) -> list[Column]:
     """Three columns: the growth of the monotonic clock, and how the other two clocks drift from it, which is little."""
     monotonic_ns = [record.monotonic_ns for record in records]
     uptime_ns = [record.uptime_ns - record.monotonic_ns for record in records]
     time_us = [record.time_us - record.monotonic_ns // 1000 for record in records]
-    return [packed(_growth(values)) for values in (monotonic_ns, uptime_ns, time_us)]
+    return [packed(growths(values)) for values in (monotonic_ns, uptime_ns, time_us)]
 
 
 def _times(columns: Sequence[Column]) -> tuple[list[int], list[int], list[int]]:
-    monotonic_ns, uptime_ns, time_us = (_sums(unpacked(column)) for column in columns)
+    monotonic_ns, uptime_ns, time_us = (sums_of(unpacked(column)) for column in columns)
     return (
         monotonic_ns,
         list(map(add, uptime_ns, monotonic_ns)),
@@ -210,27 +228,5 @@ def _exits(columns: _Ticks) -> list[ProcessExit]:
     pids, parents, codes, cpu_ns = map(unpacked, columns.exits)
     return [
         ProcessExit(pid, parent, *columns.exit_names[code], used_ns)
-        for pid, parent, code, used_ns in zip(_sums(pids), parents, codes, cpu_ns, strict=True)
+        for pid, parent, code, used_ns in zip(sums_of(pids), parents, codes, cpu_ns, strict=True)
     ]
-
-
-def _growth(values: list[int]) -> list[int]:
-    """The first value, then the differences between neighbours."""
-    return list(map(sub, values, [0, *values]))
-
-
-def _sums(growths: list[int]) -> list[int]:
-    return list(accumulate(growths))
-
-
-def _coded(values: Iterable[_T]) -> tuple[list[int], list[_T]]:
-    """Each value as its index in the list of distinct values, and that list."""
-    codes: dict[_T, int] = {}
-    return [codes.setdefault(value, len(codes)) for value in values], list(codes)
-
-
-def _split(values: Sequence[_T], counts: list[int]) -> list[list[_T]]:
-    ends = list(accumulate(counts, initial=0))
-    if min(counts, default=0) < 0 or ends[-1] != len(values):
-        raise ValueError(f"{len(values)} values in parts of {ends[-1]} in all")
-    return [list(values[begin:end]) for begin, end in pairwise(ends)]

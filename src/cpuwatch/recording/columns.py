@@ -10,12 +10,18 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import accumulate, pairwise
 from math import gcd
+from operator import sub
+from typing import TypeVar
 
 from msgspec import Struct
 
-__all__ = ["Column", "packed", "unpacked"]
+__all__ = ["Column", "coded", "growths", "packed", "split", "sums_of", "unpacked"]
+
+_T = TypeVar("_T")
+_Code = TypeVar("_Code", bound=Hashable)
 
 _WIDTH = 8
 
@@ -65,3 +71,27 @@ def unpacked(column: Column) -> list[int]:
     if scale == 1 and not minimum:
         return numbers.tolist()
     return [minimum + scale * number for number in numbers]
+
+
+def growths(values: Sequence[int]) -> list[int]:
+    """The first value, then the differences between neighbours."""
+    return list(map(sub, values, [0, *values]))
+
+
+def sums_of(differences: Iterable[int]) -> list[int]:
+    """The values with these :func:`growths`."""
+    return list(accumulate(differences))
+
+
+def coded(values: Iterable[_Code]) -> tuple[list[int], list[_Code]]:
+    """Each value as its index in the list of distinct values, and that list."""
+    codes: dict[_Code, int] = {}
+    return [codes.setdefault(value, len(codes)) for value in values], list(codes)
+
+
+def split(values: Sequence[_T], counts: Sequence[int]) -> list[list[_T]]:
+    """The values in parts of these lengths. Raises ``ValueError`` if they do not match."""
+    ends = list(accumulate(counts, initial=0))
+    if min(counts, default=0) < 0 or ends[-1] != len(values):
+        raise ValueError(f"{len(values)} values in parts of {ends[-1]} in all")
+    return [list(values[begin:end]) for begin, end in pairwise(ends)]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from itertools import compress
 from operator import attrgetter, is_not, sub
 
 from cpuwatch.accounting.reaped import Carry
 from cpuwatch.model import CpuTimes, MachineTimes, ProcessTimes, Reading
+from cpuwatch.recording.clock_time import time_us
 from cpuwatch.recording.records import CPU_KINDS, Context, CpuShape, Identity, KeyRecord, Status, TickRecord
 from cpuwatch.sampled_tick import SampledTick
 
-__all__ = ["key_record", "tick_record", "time_us"]
+__all__ = ["key_record", "tick_record"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 # In C: this runs for each process that ran, in each tick.
 _identity_fields = attrgetter(
     "key",
@@ -41,11 +39,6 @@ def key_record(tick: SampledTick) -> KeyRecord:
 def tick_record(earlier: SampledTick, tick: SampledTick) -> TickRecord:
     """The difference between this tick and the one before it, ``earlier``."""
     return _record(earlier.reading, earlier.carry, tick)
-
-
-def time_us(time: datetime) -> int:
-    """Microseconds since the Unix epoch."""
-    return (time - _EPOCH) // _MICROSECOND
 
 
 def _record(earlier: Reading | None, carry: Carry | None, tick: SampledTick) -> TickRecord:

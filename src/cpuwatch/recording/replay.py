@@ -7,7 +7,6 @@ equal to the one that was live.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from operator import add
 
 from msgspec.structs import replace
@@ -16,16 +15,10 @@ from cpuwatch.accounting.reaped import NO_CARRY, Carry
 from cpuwatch.accounting.usage import account
 from cpuwatch.errors import RecordingDamagedError
 from cpuwatch.model import CpuTimes, MachineTimes, ProcessTimes, Reading, Snapshot
+from cpuwatch.recording.clock_time import time_of
 from cpuwatch.recording.records import CPU_KINDS, Context, Identity, KeyRecord, TickRecord
 
-__all__ = ["Replay", "time_of"]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def time_of(time_us: int) -> datetime:
-    """The time of day of a record."""
-    return _EPOCH + timedelta(microseconds=time_us)
+__all__ = ["Replay"]
 
 
 class Replay:

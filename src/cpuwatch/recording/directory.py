@@ -1,0 +1,174 @@
+"""The files of a recording: their names, their order, and who may write.
+
+A recording is a directory with a file ``recording.json``, which says what it is, and numbered segments. Each segment is
+a log (``00000042.log``) while it grows, and then a block (``00000042.block``) with its sums (``00000042.sums``). The
+sums outlive the block. Files ``*.tmp`` are not finished, and mean nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, Self, get_args
+
+import msgspec
+from msgspec import Struct
+
+from cpuwatch.errors import NotARecordingError, RecordingError, RecordingLockedError
+from cpuwatch.recording.segment import VERSION
+
+__all__ = [
+    "Kind",
+    "Lock",
+    "SegmentFile",
+    "check_directory",
+    "create_directory",
+    "list_segments",
+    "segment_path",
+    "write_file",
+]
+
+Kind = Literal["log", "block", "sums"]
+
+_MARKER = "recording.json"
+_LOCK = "writer.lock"
+_NAME = re.compile(rf"(?P<number>[0-9]{{8}})\.(?P<kind>{'|'.join(get_args(Kind))})", re.ASCII)
+
+
+class _Marker(Struct, frozen=True):
+    format: str
+    version: int
+
+
+_FORMAT = "cpuwatch recording"
+
+
+class SegmentFile(Struct, frozen=True, gc=False, order=True):
+    """A file of a segment. Ordered by number, in which order they were recorded."""
+
+    number: int
+    kind: str
+    path: Path
+
+
+def segment_path(directory: Path, number: int, kind: Kind) -> Path:
+    """The path of this file of a segment."""
+    return directory / f"{number:08}.{kind}"
+
+
+def list_segments(directory: Path) -> list[SegmentFile]:
+    """The files of all segments, in order. Raises ``OSError``."""
+    matches = map(_NAME.fullmatch, os.listdir(directory))
+    return sorted(
+        SegmentFile(int(match["number"]), match["kind"], directory / match[0]) for match in matches if match is not None
+    )
+
+
+def check_directory(directory: Path) -> None:
+    """Raise :class:`~cpuwatch.errors.NotARecordingError` unless the directory holds a recording that can be read."""
+    try:
+        content = (directory / _MARKER).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        what = "there is no such directory" if not directory.exists() else "it holds no recording"
+        if directory.exists() and not directory.is_dir():
+            what = "it is not a directory"
+        raise NotARecordingError(f"cannot read the recording {str(directory)!r}: {what}") from None
+    except OSError as error:
+        raise RecordingError(f"cannot read the recording {str(directory)!r}: {error.strerror}") from error
+    try:
+        marker = msgspec.json.decode(content, type=_Marker)
+    except msgspec.DecodeError as error:
+        raise NotARecordingError(
+            f"cannot read the recording {str(directory)!r}: {_MARKER} is invalid ({error})"
+        ) from None
+    if marker.format != _FORMAT:
+        raise NotARecordingError(f"cannot read the recording {str(directory)!r}: {_MARKER} is of another program")
+    if marker.version > VERSION:
+        raise NotARecordingError(
+            f"cannot read the recording {str(directory)!r}: its format has version {marker.version}, "
+            f"and this cpuwatch reads up to {VERSION}; install a newer cpuwatch"
+        )
+
+
+def create_directory(directory: Path) -> None:
+    """Make the directory a recording, unless it is one.
+
+    Raises :class:`~cpuwatch.errors.NotARecordingError` for a directory that holds anything else.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if not (directory / _MARKER).exists():
+            foreign = sorted(set(os.listdir(directory)) - {_LOCK})
+            if foreign:
+                raise NotARecordingError(
+                    f"cannot record to {str(directory)!r}: it holds {foreign[0]!r}, which is not part of a recording; "
+                    "name a new or empty directory"
+                )
+            write_file(directory / _MARKER, msgspec.json.encode(_Marker(_FORMAT, VERSION)) + b"\n")
+    except OSError as error:
+        raise RecordingError(f"cannot record to {str(directory)!r}: {error.strerror}") from error
+    check_directory(directory)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file as a whole: under another name first, and on the disk before it gets its own.
+
+    So a crash leaves the old file or the new one (rename(2), fsync(2)). Raises ``OSError``.
+    """
+    unfinished = path.with_name(f"{path.name}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Bring the names in a directory to the disk. Raises ``OSError``."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Lock:
+    """The right to write to a recording. One process has it, until it closes it or ends (flock(2)).
+
+    Raises :class:`~cpuwatch.errors.RecordingLockedError`, which names the holder.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._file = (directory / _LOCK).open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.seek(0)
+            holder = self._file.read(200).strip() or "another process"
+            self._file.close()
+            raise RecordingLockedError(
+                f"cannot record to {str(directory)!r}: {holder} is recording to it; name another directory, or stop it"
+            ) from None
+        self._file.truncate(0)
+        self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Let others write."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

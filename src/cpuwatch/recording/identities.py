@@ -1,0 +1,146 @@
+"""Identities of processes as columns. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from cpuwatch.model import PidNamespace
+from cpuwatch.recording.clock_time import time_of, time_us
+from cpuwatch.recording.columns import Column, coded, growths, packed, sums_of, unpacked
+from cpuwatch.recording.records import Identity
+
+__all__ = ["IdentityColumns", "pack_identities", "unpack_identities"]
+
+_NONE = -1
+"""Stands for ``None`` in columns of numbers that are not negative."""
+
+
+class IdentityColumns(Struct, frozen=True, array_like=True, gc=False):
+    """Identities of processes.
+
+    ``start_times_us`` and ``first_seen_us`` are relative to ``start_ns`` and to ``start_times_us``. A key that is the
+    PID, ``-`` and a number is that number in ``key_numbers``, less the start in hundredths of a second, as samplers for
+    Linux make it; others are in ``keys``, by index. Texts, namespaces and user IDs are indexes in tables.
+    """
+
+    pids: Column
+    start_ns: Column
+    start_times_us: Column
+    first_seen_us: Column
+    ppids: Column
+    key_numbers: Column
+    keys: list[tuple[int, str]]
+    names: Column
+    users: Column
+    cgroups: Column
+    command_lines: Column
+    namespaces: Column
+    user_ids: Column
+    has_children_time: Column
+    texts: list[str | None]
+    namespace_table: list[PidNamespace | None]
+    user_id_table: list[int | None]
+
+
+def pack_identities(identities: Sequence[Identity]) -> IdentityColumns:
+    """The identities as columns."""
+    count = len(identities)
+    start_ns = [identity.start_ns for identity in identities]
+    start_times_us = [time_us(identity.start_time) for identity in identities]
+    key_numbers = [_key_number(identity) for identity in identities]
+    # One table for all kinds of text: the unit, the user and the program often have the same name.
+    codes, texts = coded(
+        [identity.name for identity in identities]
+        + [identity.user for identity in identities]
+        + [identity.cgroup for identity in identities]
+        + [identity.command_line for identity in identities]
+    )
+    namespaces, namespace_table = coded([identity.pid_namespace for identity in identities])
+    user_ids, user_id_table = coded([identity.user_id for identity in identities])
+    return IdentityColumns(
+        pids=packed(growths([identity.pid for identity in identities])),
+        start_ns=packed(start_ns),
+        start_times_us=packed([time - start // 1000 for time, start in zip(start_times_us, start_ns, strict=True)]),
+        first_seen_us=packed(
+            [time_us(identity.first_seen) - time for identity, time in zip(identities, start_times_us, strict=True)]
+        ),
+        ppids=packed([_NONE if identity.ppid is None else identity.ppid for identity in identities]),
+        key_numbers=packed([0 if number is None else number for number in key_numbers]),
+        keys=[(place, identities[place].key) for place, number in enumerate(key_numbers) if number is None],
+        names=packed(codes[:count]),
+        users=packed(codes[count : 2 * count]),
+        cgroups=packed(codes[2 * count : 3 * count]),
+        command_lines=packed(codes[3 * count :]),
+        namespaces=packed(namespaces),
+        user_ids=packed(user_ids),
+        has_children_time=packed([int(identity.has_children_time) for identity in identities]),
+        texts=texts,
+        namespace_table=namespace_table,
+        user_id_table=user_id_table,
+    )
+
+
+def unpack_identities(columns: IdentityColumns) -> list[Identity]:
+    """The identities in these columns. Raises ``ValueError`` or ``IndexError`` if they do not match."""
+    keys = dict(columns.keys)
+    start_ns = unpacked(columns.start_ns)
+    start_times_us = [
+        offset + start // 1000 for offset, start in zip(unpacked(columns.start_times_us), start_ns, strict=True)
+    ]
+    texts, namespaces, user_ids = columns.texts, columns.namespace_table, columns.user_id_table
+    rows = zip(
+        sums_of(unpacked(columns.pids)),
+        start_ns,
+        start_times_us,
+        unpacked(columns.first_seen_us),
+        unpacked(columns.ppids),
+        unpacked(columns.key_numbers),
+        unpacked(columns.names),
+        unpacked(columns.users),
+        unpacked(columns.cgroups),
+        unpacked(columns.command_lines),
+        unpacked(columns.namespaces),
+        unpacked(columns.user_ids),
+        unpacked(columns.has_children_time),
+        strict=True,
+    )
+    identities = []
+    for place, row in enumerate(rows):
+        pid, start, start_us, seen_us, ppid, number, name, user, cgroup, command_line, namespace, user_id, children = (
+            row
+        )
+        text = texts[name]
+        if text is None:
+            raise ValueError(f"process {pid} has no name")
+        identities.append(
+            Identity(
+                pid,
+                keys[place] if place in keys else f"{pid}-{number + start // _HUNDREDTH_NS}",
+                start,
+                time_of(start_us),
+                time_of(start_us + seen_us),
+                None if ppid == _NONE else ppid,
+                text,
+                texts[user],
+                texts[cgroup],
+                texts[command_line],
+                namespaces[namespace],
+                user_ids[user_id],
+                has_children_time=bool(children),
+            )
+        )
+    return identities
+
+
+_HUNDREDTH_NS = 10_000_000
+
+
+def _key_number(identity: Identity) -> int | None:
+    """The number in a key of the form that samplers for Linux make; None for any other key."""
+    pid, _, text = identity.key.partition("-")
+    if pid != str(identity.pid) or not (text.isascii() and text.isdecimal()) or text != str(int(text)):
+        return None
+    number = int(text)
+    return number - identity.start_ns // _HUNDREDTH_NS if number.bit_length() < 63 else None

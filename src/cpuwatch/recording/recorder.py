@@ -1,0 +1,111 @@
+"""Records the ticks of a monitor in a thread, so that no disk ever holds up sampling."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from msgspec import Struct
+
+from cpuwatch.attempts import Attempts
+from cpuwatch.recording.retention import Limits
+from cpuwatch.recording.writer import LogSize, RecordingWriter
+from cpuwatch.sampled_tick import SampledTick
+
+__all__ = ["Recorder", "RecorderHealth"]
+
+_log = logging.getLogger("cpuwatch.recording")
+
+_QUEUED_TICKS = 60
+"""Ticks that wait for a slow disk. Each holds the records of the processes that ran, most of which readers share."""
+
+_RETRY_SECONDS = 5.0
+_CLOSING_SECONDS = 10.0
+
+
+class RecorderHealth(Struct, frozen=True, gc=False):
+    """How recording is going: counts since the start, the size of the recording, and the cause if it fails now."""
+
+    recorded_ticks: int = 0
+    lost_ticks: int = 0
+    used_bytes: int = 0
+    failure: str | None = None
+
+
+class Recorder:
+    """Appends ticks to a recording. Pass :meth:`record` to :meth:`~cpuwatch.Monitor.follow_ticks`.
+
+    Raises :class:`~cpuwatch.errors.RecordingError` if the directory cannot be recorded to. Later failures are logged
+    once and counted in :attr:`health`; recording goes on, with a gap, as soon as the disk works again.
+    """
+
+    def __init__(self, directory: Path, limits: Limits | None = None, log_size: LogSize | None = None) -> None:
+        self._open_writer = partial(RecordingWriter, directory, limits, log_size)
+        self._writer: RecordingWriter | None = self._open_writer()
+        self._queue: queue.Queue[SampledTick | None] = queue.Queue(_QUEUED_TICKS)
+        self._attempts = Attempts("write to the recording", "recording")
+        self._retry_at = 0.0
+        self._recorded = 0
+        self._lost = 0
+        self._used_bytes = self._writer.used_bytes
+        self._thread = threading.Thread(target=self._run, name="cpuwatch-recorder", daemon=True)
+        self._thread.start()
+
+    @property
+    def health(self) -> RecorderHealth:
+        """How recording is going."""
+        return RecorderHealth(self._recorded, self._lost, self._used_bytes, self._attempts.failure)
+
+    def record(self, tick: SampledTick) -> None:
+        """Record a tick. Never waits: if the disk is too slow, the tick is lost and counted."""
+        try:
+            self._queue.put_nowait(tick)
+        except queue.Full:
+            self._lost += 1
+
+    def close(self) -> None:
+        """Write what is queued and end the thread. A disk that hangs is given up after ten seconds."""
+        try:
+            self._queue.put(None, timeout=_CLOSING_SECONDS)
+        except queue.Full:
+            pass
+        else:
+            self._thread.join(_CLOSING_SECONDS)
+        if self._thread.is_alive():
+            _log.warning("the disk of the recording did not respond within %g s", _CLOSING_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        while (tick := self._queue.get()) is not None:
+            if time.monotonic() < self._retry_at:
+                self._lost += 1
+                continue
+            self._attempts.make(partial(self._write, tick))
+            if self._attempts.failure is None:
+                self._recorded += 1
+            else:
+                self._lost += 1
+                self._retry_at = time.monotonic() + _RETRY_SECONDS
+        if self._writer is not None:
+            self._attempts.make(self._writer.close)
+
+    def _write(self, tick: SampledTick) -> None:
+        writer, self._writer = self._writer or self._open_writer(), None
+        with ExitStack() as failed:
+            # A file may end anywhere then. A new writer finds out what is intact.
+            failed.callback(writer.abandon)
+            writer.write(tick)
+            failed.pop_all()
+        self._used_bytes = writer.used_bytes
+        self._writer = writer

@@ -1,0 +1,88 @@
+"""Keeps a recording within its limits: the ticks of the oldest segments go first, their sums stay longer."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from msgspec import Struct
+
+from cpuwatch.errors import RecordingError
+from cpuwatch.recording.directory import list_segments
+from cpuwatch.recording.segment import header_of
+
+__all__ = ["Limits", "Retention"]
+
+_log = logging.getLogger("cpuwatch.recording")
+
+_SUMS_SHARE = 8
+"""Sums without their ticks may take this part of the limit; a minute of sums is about a fifth of a minute of ticks."""
+
+_HEADER_BYTES = 4096
+
+
+class Limits(Struct, frozen=True, gc=False):
+    """``max_bytes`` of all files together, and how old the oldest tick may be in seconds; None is no limit."""
+
+    max_bytes: int = 2**30
+    max_age_seconds: float | None = None
+
+
+class Retention:
+    """Knows the size of each file of a recording, and deletes the oldest ones. Only its writer may use it."""
+
+    def __init__(self, directory: Path, limits: Limits) -> None:
+        self._limits = limits
+        self._directory = directory
+        self._sizes = {path: path.stat().st_size for path in directory.iterdir()}
+        self.used_bytes: int = sum(self._sizes.values())
+        """The size of all files."""
+
+    def note(self, path: Path, size_bytes: int) -> None:
+        """A file has this size now."""
+        self.used_bytes += size_bytes - self._sizes.get(path, 0)
+        self._sizes[path] = size_bytes
+
+    def remove(self, path: Path) -> None:
+        """Delete a file. Raises ``OSError``."""
+        path.unlink(missing_ok=True)
+        self.used_bytes -= self._sizes.pop(path, 0)
+
+    def make_room(self, needed_bytes: int) -> None:
+        """Delete what is oldest until there is room for this many more bytes.
+
+        Raises :class:`~cpuwatch.errors.RecordingError` if there can be none, and ``OSError``.
+        """
+        if self.used_bytes + needed_bytes <= self._limits.max_bytes:
+            return
+        for path in self._expendable():
+            self.remove(path)
+            if self.used_bytes + needed_bytes <= self._limits.max_bytes:
+                return
+        raise RecordingError(f"a limit of {self._limits.max_bytes} bytes is too small for this machine: raise it")
+
+    def remove_old(self, now_us: int) -> None:
+        """Delete the segments that are older than the limit at this time. Raises ``OSError``."""
+        if self._limits.max_age_seconds is None:
+            return
+        oldest_us = now_us - round(self._limits.max_age_seconds * 1e6)
+        for file in list_segments(self._directory):
+            if file.kind == "log":
+                continue
+            with file.path.open("rb") as content:
+                header = header_of(content.read(_HEADER_BYTES))
+            if header.max_time_us >= oldest_us:
+                return
+            self.remove(file.path)
+
+    def _expendable(self) -> list[Path]:
+        """The files to delete, in this order: blocks, unless sums take more than their share."""
+        files = list_segments(self._directory)
+        blocks = [file.path for file in files if file.kind == "block"]
+        sums = [file.path for file in files if file.kind == "sums"]
+        sums_bytes = sum(self._sizes.get(path, 0) for path in sums)
+        order: list[Path] = []
+        while sums and sums_bytes > self._limits.max_bytes // _SUMS_SHARE:
+            sums_bytes -= self._sizes.get(sums[0], 0)
+            order.append(sums.pop(0))
+        return order + blocks + sums

@@ -1,0 +1,233 @@
+"""The ticks of some minutes as a file: first a log that grows by a frame a tick, later one compressed block. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from cpuwatch.errors import NotARecordingError, RecordingDamagedError
+from cpuwatch.recording.block import decode_ticks, encode_ticks
+from cpuwatch.recording.frames import Damage, Frame, FrameKind, frame, frames
+from cpuwatch.recording.records import KeyRecord, TickRecord
+from cpuwatch.recording.sums import Slot
+from cpuwatch.recording.sums_format import decode_sums, encode_sums
+
+__all__ = [
+    "VERSION",
+    "Header",
+    "Stretch",
+    "block_bytes",
+    "header_of",
+    "header_of_stretches",
+    "log_header",
+    "log_key",
+    "log_tick",
+    "stretches",
+    "sums_file_bytes",
+    "sums_in",
+]
+
+VERSION = 1
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_key = msgspec.msgpack.Decoder(KeyRecord).decode
+_decode_tick = msgspec.msgpack.Decoder(TickRecord).decode
+
+
+class Header(Struct, frozen=True, gc=False):
+    """The first frame of a file: what it covers. In a log, which grows, that is its first key.
+
+    ``run`` is that of the monitor. Sequences are those of the snapshots, 0 if there is none; times are microseconds
+    since the Unix epoch. ``ticks`` is the number of snapshots.
+    """
+
+    version: int
+    run: str
+    boot_id: str
+    first_sequence: int
+    last_sequence: int
+    min_time_us: int
+    max_time_us: int
+    ticks: int
+
+
+class _BlockKey(Struct, frozen=True, array_like=True, gc=False):
+    """The key of a block: ``ticks`` is a block of one tick."""
+
+    run: str
+    ticks: bytes
+
+
+_decode_block_key = msgspec.msgpack.Decoder(_BlockKey).decode
+_decode_header = msgspec.msgpack.Decoder(Header).decode
+
+
+class Stretch(Struct, frozen=True, gc=False):
+    """A key and the ticks that follow it without a gap."""
+
+    key: KeyRecord
+    ticks: list[TickRecord]
+
+    @property
+    def last(self) -> TickRecord:
+        """The newest record."""
+        return self.ticks[-1] if self.ticks else self.key.tick
+
+    def continues_with(self, key: KeyRecord) -> bool:
+        """Whether the key is of the last tick again, so that the stretch goes on behind it."""
+        return key.run == self.key.run and key.tick.number == self.last.number
+
+
+def log_header(key: KeyRecord) -> bytes:
+    """The beginning of a log."""
+    return _header_frame([Stretch(key, [])]) + log_key(key)
+
+
+def log_key(key: KeyRecord) -> bytes:
+    """A key as it stands in a log."""
+    return frame(FrameKind.KEY, _encode(key))
+
+
+def log_tick(record: TickRecord) -> bytes:
+    """A tick as it stands in a log."""
+    return frame(FrameKind.TICK, _encode(record))
+
+
+def block_bytes(parts: Sequence[Stretch]) -> bytes:
+    """The file of a block: the stretches of one log, at least one."""
+    pieces = [_header_frame(parts)]
+    for part in parts:
+        pieces.append(frame(FrameKind.KEY_TICK, _encode(_BlockKey(part.key.run, encode_ticks([part.key.tick])))))
+        if part.ticks:
+            pieces.append(frame(FrameKind.TICKS, encode_ticks(part.ticks)))
+    return b"".join(pieces)
+
+
+def sums_file_bytes(parts: Sequence[Stretch], levels: Sequence[Sequence[Slot]]) -> bytes:
+    """The file with the sums of a segment."""
+    return _header_frame(parts) + frame(FrameKind.SUMS, encode_sums(levels))
+
+
+def sums_in(data: bytes, level: int) -> list[Slot]:
+    """The slots of one level in a file of sums. Raises :class:`~cpuwatch.errors.RecordingDamagedError`."""
+    for found in frames(data):
+        if isinstance(found, Frame) and found.kind == FrameKind.SUMS:
+            return decode_sums(found.payload, level)
+    raise RecordingDamagedError("the sums are damaged")
+
+
+def _header_frame(parts: Sequence[Stretch]) -> bytes:
+    return frame(FrameKind.HEADER, _encode(header_of_stretches(parts)))
+
+
+def header_of_stretches(parts: Sequence[Stretch]) -> Header:
+    """What these stretches, at least one, cover."""
+    key = parts[0].key
+    ticks = [tick for part in parts for tick in part.ticks if tick.sequence]
+    times_us = [tick.time_us for tick in ticks] or [key.tick.time_us]
+    return Header(
+        VERSION,
+        key.run,
+        "" if key.tick.context is None else key.tick.context.host.boot_id,
+        ticks[0].sequence if ticks else 0,
+        ticks[-1].sequence if ticks else 0,
+        min(times_us),
+        max(times_us),
+        len(ticks),
+    )
+
+
+def header_of(data: bytes) -> Header:
+    """The header at the beginning of a file.
+
+    Raises :class:`~cpuwatch.errors.RecordingDamagedError` if there is none that is intact, and
+    :class:`~cpuwatch.errors.NotARecordingError` if it is of a newer version.
+    """
+    first = next(frames(data), None)
+    if not isinstance(first, Frame) or first.kind != FrameKind.HEADER:
+        raise RecordingDamagedError("the header is damaged")
+    return _header(first.payload)
+
+
+def _header(payload: bytes) -> Header:
+    try:
+        header = _decode_header(payload)
+    except msgspec.DecodeError as error:
+        raise RecordingDamagedError(f"the header is damaged: {error}") from error
+    if header.version > VERSION:
+        raise NotARecordingError(
+            f"its format has version {header.version}, and this cpuwatch reads up to {VERSION}: install a newer one"
+        )
+    return header
+
+
+def stretches(data: bytes) -> Iterator[Stretch | Damage]:
+    """What is intact in a log or a block, and each range of damage, in order.
+
+    A tick that does not follow the one before counts as damaged, because nothing can be computed from it. In a log,
+    the next key ends that.
+    """
+    assembly = _Assembly()
+    end = 0
+    for found in frames(data):
+        begin, end = end, found.end
+        if isinstance(found, Damage):
+            yield found
+            continue
+        try:
+            done = assembly.add(found)
+        except (RecordingDamagedError, msgspec.DecodeError):
+            yield Damage(begin, end)
+        else:
+            if done is not None:
+                yield done
+    if assembly.current is not None:
+        yield assembly.current
+
+
+class _Assembly:
+    """Puts the frames of a file together again. ``current`` is the stretch that may still grow."""
+
+    def __init__(self) -> None:
+        self.current: Stretch | None = None
+
+    def add(self, found: Frame) -> Stretch | None:
+        """Add a frame; returns the stretch that ends before it.
+
+        Raises :class:`~cpuwatch.errors.RecordingDamagedError` for a frame that does not fit, and
+        ``msgspec.DecodeError`` for one that has another content than its kind.
+        """
+        match found.kind:
+            case FrameKind.HEADER:
+                _header(found.payload)
+            case FrameKind.KEY | FrameKind.KEY_TICK:
+                return self._begin(_key(found))
+            case FrameKind.TICK | FrameKind.TICKS:
+                self._continue(_ticks(found))
+        return None
+
+    def _begin(self, key: KeyRecord) -> Stretch | None:
+        before = self.current
+        if before is not None and before.continues_with(key):
+            return None
+        self.current = Stretch(key, [])
+        return before
+
+    def _continue(self, ticks: list[TickRecord]) -> None:
+        if self.current is None or not ticks or ticks[0].number != self.current.last.number + 1:
+            raise RecordingDamagedError("a tick does not follow the one before")
+        self.current.ticks.extend(ticks)
+
+
+def _key(found: Frame) -> KeyRecord:
+    if found.kind == FrameKind.KEY:
+        return _decode_key(found.payload)
+    block_key = _decode_block_key(found.payload)
+    (tick,) = decode_ticks(block_key.ticks)
+    return KeyRecord(block_key.run, tick)
+
+
+def _ticks(found: Frame) -> list[TickRecord]:
+    return [_decode_tick(found.payload)] if found.kind == FrameKind.TICK else decode_ticks(found.payload)

@@ -1,0 +1,174 @@
+"""The segments of a recording as they are now: they grow, become blocks, and are deleted while they are read."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from msgspec import Struct
+
+from cpuwatch.errors import NotARecordingError, RecordingDamagedError, RecordingError
+from cpuwatch.recording.directory import SegmentFile, check_directory, list_segments
+from cpuwatch.recording.segment import Header, Stretch, header_of, header_of_stretches, stretches, sums_in
+from cpuwatch.recording.sums import Slot
+
+__all__ = ["DamagedPart", "Segment", "SegmentReader"]
+
+_HEADER_BYTES = 4096
+_CACHED_SEGMENTS = 3
+
+
+class DamagedPart(Struct, frozen=True, gc=False):
+    """Bytes of a file that cannot be read, ``begin <= offset < end``. No tick outside them is affected."""
+
+    path: Path
+    begin: int
+    end: int
+
+
+class Segment(Struct, frozen=True, gc=False):
+    """Some minutes of a recording. Either path is None if there is no such file, or not any more.
+
+    While it ``is_growing``, the header describes only its beginning.
+    """
+
+    number: int
+    header: Header
+    ticks_path: Path | None
+    sums_path: Path | None
+    is_growing: bool
+
+
+class SegmentReader:
+    """Finds and reads the segments of a recording. It may be used from several threads.
+
+    Files that are deleted meanwhile are passed over. So are damaged parts; :attr:`damage` has those met so far.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        check_directory(directory)
+        self._directory = directory
+        self._guard = threading.Lock()
+        self._headers: dict[Path, Header] = {}
+        self._parts: OrderedDict[tuple[Path, int], list[Stretch]] = OrderedDict()
+        self._damage: dict[DamagedPart, None] = {}
+
+    @property
+    def directory(self) -> Path:
+        """Where the recording is."""
+        return self._directory
+
+    @property
+    def damage(self) -> list[DamagedPart]:
+        """The damaged parts that were met so far."""
+        return list(self._damage)
+
+    def listed(self) -> list[Segment]:
+        """The segments that exist now, in the order in which they were recorded."""
+        by_number: dict[int, dict[str, SegmentFile]] = {}
+        for file in self._files():
+            by_number.setdefault(file.number, {})[file.kind] = file
+        found = []
+        for number, files in by_number.items():
+            # Where there is both, the log has just become the block.
+            ticks = files.get("block") or files.get("log")
+            sums = files.get("sums")
+            described = ticks or sums
+            header = None if described is None else self._header(described.path)
+            if header is not None:
+                found.append(
+                    Segment(
+                        number,
+                        header,
+                        None if ticks is None else ticks.path,
+                        None if sums is None else sums.path,
+                        is_growing=ticks is not None and ticks.kind == "log",
+                    )
+                )
+        return found
+
+    def parts(self, segment: Segment) -> list[Stretch]:
+        """The stretches of ticks of a segment; none if its ticks have been deleted."""
+        path = segment.ticks_path
+        if path is None:
+            return []
+        try:
+            return self._read_parts(path, is_growing=segment.is_growing)
+        except FileNotFoundError:
+            pass
+        try:
+            # The log may have become a block.
+            return self._read_parts(path.with_suffix(".block"), is_growing=False)
+        except FileNotFoundError:
+            return []
+
+    def _read_parts(self, path: Path, *, is_growing: bool) -> list[Stretch]:
+        """Raises ``FileNotFoundError``."""
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise RecordingError(f"cannot read {path}: {error.strerror}") from error
+        with self._guard:
+            cached = self._parts.get((path, len(data)))
+            if cached is not None:
+                self._parts.move_to_end((path, len(data)))
+                return cached
+        parts = []
+        for part in stretches(data):
+            if isinstance(part, Stretch):
+                parts.append(part)
+            elif not (is_growing and part.end == len(data)):
+                # The end of a log that grows may be a frame that is being written.
+                self._damage[DamagedPart(path, part.begin, part.end)] = None
+        with self._guard:
+            self._parts[path, len(data)] = parts
+            while len(self._parts) > _CACHED_SEGMENTS:
+                self._parts.popitem(last=False)
+        return parts
+
+    def sums(self, segment: Segment, level: int) -> list[Slot] | None:
+        """The sums of a segment: 0 for one slot over all of it, 1 for slots of a minute. None if there are none."""
+        if segment.sums_path is None:
+            return None
+        try:
+            return sums_in(segment.sums_path.read_bytes(), level)
+        except FileNotFoundError:
+            return None
+        except RecordingDamagedError:
+            self._damage[DamagedPart(segment.sums_path, 0, segment.sums_path.stat().st_size)] = None
+            return None
+
+    def _files(self) -> list[SegmentFile]:
+        try:
+            return list_segments(self._directory)
+        except OSError as error:
+            raise RecordingError(f"cannot read the recording {str(self._directory)!r}: {error.strerror}") from error
+
+    def _header(self, path: Path) -> Header | None:
+        known = self._headers.get(path)
+        if known is not None:
+            return known
+        try:
+            with path.open("rb") as file:
+                header = header_of(file.read(_HEADER_BYTES))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise RecordingError(f"cannot read {path}: {error.strerror}") from error
+        except NotARecordingError as error:
+            raise NotARecordingError(f"cannot read {path}: {error}") from None
+        except RecordingDamagedError:
+            made_again = self._header_of_damaged(path)
+            if made_again is None:
+                return None
+            header = made_again
+        self._headers[path] = header
+        return header
+
+    def _header_of_damaged(self, path: Path) -> Header | None:
+        """The header made again from the ticks. Sums cannot be used without theirs."""
+        parts = [] if path.suffix == ".sums" else self._read_parts(path, is_growing=False)
+        return header_of_stretches(parts) if parts else None

@@ -1,0 +1,213 @@
+"""Sums of CPU time over slots of ticks: what a ranking of hours or days is made of. Pure.
+
+A slot is a number of consecutive ticks. In each, every process, name, user and cgroup has its CPU time, that of what
+exited, and its peak. Amounts are whole nanoseconds, so that the order of additions does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal, get_args
+
+from msgspec import Struct
+
+from cpuwatch.accounting.kernel_threads import KTHREADD, summed_name
+from cpuwatch.model import ExitedUsage, ProcessTimes, Snapshot
+from cpuwatch.packed_rows import PackedRows
+from cpuwatch.query.cgroup_name import unit_path
+
+__all__ = [
+    "DIMENSIONS",
+    "Amount",
+    "Dimension",
+    "ExitedKey",
+    "Key",
+    "MachineSums",
+    "ProcessKey",
+    "Slot",
+    "add_slot",
+    "empty_slot",
+    "slot_of",
+]
+
+Dimension = Literal["process", "name", "user", "cgroup", "exited"]
+DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
+
+
+class ProcessKey(Struct, frozen=True, array_like=True, gc=False):
+    """A process of one boot, and what it was called in this slot."""
+
+    boot_id: str
+    key: str
+    pid: int
+    name: str
+    user: str | None
+    cgroup: str | None
+
+
+class ExitedKey(Struct, frozen=True, array_like=True, gc=False):
+    """Processes that exited, by their name, their user and the name of the process that waited for them."""
+
+    name: str | None
+    user: str | None
+    parent_name: str | None
+
+
+Key = ProcessKey | ExitedKey | str | None
+
+
+class Amount(Struct, gc=False):
+    """CPU time in nanoseconds: ``own_ns`` of living processes, ``exited_ns`` of exited ones.
+
+    ``peak_percent`` is the highest sum of both in one tick, in hundredths of a percent of one CPU.
+    """
+
+    own_ns: int = 0
+    exited_ns: int = 0
+    peak: int = 0
+
+    def add(self, other: Amount) -> None:
+        """Add the amount of another slot."""
+        self.own_ns += other.own_ns
+        self.exited_ns += other.exited_ns
+        self.peak = max(self.peak, other.peak)
+
+
+class MachineSums(Struct, gc=False):
+    """The machine over a slot, in nanoseconds of CPU time: ``busy = own + exited + unattributed - excess``.
+
+    ``capacity_ns`` is the elapsed time times the number of CPUs; ``ticks`` the number of snapshots. ``peak`` is the
+    highest ``machine.cpu_percent`` of a tick, in hundredths of a percent.
+    """
+
+    ticks: int = 0
+    elapsed_ns: int = 0
+    capacity_ns: int = 0
+    busy_ns: int = 0
+    own_ns: int = 0
+    exited_ns: int = 0
+    unattributed_ns: int = 0
+    excess_ns: int = 0
+    peak: int = 0
+
+    def add(self, other: MachineSums) -> None:
+        """Add the sums of another slot."""
+        self.ticks += other.ticks
+        self.elapsed_ns += other.elapsed_ns
+        self.capacity_ns += other.capacity_ns
+        self.busy_ns += other.busy_ns
+        self.own_ns += other.own_ns
+        self.exited_ns += other.exited_ns
+        self.unattributed_ns += other.unattributed_ns
+        self.excess_ns += other.excess_ns
+        self.peak = max(self.peak, other.peak)
+
+
+class Slot(Struct, gc=False):
+    """Sums over consecutive ticks whose times are above ``begin_us`` and at most ``end_us``."""
+
+    begin_us: int
+    end_us: int
+    machine: MachineSums
+    amounts: dict[Dimension, dict[Key, Amount]]
+
+
+def slot_of(begin_us: int, end_us: int, processes: Mapping[int, ProcessTimes], snapshot: Snapshot) -> Slot:
+    """The slot of a single tick: a snapshot and the processes of its reading."""
+    interval_ns = round(snapshot.interval_seconds * 1e9)
+    capacity_ns = interval_ns * snapshot.host.logical_cpus
+    slot = Slot(begin_us, end_us, _machine(snapshot, interval_ns, capacity_ns), {name: {} for name in DIMENSIONS})
+    boot_id = snapshot.host.boot_id
+    name_of = _summing_names(processes)
+    rows = snapshot.processes.fresh() if isinstance(snapshot.processes, PackedRows) else ()
+    for row in rows:
+        own_ns = _ns(row.cpu_percent, interval_ns)
+        exited_ns = _ns(row.exited_percent, interval_ns) if row.cpu_percent is not None else 0
+        if not own_ns and not exited_ns:
+            continue
+        _book(slot, "process", ProcessKey(boot_id, row.key, row.pid, row.name, row.user, row.cgroup), own_ns, exited_ns)
+        if own_ns:
+            _book(slot, "name", name_of(row.name, row.ppid), own_ns, 0)
+            _book(slot, "user", row.user, own_ns, 0)
+            _book(slot, "cgroup", None if row.cgroup is None else unit_path(row.cgroup), own_ns, 0)
+    for exited in snapshot.exited:
+        exited_ns = _ns(exited.cpu_percent, interval_ns)
+        if exited_ns:
+            _book_exited(slot, exited, processes.get(exited.parent_pid or 0), name_of, exited_ns)
+    if interval_ns:
+        for table in slot.amounts.values():
+            for amount in table.values():
+                amount.peak = 10_000 * (amount.own_ns + amount.exited_ns) // interval_ns
+    return slot
+
+
+def empty_slot(begin_us: int) -> Slot:
+    """A slot to which others are added."""
+    return Slot(begin_us, begin_us, MachineSums(), {name: {} for name in DIMENSIONS})
+
+
+def add_slot(into: Slot, slot: Slot) -> None:
+    """Add the sums of another slot."""
+    into.begin_us = min(into.begin_us, slot.begin_us)
+    into.end_us = max(into.end_us, slot.end_us)
+    into.machine.add(slot.machine)
+    for dimension, table in slot.amounts.items():
+        sums = into.amounts[dimension]
+        for key, amount in table.items():
+            known = sums.get(key)
+            if known is None:
+                sums[key] = Amount(amount.own_ns, amount.exited_ns, amount.peak)
+            else:
+                known.add(amount)
+
+
+def _machine(snapshot: Snapshot, interval_ns: int, capacity_ns: int) -> MachineSums:
+    attribution = snapshot.attribution
+    return MachineSums(
+        ticks=1,
+        elapsed_ns=interval_ns,
+        capacity_ns=capacity_ns,
+        busy_ns=_ns(snapshot.machine.cpu_percent, capacity_ns),
+        own_ns=_ns(attribution.processes_percent, capacity_ns),
+        exited_ns=_ns(attribution.exited_percent, capacity_ns),
+        unattributed_ns=_ns(attribution.unattributed_percent, capacity_ns),
+        excess_ns=_ns(attribution.excess_percent, capacity_ns),
+        peak=round(100 * (snapshot.machine.cpu_percent or 0)),
+    )
+
+
+def _ns(percent: float | None, of_ns: int) -> int:
+    return round(percent * of_ns / 100) if percent else 0
+
+
+def _book(slot: Slot, dimension: Dimension, key: Key, own_ns: int, exited_ns: int) -> None:
+    table = slot.amounts[dimension]
+    amount = table.get(key)
+    if amount is None:
+        table[key] = Amount(own_ns, exited_ns)
+    else:
+        amount.own_ns += own_ns
+        amount.exited_ns += exited_ns
+
+
+def _book_exited(
+    slot: Slot,
+    exited: ExitedUsage,
+    parent: ProcessTimes | None,
+    name_of: Callable[[str, int | None], str],
+    exited_ns: int,
+) -> None:
+    """The groups of what exited are those of :mod:`cpuwatch.query.group`."""
+    name = None if exited.name is None else name_of(exited.name, exited.parent_pid)
+    user = exited.user if exited.user is not None or parent is None else parent.user
+    cgroup = None if parent is None or parent.cgroup is None else unit_path(parent.cgroup)
+    _book(slot, "exited", ExitedKey(name, exited.user, exited.parent_name), 0, exited_ns)
+    _book(slot, "name", name, 0, exited_ns)
+    _book(slot, "user", user, 0, exited_ns)
+    _book(slot, "cgroup", cgroup, 0, exited_ns)
+
+
+def _summing_names(processes: Mapping[int, ProcessTimes]) -> Callable[[str, int | None], str]:
+    """As :func:`~cpuwatch.accounting.kernel_threads.summing_names`, without a walk over all rows."""
+    second = processes.get(KTHREADD)
+    return summed_name if second is None or second.name == "kthreadd" else lambda name, _: name

@@ -1,0 +1,184 @@
+"""Slots of sums as compressed columns. Pure.
+
+The amounts of all slots are sorted by dimension, then by key, then by slot, so that similar values are neighbours.
+Amounts are rounded to a tenth of a millisecond and peaks to a tenth of a percent, for the noise below that would
+double their size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+import msgspec
+import zstandard
+from msgspec import Struct
+from msgspec.structs import astuple
+
+from cpuwatch.errors import RecordingDamagedError
+from cpuwatch.recording.columns import Column, coded, growths, packed, split, sums_of, unpacked
+from cpuwatch.recording.sums import DIMENSIONS, Amount, Dimension, ExitedKey, Key, MachineSums, ProcessKey, Slot
+
+__all__ = ["decode_sums", "encode_sums"]
+
+_LEVEL = 12
+_MAX_BYTES = 2**30
+_AMOUNT_NS = 100_000
+_PEAK = 10
+
+
+class _Table(Struct, frozen=True, array_like=True, gc=False):
+    """The amounts of one dimension: for each key how many slots have it, then slot by slot what they have.
+
+    ``slots`` are the distances from one slot of a key to its next.
+    """
+
+    counts: Column
+    slots: Column
+    own: Column
+    exited: Column
+    peak: Column
+
+
+class _Level(Struct, frozen=True, array_like=True, gc=False):
+    """Slots of one length."""
+
+    begin_us: Column
+    end_us: Column
+    machine: list[Column]
+    tables: list[_Table]
+
+
+class _Sums(Struct, frozen=True, array_like=True, gc=False):
+    """``processes`` are the columns of the PIDs, and of the indexes of all other parts in ``texts``."""
+
+    processes: list[Column]
+    names: list[str | None]
+    users: list[str | None]
+    cgroups: list[str | None]
+    exited: list[ExitedKey]
+    texts: list[str | None]
+    levels: list[_Level]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Sums).decode
+
+
+def encode_sums(levels: Sequence[Sequence[Slot]]) -> bytes:
+    """The slots of each level as compressed bytes. Raises ``OverflowError`` for amounts beyond 64 bits."""
+    keys: dict[Dimension, dict[Key, int]] = {dimension: {} for dimension in DIMENSIONS}
+    for level in levels:
+        for slot in level:
+            for dimension, table in slot.amounts.items():
+                known = keys[dimension]
+                for key in table:
+                    known.setdefault(key, len(known))
+    lists: list[Any] = [list(keys[dimension]) for dimension in DIMENSIONS]
+    processes, names, users, cgroups, exited = lists
+    codes, texts = coded([text for key in processes for text in _texts(key)])
+    content = _Sums(
+        [packed(growths([key.pid for key in processes])), *(packed(codes[place::_TEXTS]) for place in range(_TEXTS))],
+        names,
+        users,
+        cgroups,
+        exited,
+        texts,
+        [_level(level, keys) for level in levels],
+    )
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(_encode(content))
+
+
+def decode_sums(data: bytes, level: int) -> list[Slot]:
+    """The slots of one level in these bytes.
+
+    Raises :class:`~cpuwatch.errors.RecordingDamagedError` for any other bytes.
+    """
+    try:
+        content = _decode(zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_BYTES))
+        return _slots(content, content.levels[level])
+    except (zstandard.ZstdError, msgspec.DecodeError, ValueError, TypeError, IndexError) as error:
+        raise RecordingDamagedError(f"not a block of sums: {error}") from error
+
+
+_TEXTS = 5
+
+
+def _texts(key: ProcessKey) -> tuple[str | None, ...]:
+    return key.boot_id, key.key, key.name, key.user, key.cgroup
+
+
+def _level(slots: Sequence[Slot], keys: Mapping[Dimension, Mapping[Key, int]]) -> _Level:
+    return _Level(
+        packed(growths([slot.begin_us for slot in slots])),
+        packed([slot.end_us - slot.begin_us for slot in slots]),
+        [packed(list(column)) for column in zip(*(astuple(slot.machine) for slot in slots), strict=True)],
+        [_table(slots, dimension, keys[dimension]) for dimension in DIMENSIONS],
+    )
+
+
+def _table(slots: Sequence[Slot], dimension: Dimension, codes: Mapping[Key, int]) -> _Table:
+    rows: list[list[tuple[int, Amount]]] = [[] for _ in codes]
+    for place, slot in enumerate(slots):
+        for key, amount in slot.amounts[dimension].items():
+            rows[codes[key]].append((place, amount))
+    amounts = [amount for of_key in rows for _, amount in of_key]
+    return _Table(
+        packed([len(of_key) for of_key in rows]),
+        packed([distance for of_key in rows for distance in growths([place for place, _ in of_key])]),
+        packed([_rounded(amount.own_ns) for amount in amounts]),
+        packed([_rounded(amount.exited_ns) for amount in amounts]),
+        packed([(amount.peak + _PEAK // 2) // _PEAK for amount in amounts]),
+    )
+
+
+def _rounded(amount_ns: int) -> int:
+    return (amount_ns + _AMOUNT_NS // 2) // _AMOUNT_NS
+
+
+def _slots(content: _Sums, level: _Level) -> list[Slot]:
+    slots = [
+        Slot(begin, begin + length, MachineSums(*figures), {dimension: {} for dimension in DIMENSIONS})
+        for begin, length, figures in zip(
+            sums_of(unpacked(level.begin_us)),
+            unpacked(level.end_us),
+            zip(*map(unpacked, level.machine), strict=True),
+            strict=True,
+        )
+    ]
+    keys: tuple[Sequence[Key], ...] = (
+        _processes(content),
+        content.names,
+        content.users,
+        content.cgroups,
+        content.exited,
+    )
+    for dimension, known, table in zip(DIMENSIONS, keys, level.tables, strict=True):
+        _fill(slots, dimension, known, table)
+    return slots
+
+
+def _processes(content: _Sums) -> list[ProcessKey]:
+    pids, *codes = map(unpacked, content.processes)
+    processes = []
+    for pid, *indexes in zip(sums_of(pids), *codes, strict=True):
+        boot_id, key, name, user, cgroup = (content.texts[index] for index in indexes)
+        if boot_id is None or key is None or name is None:
+            raise ValueError(f"process {pid} has no key or no name")
+        processes.append(ProcessKey(boot_id, key, pid, name, user, cgroup))
+    return processes
+
+
+def _fill(slots: Sequence[Slot], dimension: Dimension, keys: Sequence[Key], table: _Table) -> None:
+    distances = unpacked(table.slots)
+    if min(distances, default=0) < 0:
+        raise ValueError("slots are not in order")
+    amounts = [
+        Amount(_AMOUNT_NS * own, _AMOUNT_NS * exited, _PEAK * peak)
+        for own, exited, peak in zip(unpacked(table.own), unpacked(table.exited), unpacked(table.peak), strict=True)
+    ]
+    counts = unpacked(table.counts)
+    for key, part, of_key in zip(keys, split(distances, counts), split(amounts, counts), strict=True):
+        for place, amount in zip(accumulate(part), of_key, strict=True):
+            slots[place].amounts[dimension][key] = amount
