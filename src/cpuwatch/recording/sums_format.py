@@ -26,6 +26,7 @@ _LEVEL = 12
 _MAX_BYTES = 2**30
 _AMOUNT_NS = 100_000
 _PEAK = 10
+_MIN, _MAX = -(2**62), 2**62
 
 
 class _Table(Struct, frozen=True, array_like=True, gc=False):
@@ -67,7 +68,7 @@ _decode = msgspec.msgpack.Decoder(_Sums).decode
 
 
 def encode_sums(levels: Sequence[Sequence[Slot]]) -> bytes:
-    """The slots of each level as compressed bytes. Raises ``OverflowError`` for amounts beyond 64 bits."""
+    """The slots of each level as compressed bytes."""
     keys: dict[Dimension, dict[Key, int]] = {dimension: {} for dimension in DIMENSIONS}
     for level in levels:
         for slot in level:
@@ -113,7 +114,7 @@ def _level(slots: Sequence[Slot], keys: Mapping[Dimension, Mapping[Key, int]]) -
     return _Level(
         packed(growths([slot.begin_us for slot in slots])),
         packed([slot.end_us - slot.begin_us for slot in slots]),
-        [packed(list(column)) for column in zip(*(astuple(slot.machine) for slot in slots), strict=True)],
+        [packed([_bounded(value) for value in column]) for column in zip(*map(_machine_values, slots), strict=True)],
         [_table(slots, dimension, keys[dimension]) for dimension in DIMENSIONS],
     )
 
@@ -129,12 +130,21 @@ def _table(slots: Sequence[Slot], dimension: Dimension, codes: Mapping[Key, int]
         packed([distance for of_key in rows for distance in growths([place for place, _ in of_key])]),
         packed([_rounded(amount.own_ns) for amount in amounts]),
         packed([_rounded(amount.exited_ns) for amount in amounts]),
-        packed([(amount.peak + _PEAK // 2) // _PEAK for amount in amounts]),
+        packed([_bounded((amount.peak + _PEAK // 2) // _PEAK) for amount in amounts]),
     )
 
 
+def _machine_values(slot: Slot) -> tuple[int, ...]:
+    return astuple(slot.machine)
+
+
 def _rounded(amount_ns: int) -> int:
-    return (amount_ns + _AMOUNT_NS // 2) // _AMOUNT_NS
+    return _bounded((amount_ns + _AMOUNT_NS // 2) // _AMOUNT_NS)
+
+
+def _bounded(value: int) -> int:
+    """No machine gets there, but a sampler that returns nonsense must not end the recording."""
+    return max(_MIN, min(value, _MAX))
 
 
 def _slots(content: _Sums, level: _Level) -> list[Slot]:
