@@ -125,7 +125,7 @@ def test_the_service_shows_the_culprit_first(watched: Watched, pids: Callable[[s
     assert watched.becomes_first(lambda: pids(watched.url))
 
 
-def test_the_one_row_of_top_1_is_the_culprit(watched: Watched) -> None:
+def test_top_1_returns_the_culprit(watched: Watched) -> None:
     chosen = ",".join(map(str, watched.pids))
     query = f"{watched.url}/cpu_usage?top=1&pid={chosen}"
     assert watched.becomes_first(lambda: (row["pid"] for row in httpx.get(query).json()["processes"]))

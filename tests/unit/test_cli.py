@@ -25,7 +25,7 @@ from cpuwatch.token_file import Token
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is set where the tests run is not what they are about."""
+    """Remove cpuwatch's variables from the environment."""
     for variable in list(os.environ):
         if variable.startswith("CPUWATCH_") or variable == "COLUMNS":
             monkeypatch.delenv(variable)
@@ -33,7 +33,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def sampled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
-    """The interval and backend of each sampling, which takes no time here."""
+    """Record the interval and backend of each sample, without waiting."""
     calls: list[tuple[float, str]] = []
 
     def sample(interval: float, backend: str, **___: bool) -> Snapshot:
@@ -53,7 +53,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Listening]]:
     return calls
 
 
-# Mistakes
+# Invalid arguments
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Listening]]:
         (["--nope", "sample"], "--nope"),
         (["sample", "extra"], "extra"),
         (["sample", "--nope"], "--nope"),
-        # An abbreviation that works today is a flag that cannot be added tomorrow.
+        # If abbreviations were accepted, new flags could make them ambiguous.
         (["sample", "--inter", "1"], "unknown argument '--inter': did you mean --interval?"),
         (["sample", "--usr=root"], "unknown argument '--usr=root': did you mean --user?"),
         (["sample", "--interval"], "--interval"),
@@ -101,7 +101,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, Listening]]:
         (["sample", "-n", "3", "--all"], "--all"),
     ],
 )
-def test_a_mistake_in_the_command_is_answered_in_one_line(
+def test_an_invalid_command_is_reported_in_one_line(
     arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -125,7 +125,7 @@ def test_a_mistake_in_the_command_is_answered_in_one_line(
     ],
 )
 @pytest.mark.usefixtures("sampled", "served")
-def test_a_mistake_in_the_environment_is_answered_in_one_line(
+def test_an_invalid_variable_is_reported_in_one_line(
     command: str, variable: str, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(variable, text)
@@ -145,7 +145,7 @@ def test_a_setting_of_the_service_does_not_stop_a_sample(
 
 
 @pytest.mark.usefixtures("sampled", "served")
-def test_an_unknown_variable_is_reported_in_one_line_and_stops_nothing(
+def test_an_unknown_variable_only_causes_a_warning(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("CPUWATCH_INTERVALL", "1")
@@ -174,7 +174,7 @@ def test_the_service_does_not_start_without_a_token_if_the_environment_seems_to_
     assert main(["serve", "--token-file", token_file]) == 0
 
 
-def test_an_unknown_backend_is_a_mistake_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_backend_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", "--backend", "prokfs"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "'prokfs'" in line
@@ -263,7 +263,7 @@ def test_by_default_the_twenty_busiest_are_shown_in_a_table(
     assert sampled == [(1.0, "auto")]
 
 
-def test_json_holds_all_processes_in_one_line(
+def test_json_contains_all_processes_in_one_line(
     sampled: list[tuple[float, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["sample", "--json", "--interval", "0.25", "--backend", "psutil"]) == 0
@@ -275,7 +275,7 @@ def test_json_holds_all_processes_in_one_line(
 
 
 @pytest.mark.usefixtures("sampled")
-def test_the_busiest_can_be_chosen_in_both_forms(capsys: pytest.CaptureFixture[str]) -> None:
+def test_top_applies_to_both_formats(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", "--json", "--top", "2"]) == 0
     assert [row["pid"] for row in json.loads(capsys.readouterr().out)["processes"]] == [30, 29]
     assert main(["sample", "--top", "2"]) == 0
@@ -303,7 +303,7 @@ def test_all_rows_can_be_shown_busiest_first(flags: list[str], capsys: pytest.Ca
 )
 @pytest.mark.parametrize("form", ["json", "text"])
 @pytest.mark.usefixtures("sampled")
-def test_a_filter_that_names_nothing_fails_after_valid_output(
+def test_a_filter_with_an_unknown_name_fails_after_valid_output(
     flags: list[str], complaint: str, form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["sample", "--format", form, *flags]) == 1
@@ -319,7 +319,7 @@ def test_a_filter_that_names_nothing_fails_after_valid_output(
 @pytest.mark.parametrize("flags", [["--user", "root"], ["--pid", "7", "--user", "root"], ["--name", "none"]])
 @pytest.mark.usefixtures("sampled")
 def test_a_filter_that_matches_nothing_is_not_a_failure(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    # root has an account, and no process among these.
+    # root has an account, but none of these processes.
     assert main(["sample", "--json", *flags]) == 0
     out, err = capsys.readouterr()
     assert (json.loads(out)["processes"], err) == ([], "")
@@ -364,7 +364,7 @@ def test_a_flag_overrides_the_environment_which_overrides_the_default(
         (["--name", "wor"], []),
     ],
 )
-def test_the_query_has_the_flags_that_the_service_has_as_parameters(
+def test_every_query_parameter_of_the_service_is_a_flag(
     flags: list[str], pids: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["sample", "--format", "json", *flags]) == 0
@@ -379,7 +379,7 @@ def test_kernel_threads_can_be_left_out(capsys: pytest.CaptureFixture[str], monk
 
 
 @pytest.mark.usefixtures("sampled")
-def test_lines_of_json_hold_the_fields_that_were_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_of_json_have_the_requested_fields(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", "--format", "ndjson", "--fields", "pid,cpu_percent", "--top", "1"]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert json.loads(first)["kind"] == "snapshot"
@@ -387,7 +387,7 @@ def test_lines_of_json_hold_the_fields_that_were_asked_for(capsys: pytest.Captur
 
 
 @pytest.mark.usefixtures("sampled")
-def test_the_table_has_the_columns_that_were_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_has_the_requested_columns(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sample", "--fields", "name,pid", "--top", "1"]) == 0
     assert [line.split() for line in capsys.readouterr().out.splitlines()[4:6]] == [["NAME", "PID"], ["work", "30"]]
 
@@ -420,7 +420,7 @@ def test_conflicting_flags_are_reported_in_one_line(
 def test_a_name_with_invalid_utf_8_is_found(
     flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # As the samplers hand it out; and as Python hands the argument of a command to it.
+    # As returned by samplers, and as Python decodes a command-line argument.
     earlier, later = (
         reading(process(1), process(2, name=r"\xff", user=r"\xff"), at_ns=at * SECOND) for at in (100, 101)
     )
@@ -605,7 +605,9 @@ def test_a_port_above_65535_is_invalid(port: int) -> None:
         parse_bind(f"localhost:{port}")
 
 
-def test_one_second_of_work_reads_as_such(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_second_of_work_is_shown_as_100_percent(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("cpuwatch.commands.sample.sample", lambda _, __, **___: snapshot((7, SECOND)))
     main(["sample"])
     assert capsys.readouterr().out.splitlines()[-1].split()[3] == "100.0"

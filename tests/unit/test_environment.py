@@ -15,7 +15,7 @@ SERVICE_NAMES = ["CPUWATCH", "CPUWATCH_METRICS", "CPUWATCH_TOKEN_FILE", "CPUWATC
 
 
 def kubernetes(service: str, protocol: str = "TCP") -> dict[str, str]:
-    """What a pod is given for a Service of this name; pkg/kubelet/envvars/envvars.go."""
+    """Return the variables that Kubernetes sets for a Service (pkg/kubelet/envvars/envvars.go)."""
     url = f"{protocol.lower()}://10.96.3.7:8845"
     return {
         f"{service}_SERVICE_HOST": "10.96.3.7",
@@ -30,7 +30,7 @@ def kubernetes(service: str, protocol: str = "TCP") -> dict[str, str]:
 
 
 def docker_link(alias: str) -> dict[str, str]:
-    """What ``docker run --link`` adds; daemon/links/links.go."""
+    """Return the variables that ``docker run --link`` sets (daemon/links/links.go)."""
     return {
         f"{alias}_NAME": "/web/cpuwatch",
         f"{alias}_ENV_CPUWATCH_INTERVAL": "5",
@@ -60,7 +60,7 @@ def test_links_of_docker_are_ignored(alias: str) -> None:
 
 
 def test_no_setting_has_a_name_that_a_link_may_have() -> None:
-    # Or a container beside a service of the wrong name would be configured by it.
+    # Otherwise a service with the wrong name would configure the containers beside it.
     for service in SERVICE_NAMES:
         assert not VARIABLES.keys() & (kubernetes(service).keys() | docker_link(service).keys())
     for setting in VARIABLES:
@@ -76,7 +76,7 @@ def test_no_setting_has_a_name_that_a_link_may_have() -> None:
         ("CPUWATCH_TOKEN_FIEL", "/x", "CPUWATCH_TOKEN_FILE"),
         ("CPUWATCH_CORS_ORIGIN", "*", "CPUWATCH_CORS_ORIGINS"),
         ("CPUWATCH_VERSION", "1.0", None),
-        # These have the name of a link, and not its value.
+        # These have the name of a link, but not its value.
         ("CPUWATCH_PORT", "8845", None),
         ("CPUWATCH_NAME", "node-1", None),
         ("CPUWATCH_PORT_8845", "8845", None),

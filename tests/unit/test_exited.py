@@ -87,7 +87,7 @@ def test_two_processes_with_the_same_pid_are_both_kept_and_the_first_is_the_one_
     assert [(share.name, share.count, share.cpu_ns) for share in shares] == [("old", 1, MS), ("new", 1, 3 * MS)]
 
 
-def test_without_a_credit_a_process_used_nothing_beyond_what_was_shown_before() -> None:
+def test_without_a_credit_a_process_used_only_what_was_shown_before() -> None:
     assert shares_of([exit_message(20, cpu_ns=19 * MS)], {}) == [ExitedShare("true", "nobody", 10, 1, 0)]
 
 

@@ -19,7 +19,7 @@ def test_the_table_has_the_fields_of_a_process_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("field", FIELDS.values(), ids=NAMES)
-def test_a_field_has_the_type_and_unit_that_its_values_have(field: Field) -> None:
+def test_the_type_and_unit_of_a_field_match_its_values(field: Field) -> None:
     annotation = {found.name: found.type for found in fields(ProcessUsage)}[field.name]
     (held,) = [kind for kind in get_args(annotation) or (annotation,) if kind is not type(None)]
     assert TYPES[held.__name__] == field.type
@@ -31,7 +31,7 @@ def test_the_sort_keys_are_the_sortable_fields() -> None:
 
 
 @pytest.mark.parametrize("group", [UsageGroup, TreeUsage])
-def test_groups_add_up_what_can_be_added_up(group: type[UsageGroup | TreeUsage]) -> None:
+def test_groups_add_up_exactly_the_additive_fields(group: type[UsageGroup | TreeUsage]) -> None:
     summed = {field.name for field in fields(group)} & {field.name for field in FIELDS.values() if field.unit}
     assert summed
     assert all(FIELDS[name].adds_up for name in summed)

@@ -32,7 +32,7 @@ def read_lines(reader: int, last: bytes) -> list[bytes]:
 
 
 def fill(writer: int) -> int:
-    """Write until the pipe takes no more; returns how many bytes are in it."""
+    """Fill the pipe, and return the number of bytes in it."""
     os.set_blocking(writer, False)
     count = 0
     try:
@@ -44,7 +44,7 @@ def fill(writer: int) -> int:
         os.set_blocking(writer, True)
 
 
-def test_lines_come_in_their_order(pipe: tuple[int, int]) -> None:
+def test_lines_are_written_in_order(pipe: tuple[int, int]) -> None:
     log = LogWriter(pipe[1], dropped)
     for number in range(100):
         log.write(f"line {number}")
@@ -59,7 +59,7 @@ def test_lines_are_dropped_and_counted_when_the_queue_is_full(pipe: tuple[int, i
     os.set_blocking(writer, blocking)
     log = LogWriter(writer, dropped, max_lines=3)
     log.write("first")
-    while log._lines:  # until the thread has it and waits in write()
+    while log._lines:  # until the thread waits in write()
         os.sched_yield()
     for number in range(10):
         log.write(f"line {number}")
@@ -84,7 +84,7 @@ def test_closing_does_not_wait_for_a_reader(pipe: tuple[int, int]) -> None:
 
 
 def test_lines_that_could_not_be_written_are_counted_too() -> None:
-    # Every write to it fails with ENOSPC, as on a full disk.
+    # Every write fails with ENOSPC, as on a full disk.
     full = os.open("/dev/full", os.O_WRONLY)
     log = LogWriter(full, dropped)
     for _ in range(5):
@@ -100,7 +100,7 @@ def test_lines_that_could_not_be_written_are_counted_too() -> None:
         os.close(descriptor)
 
 
-def test_a_reader_that_has_gone_does_not_end_the_thread() -> None:
+def test_the_thread_survives_a_disconnected_reader() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     log = LogWriter(writer, dropped)

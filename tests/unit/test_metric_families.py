@@ -21,13 +21,13 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "http-api.md"
 
 
 def samples(families: Iterable[Family]) -> list[Sample]:
-    """The samples that an independent parser reads from these families."""
+    """Return the samples that an independent parser reads from these families."""
     text = openmetrics_text(families).decode()
     return [sample for metric in text_string_to_metric_families(text) for sample in metric.samples]
 
 
 def added(taken: Snapshot) -> CpuTotals:
-    """The totals after the first snapshot, which is this one."""
+    """Return the totals after this snapshot, the first one."""
     return add(no_totals(taken), taken)
 
 
@@ -38,7 +38,7 @@ def values(taken: Snapshot, name: str, label: str | None = None) -> dict[str | N
 
 @pytest.fixture
 def taken() -> Snapshot:
-    """One second of two CPUs: one ran a process for half a second, the other waited for a disk for a tenth."""
+    """One second of two CPUs. One ran a process for half of it, the other waited for a disk for a tenth."""
     earlier = reading(process(10), total=CpuTimes(0, 0, 0, 0, 0, 0), per_cpu={0: CpuTimes(0, 0, 0)})
     later = reading(
         process(10, cpu_ns=SECOND // 2),

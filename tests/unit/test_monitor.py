@@ -34,7 +34,7 @@ def nth(number: int) -> Reading:
 
 
 class Gate:
-    """A script whose readings come as fast as they are let through: ``let(2)`` makes two."""
+    """A script whose readings wait until the test allows them: ``let(2)`` allows two."""
 
     def __init__(self) -> None:
         self._permits = threading.Semaphore(0)
@@ -53,12 +53,12 @@ class Gate:
 def gate() -> Iterator[Gate]:
     made = Gate()
     yield made
-    # The thread of a monitor that is still at the gate has to get through it to end.
+    # Release a thread that still waits here, so that it can end.
     made.let(1000)
 
 
 def until(monitor: Monitor, sequence: int) -> Snapshot:
-    """The snapshot of this sequence, when it has come and is the newest that can be."""
+    """Wait for the snapshot with this sequence, which must be the newest possible one."""
     found = monitor.wait(after=sequence - 1, timeout=TIMEOUT)
     assert found is not None
     assert found.sequence == sequence
@@ -66,7 +66,7 @@ def until(monitor: Monitor, sequence: int) -> Snapshot:
 
 
 def until_newest(monitor: Monitor, sequence: int) -> Snapshot:
-    """The same as :func:`until` when those before may still be on their way."""
+    """Like :func:`until`, but earlier snapshots may still be pending."""
     found = monitor.latest
     while found is None or found.sequence < sequence:
         found = monitor.wait(after=0 if found is None else found.sequence, timeout=TIMEOUT)
@@ -92,7 +92,7 @@ def test_the_next_deadline_is_the_first_future_one_of_the_grid(start: int, inter
 
 
 @given(st.integers(0, 2**62), st.integers(1, 2**42), st.integers(0, 2**20), st.data())
-def test_lateness_below_an_interval_moves_no_deadline(
+def test_lateness_below_an_interval_does_not_move_the_deadlines(
     start: int, interval: int, ticks: int, data: st.DataObject
 ) -> None:
     due = start + ticks * interval
@@ -104,7 +104,7 @@ def test_deadlines_in_the_past_are_skipped() -> None:
     assert next_deadline(1000, 10, 1037) == 1040
 
 
-# Life
+# Lifecycle
 
 
 @pytest.mark.parametrize("interval", [0, -1, float("nan"), float("inf"), 1e10, 10**400, "abc", None, [], "x" * 1000])
@@ -114,9 +114,9 @@ def test_an_invalid_interval_is_refused(use: Callable[[Any], object], interval: 
         use(interval)
 
 
-def test_the_library_and_the_commands_refuse_an_interval_with_the_same_words() -> None:
+def test_the_library_and_the_commands_refuse_an_interval_with_the_same_message() -> None:
     with pytest.raises(SettingsError) as by_library:
-        sample("abc")  # type: ignore[arg-type]  # as an untyped script may call it
+        sample("abc")  # type: ignore[arg-type]  # as untyped code may do
     with pytest.raises(ValueError, match="invalid interval") as by_command:
         parse_interval("abc")
     library, command = (str(error.value).partition(" from ")[0] for error in (by_library, by_command))
@@ -181,7 +181,7 @@ def test_a_monitor_starts_and_closes_with_an_async_block(gate: Gate) -> None:
     assert gate.sampler.closed
 
 
-def test_repr_says_what_a_monitor_is_doing(gate: Gate) -> None:
+def test_repr_shows_the_state_of_the_monitor(gate: Gate) -> None:
     gate.let(2)
     monitor = Monitor(0.5, sampler=gate.sampler)
     assert repr(monitor) == "<cpuwatch.Monitor interval=0.5 sampler='ScriptedSampler' not started, 0 snapshots>"
@@ -229,10 +229,10 @@ def test_the_interval_is_readable() -> None:
     assert Monitor(0.25).interval_seconds == 0.25
 
 
-# Looking
+# Reading
 
 
-def test_each_reading_but_the_first_makes_a_snapshot_of_what_moved_since(gate: Gate) -> None:
+def test_each_reading_after_the_first_makes_a_snapshot(gate: Gate) -> None:
     gate.let(1)
     with Monitor(TICK, sampler=gate.sampler) as monitor:
         assert monitor.wait(timeout=0) is None
@@ -264,7 +264,7 @@ def test_the_age_is_that_of_the_newest_reading() -> None:
     assert age_seconds == pytest.approx(time.monotonic() - 101, abs=TIMEOUT)
 
 
-def test_a_snapshot_says_how_late_it_was_and_what_could_not_be_read() -> None:
+def test_a_snapshot_has_its_lateness_and_the_unreadable_processes() -> None:
     script = [reading(), reading(at_ns=101 * SECOND, unreadable={"EACCES": 3})]
     with Monitor(TICK, sampler=ScriptedSampler(script)) as monitor:
         sampling = until(monitor, 1).sampling
@@ -273,7 +273,7 @@ def test_a_snapshot_says_how_late_it_was_and_what_could_not_be_read() -> None:
     assert sampling.unreadable == {"EACCES": 3}
 
 
-def test_ticks_that_went_by_during_a_slow_reading_are_counted_as_missed() -> None:
+def test_ticks_during_a_slow_reading_are_counted_as_missed() -> None:
     def slow() -> Iterator[Reading]:
         yield nth(0)
         yield nth(1)
@@ -312,7 +312,7 @@ def test_a_tick_that_fails_is_counted_and_the_next_spans_the_gap(caplog: pytest.
 
 
 class Failing(ScriptedSampler):
-    """After the script, each reading fails in the same way; ``thrice`` is set when a third one is asked for."""
+    """Fails at each reading after the script. ``thrice`` is set when a third one is requested."""
 
     def __init__(self, script: list[Reading | Exception]) -> None:
         super().__init__(script)
@@ -329,7 +329,7 @@ class Failing(ScriptedSampler):
             raise
 
 
-def test_a_lasting_failure_is_logged_once_and_shown_while_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lasting_failure_is_logged_once_and_reported_while_it_lasts(caplog: pytest.LogCaptureFixture) -> None:
     failing = Failing([])
     with Monitor(TICK, sampler=failing) as monitor:
         assert failing.thrice.wait(TIMEOUT)
@@ -370,7 +370,7 @@ def test_an_existing_snapshot_is_returned_at_once(gate: Gate) -> None:
         gate.let(1000)
 
 
-def test_whoever_waits_gets_the_next_snapshot(gate: Gate) -> None:
+def test_all_waiting_threads_get_the_next_snapshot(gate: Gate) -> None:
     gate.let(2)
     with Monitor(TICK, sampler=gate.sampler) as monitor:
         until(monitor, 1)
@@ -386,7 +386,7 @@ def test_whoever_waits_gets_the_next_snapshot(gate: Gate) -> None:
         gate.let(1000)
 
 
-def test_closing_wakes_all_who_wait(gate: Gate) -> None:
+def test_closing_wakes_all_waiting_threads(gate: Gate) -> None:
     monitor = Monitor(TICK, sampler=gate.sampler).start()
     found: list[Snapshot | None] = []
     waiter = threading.Thread(target=lambda: found.append(monitor.wait(after=10**9)), daemon=True)
@@ -404,7 +404,7 @@ def test_closing_wakes_all_who_wait(gate: Gate) -> None:
     assert found == [None]
 
 
-def test_a_waiter_that_gives_up_leaves_nothing_behind(gate: Gate) -> None:
+def test_a_waiter_that_times_out_is_removed(gate: Gate) -> None:
     gate.let(2)
     with Monitor(TICK, sampler=gate.sampler) as monitor:
         until(monitor, 1)
@@ -423,7 +423,7 @@ def test_a_waiter_that_gives_up_leaves_nothing_behind(gate: Gate) -> None:
         gate.let(1000)
 
 
-def test_iterating_gives_the_newest_to_a_slow_reader_and_each_one_once(gate: Gate) -> None:
+def test_iterating_returns_each_snapshot_once_and_the_newest_to_a_slow_reader(gate: Gate) -> None:
     gate.let(1)
     with Monitor(TICK, sampler=gate.sampler) as monitor:
         snapshots = iter(monitor)
@@ -438,7 +438,7 @@ def test_iterating_gives_the_newest_to_a_slow_reader_and_each_one_once(gate: Gat
         gate.let(1000)
 
 
-def test_iterating_begins_after_the_newest_snapshot_and_ends_with_the_monitor(gate: Gate) -> None:
+def test_iterating_starts_after_the_newest_snapshot_and_ends_with_the_monitor(gate: Gate) -> None:
     gate.let(3)
     monitor = Monitor(TICK, sampler=gate.sampler).start()
     until_newest(monitor, 2)
@@ -460,7 +460,7 @@ def test_iterating_begins_after_the_newest_snapshot_and_ends_with_the_monitor(ga
     assert seen == sorted(set(seen))
 
 
-def test_iterating_from_a_coroutine_does_the_same(gate: Gate) -> None:
+def test_iterating_in_a_coroutine_is_the_same(gate: Gate) -> None:
     gate.let(2)
     monitor = Monitor(TICK, sampler=gate.sampler).start()
     until(monitor, 1)
@@ -495,7 +495,7 @@ def test_an_event_loop_closed_with_a_waiter_does_not_affect_others(gate: Gate) -
         waiting.cancel()
         loop.run_until_complete(asyncio.gather(waiting, return_exceptions=True))
         loop.close()
-        # As if the loop had been closed before its waiter was told.
+        # As if the loop had been closed before its waiter was notified.
         monitor._history._listeners.update(kept)
         gate.let(1)
         until(monitor, 2)
@@ -505,7 +505,7 @@ def test_an_event_loop_closed_with_a_waiter_does_not_affect_others(gate: Gate) -
     assert monitor.health.failed_ticks == 0
 
 
-def test_a_forked_child_is_told_that_the_sampling_stayed_behind() -> None:
+def test_a_monitor_in_a_forked_child_raises() -> None:
     code = """
 import os, sys, warnings
 warnings.simplefilter("ignore")  # From 3.12 on Python warns of a fork beside threads, which is what is tested.
@@ -536,7 +536,7 @@ def cannot_follow(_: Snapshot) -> None:
     raise OSError("cannot follow")
 
 
-def test_a_follower_that_raises_neither_fails_the_tick_nor_starves_the_next(
+def test_a_follower_that_raises_affects_neither_the_tick_nor_other_followers(
     gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
     followed: list[int] = []
@@ -566,7 +566,7 @@ def test_followers_are_up_to_date_when_a_reader_sees_the_snapshot(gate: Gate) ->
     assert newest_seen_by_readers[:2] == [None, next(iter(monitor.history))]
 
 
-# Starting and closing at odd moments
+# Concurrent starts and closes
 
 
 class Counted(ScriptedSampler):
@@ -582,7 +582,7 @@ class Counted(ScriptedSampler):
 
 
 @pytest.mark.parametrize("started", [False, True])
-def test_the_sampler_is_closed_once_however_often_the_monitor_is(started: bool) -> None:
+def test_closing_the_monitor_repeatedly_closes_the_sampler_once(started: bool) -> None:
     sampler = Counted()
     monitor = Monitor(TICK, sampler=sampler)
     if started:
@@ -597,7 +597,7 @@ def test_threads_that_start_a_monitor_at_once_start_one_sampling_thread(monkeypa
     opened: list[ScriptedSampler] = []
 
     def slowly_opened(_: str) -> OpenSampler:
-        # With a lock around it only one thread comes here, and the barrier breaks.
+        # With a lock, only one thread arrives here, and the barrier breaks.
         with contextlib.suppress(threading.BrokenBarrierError):
             both_are_in.wait(0.2)
         opened.append(ScriptedSampler([]))
@@ -640,7 +640,7 @@ def test_a_history_of_zero_bytes_is_refused(history_bytes: int) -> None:
         Monitor(history_bytes=history_bytes)
 
 
-def test_the_newest_snapshot_is_kept_however_little_memory_there_is(gate: Gate) -> None:
+def test_the_newest_snapshot_is_kept_with_any_memory_limit(gate: Gate) -> None:
     gate.let(4)
     with Monitor(TICK, sampler=gate.sampler, history_bytes=1) as monitor:
         found = until_newest(monitor, 3)

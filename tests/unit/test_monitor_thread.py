@@ -49,7 +49,7 @@ class Failing:
         (Unprintable(), "Unprintable: <exception str() failed>"),
     ],
 )
-def test_a_sampler_that_raises_anything_costs_one_tick_and_sampling_goes_on(
+def test_any_exception_of_the_sampler_fails_one_tick_and_sampling_continues(
     error: BaseException, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR), Monitor(0.001, sampler=Failing(error)) as monitor:

@@ -55,7 +55,7 @@ class Kernel:
                 self.given += 1
                 return self.last_pid
 
-    # Events; each takes a number to choose a process or PID by.
+    # Events. Each takes a number that selects a process or PID.
 
     def begin_fork(self, _: int = 0) -> None:
         if not self.is_full():
@@ -103,7 +103,7 @@ class Kernel:
         self.forks += 1
 
 
-HAPPENINGS: list[Callable[[Kernel, int], None]] = [
+EVENTS: list[Callable[[Kernel, int], None]] = [
     # Mostly usual events, because the others make the counters disagree, and then nothing depends on them.
     *[Kernel.fork] * 6,
     *[Kernel.end_process] * 4,
@@ -118,9 +118,7 @@ HAPPENINGS: list[Callable[[Kernel, int], None]] = [
 
 Interval: TypeAlias = list[tuple[Callable[[Kernel, int], None], int]]
 
-intervals: st.SearchStrategy[Interval] = st.lists(
-    st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 1000)), max_size=6
-)
+intervals: st.SearchStrategy[Interval] = st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(0, 1000)), max_size=6)
 
 
 @dataclass

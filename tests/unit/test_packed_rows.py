@@ -60,7 +60,7 @@ def test_packed_rows_differ_from_other_rows(pair: tuple[list[ProcessUsage], Pack
 def test_packed_rows_can_be_copied_and_pickled(pair: tuple[list[ProcessUsage], PackedRows]) -> None:
     rows, found = pair
     assert copy.deepcopy(found) == rows
-    assert pickle.loads(pickle.dumps(found)) == rows  # noqa: S301  bytes from the line itself
+    assert pickle.loads(pickle.dumps(found)) == rows  # noqa: S301  trusted data
 
 
 @given(snapshots())

@@ -42,7 +42,7 @@ def clock_sampler(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> Iterator[O
 
 @pytest.fixture(params=["stat", "clock"])
 def sampler(request: pytest.FixtureRequest) -> OpenSampler:
-    """Both methods in turn: a test with this fixture holds for either."""
+    """Run the test with both methods."""
     chosen = request.getfixturevalue(f"{request.param}_sampler")
     assert isinstance(chosen, OpenSampler)
     assert chosen.read().host.backend == f"procfs/{request.param}"
@@ -66,7 +66,7 @@ def names(of: Reading) -> dict[int, str]:
     return {pid: record.name for pid, record in of.processes.items()}
 
 
-# Where and how it can be used
+# Opening
 
 
 def test_a_directory_other_than_proc_is_refused_with_the_reason(proc: FakeProc) -> None:
@@ -665,7 +665,7 @@ def test_an_exiting_process_keeps_its_cgroup(proc: FakeProc, sampler: OpenSample
     proc.move(7, b"2:cpu:/a.service\n")
     for _ in range(3):
         sampler.read()
-    # As cgroup v1 shows it then.
+    # As shown by cgroup v1 in this case.
     proc.move(7, b"2:cpu:/\n")
     proc.write(7, flags=0x4)
     for _ in range(3):

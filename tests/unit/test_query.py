@@ -37,7 +37,7 @@ def row(pid: int = 10, /, **changes: Any) -> ProcessUsage:
     return replace(plain, **changes)
 
 
-# The busiest
+# The busiest processes
 
 
 def test_the_busiest_processes_come_first() -> None:
@@ -120,7 +120,7 @@ def test_a_shell_whose_children_exited_comes_before_a_process_that_uses_more_its
     assert pids(select(shown(worker, shell), Query(min_percent=90.0))) == [1]
 
 
-# Each criterion
+# Single criteria
 
 
 def test_an_empty_query_selects_all_rows_busiest_first() -> None:
@@ -195,7 +195,7 @@ def test_in_a_container_pid_2_is_not_a_kernel_thread() -> None:
     assert select(plain, Query(kernel_threads=False)) == plain
 
 
-# The order
+# Order
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_exited_processes_are_sorted_and_limited_too() -> None:
     assert parents(select(plain, Query(top=2))) == [3, 4]
 
 
-# All together, against a model that is as simple as possible
+# All criteria together, compared with a simple model
 
 few_percents = st.none() | st.sampled_from([0.0, 1.0, 50.0])
 few_names = st.sampled_from(["sh", "python", "perl"])

@@ -28,14 +28,14 @@ def figures(tree: Any, name: str = "") -> Iterator[tuple[str, float]]:
 
 @pytest.mark.parametrize("group_by", [None, "name", "tree"])
 @given(shown=snapshots())
-def test_figures_on_the_wire_are_rounded_to_what_they_mean(shown: Snapshot, group_by: Grouping | None) -> None:
+def test_values_in_responses_are_rounded_to_their_precision(shown: Snapshot, group_by: Grouping | None) -> None:
     for name, value in figures(json.loads(encode_view(apply_view(shown, View(group_by=group_by))))):
         if name.endswith(("_percent", "_seconds")) and name != "clock_resolution_seconds":
             assert value == round(value, 4 if name.endswith("_percent") else 6)
 
 
 @given(snapshots())
-def test_only_the_figures_change_and_the_library_stays_exact(shown: Snapshot) -> None:
+def test_rounding_changes_only_floats_and_the_library_stays_exact(shown: Snapshot) -> None:
     before = encode(shown)
     close = rounded(shown)
     assert encode(shown) == before

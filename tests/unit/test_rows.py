@@ -11,10 +11,10 @@ from cpuwatch.fields import NAMES as FIELDS
 
 
 @given(process_rows())
-def test_without_a_choice_all_fields_are_there(row: ProcessUsage) -> None:
+def test_all_fields_are_returned_by_default(row: ProcessUsage) -> None:
     assert to_builtins(reduced(row)) == to_builtins(row)
 
 
 @given(process_rows(), st.lists(st.sampled_from(FIELDS), unique=True))
-def test_the_chosen_fields_come_in_the_chosen_order(row: ProcessUsage, fields: list[str]) -> None:
+def test_selected_fields_keep_the_given_order(row: ProcessUsage, fields: list[str]) -> None:
     assert list(reduced(row, fields).items()) == [(name, getattr(row, name)) for name in fields]

@@ -74,7 +74,7 @@ def test_auto_is_psutil_on_other_systems(monkeypatch: pytest.MonkeyPatch) -> Non
     opened = open_sampler("psutil")
     monkeypatch.setattr("cpuwatch.samplers.sys.platform", "darwin")
     monkeypatch.setattr(PsutilSampler, "__init__", lambda _: None)
-    # The sampler is not read: psutil cannot act as on that system here.
+    # The sampler is not read, because psutil does not support that system here.
     assert isinstance(open_sampler("auto")._sampler, PsutilSampler)
     monkeypatch.undo()
     opened.close()

@@ -15,11 +15,11 @@ from cpuwatch.settings import VARIABLES, Settings, parse_history, parse_history_
 from cpuwatch.token_file import Token
 
 
-def test_without_settings_it_samples_each_second_and_keeps_ten_minutes() -> None:
+def test_the_defaults_are_one_second_and_ten_minutes() -> None:
     assert Settings.from_environment({}) == Settings(interval=1.0, history=600, backend="auto")
 
 
-def test_each_setting_is_taken_from_its_variable() -> None:
+def test_each_setting_is_read_from_its_variable() -> None:
     environment = {"CPUWATCH_INTERVAL": "0.5", "CPUWATCH_HISTORY": "10", "CPUWATCH_BACKEND": "psutil"}
     assert Settings.from_environment(environment) == Settings(0.5, 10, backend="psutil")
 
@@ -30,7 +30,7 @@ def test_other_variables_are_ignored() -> None:
 
 @pytest.mark.parametrize("variable", sorted(VARIABLES))
 def test_an_empty_variable_counts_as_unset(variable: str) -> None:
-    # As compose files write it: `CPUWATCH_INTERVAL=${INTERVAL:-}`.
+    # As in compose files: `CPUWATCH_INTERVAL=${INTERVAL:-}`.
     assert Settings.from_environment({variable: ""}) == Settings()
 
 
@@ -69,7 +69,7 @@ def test_an_invalid_value_is_named_with_what_is_allowed(variable: str, text: str
     assert isinstance(caught.value, ValueError)
 
 
-def test_access_and_log_have_settings_too(tmp_path: Path) -> None:
+def test_access_and_log_settings_are_read(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("0123456789abcdef\n")
     settings = Settings.from_environment(
         {
@@ -109,7 +109,7 @@ def test_access_and_log_have_settings_too(tmp_path: Path) -> None:
         ("CPUWATCH_ACCESS_LOG", "maybe", "true, false"),
     ],
 )
-def test_an_invalid_access_setting_is_named_too(variable: str, text: str, allowed: str) -> None:
+def test_an_invalid_access_setting_is_named(variable: str, text: str, allowed: str) -> None:
     with pytest.raises(SettingsError, match=rf"^{variable}: .*{re.escape(allowed)}"):
         Settings.from_environment({variable: text})
 
@@ -120,7 +120,7 @@ def test_two_tokens_are_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["secret", "secret-secret secret-secret", "secret-secret-secret\x00"])
-def test_a_token_is_printed_neither_in_an_error_nor_in_a_representation(text: str, tmp_path: Path) -> None:
+def test_a_token_appears_neither_in_errors_nor_in_repr(text: str, tmp_path: Path) -> None:
     (tmp_path / "token").write_text(text)
     for variable, value in (("CPUWATCH_TOKEN", text), ("CPUWATCH_TOKEN_FILE", str(tmp_path / "token"))):
         with pytest.raises(SettingsError) as caught:
@@ -150,7 +150,7 @@ def test_every_history_in_the_range_is_accepted(ticks: int) -> None:
 
 
 @given(st.integers(max_value=0) | st.integers(min_value=86_401))
-def test_no_history_beyond_the_range_is_taken(ticks: int) -> None:
+def test_a_history_out_of_range_is_refused(ticks: int) -> None:
     with pytest.raises(ValueError, match="must be an integer from 1 to 86400"):
         parse_history(str(ticks))
 
@@ -161,7 +161,7 @@ def test_any_amount_of_memory_in_the_range_is_accepted(number: int) -> None:
 
 
 @given(st.integers(max_value=2**20 - 1) | st.integers(min_value=2**40 + 1))
-def test_no_amount_of_memory_beyond_the_range_is_accepted(number: int) -> None:
+def test_an_amount_of_memory_out_of_range_is_refused(number: int) -> None:
     with pytest.raises(ValueError, match=r"invalid number of bytes .*must be an integer"):
         parse_history_bytes(str(number))
 
@@ -172,13 +172,13 @@ def test_a_text_is_parsed_or_refused_with_a_value_error(text: str, parse: object
     try:
         assert parse(text) > 0
     except ValueError as error:
-        # Of a long one the beginning.
+        # Only the beginning of a long text.
         assert repr(text[:40])[:-1] in str(error)  # noqa: PT017  either outcome is right
 
 
-def test_the_document_for_operators_names_each_setting_and_no_other() -> None:
+def test_docs_operations_names_exactly_these_settings() -> None:
     document = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
     assert set(re.findall(r"^\| `(CPUWATCH_[A-Z_]+)`", document, re.MULTILINE)) == set(VARIABLES)
     named = dict.fromkeys(re.findall(r"CPUWATCH_[A-Z0-9_]{2,}", document), "tcp://10.0.0.1:80")
-    # What is neither a setting nor of others stands there as an example of a mistake.
+    # All other names in the document are examples of mistakes.
     assert set(unknown_variables(named)) == {"CPUWATCH_TOKEN_FIEL", "CPUWATCH_VERSION"}

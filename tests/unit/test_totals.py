@@ -51,7 +51,7 @@ def used_seconds(snapshots: list[Snapshot]) -> float:
 
 
 def running(snapshots: list[Snapshot], max_names: int) -> list[CpuTotals]:
-    """The totals before the first, and after each."""
+    """Return the totals before the first snapshot, and after each."""
     steps = [no_totals(snapshots[0] if snapshots else snapshot())]
     for taken in snapshots:
         steps.append(add(steps[-1], taken, max_names))
@@ -59,7 +59,7 @@ def running(snapshots: list[Snapshot], max_names: int) -> list[CpuTotals]:
 
 
 def added(taken: Snapshot) -> CpuTotals:
-    """The totals after the first snapshot, which is this one."""
+    """Return the totals after this snapshot, the first one."""
     return add(no_totals(taken), taken)
 
 
@@ -137,7 +137,7 @@ def test_the_number_of_names_is_limited_and_heavy_users_are_among_them(
         for name, percent in percents_by_name(taken):
             if name is not None:
                 used[name] += taken.interval_seconds * percent / 100
-    # The tolerance is for sums that were rounded in another order.
+    # Sums in another order are rounded differently.
     frequent = {name for name, seconds in used.items() if seconds > 1.0001 * sum(used.values()) / max_names + 1e-9}
     assert frequent <= totals.named.keys()
 
@@ -173,7 +173,7 @@ def test_a_name_counts_since_the_start_of_the_interval_in_which_it_was_listed() 
     assert totals.newest_sequence == 8
 
 
-def test_kernel_workers_have_one_sum_whatever_their_work() -> None:
+def test_kernel_workers_have_one_sum() -> None:
     workers = [replace(row(name, 50.0), ppid=2) for name in ("kworker/0:1-events", "kworker/0:1-mm_percpu_wq")]
     impostor = replace(row("kworker/0:1-mine", 50.0), ppid=1)
     exited = [

@@ -159,7 +159,7 @@ def test_idle_time_that_decreases_counts_as_0() -> None:
     assert usage(reading(total=before), reading(total=after, at_ns=101 * SECOND)).machine.cpu_percent == 100.0
 
 
-def test_a_machine_whose_counters_stand_still_has_no_percentages() -> None:
+def test_a_machine_whose_counters_do_not_advance_has_no_percentages() -> None:
     books = CpuTimes(1, 2, 3, 4, 5, 6)
     found = usage(reading(total=books), reading(total=books, at_ns=101 * SECOND))
     assert found.machine.cpu_percent is None

@@ -13,7 +13,7 @@ from cpuwatch.samplers.users import NAME_TTL_SECONDS, RETRY_SECONDS, UserNames, 
 
 
 class NameService:
-    """Answers as the test says, at once or when released, and records the requests."""
+    """A name service that responds at once or when released, and records the requests."""
 
     def __init__(self, passwd: Path) -> None:
         self.passwd = passwd
@@ -91,7 +91,7 @@ def test_a_changed_passwd_file_refreshes_all_names(service: NameService) -> None
     names = service.open()
     assert (names[7], names[8]) == ("alice", "8")
     service.names = {8: "bob"}
-    # Another file is moved over it, as vipw and useradd do.
+    # Replaced by another file, as vipw and useradd do.
     new = service.passwd.with_suffix(".new")
     new.write_text(service.passwd.read_text())
     new.replace(service.passwd)
