@@ -1,7 +1,7 @@
 """Looks up user names in threads, and looks them up again after a while.
 
 The name service may be LDAP over a slow network, may not run yet while the machine boots, and may assign a user ID to
-another user later. So no name is kept for ever, and no reading waits long for one.
+another user later. So no name is kept forever, and no reading waits long for one.
 """
 
 from __future__ import annotations

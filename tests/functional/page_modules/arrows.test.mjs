@@ -43,7 +43,7 @@ test("no module imports itself through others", () => {
   for (const name of modules) visit(name, []);
 });
 
-test("the model knows no document", () => {
+test("the model does not use the document", () => {
   for (const name of modules) if (folderOf(name) === "model") assert.doesNotMatch(code(name), DOCUMENT, name);
 });
 

@@ -1,4 +1,4 @@
-"""Who may read: hosts, token, origins, limits for each client.
+"""Access control: hosts, token, origins, and limits per client.
 
 Imports :mod:`cpuwatch.web.http`.
 """

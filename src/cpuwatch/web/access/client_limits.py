@@ -29,7 +29,7 @@ class Places:
         self._taken: Counter[str | None] = Counter()
 
     def refusal(self, client: str | None) -> Answer | None:
-        """The response to a client for which there is no place; None if there is one."""
+        """Return the response to a client for which there is no place, or None if there is one."""
         if self._taken.total() >= self._total:
             return refused(503, f"there are {self._total} {self._what} already, which is the limit", 1)
         share = share_of(self._total)

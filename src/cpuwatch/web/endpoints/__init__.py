@@ -1,4 +1,4 @@
-"""The endpoints, one module each: what a path answers.
+"""The endpoints, one module each.
 
 Imports everything else in :mod:`cpuwatch.web` but the app.
 """

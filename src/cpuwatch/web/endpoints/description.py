@@ -35,6 +35,6 @@ class Description:
         )
 
     async def __call__(self, scope: Scope) -> Answer:
-        """The answer to one request."""
+        """Return the response."""
         needs_token = live(scope).settings.token is not None
         return self._content(needs_token).answer(scope)

@@ -1,4 +1,4 @@
-"""``/livez``: the process answers. ``/readyz``: what it answers is fresh."""
+"""``/livez``: the service is running. ``/readyz``: the served data are fresh."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Alive(Struct, frozen=True):
 
 
 class Ready(Struct, frozen=True):
-    """The body of ``/readyz``: the age of the snapshot that is served, and how often a task had to be restarted."""
+    """The body of ``/readyz``: the age of the served snapshot, and the number of restarted tasks."""
 
     age_seconds: float
     restarts: int
@@ -71,7 +71,7 @@ async def ready(scope: Scope) -> Answer:
 
 
 def _cause(state: Live) -> str:
-    """What keeps the next snapshot from being shown, as far as that is known."""
+    """The reason why no newer snapshot is served, as far as it is known."""
     monitor = state.monitor
     sampled_seconds = monitor.age_seconds
     if sampled_seconds is not None and sampled_seconds <= _STALE_AFTER_INTERVALS * monitor.interval_seconds:

@@ -1,4 +1,4 @@
-"""HTTP without endpoints: requests, negotiation, responses and how they are sent.
+"""HTTP below the endpoints: requests, negotiation, responses, and sending them.
 
 Imports nothing else from :mod:`cpuwatch.web`.
 """

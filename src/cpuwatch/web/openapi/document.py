@@ -23,7 +23,7 @@ from cpuwatch.web.openapi.operation import TEXT, Operation
 
 __all__ = ["document"]
 
-# HEAD, OPTIONS and CORS work alike on every path: repeated at each, they would bury what differs.
+# HEAD, OPTIONS and CORS are the same on every path. Repeating them would hide the differences.
 _ABOUT = (
     "cpuwatch shows which processes use the CPU of this machine, every second, including those that lived for less "
     "than one. cpu_percent is in percent of one logical CPU, machine_percent in percent of all. Unknown values are "
@@ -34,7 +34,7 @@ _ABOUT = (
 _PROBLEMS = {
     400: "Malformed request, unknown parameter, value out of range, or conflicting parameters.",
     401: "The token is missing or wrong.",
-    404: "No such process, no such file, or the page is switched off.",
+    404: "No such process, no such file, or the page is disabled.",
     405: "The method is not GET, HEAD or OPTIONS.",
     406: "None of the accepted formats is available.",
     408: "The body of the request did not arrive in time.",
@@ -89,7 +89,7 @@ def document(operations: Sequence[Operation], *, needs_token: bool) -> dict[str,
             "description": _ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        # Relative to the URL of this document, so that it holds under any prefix.
+        # Relative to the URL of this document, so that it is valid below any prefix.
         "servers": [{"url": "./"}],
         "paths": {
             _path_template(each): {"get": _operation(each, needs_token=needs_token and not each.is_open)}
@@ -191,7 +191,7 @@ def _grouped_snapshot() -> dict[str, Any]:
 
 
 def _components(types: Iterable[Any]) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
-    """The schemas of these types, and those they refer to, of what is encoded: no field is missing or has a default."""
+    """The schemas of these encoded types and those they refer to: no field is missing or has a default."""
     schemas, components = msgspec.json.schema_components(types, ref_template=_SCHEMAS + "{name}")
     for component in components.values():
         component["description"] = cleandoc(component["description"]).replace("``", "`")

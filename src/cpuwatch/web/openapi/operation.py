@@ -1,4 +1,4 @@
-"""The description of a path, declared beside its endpoint and rendered by :mod:`cpuwatch.web.openapi.document`."""
+"""The description of a path, declared next to its endpoint and rendered by :mod:`cpuwatch.web.openapi.document`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SHOWN: dict[str, Any] = {"$ref": "#/components/schemas/Shown"}
 class Operation(Struct, frozen=True):
     """A path, the parameters of its GET and the responses to it.
 
-    ``content`` maps each media type of the response to a Struct or a JSON Schema. ``headers`` and ``problems`` name
-    what not every path sends. An ``is_conditional`` response has an ETag and can be 304; an ``is_stream`` response has
-    no Content-Length; an ``is_open`` path needs no token.
+    ``content`` maps each media type of the response to a Struct or a JSON Schema. ``headers`` and ``problems`` list
+    what is specific to this path. An ``is_conditional`` response has an ETag and can be 304; an ``is_stream`` response
+    has no Content-Length; an ``is_open`` path needs no token.
     """
 
     path: str
