@@ -102,7 +102,7 @@ class SnapshotHistory:
 
     Everything is found by bisection. Times ascend within a stretch, which ends where the wall clock was set back; a
     search by time bisects each stretch. Clocks are rarely set back, and one list stays sorted by sequence, by elapsed
-    time and, within a stretch, by time. A separate index by time would have to be sorted anew for every range.
+    time and, within a stretch, by time. A separate index by time would have to be sorted again for every range.
     """
 
     def __init__(self, max_snapshots: int, max_bytes: int) -> None:

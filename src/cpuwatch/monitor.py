@@ -151,7 +151,7 @@ class Monitor:
             undo.pop_all()
 
     def close(self) -> None:
-        """End the thread, close the sampler and wake everyone who waits. Snapshots taken so far stay readable."""
+        """End the thread, close the sampler and wake all waiting readers. Snapshots taken so far stay readable."""
         if os.getpid() != self._owner_pid:
             return
         with self._life:

@@ -26,7 +26,7 @@ class Child:
         self._process = process
         self.pid = process.pid
 
-    def ask(self, line: str) -> str:
+    def command(self, line: str) -> str:
         assert self._process.stdin is not None
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
@@ -50,28 +50,28 @@ class Puppet(Child):
     """A process that executes commands; see children/puppet.py."""
 
     def clock(self) -> Clock:
-        return _clock(self.ask("clock"))
+        return _clock(self.command("clock"))
 
     def burn(self, load: float, threads: int = 1) -> None:
         """Use this many CPUs in each of this many threads from now on."""
-        self.ask(f"burn {load} {threads}")
+        self.command(f"burn {load} {threads}")
 
     def spend(self, milliseconds: int) -> Clock:
         """Use this much CPU time now; return the clock after it."""
-        return _clock(self.ask(f"spend {milliseconds}"))
+        return _clock(self.command(f"spend {milliseconds}"))
 
     def rename(self, name: bytes) -> None:
-        self.ask(f"rename {name.hex()}")
+        self.command(f"rename {name.hex()}")
 
     def title(self, text: bytes) -> None:
         """Overwrite its arguments with this title, which must be shorter."""
-        self.ask(f"title {text.hex()}")
+        self.command(f"title {text.hex()}")
 
     def become(self, user_id: int) -> None:
-        self.ask(f"become {user_id}")
+        self.command(f"become {user_id}")
 
     def execute(self, program: Path) -> None:
-        assert self.ask(f"execute {program}") == "ready"
+        assert self.command(f"execute {program}") == "ready"
 
 
 @contextmanager

@@ -31,8 +31,8 @@ LOADS = {"loop over /bin/true": TRUE_LOOP, "loop of pipelines": PIPELINE_LOOP, "
 BUSY = """
 import time
 while True:
-    begun = time.thread_time()
-    while time.thread_time() < begun + 0.004: pass
+    started = time.thread_time()
+    while time.thread_time() < started + 0.004: pass
     time.sleep(0.006)
 """
 BUSY_COMMAND = ["nice", "-n", "5", sys.executable, "-c", BUSY]

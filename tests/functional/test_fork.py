@@ -19,10 +19,10 @@ def forked() -> dict[str, Any]:
 
 @pytest.mark.parametrize("use", ["latest", "history", "health", "wait", "iterate", "start"])
 def test_a_monitor_in_a_forked_child_raises(use: str, forked: dict[str, Any]) -> None:
-    told = forked["found"][use]
-    assert str(forked["parent"]) in told
-    assert str(forked["child"]) in told
-    assert "create and start a monitor here" in told
+    message = forked["found"][use]
+    assert str(forked["parent"]) in message
+    assert str(forked["child"]) in message
+    assert "create and start a monitor here" in message
 
 
 def test_closing_the_monitor_in_the_child_is_harmless(forked: dict[str, Any]) -> None:

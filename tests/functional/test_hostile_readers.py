@@ -120,7 +120,7 @@ def test_stalled_clients_do_not_lock_out_others(behave: Behaviour) -> None:
                 assert httpx.get(f"{server.url}/livez", timeout=5).status_code == 200
                 break
             except httpx.TransportError:
-                assert time.monotonic() < deadline, "nobody was let go"
+                assert time.monotonic() < deadline, "no client was disconnected"
         # Not just one place is free, but as many as before.
         for _ in range(100):
             stack.enter_context(connect(server.url))
@@ -151,7 +151,7 @@ def test_slow_or_disconnected_readers_of_history_make_room_for_others(leave: boo
                 reader.close()
         deadline = time.monotonic() + (5 if leave else LET_GO_SECONDS)
         while history(server) != 200:
-            assert time.monotonic() < deadline, "nobody made room"
+            assert time.monotonic() < deadline, "no place became free"
             time.sleep(0.05)
 
 

@@ -78,7 +78,7 @@ def test_an_orphan_shows_its_new_parent(sampler: OpenSampler) -> None:
         before = sampler.read().processes[child]
         assert before.ppid == parent
 
-        assert subreaper.ask("end the parent") == "zombie"
+        assert subreaper.command("end the parent") == "zombie"
         reading = sampler.read().processes
         assert reading[parent].state == "Z"
         assert reading[child].ppid == process.pid
@@ -87,7 +87,7 @@ def test_an_orphan_shows_its_new_parent(sampler: OpenSampler) -> None:
         # It slept all the time, so its clock did not show it.
         assert reading[child].cpu_ns == before.cpu_ns
 
-        assert subreaper.ask("reap it") == "reaped"
+        assert subreaper.command("reap it") == "reaped"
         reading = sampler.read().processes
         assert parent not in reading
         assert reading[child].ppid == process.pid
@@ -100,8 +100,8 @@ def test_an_orphan_whose_parent_was_reaped_between_two_readings_shows_its_new_pa
         subreaper = Child(process)
         parent, child = map(int, subreaper.answer().split())
         assert sampler.read().processes[child].ppid == parent
-        subreaper.ask("end the parent")
-        subreaper.ask("reap it")
+        subreaper.command("end the parent")
+        subreaper.command("reap it")
         assert sampler.read().processes[child].ppid == process.pid
         assert sampler.read().processes[child].ppid == process.pid
 

@@ -107,10 +107,10 @@ def running_prometheus(target: str, folder: Path, scrape_seconds: int = SCRAPE_S
             reader.join()
 
 
-def until(look: Callable[[], _Found | None], explain: Callable[[], object]) -> _Found:
-    """Call ``look`` until it returns a true value, and return that."""
+def until(find: Callable[[], _Found | None], explain: Callable[[], object]) -> _Found:
+    """Call ``find`` until it returns a true value, and return that."""
     deadline = time.monotonic() + TIMEOUT_SECONDS
-    while not (found := look()):
+    while not (found := find()):
         assert time.monotonic() < deadline, explain()
         time.sleep(0.1)
     return found
@@ -166,11 +166,11 @@ def test_prometheus_stores_the_cpu_time_of_a_process_with_a_hostile_name(server:
         child.rename(NAME)
 
         def stored_above(seconds: float) -> float:
-            def look() -> float | None:
+            def find() -> float | None:
                 value = prometheus.value(counter)
                 return value if value is not None and value > seconds else None
 
-            return until(look, lambda: f"{prometheus.value(counter)} is not above {seconds}")
+            return until(find, lambda: f"{prometheus.value(counter)} is not above {seconds}")
 
         burned, kept = 0.0, 0.0
         for _ in range(2):

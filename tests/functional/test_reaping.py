@@ -26,7 +26,7 @@ def namespaces() -> None:
     unshared("--pid", "--fork")
 
 
-@pytest.mark.parametrize("watcher", [0, NOBODY], ids=["told of exits", "without privilege"])
+@pytest.mark.parametrize("watcher", [0, NOBODY], ids=["with exit messages", "without privilege"])
 def test_an_orphan_reaped_by_the_init_of_its_namespace_is_counted_once(watcher: int) -> None:
     try:
         with accounting_group() as group:
@@ -39,7 +39,7 @@ def test_an_orphan_reaped_by_the_init_of_its_namespace_is_counted_once(watcher: 
     ("watcher", "cpu_seconds"),
     [
         # The exits of the build account for all growth, so not even a small container fits.
-        pytest.param(0, ("2.4", "0.9", "2.4", "0.9"), id="told of exits"),
+        pytest.param(0, ("2.4", "0.9", "2.4", "0.9"), id="with exit messages"),
         # Without exits, only the amount shows it: more than the build uses in a second.
         pytest.param(NOBODY, ("2.8", "2.8"), id="without privilege"),
     ],

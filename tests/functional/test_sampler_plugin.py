@@ -38,16 +38,16 @@ def test_an_installed_sampler_is_opened_by_its_name(installed: str) -> None:
 
 
 def test_the_error_for_an_unknown_name_lists_the_installed_samplers(installed: str) -> None:
-    told = sampled("none-such", installed)
-    assert told.startswith("UnknownSamplerError: ")
+    output = sampled("none-such", installed)
+    assert output.startswith("UnknownSamplerError: ")
     for name in ("'none-such'", "auto", "procfs", "psutil", "ownprocess", "broken"):
-        assert name in told
+        assert name in output
 
 
 def test_a_sampler_is_unknown_without_its_package() -> None:
-    told = sampled("ownprocess", os.pathsep.join(search_path()))
-    assert told.startswith("UnknownSamplerError: ")
-    assert told.endswith("auto, procfs, psutil")
+    output = sampled("ownprocess", os.pathsep.join(search_path()))
+    assert output.startswith("UnknownSamplerError: ")
+    assert output.endswith("auto, procfs, psutil")
 
 
 def test_an_installed_sampler_can_be_named_on_the_command_line(installed: str) -> None:

@@ -94,7 +94,7 @@ def sequence(client: httpx.Client) -> int:
 @pytest.mark.parametrize(
     ("order", "reason"),
     [
-        ("fail", r"; sampling fails: RuntimeError: this backend was told to fail"),
+        ("fail", r"; sampling fails: RuntimeError: the file says fail"),
         ("hang", r"; a reading has been under way for [0-9.]+ s"),
     ],
 )
@@ -130,8 +130,8 @@ def test_the_last_snapshot_is_served_with_its_age_until_the_sampler_works_again(
     counted = "failed_ticks" if order == "fail" else "missed_ticks"
     # Ticks missed during a reading are counted after it, in the next snapshots.
     wait_until(lambda: client.get("/cpu_usage").json()["sampling"][counted] >= 3)
-    told = ["a tick failed", "sampling works again"] if order == "fail" else ["ticks were missed"]
-    for message in told:
+    messages = ["a tick failed", "sampling works again"] if order == "fail" else ["ticks were missed"]
+    for message in messages:
         wait_until(partial(is_logged, server, message))
         assert server.output.count(message) == 1
 

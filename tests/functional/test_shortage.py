@@ -112,9 +112,9 @@ def test_unreadable_processes_are_counted_until_they_are_readable(tmp_path: Path
             partly = client.get("/cpu_usage").json()
             assert partly["sampling"]["unreadable"] == {"EPERM": 1}
             assert "hidepid=1" in partly["sampling"]["hidden"][0]
-            told = client.get("/cpu_usage?format=text").text
-            assert "mounted with hidepid=1, so processes of other users cannot be read" in told
-            assert "unreadable: 1 process (EPERM 1)" in told
+            text = client.get("/cpu_usage?format=text").text
+            assert "mounted with hidepid=1, so processes of other users cannot be read" in text
+            assert "unreadable: 1 process (EPERM 1)" in text
             (own,) = (row["pid"] for row in partly["processes"])
             assert own != 1
             assert 'cpuwatch_unreadable_processes{reason="EPERM"} 1\n' in client.get("/metrics").text

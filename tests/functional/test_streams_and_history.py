@@ -167,7 +167,7 @@ def test_unread_streams_are_limited_in_number_and_memory_and_delay_no_others() -
             late.read()
             if late.status == 200:
                 break
-            assert time.monotonic() < deadline, "nobody made room"
+            assert time.monotonic() < deadline, "no place became free"
         assert server.stop(within=STOP_SECONDS) == 0
     assert "Traceback" not in server.output
 

@@ -26,7 +26,7 @@ BASES = {
     "cpuwatch-serve": (str(SCRIPTS / "cpuwatch"), "serve", "--bind"),
 }
 WHOLE = {"hypercorn": HYPERCORN, "cpuwatch-serve": CPUWATCH_SERVE}
-TOKEN = "0123456789abcdef"  # noqa: S105  nobody's
+TOKEN = "0123456789abcdef"  # noqa: S105  a token for this test only
 SHOWN = {"authorization": f"Bearer {TOKEN}"}
 BOTH = pytest.mark.parametrize("name", list(BASES))
 

@@ -36,7 +36,7 @@ def test_a_client_is_counted_by_address_unless_it_is_a_proxy(client: Any, root_p
     assert client_of({"client": client, "root_path": root_path}, PROXIES) == counted
 
 
-def test_without_a_client_in_the_scope_nobody_is_counted() -> None:
+def test_a_scope_without_a_client_is_not_counted() -> None:
     assert client_of({}, PROXIES) is None
 
 

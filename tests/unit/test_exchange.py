@@ -30,7 +30,7 @@ class Wire:
             await asyncio.Event().wait()
         self.sent.append(message)
 
-    def leave(self) -> None:
+    def disconnect(self) -> None:
         self.inbox.put_nowait({"type": "http.disconnect"})
 
     async def ask(self, app: ASGIApp, scope: Scope = SCOPE, slow_clients: SlowClients | None = None) -> None:
@@ -96,7 +96,7 @@ def test_a_disconnect_cancels_the_request(wait: Callable[[Receive, Send], Awaita
         wire.takes = False
         asking = asyncio.create_task(wire.ask(app))
         await asyncio.sleep(0)
-        wire.leave()
+        wire.disconnect()
         await asking
         assert app.freed
         assert wire.sent == []
@@ -172,7 +172,7 @@ def test_the_request_body_is_left_to_the_app(monkeypatch: pytest.MonkeyPatch) ->
             await asyncio.sleep(0.01)
             wire.inbox.put_nowait({"type": "http.request", "body": b"x", "more_body": more})
             assert (await asyncio.wait_for(got.get(), 30))["body"] == b"x"
-        wire.leave()
+        wire.disconnect()
         await asking
 
     asyncio.run(act())

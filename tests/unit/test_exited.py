@@ -91,7 +91,7 @@ def test_without_a_credit_a_process_used_only_what_was_shown_before() -> None:
     assert shares_of([exit_message(20, cpu_ns=19 * MS)], {}) == [ExitedShare("true", "nobody", 10, 1, 0)]
 
 
-def test_processes_that_nobody_reaped_are_estimated_from_their_messages() -> None:
+def test_unreaped_processes_are_estimated_from_their_messages() -> None:
     shares = shares_of([exit_message(20, cpu_ns=300 * MS), exit_message(21, cpu_ns=500 * MS)], {})
     assert shares == [ExitedShare("true", "nobody", 10, 2, 800 * MS, estimated=True)]
 

@@ -265,7 +265,7 @@ def test_a_configured_origin_can_read_error_responses() -> None:
 def test_a_preflight_request_needs_no_token() -> None:
     closed = Settings(token=CLOSED.token, cors_origins=CORS.cors_origins)
 
-    def asking(origin: str) -> httpx.Response:
+    def preflight(origin: str) -> httpx.Response:
         return ask(
             closed,
             method="OPTIONS",
@@ -274,12 +274,12 @@ def test_a_preflight_request_needs_no_token() -> None:
             access_control_request_headers="authorization",
         )
 
-    response = asking(ORIGIN)
+    response = preflight(ORIGIN)
     assert response.status_code == 200
     assert response.headers["access-control-allow-origin"] == ORIGIN
     assert response.headers["access-control-allow-methods"] == "GET, HEAD, OPTIONS"
     assert "authorization" in response.headers["access-control-allow-headers"]
-    refused = asking("https://evil.test")
+    refused = preflight("https://evil.test")
     assert refused.status_code == 400
     assert "access-control-allow-origin" not in refused.headers
 

@@ -34,13 +34,13 @@ def nth(number: int) -> Reading:
 
 
 class Gate:
-    """A script whose readings wait until the test allows them: ``let(2)`` allows two."""
+    """A script whose readings wait until the test allows them: ``allow(2)`` allows two."""
 
     def __init__(self) -> None:
         self._permits = threading.Semaphore(0)
         self.sampler = ScriptedSampler(self._script())
 
-    def let(self, readings: int) -> None:
+    def allow(self, readings: int) -> None:
         self._permits.release(readings)
 
     def _script(self) -> Iterator[Reading]:
@@ -54,7 +54,7 @@ def gate() -> Iterator[Gate]:
     made = Gate()
     yield made
     # Release a thread that still waits here, so that it can end.
-    made.let(1000)
+    made.allow(1000)
 
 
 def until(monitor: Monitor, sequence: int) -> Snapshot:
@@ -75,7 +75,7 @@ def until_newest(monitor: Monitor, sequence: int) -> Snapshot:
 
 
 def close(monitor: Monitor, gate: Gate) -> None:
-    gate.let(1000)
+    gate.allow(1000)
     monitor.close()
 
 
@@ -159,7 +159,7 @@ def test_a_monitor_without_a_snapshot_yet_has_none_and_waits(gate: Gate) -> None
         assert (monitor.latest, monitor.newest(), list(monitor.history), monitor.age_seconds) == (None, None, [], None)
         assert monitor.wait(timeout=0) is None
         assert asyncio.run(monitor.wait_async(timeout=0)) is None
-        gate.let(1000)
+        gate.allow(1000)
 
 
 def test_a_monitor_closed_before_its_start_has_no_snapshots_and_does_not_wait() -> None:
@@ -170,10 +170,10 @@ def test_a_monitor_closed_before_its_start_has_no_snapshots_and_does_not_wait() 
 
 def test_a_monitor_starts_and_closes_with_an_async_block(gate: Gate) -> None:
     async def sequences() -> list[int]:
-        gate.let(2)
+        gate.allow(2)
         async with Monitor(TICK, sampler=gate.sampler) as monitor:
             found = [(await anext(aiter(monitor))).sequence]
-            gate.let(1000)
+            gate.allow(1000)
         assert await monitor.wait_async(after=10**9) is None
         return found
 
@@ -182,22 +182,22 @@ def test_a_monitor_starts_and_closes_with_an_async_block(gate: Gate) -> None:
 
 
 def test_repr_shows_the_state_of_the_monitor(gate: Gate) -> None:
-    gate.let(2)
+    gate.allow(2)
     monitor = Monitor(0.5, sampler=gate.sampler)
     assert repr(monitor) == "<cpuwatch.Monitor interval=0.5 sampler='ScriptedSampler' not started, 0 snapshots>"
     with monitor:
         until(monitor, 1)
         assert repr(monitor).endswith(" running, 1 snapshots>")
-        gate.let(1000)
+        gate.allow(1000)
     assert " closed, " in repr(monitor)
     assert "sampler='auto'" in repr(Monitor())
 
 
 def test_the_end_of_the_block_closes_the_sampler_and_keeps_the_snapshots(gate: Gate) -> None:
-    gate.let(3)
+    gate.allow(3)
     with Monitor(TICK, sampler=gate.sampler) as monitor:
         until(monitor, 2)
-        gate.let(1000)
+        gate.allow(1000)
     assert gate.sampler.closed
     assert monitor.latest is list(monitor.history)[-1]
     assert monitor.latest is not None
@@ -233,27 +233,27 @@ def test_the_interval_is_readable() -> None:
 
 
 def test_each_reading_after_the_first_makes_a_snapshot(gate: Gate) -> None:
-    gate.let(1)
+    gate.allow(1)
     with Monitor(TICK, sampler=gate.sampler) as monitor:
         assert monitor.wait(timeout=0) is None
         for sequence in range(1, 5):
-            gate.let(1)
+            gate.allow(1)
             found = until(monitor, sequence)
             assert found.interval_seconds == 1.0
             assert [row.cpu_percent for row in found.processes] == [50.0]
             assert monitor.latest is found
-        gate.let(1000)
+        gate.allow(1000)
 
 
 def test_the_history_holds_the_last_snapshots_oldest_first(gate: Gate) -> None:
-    gate.let(6)
+    gate.allow(6)
     with Monitor(TICK, history=3, sampler=gate.sampler) as monitor:
         found = until_newest(monitor, 5)
         kept = list(monitor.history)
         assert [one.sequence for one in kept] == [3, 4, 5]
         assert kept[-1] is found
         assert monitor.history.latest is found
-        gate.let(1000)
+        gate.allow(1000)
 
 
 def test_the_age_is_that_of_the_newest_reading() -> None:
@@ -359,7 +359,7 @@ def test_a_failure_is_cleared_once_a_tick_works() -> None:
 
 
 def test_an_existing_snapshot_is_returned_at_once(gate: Gate) -> None:
-    gate.let(2)
+    gate.allow(2)
     with Monitor(TICK, sampler=gate.sampler) as monitor:
         first = until(monitor, 1)
         assert monitor.wait(after=0, timeout=0) is first
@@ -367,23 +367,23 @@ def test_an_existing_snapshot_is_returned_at_once(gate: Gate) -> None:
         assert monitor.wait(timeout=0) is None
         assert asyncio.run(monitor.wait_async(after=0, timeout=0)) is first
         assert asyncio.run(monitor.wait_async(timeout=0.001)) is None
-        gate.let(1000)
+        gate.allow(1000)
 
 
 def test_all_waiting_threads_get_the_next_snapshot(gate: Gate) -> None:
-    gate.let(2)
+    gate.allow(2)
     with Monitor(TICK, sampler=gate.sampler) as monitor:
         until(monitor, 1)
 
         async def two_wait() -> list[Snapshot | None]:
             waiting = [asyncio.create_task(monitor.wait_async(after=1, timeout=TIMEOUT)) for _ in range(2)]
             await asyncio.sleep(0)
-            gate.let(1)
+            gate.allow(1)
             return await asyncio.gather(*waiting)
 
         found = asyncio.run(two_wait())
         assert [one.sequence for one in found if one is not None] == [2, 2]
-        gate.let(1000)
+        gate.allow(1000)
 
 
 def test_closing_wakes_all_waiting_threads(gate: Gate) -> None:
@@ -405,7 +405,7 @@ def test_closing_wakes_all_waiting_threads(gate: Gate) -> None:
 
 
 def test_a_waiter_that_times_out_is_removed(gate: Gate) -> None:
-    gate.let(2)
+    gate.allow(2)
     with Monitor(TICK, sampler=gate.sampler) as monitor:
         until(monitor, 1)
 
@@ -418,28 +418,28 @@ def test_a_waiter_that_times_out_is_removed(gate: Gate) -> None:
 
         asyncio.run(give_up())
         assert not monitor._history._listeners
-        gate.let(1)
+        gate.allow(1)
         until(monitor, 2)
-        gate.let(1000)
+        gate.allow(1000)
 
 
 def test_iterating_returns_each_snapshot_once_and_the_newest_to_a_slow_reader(gate: Gate) -> None:
-    gate.let(1)
+    gate.allow(1)
     with Monitor(TICK, sampler=gate.sampler) as monitor:
         snapshots = iter(monitor)
-        gate.let(1)
+        gate.allow(1)
         seen = [next(snapshots).sequence]
-        gate.let(4)
+        gate.allow(4)
         until_newest(monitor, 5)
         seen.append(next(snapshots).sequence)
-        gate.let(1)
+        gate.allow(1)
         seen.append(next(snapshots).sequence)
         assert seen == [1, 5, 6]
-        gate.let(1000)
+        gate.allow(1000)
 
 
 def test_iterating_starts_after_the_newest_snapshot_and_ends_with_the_monitor(gate: Gate) -> None:
-    gate.let(3)
+    gate.allow(3)
     monitor = Monitor(TICK, sampler=gate.sampler).start()
     until_newest(monitor, 2)
     started = threading.Event()
@@ -461,7 +461,7 @@ def test_iterating_starts_after_the_newest_snapshot_and_ends_with_the_monitor(ga
 
 
 def test_iterating_in_a_coroutine_is_the_same(gate: Gate) -> None:
-    gate.let(2)
+    gate.allow(2)
     monitor = Monitor(TICK, sampler=gate.sampler).start()
     until(monitor, 1)
 
@@ -470,9 +470,9 @@ def test_iterating_in_a_coroutine_is_the_same(gate: Gate) -> None:
         snapshots = aiter(monitor)
         upcoming = asyncio.ensure_future(anext(snapshots))
         await asyncio.sleep(0)
-        gate.let(1)
+        gate.allow(1)
         seen.append((await upcoming).sequence)
-        gate.let(3)
+        gate.allow(3)
         await asyncio.to_thread(until_newest, monitor, 5)
         seen.append((await anext(snapshots)).sequence)
         await asyncio.to_thread(close, monitor, gate)
@@ -485,7 +485,7 @@ def test_iterating_in_a_coroutine_is_the_same(gate: Gate) -> None:
 
 
 def test_an_event_loop_closed_with_a_waiter_does_not_affect_others(gate: Gate) -> None:
-    gate.let(2)
+    gate.allow(2)
     with Monitor(TICK, sampler=gate.sampler) as monitor:
         until(monitor, 1)
         loop = asyncio.new_event_loop()
@@ -497,11 +497,11 @@ def test_an_event_loop_closed_with_a_waiter_does_not_affect_others(gate: Gate) -
         loop.close()
         # As if the loop had been closed before its waiter was notified.
         monitor._history._listeners.update(kept)
-        gate.let(1)
+        gate.allow(1)
         until(monitor, 2)
-        gate.let(1)
+        gate.allow(1)
         until(monitor, 3)
-        gate.let(1000)
+        gate.allow(1000)
     assert monitor.health.failed_ticks == 0
 
 
@@ -540,14 +540,14 @@ def test_a_follower_that_raises_affects_neither_the_tick_nor_other_followers(
     gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
     followed: list[int] = []
-    gate.let(5)
+    gate.allow(5)
     monitor = Monitor(TICK, sampler=gate.sampler)
     monitor.follow(cannot_follow)
     monitor.follow(lambda snapshot: followed.append(snapshot.sequence))
     with monitor:
         until_newest(monitor, 4)
         health = monitor.health
-        gate.let(1000)
+        gate.allow(1000)
     assert followed[:4] == [1, 2, 3, 4]
     assert [snapshot.sequence for snapshot in monitor.history][:4] == [1, 2, 3, 4]
     assert health == Health(missed_ticks=health.missed_ticks, failed_follower_calls=4)
@@ -557,12 +557,12 @@ def test_a_follower_that_raises_affects_neither_the_tick_nor_other_followers(
 
 def test_followers_are_up_to_date_when_a_reader_sees_the_snapshot(gate: Gate) -> None:
     newest_seen_by_readers: list[Snapshot | None] = []
-    gate.let(3)
+    gate.allow(3)
     monitor = Monitor(TICK, sampler=gate.sampler)
     monitor.follow(lambda _: newest_seen_by_readers.append(monitor.latest))
     with monitor:
         until_newest(monitor, 2)
-        gate.let(1000)
+        gate.allow(1000)
     assert newest_seen_by_readers[:2] == [None, next(iter(monitor.history))]
 
 
@@ -641,8 +641,8 @@ def test_a_history_of_zero_bytes_is_refused(history_bytes: int) -> None:
 
 
 def test_the_newest_snapshot_is_kept_with_any_memory_limit(gate: Gate) -> None:
-    gate.let(4)
+    gate.allow(4)
     with Monitor(TICK, sampler=gate.sampler, history_bytes=1) as monitor:
         found = until_newest(monitor, 3)
         assert list(monitor.history) == [found]
-        gate.let(1000)
+        gate.allow(1000)

@@ -1,4 +1,4 @@
-"""The sampling thread outlives whatever a backend raises."""
+"""The sampling thread survives any exception of a sampler."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from cpuwatch.web import create_app
 TOKEN = "a-token-for-the-tests-0123456789"  # noqa: S105
 
 
-def ask(path: str = "/openapi.json", *, token: str | None = None, **headers: str) -> httpx.Response:
+def get(path: str = "/openapi.json", *, token: str | None = None, **headers: str) -> httpx.Response:
     settings = Settings(token=None if token is None else parse_token(token))
     app = create_app(settings)
     shown = {} if token is None else {"authorization": f"Bearer {token}"}
@@ -54,7 +54,7 @@ def ask(path: str = "/openapi.json", *, token: str | None = None, **headers: str
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    found: dict[str, Any] = ask().json()
+    found: dict[str, Any] = get().json()
     return found
 
 
@@ -85,7 +85,7 @@ def validator(document: dict[str, Any], name: str) -> jsonschema.Draft202012Vali
 
 @pytest.mark.parametrize("token", [None, TOKEN])
 def test_the_document_is_valid_openapi_3_1(token: str | None) -> None:
-    answer = ask(token=token)
+    answer = get(token=token)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
     assert answer.json()["openapi"].startswith("3.1.")
@@ -157,7 +157,7 @@ def test_specific_responses_are_listed_for_their_path(document: dict[str, Any], 
 def test_paths_that_need_the_token_declare_it(document: dict[str, Any]) -> None:
     assert all(not operation["security"] for _, operation in operations(document))
     assert all("401" not in responses(document, path) for path, _ in operations(document))
-    secured = ask(token=TOKEN).json()
+    secured = get(token=TOKEN).json()
     assert secured["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
     for path, operation in operations(secured):
         is_open = path in {"/", "/livez", "/readyz", "/static/{name}"}
@@ -205,18 +205,18 @@ def test_a_snapshot_without_a_required_field_does_not_match_the_schema(
     ],
 )
 def test_bodies_match_their_schemas(document: dict[str, Any], path: str, status: int, schema: str) -> None:
-    answer = ask(path)
+    answer = get(path)
     assert answer.status_code == status
     validator(document, schema).validate(answer.json())
 
 
 def test_the_etag_depends_on_the_document_and_the_coding() -> None:
-    plain, zipped = ask(accept_encoding="identity"), ask(accept_encoding="gzip")
+    plain, zipped = get(accept_encoding="identity"), get(accept_encoding="gzip")
     assert zipped.headers["content-encoding"] == "gzip"
     assert zipped.content == plain.content
     assert len(gzip.compress(plain.content)) < len(plain.content) / 5
-    assert ask(accept_encoding="identity").headers["etag"] == plain.headers["etag"]
-    tags = {plain.headers["etag"], zipped.headers["etag"], ask(token=TOKEN).headers["etag"]}
+    assert get(accept_encoding="identity").headers["etag"] == plain.headers["etag"]
+    tags = {plain.headers["etag"], zipped.headers["etag"], get(token=TOKEN).headers["etag"]}
     assert len(tags) == 3
-    assert ask(accept_encoding="identity", if_none_match=plain.headers["etag"]).status_code == 304
-    assert ask(accept_encoding="gzip", if_none_match=plain.headers["etag"]).status_code == 200
+    assert get(accept_encoding="identity", if_none_match=plain.headers["etag"]).status_code == 304
+    assert get(accept_encoding="gzip", if_none_match=plain.headers["etag"]).status_code == 200

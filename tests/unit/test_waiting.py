@@ -20,7 +20,7 @@ async def tag_of(running: Service) -> str:
     return client.headers["etag"]
 
 
-def asking(running: Service, **headers: str) -> Client:
+def request(running: Service, **headers: str) -> Client:
     return Client(Endpoint(all_processes), running.live, path=PATH, **headers)
 
 
@@ -43,7 +43,7 @@ async def held(running: Service, client: Client, monkeypatch: pytest.MonkeyPatch
 def test_prefer_wait_with_the_newest_etag_is_answered_at_the_next_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     async def act() -> None:
         async with service() as running:
-            client = asking(running, if_none_match=await tag_of(running), prefer="wait=30")
+            client = request(running, if_none_match=await tag_of(running), prefer="wait=30")
             await held(running, client, monkeypatch)
             await running.tick()
             await client.end()
@@ -58,7 +58,7 @@ def test_prefer_wait_with_the_newest_etag_is_answered_at_the_next_tick(monkeypat
 def test_without_a_new_tick_in_time_the_response_is_304(prefer: str, applied: str | None) -> None:
     async def act() -> None:
         async with service() as running:
-            client = asking(running, if_none_match=await tag_of(running), prefer=prefer)
+            client = request(running, if_none_match=await tag_of(running), prefer=prefer)
             await client.end()
             assert (client.status, client.body) == (304, b"")
             assert client.headers.get("preference-applied") == applied
@@ -70,7 +70,7 @@ def test_an_older_etag_is_answered_at_once() -> None:
     async def act() -> None:
         async with service() as running:
             for headers in ({"if_none_match": '"other"'}, {}):
-                client = asking(running, prefer="wait=30", **headers)
+                client = request(running, prefer="wait=30", **headers)
                 await client.end()
                 assert client.status == 200
                 assert "preference-applied" not in client.headers
@@ -81,7 +81,7 @@ def test_an_older_etag_is_answered_at_once() -> None:
 def test_waiting_requests_are_answered_at_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
     async def act() -> None:
         async with service() as running:
-            client = asking(running, if_none_match=await tag_of(running), prefer="wait=30")
+            client = request(running, if_none_match=await tag_of(running), prefer="wait=30")
             await held(running, client, monkeypatch)
             running.live.end()
             await client.end()

@@ -19,7 +19,7 @@ _MAX_MEMORY_BYTES = 1 << 20
 def compile_name_pattern(pattern: str) -> Callable[[str], bool]:
     """A predicate for names: ``"py*"`` (the whole name, case-sensitive) or ``"re:^kworker"`` (anywhere in the name).
 
-    Regular expressions are those of RE2, which matches in linear time whatever the pattern. With a backtracking
+    Regular expressions are those of RE2, which matches any pattern in linear time. With a backtracking
     matcher, a pattern from the network could stall the service (Cox, "Regular Expression Matching Can Be Simple And
     Fast", 2007).
     Raises :class:`~cpuwatch.errors.PatternError`.

@@ -130,7 +130,7 @@ def _log_ignored(number: signal.Signals) -> None:
 
 
 def _write_hard_stop(form: LogFormat, number: signal.Signals) -> None:
-    """Write the last line of the log, without logging, whose locks may be held by whatever hangs."""
+    """Write the last line of the log, without logging, because a hanging thread may hold its locks."""
     message = "the server did not stop within %g s of %s: exiting now"
     event = logging.LogRecord(_log.name, logging.ERROR, __file__, 0, message, (_STOP_SECONDS, number.name), None)
     if (descriptor := stderr_descriptor()) is not None:

@@ -27,18 +27,18 @@ def start() -> int:
     return pid
 
 
-def readings_until_found(sampler: OpenSampler, went_by: int | None) -> int | None:
+def readings_until_found(sampler: OpenSampler, skipped: int | None) -> int | None:
     """The number of readings until a process is found whose PID is far ahead of the last PID.
 
-    Allocation then continues ``went_by`` PIDs after that last PID; None: after the chosen one.
+    Allocation then continues ``skipped`` PIDs after that last PID; None: after the chosen one.
     """
     sampler.read()
     last_pid = int(_LAST_PID.read_text())
     _LAST_PID.write_text(str(last_pid + _DISTANCE))
     chosen = start()
     assert chosen == last_pid + _DISTANCE + 1
-    if went_by is not None:
-        _LAST_PID.write_text(str(last_pid + went_by))
+    if skipped is not None:
+        _LAST_PID.write_text(str(last_pid + skipped))
     try:
         for reading in range(1, _MAX_READINGS + 1):
             if chosen in sampler.read().processes:

@@ -36,7 +36,7 @@ def spend(cpu_ns: int) -> None:
         pass
 
 
-def start_line(user_id: int, ending: str, told: int) -> int:
+def start_line(user_id: int, ending: str, write_end: int) -> int:
     """Start a visible process with a hidden child and a visible grandchild that has used some CPU; return its PID."""
     top = os.fork()
     if top:
@@ -47,7 +47,7 @@ def start_line(user_id: int, ending: str, told: int) -> int:
         if bottom == 0:
             become(user_id)
             spend(SPENT_NS)
-            os.write(told, b"%d\n" % os.getpid())
+            os.write(write_end, b"%d\n" % os.getpid())
             signal.pause()
         os.waitpid(bottom, 0)
         if ending == "child":
@@ -62,13 +62,13 @@ def start_line(user_id: int, ending: str, told: int) -> int:
 def main() -> None:
     option, backend, user_id, ending = sys.argv[1:]
     subprocess.run(["mount", "-t", "proc", "-o", option, "proc", "/proc"], check=True)
-    told, tell = os.pipe()
-    top = start_line(int(user_id), ending, tell)
-    bottom = int(os.read(told, 100))
+    read_end, write_end = os.pipe()
+    top = start_line(int(user_id), ending, write_end)
+    bottom = int(os.read(read_end, 100))
     with open_sampler(backend) as sampler:
         # Import what a reading needs: the ordinary user may not be able to read the files of this interpreter.
         sampler.read()
-    # It ends the process for the watcher, who is not allowed to.
+    # This process kills it, because the watching user is not allowed to.
     ended, end = os.pipe()
     if os.fork() == 0:
         os.close(end)

@@ -28,18 +28,18 @@ _TIMEOUT_SECONDS = 20
 
 def start(user_id: int | None) -> int:
     """Start a child that sleeps, and wakes up at each SIGUSR1."""
-    told, tell = os.pipe()
+    read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
         signal.signal(signal.SIGUSR1, lambda *_: None)
         if user_id is not None:
             os.setuid(user_id)
-        os.write(tell, b"x")
+        os.write(write_end, b"x")
         while True:
             time.sleep(3600)
-    os.read(told, 1)
-    os.close(told)
-    os.close(tell)
+    os.read(read_end, 1)
+    os.close(read_end)
+    os.close(write_end)
     wait_until_asleep(pid)
     return pid
 

@@ -29,14 +29,14 @@ def _say(text: str) -> None:
 def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     life_end, life = os.pipe()
-    told, tell = os.pipe()
+    read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
         grandchild = os.fork()
         if grandchild:
-            os.write(tell, b"%d" % grandchild)
+            os.write(write_end, b"%d" % grandchild)
         _live_as_long_as(life_end, life)
-    grandchild = int(os.read(told, 32))
+    grandchild = int(os.read(read_end, 32))
     _say(f"{child} {grandchild}")
 
     sys.stdin.readline()

@@ -47,10 +47,10 @@ def hostile_sampler() -> ScriptedSampler:
 
 
 def _readings() -> Iterator[Reading]:
-    begun, begun_ns = datetime.now(UTC), time.monotonic_ns()
+    started, started_ns = datetime.now(UTC), time.monotonic_ns()
     while True:
         now_ns = time.monotonic_ns()
-        age_ns = now_ns - begun_ns
+        age_ns = now_ns - started_ns
         machine_ns = CpuTimes(user_ns=age_ns // 5, system_ns=age_ns // 10, idle_ns=age_ns - age_ns // 5 - age_ns // 10)
         yield Reading(
             time=datetime.now(UTC),
@@ -67,9 +67,9 @@ def _readings() -> Iterator[Reading]:
                 pid: ProcessTimes(
                     pid=pid,
                     key=f"{pid}-{name[:40]}",
-                    start_ns=begun_ns,
-                    start_time=begun,
-                    first_seen=begun,
+                    start_ns=started_ns,
+                    start_time=started,
+                    first_seen=started,
                     ppid=FIRST_PID if pid > FIRST_PID else 0,
                     name=name,
                     user=name[:100],

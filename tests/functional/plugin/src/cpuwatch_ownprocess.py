@@ -66,5 +66,5 @@ class ObedientSampler(OwnProcessSampler):
         while (order := orders.read_text("ascii")) == "hang":
             time.sleep(0.01)
         if order == "fail":
-            raise RuntimeError("this backend was told to fail")
+            raise RuntimeError("the file says fail")
         return super().read()
