@@ -1,4 +1,4 @@
-"""Adds to the wheel what is made from the parser: the man page and the completion scripts."""
+"""Adds files generated from the parser to the wheel: the man page and the completion scripts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHARED = {
     "fish": "share/fish/vendor_completions.d/cpuwatch.fish",
     "man": "share/man/man1/cpuwatch.1",
 }
-"""Where the shells and man(1) look for them below a prefix such as /usr or ~/.local."""
+"""Where the shells and man(1) look for them, below a prefix such as /usr or ~/.local."""
 
 
 class BuildHook(BuildHookInterface):

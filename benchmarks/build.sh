@@ -1,4 +1,4 @@
-# Like `make -j4` of a tree of folders: four at a time, each going down five levels, the deepest ones do the work.
+# Like `make -j4` in a tree of directories: four jobs at a time, each with five levels; the deepest ones do the work.
 if [ "${1:-}" = "" ]; then
     while :; do
         for job in 1 2 3 4; do sh "$0" 5 & done

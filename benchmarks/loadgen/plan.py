@@ -72,11 +72,11 @@ def seconds(least: float) -> Callable[[str], float]:
 
 
 def count(least: int, most: int = 1_000_000) -> Callable[[str], int]:
-    """Parses a whole number from ``least`` to ``most``."""
+    """Parses an integer from ``least`` to ``most``."""
 
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
+            raise ArgumentTypeError(f"{text!r} is not an integer from {least} to {most}")
         return int(text)
 
     return parse

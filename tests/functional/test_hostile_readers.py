@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(150)
 
 COMMANDS = pytest.mark.parametrize("command", [HYPERCORN, CPUWATCH_SERVE], ids=["hypercorn", "cpuwatch-serve"])
 MAX_GROWTH_BYTES = 16 << 20
-"""Much less than these clients send and are sent: a hundred thousand answers of some 30 KiB."""
+"""Much less than the traffic of these clients: a hundred thousand responses of about 30 KiB."""
 LET_GO_SECONDS = 40
 GET = b"GET /cpu_usage HTTP/1.1\r\nHost: localhost\r\n\r\n"
 

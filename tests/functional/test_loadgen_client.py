@@ -25,7 +25,7 @@ from benchmarks.loadgen.outcome import Progress
 SECONDS = 0.6
 
 Answer = Callable[[int], bytes | None]
-"""From the number of a request on its connection to the answer; None: reset the connection."""
+"""Maps the number of a request on its connection to the response; None resets the connection."""
 
 
 def snapshot(sequence: int, *, age_seconds: float = 0.0) -> bytes:

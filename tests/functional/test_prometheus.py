@@ -36,7 +36,7 @@ SLOW_SCRAPE_SECONDS = 4
 JOB = "nightlyjob"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "http-api.md"
 NAME = b'e"v\\i\nl{a="b"}'
-"""Of the 15 bytes that the kernel keeps: all that has to be escaped, and what looks like the end of a label."""
+"""Within the 15 bytes of a name: everything that must be escaped, and text that looks like the end of a label."""
 
 _LISTENING = re.compile(r'msg="Listening on" address=(127\.0\.0\.1:[0-9]+)')
 _Found = TypeVar("_Found")

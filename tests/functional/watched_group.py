@@ -34,9 +34,10 @@ class Watched(Struct, frozen=True):
 
     def assert_all_is_shown(self) -> None:
         """Check within 1 %, or within the ticks of children's time if the load got little CPU on a busy machine."""
-        assert self.min_used_ns > 1e9, "the load is too light to say anything"
+        assert self.min_used_ns > 1e9, "the load used too little CPU for a comparison"
         slack_ns = max(0.01 * self.min_used_ns, TICKS_OFF_NS)
-        assert self.min_used_ns - slack_ns <= self.shown_ns <= self.max_used_ns + slack_ns
+        low, high = self.min_used_ns - slack_ns, self.max_used_ns + slack_ns
+        assert low <= self.shown_ns <= high, f"shown {self.shown_ns:.0f} ns, expected {low:.0f} to {high:.0f}"
 
 
 def watched(group: AccountingGroup, load: Sequence[str], *, watcher: int, user: int | None = None) -> Watched:

@@ -11,5 +11,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def seconds(request: pytest.FixtureRequest) -> float:
     minutes: float = request.config.getoption("--minutes")
     if not 1 <= minutes <= 1440:
-        raise pytest.UsageError(f"--minutes {minutes:g}: it has to be from 1 to 1440")
+        raise pytest.UsageError(f"--minutes {minutes:g}: must be from 1 to 1440")
     return minutes * 60

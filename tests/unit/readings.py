@@ -29,7 +29,7 @@ HOSTILE_NAMES = [
     b"\x1b[31mred",
     b"\xe2\x80\xae",
 ]
-"""What a process may be called; the last ones are no UTF-8, a surrogate, and orders to a terminal."""
+"""Possible names of processes. The last ones are invalid UTF-8, a surrogate, and terminal control sequences."""
 
 
 def host(*, cpus: int = 2, boot_id: str = "boot", resolution_seconds: float = 1e-9) -> Host:

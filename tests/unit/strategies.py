@@ -29,7 +29,7 @@ MAX_PID = 2**22
 instants = st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 texts = st.text(max_size=20)
 broken_texts = st.text(st.characters(categories=("Cs", "L", "Cc", "P")), max_size=20)
-"""With lone surrogates, as a library that decodes with ``surrogateescape`` hands them out."""
+"""With lone surrogates, as returned by libraries that decode with ``surrogateescape``."""
 percents = st.floats(0, 1e9) | st.integers(0, 100).map(float)
 known_or_not = st.none() | percents
 loads = st.none() | st.tuples(percents, percents, percents)

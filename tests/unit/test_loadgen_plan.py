@@ -51,7 +51,7 @@ def test_a_duration_is_at_most_a_day(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "0", "-1", "65536", "1.5", "²"])
 def test_a_port_is_an_integer(text: str) -> None:
-    with pytest.raises(ArgumentTypeError, match="is not a whole number from 1 to 65535"):
+    with pytest.raises(ArgumentTypeError, match="is not an integer from 1 to 65535"):
         plan.port(text)
 
 

@@ -23,10 +23,10 @@ from cpuwatch.samplers import OpenSampler
 from cpuwatch.settings import parse_interval
 
 TICK = 0.001
-"""Seconds between ticks: short, so that a test need not wait; no test counts on how many fit in a time."""
+"""Seconds between ticks. Short, so that tests are fast; no test relies on the number of ticks in a time."""
 
 TIMEOUT = 30.0
-"""Seconds until a test gives up on what is sure to come."""
+"""Seconds until a test fails instead of waiting longer."""
 
 
 def nth(number: int) -> Reading:

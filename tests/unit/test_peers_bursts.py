@@ -10,7 +10,7 @@ from benchmarks.peers.bursts import Bursts
 QUIET = 4
 
 ticks = st.lists(st.lists(st.integers(1, 10**9), min_size=1, max_size=6), max_size=6)
-"""For each tick what it uses between two looks."""
+"""For each tick, the CPU time used between two readings of the clock."""
 sleeps = st.integers(QUIET, 20)
 
 

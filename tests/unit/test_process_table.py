@@ -11,7 +11,7 @@ from cpuwatch import ProcessTimes
 from cpuwatch.samplers.process_table import ProcessTable
 
 pids = st.integers(0, 12)
-"""Few, so that they are reused and are each other's parents."""
+"""Few, so that PIDs are reused and processes are parents of each other."""
 
 
 class TableAgainstScan(RuleBasedStateMachine):

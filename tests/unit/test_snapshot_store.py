@@ -155,7 +155,7 @@ def watched_history(length: int, limit: int = 10**6) -> tuple[SnapshotHistory, R
 
 SHORT, LONG = 2**8, 2**13
 MAX_READS = 100
-"""Far above a few bisections, and below a walk through the short history."""
+"""Far above the reads of a few bisections, and below a scan of the short history."""
 
 OPERATIONS: dict[str, Callable[[SnapshotHistory, int], object]] = {
     "latest": lambda history, _: history.latest,
