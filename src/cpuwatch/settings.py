@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ from cpuwatch.history import DEFAULT_HISTORY_BYTES
 from cpuwatch.host_names import parse_host_name, parse_origin
 from cpuwatch.interval import SERVICE_INTERVAL_SECONDS, checked_interval
 from cpuwatch.parse import parse_integer
+from cpuwatch.quantities import parse_duration, parse_size
 from cpuwatch.text import shortened
 from cpuwatch.token_file import Token, parse_token, read_token_file
 
@@ -28,6 +30,8 @@ __all__ = [
     "parse_interval",
     "parse_log_format",
     "parse_proxies",
+    "parse_record_max_age",
+    "parse_record_max_bytes",
     "parse_streams",
 ]
 
@@ -38,6 +42,8 @@ PREFIX = "CPUWATCH_"
 _HISTORY_TICKS = (1, 86_400)
 _HISTORY_BYTES = (2**20, 2**40)
 _STREAMS = (0, 10_000)
+_RECORD_BYTES = (16 * 2**20, 2**50)
+_RECORD_AGE_SECONDS = (60, 100 * 366 * 86_400)
 
 
 def parse_interval(text: str) -> float:
@@ -55,6 +61,16 @@ def parse_history_bytes(text: str) -> int:
     """Memory for old snapshots. Raises ``ValueError`` with what is allowed."""
     low, high = _HISTORY_BYTES
     return parse_integer("number of bytes", text, low, high)
+
+
+def parse_record_max_bytes(text: str) -> int:
+    """Disk space for a recording. Raises ``ValueError`` with what is allowed."""
+    return parse_size("size of the recording", text, *_RECORD_BYTES)
+
+
+def parse_record_max_age(text: str) -> int:
+    """Seconds after which ticks are deleted. Raises ``ValueError`` with what is allowed."""
+    return parse_duration("age of the recording", text, *_RECORD_AGE_SECONDS)
 
 
 def parse_streams(text: str) -> int:
@@ -116,6 +132,8 @@ class Settings(Struct, frozen=True, gc=False):
     ``page`` switches the live page at ``/``. At most ``streams`` event streams may be open at once, at most a quarter
     of them by one client; ``proxies`` are addresses that stand for many clients and are exempt from that share.
     ``command_lines`` switches whether command lines are read and shown, with secrets masked.
+    ``record`` is the directory of a recording, whose files take at most ``record_max_bytes`` and are deleted after
+    ``record_max_age`` seconds.
     """
 
     interval: float = 1.0
@@ -131,6 +149,9 @@ class Settings(Struct, frozen=True, gc=False):
     streams: int = 200
     command_lines: bool = False
     proxies: frozenset[IPv4Network | IPv6Network] = frozenset()
+    record: Path | None = None
+    record_max_bytes: int = 2**30
+    record_max_age: int | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], fields: Collection[str] | None = None) -> Self:
@@ -168,5 +189,8 @@ VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "CPUWATCH_STREAMS": ("streams", parse_streams),
     "CPUWATCH_COMMAND_LINES": ("command_lines", _parse_switch),
     "CPUWATCH_PROXIES": ("proxies", parse_proxies),
+    "CPUWATCH_RECORD": ("record", Path),
+    "CPUWATCH_RECORD_MAX_BYTES": ("record_max_bytes", parse_record_max_bytes),
+    "CPUWATCH_RECORD_MAX_AGE": ("record_max_age", parse_record_max_age),
 }
 """The variables, each with the field that it sets and its parser."""

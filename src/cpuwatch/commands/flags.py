@@ -8,9 +8,15 @@ from collections.abc import Callable, Collection
 
 from msgspec.structs import replace
 
-from cpuwatch.settings import Settings, parse_interval
+from cpuwatch.settings import (
+    Settings,
+    parse_interval,
+    parse_log_format,
+    parse_record_max_age,
+    parse_record_max_bytes,
+)
 
-__all__ = ["add_sampling_flags", "settings_from", "typed"]
+__all__ = ["add_log_format_flag", "add_retention_flags", "add_sampling_flags", "settings_from", "typed"]
 
 _DEFAULTS = Settings()
 
@@ -36,6 +42,34 @@ def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         default=None,
         help="read command lines and show them, with secrets masked (default: CPUWATCH_COMMAND_LINES, or off)",
+    )
+
+
+def add_retention_flags(group: argparse._ArgumentGroup) -> None:
+    """Add the limits of a recording."""
+    group.add_argument(
+        "--record-max-bytes",
+        type=typed(parse_record_max_bytes),
+        metavar="SIZE",
+        help="disk space for the recording, such as 500MB or 2GiB; the oldest seconds are deleted first "
+        "(default: CPUWATCH_RECORD_MAX_BYTES, or 1GiB)",
+    )
+    group.add_argument(
+        "--record-max-age",
+        type=typed(parse_record_max_age),
+        metavar="DURATION",
+        help="delete what is older, such as 36h or 30d (default: CPUWATCH_RECORD_MAX_AGE, or no limit)",
+    )
+
+
+def add_log_format_flag(group: argparse._ArgumentGroup) -> None:
+    """Add the format of the log."""
+    group.add_argument(
+        "--log-format",
+        type=typed(parse_log_format),
+        choices=("text", "json"),
+        metavar="FORMAT",
+        help=f"text (key=value) or json (default: CPUWATCH_LOG_FORMAT, or {_DEFAULTS.log_format})",
     )
 
 

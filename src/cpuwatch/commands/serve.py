@@ -5,8 +5,15 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+from pathlib import Path
 
-from cpuwatch.commands.flags import add_sampling_flags, settings_from, typed
+from cpuwatch.commands.flags import (
+    add_log_format_flag,
+    add_retention_flags,
+    add_sampling_flags,
+    settings_from,
+    typed,
+)
 from cpuwatch.environment import check_token_is_in_use, warnings_about
 from cpuwatch.errors import SettingsError
 from cpuwatch.log import logging_to_stderr
@@ -28,7 +35,6 @@ from cpuwatch.settings import (
     parse_cors_origins,
     parse_history,
     parse_history_bytes,
-    parse_log_format,
     parse_proxies,
     parse_streams,
 )
@@ -62,6 +68,7 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
     _add_address(parser.add_argument_group("address"))
     _add_access(parser.add_argument_group("access"))
     add_sampling_flags(parser)
+    _add_recording(parser.add_argument_group("recording"))
     _add_limits(parser.add_argument_group("limits"))
     _add_log(parser.add_argument_group("log"))
 
@@ -134,6 +141,16 @@ def _add_access(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _add_recording(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--record",
+        type=Path,
+        metavar="DIR",
+        help="record every tick in this directory, which is created (default: CPUWATCH_RECORD, or no recording)",
+    )
+    add_retention_flags(group)
+
+
 def _add_limits(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--history",
@@ -164,13 +181,7 @@ def _add_log(group: argparse._ArgumentGroup) -> None:
         default=None,
         help="log a line for each request (default: CPUWATCH_ACCESS_LOG, or off)",
     )
-    group.add_argument(
-        "--log-format",
-        type=typed(parse_log_format),
-        choices=("text", "json"),
-        metavar="FORMAT",
-        help=f"text (key=value) or json (default: CPUWATCH_LOG_FORMAT, or {_DEFAULTS.log_format})",
-    )
+    add_log_format_flag(group)
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -26,7 +26,7 @@ _QUEUED_TICKS = 60
 """Ticks that wait for a slow disk. Each holds the records of the processes that ran, most of which readers share."""
 
 _RETRY_SECONDS = 5.0
-_CLOSING_SECONDS = 10.0
+_CLOSING_SECONDS = 1.5
 
 
 class RecorderHealth(Struct, frozen=True, gc=False):
@@ -70,7 +70,7 @@ class Recorder:
             self._lost += 1
 
     def close(self) -> None:
-        """Write what is queued and end the thread. A disk that hangs is given up after ten seconds."""
+        """Write what is queued and end the thread. A disk that hangs is given up after 1.5 seconds."""
         try:
             self._queue.put(None, timeout=_CLOSING_SECONDS)
         except queue.Full:
