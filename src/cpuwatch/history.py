@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
+from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cpuwatch.model import Snapshot
 from cpuwatch.snapshot_bytes import SnapshotBytes
@@ -19,7 +21,7 @@ from cpuwatch.tick_id import TickId
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["DEFAULT_HISTORY_BYTES", "SnapshotHistory", "SnapshotStore", "Tick"]
+__all__ = ["DEFAULT_HISTORY_BYTES", "SnapshotBlock", "SnapshotHistory", "SnapshotStore", "Tick"]
 
 DEFAULT_HISTORY_BYTES = 128 * 2**20
 
@@ -76,23 +78,35 @@ class SnapshotStore(Protocol):
         ...
 
 
+class SnapshotBlock(Protocol):
+    """Some snapshots in less space."""
+
+    @property
+    def size_bytes(self) -> int:
+        """The memory that it takes."""
+        ...
+
+    def snapshot(self, sequence: int) -> Snapshot:
+        """One of its snapshots, equal to the one that was live."""
+        ...
+
+
 class _Kept(Struct, frozen=True):
-    snapshot: Snapshot
-    size_bytes: int
+    sequence: int
+    time: datetime
     elapsed_seconds: float
     """The sum of all measured intervals up to the end of this one."""
+    size_bytes: int
+    held: Snapshot | SnapshotBlock
+
+    def snapshot(self) -> Snapshot:
+        """The snapshot, which may have to be computed: never called while the lock is held."""
+        return self.held if isinstance(self.held, Snapshot) else self.held.snapshot(self.sequence)
 
 
-def _sequence(kept: _Kept) -> int:
-    return kept.snapshot.sequence
-
-
-def _time(kept: _Kept) -> datetime:
-    return kept.snapshot.time
-
-
-def _elapsed_seconds(kept: _Kept) -> float:
-    return kept.elapsed_seconds
+_sequence = attrgetter("sequence")
+_time = attrgetter("time")
+_elapsed_seconds = attrgetter("elapsed_seconds")
 
 
 class SnapshotHistory:
@@ -117,6 +131,7 @@ class SnapshotHistory:
         self._changed = threading.Condition()
         self._listeners: set[Callable[[], None]] = set()
         self._ended = False
+        self._latest: Snapshot | None = None
 
     @property
     def estimated_bytes(self) -> int:
@@ -128,13 +143,26 @@ class SnapshotHistory:
         size_bytes = self._sizes.added_by(snapshot)
         with self._changed:
             newest = self._kept[-1] if self._kept else None
-            if newest is None or snapshot.time < newest.snapshot.time:
+            if newest is None or snapshot.time < newest.time:
                 self._stretches.append(snapshot.sequence)
             elapsed_seconds = snapshot.interval_seconds + (0 if newest is None else newest.elapsed_seconds)
-            self._kept.append(_Kept(snapshot, size_bytes, elapsed_seconds))
+            self._kept.append(_Kept(snapshot.sequence, snapshot.time, elapsed_seconds, size_bytes, snapshot))
+            self._latest = snapshot
             self._estimated_bytes += size_bytes
             self._drop_oldest()
         self._wake()
+
+    def pack(self, sequences: Sequence[int], block: SnapshotBlock) -> None:
+        """Keep a block in place of these snapshots, which are in it. Those that were dropped meanwhile stay so."""
+        with self._changed:
+            for sequence in sequences:
+                index = self._index_after(sequence - 1)
+                if index < len(self._kept) and self._kept[index].sequence == sequence:
+                    # The oldest are dropped first, so the block goes with its last snapshot.
+                    size_bytes = block.size_bytes if sequence == sequences[-1] else 0
+                    self._estimated_bytes += size_bytes - self._kept[index].size_bytes
+                    self._kept[index] = replace(self._kept[index], size_bytes=size_bytes, held=block)
+            self._drop_oldest()
 
     def end(self) -> None:
         """Wake all waiting readers: no more snapshots will come."""
@@ -149,8 +177,7 @@ class SnapshotHistory:
     @property
     def latest(self) -> Snapshot | None:
         """The newest snapshot; None if there is none yet."""
-        # Without the lock: once there is a last item, there always is.
-        return self._kept[-1].snapshot if self._kept else None
+        return self._latest
 
     def __iter__(self) -> Iterator[Snapshot]:
         return self.after(0)
@@ -158,27 +185,27 @@ class SnapshotHistory:
     def after(self, tick: Tick) -> Iterator[Snapshot]:
         """The snapshots after this tick, oldest first; all of them if it belongs to another run."""
         sequence = self._sequence_of(tick)
-        while (snapshot := self._first_after(sequence)) is not None:
-            yield snapshot
-            sequence = snapshot.sequence
+        while (kept := self._first_after(sequence)) is not None:
+            yield kept.snapshot()
+            sequence = kept.sequence
 
     def at(self, time: datetime) -> Snapshot | None:
         """The snapshot with the latest time at or before ``time``; of two with the same time, the newer one."""
-        found: Snapshot | None = None
+        found: _Kept | None = None
         with self._changed:
             for low, high in self._stretch_bounds():
                 index = bisect_right(self._kept, time, low, high, key=_time) - 1
-                if index >= low and (found is None or self._kept[index].snapshot.time >= found.time):
-                    found = self._kept[index].snapshot
-        return found
+                if index >= low and (found is None or self._kept[index].time >= found.time):
+                    found = self._kept[index]
+        return None if found is None else found.snapshot()
 
     def between(self, start: datetime | None = None, end: datetime | None = None) -> Iterator[Snapshot]:
         """The snapshots with ``start < time <= end``, in the order in which they were taken. None is no limit."""
         for before, last in self._ranges(start, end):
-            for snapshot in self.after(before):
-                if snapshot.sequence > last:
-                    break
-                yield snapshot
+            sequence = before
+            while (kept := self._first_after(sequence)) is not None and kept.sequence <= last:
+                yield kept.snapshot()
+                sequence = kept.sequence
 
     def last(self, seconds: float) -> Iterator[Snapshot]:
         """The snapshots of the last ``seconds``, by measured intervals: the wall clock may have been set meanwhile."""
@@ -249,16 +276,16 @@ class SnapshotHistory:
         latest = self.latest
         return 0 if latest is None else tick.last_seen_in(TickId.of(latest))
 
-    def _first_after(self, sequence: int) -> Snapshot | None:
+    def _first_after(self, sequence: int) -> _Kept | None:
         with self._changed:
             index = self._index_after(sequence)
-            return self._kept[index].snapshot if index < len(self._kept) else None
+            return self._kept[index] if index < len(self._kept) else None
 
     def _index_after(self, sequence: int) -> int:
         return bisect_right(self._kept, sequence, key=_sequence)
 
     def _sequence_before(self, index: int) -> int:
-        return self._kept[index - 1].snapshot.sequence if index else 0
+        return self._kept[index - 1].sequence if index else 0
 
     def _stretch_bounds(self) -> Iterator[tuple[int, int]]:
         """The indexes between which each stretch lies."""
@@ -281,7 +308,7 @@ class SnapshotHistory:
             len(self._kept) > self._max_snapshots or self._estimated_bytes > self._max_bytes
         ):
             self._estimated_bytes -= self._kept.pop(0).size_bytes
-        while len(self._stretches) > 1 and self._stretches[1] <= _sequence(self._kept[0]):
+        while len(self._stretches) > 1 and self._stretches[1] <= self._kept[0].sequence:
             self._stretches.pop(0)
 
 

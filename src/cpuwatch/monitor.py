@@ -26,6 +26,7 @@ from cpuwatch.errors import MonitorClosedError, MonitorForkedError, MonitorNotSt
 from cpuwatch.history import DEFAULT_HISTORY_BYTES, SnapshotHistory, SnapshotStore, Tick
 from cpuwatch.interval import LIBRARY_INTERVAL_SECONDS, checked_interval
 from cpuwatch.model import Reading, Snapshot
+from cpuwatch.recording.memory import HistoryPacker
 from cpuwatch.sampled_tick import SampledTick
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.tick_id import new_run
@@ -83,7 +84,7 @@ class Monitor:
     def __init__(
         self,
         interval: float = 1.0,
-        history: int = 600,
+        history: int = 3600,
         sampler: str | Sampler = "auto",
         history_bytes: int = DEFAULT_HISTORY_BYTES,
     ) -> None:
@@ -94,6 +95,7 @@ class Monitor:
         self._interval_ns = round(checked_interval(interval, LIBRARY_INTERVAL_SECONDS) * 1e9)
         self._wanted = sampler
         self._history = SnapshotHistory(history, history_bytes)
+        self._packer = HistoryPacker(self._history)
         self._reading: Reading | None = None
         self._carry = NO_CARRY
         self._taken_ns = 0
@@ -303,11 +305,13 @@ class Monitor:
                 snapshot, self._carry = account(earlier, self._reading, self._carry, sequence=self._sequence + 1)
                 snapshot = self._with_state(snapshot, late_ns)
         finally:
-            self._tell_followers(self._reading, snapshot, late_ns)
+            tick = self._sampled(self._reading, snapshot, late_ns)
+            self._tell_followers(tick)
         if snapshot is not None:
             with self._publishing:
                 self._taken_ns = self._reading.monotonic_ns
                 self._history.append(snapshot)
+        self._packer.add(tick)
 
     def _read(self, sampler: OpenSampler) -> Reading:
         self._reading_since_ns = time.monotonic_ns()
@@ -341,24 +345,25 @@ class Monitor:
         )
         return replace(snapshot, sampling=sampling)
 
-    def _tell_followers(self, reading: Reading, snapshot: Snapshot | None, late_ns: int) -> None:
+    def _sampled(self, reading: Reading, snapshot: Snapshot | None, late_ns: int) -> SampledTick:
+        return SampledTick(
+            run=self._run_id,
+            number=self._readings,
+            reading=reading,
+            snapshot=snapshot,
+            carry=self._carry,
+            lateness_ns=late_ns,
+            missed_ticks=self._health.missed_ticks,
+            failed_ticks=self._health.failed_ticks,
+        )
+
+    def _tell_followers(self, tick: SampledTick) -> None:
         """Followers come before readers, so that what they derive is up to date when a reader sees the snapshot."""
-        if snapshot is not None:
+        if tick.snapshot is not None:
             for follower in self._followers:
-                follower.call(snapshot)
-        if self._tick_followers:
-            tick = SampledTick(
-                run=self._run_id,
-                number=self._readings,
-                reading=reading,
-                snapshot=snapshot,
-                carry=self._carry,
-                lateness_ns=late_ns,
-                missed_ticks=self._health.missed_ticks,
-                failed_ticks=self._health.failed_ticks,
-            )
-            for tick_follower in self._tick_followers:
-                tick_follower.call(tick)
+                follower.call(tick.snapshot)
+        for tick_follower in self._tick_followers:
+            tick_follower.call(tick)
         failed_calls = sum(follower.failed for follower in self._followers)
         failed_calls += sum(follower.failed for follower in self._tick_followers)
         self._health = replace(self._health, failed_follower_calls=failed_calls)

@@ -137,7 +137,7 @@ class Settings(Struct, frozen=True, gc=False):
     """
 
     interval: float = 1.0
-    history: int = 600
+    history: int = 3600
     history_bytes: int = DEFAULT_HISTORY_BYTES
     backend: str = "auto"
     token: Token | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -127,30 +127,24 @@ def test_an_iterator_skips_dropped_snapshots_and_sees_new_ones(
 # Cost
 
 
-class Reads:
-    """Counts how often an attribute of any snapshot is read."""
+class CountingList(list[Any]):
+    """A list that counts the reads of its items."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    reads = 0
 
-
-class Watched:
-    """A snapshot that counts reads of its attributes."""
-
-    def __init__(self, original: Snapshot, reads: Reads) -> None:
-        self._original = original
-        self._reads = reads
-
-    def __getattr__(self, name: str) -> object:
-        self._reads.count += 1
-        return getattr(self._original, name)
+    def __getitem__(self, index: Any) -> Any:
+        self.reads += 1
+        return super().__getitem__(index)
 
 
-def watched_history(length: int, limit: int = 10**6) -> tuple[SnapshotHistory, Reads]:
-    reads = Reads()
-    history = filled([cast("Snapshot", Watched(taken(n, n), reads)) for n in range(1, length + 1)], limit)
-    reads.count = 0
-    return history, reads
+def watched_history(snapshots: list[Snapshot], limit: int = 10**6) -> tuple[SnapshotHistory, CountingList]:
+    history = filled(snapshots, limit)
+    history._kept = watched = CountingList(history._kept)
+    return history, watched
+
+
+def steady(length: int) -> list[Snapshot]:
+    return [taken(n, n) for n in range(1, length + 1)]
 
 
 SHORT, LONG = 2**8, 2**13
@@ -173,35 +167,76 @@ OPERATIONS: dict[str, Callable[[SnapshotHistory, int], object]] = {
 @pytest.mark.parametrize("operation", list(OPERATIONS))
 @pytest.mark.parametrize("length", [SHORT, LONG])
 def test_no_operation_scans_the_history(operation: str, length: int) -> None:
-    history, reads = watched_history(length)
+    history, watched = watched_history(steady(length))
     OPERATIONS[operation](history, length)
-    assert reads.count < MAX_READS
+    assert watched.reads < MAX_READS
 
 
 def test_dropping_the_oldest_does_not_scan_the_history() -> None:
-    history, reads = watched_history(LONG, LONG)
+    history, watched = watched_history(steady(LONG), LONG)
     history.append(taken(LONG + 1, LONG + 1))
     assert next(iter(history)).sequence == 2
-    assert reads.count < MAX_READS
+    assert 0 < watched.reads < MAX_READS
 
 
 def test_the_cost_of_replaying_a_snapshot_does_not_grow_with_the_history() -> None:
     per_snapshot = []
     for length in (SHORT, LONG):
-        history, reads = watched_history(length)
+        history, watched = watched_history(steady(length))
         replayed = 100
         sequence = 10
         for _ in range(replayed):
             sequence = next(history.after(sequence)).sequence
-        per_snapshot.append(reads.count / replayed)
+        per_snapshot.append(watched.reads / replayed)
     # One more comparison each time the length doubles.
     assert per_snapshot[1] <= per_snapshot[0] + 2 * 5 + 2
 
 
 def test_set_backs_of_the_clock_are_dropped_with_their_snapshots() -> None:
-    reads = Reads()
     ticks = [(n, -n) for n in range(1, 200)] + [(n, n) for n in range(200, 210)]
-    history = filled([cast("Snapshot", Watched(taken(*tick), reads)) for tick in ticks], max_snapshots=10)
-    reads.count = 0
+    history, watched = watched_history([taken(*tick) for tick in ticks], 10)
     history.at(BOOT + timedelta(seconds=205))
-    assert reads.count < MAX_READS
+    assert 0 < watched.reads < MAX_READS
+
+
+# Packed snapshots
+
+
+class Block:
+    """A block of snapshots that were not packed at all."""
+
+    def __init__(self, snapshots: list[Snapshot], size_bytes: int = 10) -> None:
+        self._snapshots = {one.sequence: one for one in snapshots}
+        self.size_bytes = size_bytes
+
+    def snapshot(self, sequence: int) -> Snapshot:
+        return self._snapshots[sequence]
+
+
+def test_packed_snapshots_are_found_like_others_and_take_the_memory_of_their_block() -> None:
+    snapshots = steady(10)
+    history = filled(snapshots)
+    loose_bytes = history.estimated_bytes
+    history.pack([3, 4, 5], Block(snapshots[2:5]))
+    assert history.estimated_bytes == loose_bytes * 7 // 10 + 10
+    assert list(history) == snapshots
+    assert history.at(BOOT + timedelta(seconds=4)) == snapshots[3]
+    assert list(history.between(BOOT + timedelta(seconds=2), BOOT + timedelta(seconds=6))) == snapshots[2:6]
+
+
+def test_the_memory_of_a_block_is_freed_with_its_last_snapshot() -> None:
+    snapshots = steady(6)
+    history = filled(snapshots[:3], max_snapshots=3)
+    history.pack([1, 2], Block(snapshots[:2], 10**9))
+    assert history.estimated_bytes > 10**9
+    history.append(snapshots[3])
+    assert history.estimated_bytes > 10**9
+    history.append(snapshots[4])
+    assert history.estimated_bytes < 10**9
+
+
+def test_snapshots_that_were_dropped_meanwhile_are_not_packed() -> None:
+    snapshots = steady(4)
+    history = filled(snapshots, max_snapshots=2)
+    history.pack([1, 2, 3], Block(snapshots[:3]))
+    assert list(history) == snapshots[2:]
