@@ -15,8 +15,8 @@ from cpuwatch.settings import VARIABLES, Settings, parse_history, parse_history_
 from cpuwatch.token_file import Token
 
 
-def test_the_defaults_are_one_second_and_ten_minutes() -> None:
-    assert Settings.from_environment({}) == Settings(interval=1.0, history=600, backend="auto")
+def test_the_defaults_are_one_second_and_an_hour() -> None:
+    assert Settings.from_environment({}) == Settings(interval=1.0, history=3600, backend="auto")
 
 
 def test_each_setting_is_read_from_its_variable() -> None:
