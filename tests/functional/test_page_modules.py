@@ -16,7 +16,7 @@ from playwright._impl._driver import compute_driver_executable
 from cpuwatch import Sampling
 from cpuwatch.encoding.table import missing_processes
 from cpuwatch.text import printable
-from cpuwatch.web.endpoints.static_files import fields_module
+from cpuwatch.web.endpoints.page import fields_module
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -16,7 +16,7 @@ import pytest
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.protocol.h2 import H2Protocol
 
-from cpuwatch.web.hypercorn_quirks import BoundedConnection, bounded_connections, protocol_errors_logged_once
+from cpuwatch.server.hypercorn_quirks import BoundedConnection, bounded_connections, protocol_errors_logged_once
 
 
 def names_in(code: CodeType) -> set[str]:

@@ -25,7 +25,7 @@ LAYERS = [
     ["recording"],
     ["monitor", "one_shot"],
     ["quantities", "settings", "token_file", "environment", "log", "log_writer"],
-    [""],
+    ["", "server.hypercorn_quirks"],
     ["web.http"],
     ["web.access", "web.openapi"],
     ["web"],

@@ -18,8 +18,9 @@ from cpuwatch import Monitor, Reading, ScriptedSampler
 from cpuwatch.accounting.totals import no_totals
 from cpuwatch.settings import Settings
 from cpuwatch.web import create_app
-from cpuwatch.web.exposition import Exposed, Scraper, Scrapes
+from cpuwatch.web.endpoints.metrics import metrics
 from cpuwatch.web.http.response import Answer
+from cpuwatch.web.scrapes import Scraper, Scrapes
 from cpuwatch.web.state import Live
 
 TIMEOUT = 30.0
@@ -207,13 +208,13 @@ def test_failures_are_counted_while_sampling_fails() -> None:
 
 def test_a_response_is_made_once_for_concurrent_scrapes() -> None:
     live = watched(second(0), second(1))
-    exposed = Exposed(None, "text/plain", coding="identity")
+    scope = {"method": "GET", "query_string": b"", "headers": [], "state": state_of(live)}
 
-    async def ask() -> list[Answer | None]:
-        return await asyncio.gather(*(live.expositions.answer(exposed) for _ in range(5)))
+    async def ask() -> list[Answer]:
+        return await asyncio.gather(*(metrics(scope) for _ in range(5)))
 
     first, *others = asyncio.run(ask())
-    assert first is not None
+    assert first.status == 200
     assert all(other is first for other in others)
 
 

@@ -22,7 +22,7 @@ from cpuwatch.web.access.hosts import AllowedHosts
 from cpuwatch.web.access.token import TokenCheck
 from cpuwatch.web.app import MIDDLEWARE
 from cpuwatch.web.http import body_limit
-from cpuwatch.web.http.response import Answer
+from cpuwatch.web.http.response import Answer, Endpoint
 from cpuwatch.web.state import Live, State, settings_of
 
 TOKEN = "0123456789abcdef"  # noqa: S105  a token for this test only
@@ -42,8 +42,8 @@ class App:
         await self._app(scope, receive, send)
 
 
-async def inner(_: Scope, __: Receive, send: Send) -> None:
-    await Answer.of(b"inside", "text/plain", headers=[("vary", "accept")]).send(send)
+async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+    await Answer.of(b"inside", "text/plain", headers=[("vary", "accept")])(scope, receive, send)
 
 
 def protected(app: ASGIApp, settings: Settings | None = None) -> ASGIApp:
@@ -365,8 +365,11 @@ def test_a_refused_body_is_drained_until_the_server_disconnects(flood: int, monk
 # Crashes
 
 
-async def failing(_: Scope, __: Receive, ___: Send) -> None:
+async def defective(_: Scope) -> Answer:
     raise RuntimeError("a defect")
+
+
+failing: ASGIApp = Endpoint(defective)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

@@ -12,8 +12,7 @@ from cpuwatch import Query, View
 from cpuwatch.encoding.formats import FORMAT
 from cpuwatch.errors import QueryError
 from cpuwatch.fields import NAMES as FIELDS
-from cpuwatch.query.parameters import VIEW, view_from
-from cpuwatch.web.http.request import parse_query_string
+from cpuwatch.query.parameters import VIEW, parse_query_string, view_from
 
 ALL = {**VIEW, **FORMAT}
 

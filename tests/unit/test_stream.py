@@ -12,13 +12,12 @@ from hypercorn.utils import ShutdownError, raise_shutdown
 from cpuwatch import Snapshot, decode
 from cpuwatch.encoding.rounded import rounded
 from cpuwatch.encoding.sse import encode_view_event
-from cpuwatch.query.parameters import VIEW, view_from
+from cpuwatch.query.parameters import VIEW, parse_query_string, view_from
 from cpuwatch.query.view import View
+from cpuwatch.server.hypercorn_quirks import call_when_server_stops
 from cpuwatch.tick_id import TickId
 from cpuwatch.web.broadcast import PAGE_VIEWS, Broadcast
 from cpuwatch.web.endpoints.stream import Stream
-from cpuwatch.web.http.request import parse_query_string
-from cpuwatch.web.hypercorn_quirks import call_when_server_stops
 
 PAGE_QUERIES = ["fields=key,cpu_percent&min_percent=0.2", ""]
 

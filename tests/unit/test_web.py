@@ -22,7 +22,6 @@ from cpuwatch.errors import SettingsError
 from cpuwatch.query.view import View
 from cpuwatch.settings import Settings
 from cpuwatch.web import create_app
-from cpuwatch.web.encoder import Encoder
 from cpuwatch.web.endpoints.cpu_usage import ViewResponse, one_process
 from cpuwatch.web.http.response import Answer
 from cpuwatch.web.response_cache import ResponseCache
@@ -284,7 +283,7 @@ ALL = ViewResponse(View(), "json", "identity")
 
 def test_a_snapshot_is_encoded_once_for_all_requests(monitor: Monitor) -> None:
     async def ask() -> list[Answer | None]:
-        cache = ResponseCache(monitor, Encoder())
+        cache = ResponseCache(monitor)
         return [await cache.get(ALL) for _ in range(3)]
 
     first, *others = asyncio.run(ask())
@@ -293,7 +292,7 @@ def test_a_snapshot_is_encoded_once_for_all_requests(monitor: Monitor) -> None:
 
 
 def test_there_is_no_response_before_the_first_snapshot(empty: Monitor) -> None:
-    assert asyncio.run(ResponseCache(empty, Encoder()).get(ALL)) is None
+    assert asyncio.run(ResponseCache(empty).get(ALL)) is None
 
 
 def test_the_follower_serves_each_newest_snapshot_with_its_responses() -> None:
@@ -301,7 +300,7 @@ def test_the_follower_serves_each_newest_snapshot_with_its_responses() -> None:
 
     async def follow() -> None:
         with Monitor(TICK, sampler=ScriptedSampler(readings)) as live:
-            cache = ResponseCache(live, Encoder())
+            cache = ResponseCache(live)
             following = asyncio.create_task(cache.follow())
             sequence = 0
             while sequence < 29:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeAlias, get_args
+from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
@@ -16,6 +17,7 @@ from cpuwatch.parse import invalid, parse_choice, parse_integer
 from cpuwatch.query.name_pattern import compile_name_pattern
 from cpuwatch.query.select import DEFAULT_SORT, Order, Query
 from cpuwatch.query.view import Grouping, View
+from cpuwatch.text import shortened
 from cpuwatch.tick_id import MAX_TICK_ID, TickId
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "choice",
     "exposed_processes",
     "parameters",
+    "parse_query_string",
     "view_from",
 ]
 
@@ -36,6 +39,7 @@ _MAX_VALUES = 100
 _MAX_PERCENT = 1e6
 _MAX_PAST_SECONDS = 1e9
 _MAX_EXPOSED = 1000
+_MAX_QUERY_STRING_BYTES = 4096
 _TICK = {"type": "integer", "minimum": 0, "maximum": MAX_TICK_ID}
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 """As in JSON (RFC 8259, 6), with leading zeros allowed."""
@@ -63,6 +67,35 @@ class Parameter(Struct, frozen=True):
 def parameters(*rows: tuple[str, str, _Kind]) -> dict[str, Parameter]:
     """A table of parameters by name, from their name, description and kind."""
     return {name: Parameter(name, description, *kind) for name, description, kind in rows}
+
+
+def parse_query_string(raw: bytes, known: Mapping[str, Parameter]) -> dict[str, Any]:
+    """The parsed values by name. A list may be one value with commas, or a parameter that is repeated.
+
+    Raises :class:`~cpuwatch.errors.QueryError`, which names the parameter and what is allowed, if one is unknown, empty
+    or out of range, or if one that takes a single value is repeated.
+    """
+    if len(raw) > _MAX_QUERY_STRING_BYTES:
+        raise QueryError(f"the query string has {len(raw)} bytes: at most {_MAX_QUERY_STRING_BYTES} are allowed")
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise QueryError("the query string is not percent-encoded UTF-8") from None
+    texts: dict[str, list[str]] = {}
+    for name, text in pairs:
+        if name not in known:
+            allowed = ", ".join(known) or "none"
+            raise QueryError(f"unknown parameter {shortened(name)!r}: this path accepts {allowed}")
+        texts.setdefault(name, []).append(text)
+    values: dict[str, Any] = {}
+    for name, repeated in texts.items():
+        if len(repeated) > 1 and known[name].schema.get("type") != "array":
+            raise QueryError(f"{name} is repeated: it takes one value")
+        try:
+            values[name] = known[name].parse(",".join(repeated))
+        except ValueError as error:
+            raise QueryError(str(error)) from None
+    return values
 
 
 def view_from(values: Mapping[str, Any]) -> View:

@@ -89,7 +89,7 @@ def serve(settings: Settings, listening: Listening) -> None:
 async def _serve(app: ASGIFramework, config: Config, stop: asyncio.Event) -> None:
     from hypercorn.asyncio import serve as run_hypercorn  # noqa: PLC0415  part of an optional package
 
-    from cpuwatch.web.hypercorn_quirks import abort_connections  # noqa: PLC0415
+    from cpuwatch.server.hypercorn_quirks import abort_connections  # noqa: PLC0415
 
     serving = asyncio.create_task(run_hypercorn(app, config, shutdown_trigger=stop.wait))
     told = asyncio.create_task(stop.wait())

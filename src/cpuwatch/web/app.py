@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext
 
 import wcwidth  # noqa: F401  the table loads it late: there may be no file descriptor left by then
 from starlette.applications import Starlette
@@ -29,16 +28,15 @@ from cpuwatch.web.endpoints import cpu_usage, health
 from cpuwatch.web.endpoints.description import DESCRIPTION, Description
 from cpuwatch.web.endpoints.history import PAST, History
 from cpuwatch.web.endpoints.metrics import EXPOSED, metrics
-from cpuwatch.web.endpoints.page import PAGE, page
-from cpuwatch.web.endpoints.static_files import STATIC, StaticFiles
+from cpuwatch.web.endpoints.page import PAGE, STATIC, StaticFiles, page
 from cpuwatch.web.endpoints.stream import STREAM, Stream
 from cpuwatch.web.http.body_limit import BodyLimit
 from cpuwatch.web.http.exchange import StallLimit
 from cpuwatch.web.http.request_target import RequestTarget
-from cpuwatch.web.http.response import Endpoint, problem
-from cpuwatch.web.middleware import AccessLog, CrashResponse, SecurityHeaders
+from cpuwatch.web.http.response import Answer, Endpoint, problem
+from cpuwatch.web.middleware import AccessLog
 from cpuwatch.web.openapi.operation import Operation
-from cpuwatch.web.state import Live, State, hosts_of, settings_of
+from cpuwatch.web.state import Live, State, hosts_of, hypercorn_in_use, settings_of
 
 __all__ = ["MIDDLEWARE", "create_app"]
 
@@ -46,14 +44,12 @@ _FIRST_SNAPSHOT_SECONDS = 2.0
 _MAX_PATH_CHARACTERS = 200
 
 MIDDLEWARE = (
-    Middleware(SecurityHeaders),
     Middleware(AccessLog),
     Middleware(StallLimit),
     Middleware(BodyLimit),
     Middleware(RequestTarget),
     Middleware(HostCheck, hosts_of),
     Middleware(Cors, settings_of),
-    Middleware(CrashResponse),
 )
 """What every request passes, from the outside in. The token is checked by each route (:class:`TokenCheck`)."""
 
@@ -73,10 +69,11 @@ def create_app(settings: Settings | None = None) -> Starlette:
         sampler = open_sampler(chosen.backend, command_lines=chosen.command_lines)
         live = Live(Monitor(chosen.interval, chosen.history, sampler, chosen.history_bytes), chosen)
         live.hosts.look_up_full_name()
+        hypercorn = hypercorn_in_use()
         with (
             logging_to_stderr(chosen.log_format, "cpuwatch"),
             loop_errors_in_one_line(),
-            _adapted_server(),
+            hypercorn.hypercorn_adapted() if hypercorn else nullcontext(),
             live.monitor as monitor,
         ):
             for warning in warnings:
@@ -136,31 +133,27 @@ class _UnknownPath:
         self._paths = ", ".join(
             route.path.replace(":path}", "}") for route in routes if route.path != cpu_usage.REDIRECT.path
         )
-        self._not_found = TokenCheck(self._answer, settings_of)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (ASGI)."""
         if scope["type"] != "http":
             await self._router.not_found(scope, receive, send)
-        elif scope.get("root_path") and not self._is_redirected(scope):
+            return
+        answer = self._redirection(scope)
+        if answer is None and scope.get("root_path"):
             await self._router({**scope, "root_path": ""}, receive, send)
-        else:
-            await self._not_found(scope, receive, send)
-
-    async def _answer(self, scope: Scope, _: Receive, send: Send) -> None:
-        if self._is_redirected(scope):
-            path = scope["path"].rstrip("/").removeprefix(scope.get("root_path", ""))
-            answer = cpu_usage.redirection(scope, path)
-        else:
+            return
+        if answer is None:
             shown = shortened(scope["path"], _MAX_PATH_CHARACTERS)
             answer = problem(404, f"nothing is served at {shown}: the paths are {self._paths}")
-        await answer.send(send, with_body=scope["method"] != "HEAD")
+        await TokenCheck(answer, settings_of)(scope, receive, send)
 
-    def _is_redirected(self, scope: Scope) -> bool:
-        shorter = {**scope, "path": scope["path"].rstrip("/")}
-        return shorter["path"] != scope["path"] and any(
-            route.matches(shorter)[0] is Match.FULL for route in self._routes
-        )
+    def _redirection(self, scope: Scope) -> Answer | None:
+        path = scope["path"].rstrip("/")
+        shorter = {**scope, "path": path}
+        if path == scope["path"] or all(route.matches(shorter)[0] is not Match.FULL for route in self._routes):
+            return None
+        return cpu_usage.redirection(scope, path.removeprefix(scope.get("root_path", "")))
 
 
 def _from_environment() -> tuple[Settings, list[str]]:
@@ -168,14 +161,6 @@ def _from_environment() -> tuple[Settings, list[str]]:
     settings = Settings.from_environment(os.environ)
     check_token_is_in_use(os.environ, settings)
     return settings, warnings_about(os.environ)
-
-
-def _adapted_server() -> AbstractContextManager[None]:
-    if "hypercorn.asyncio" not in sys.modules:  # another server runs the app
-        return nullcontext()
-    from cpuwatch.web.hypercorn_quirks import hypercorn_adapted  # noqa: PLC0415  it imports Hypercorn
-
-    return hypercorn_adapted()
 
 
 async def _on_crash_of_middleware(_: Request, __: Exception) -> Response:

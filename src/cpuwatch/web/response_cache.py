@@ -13,19 +13,20 @@ from collections.abc import Callable, Hashable, Iterable
 from hashlib import blake2b
 from typing import Any, Protocol, TypeVar
 
+from cpuwatch.fixed_threads import FixedThreads
 from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Monitor
 from cpuwatch.tick_id import TickId
-from cpuwatch.web.encoder import Encoder
 
 __all__ = ["Representation", "ResponseCache", "etag_of", "keep"]
 
 _MAX_KEPT = 64
-_MAX_ALIASES = 256
 _MAX_MADE_AHEAD = 16
 _MAX_OF_THE_PAST = 32
 _MAX_MADE_AT_ONCE = 2
 """More would only take turns at the interpreter, and take it from the event loop."""
+_THREADS = 6
+"""At most this many are busy: for what is made ahead, two first representations, one of the past. The rest is room."""
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -56,7 +57,6 @@ class _Published:
         self.taken_seconds = taken_seconds
         self.made = made
         self.making: dict[Representation[Any], asyncio.Task[Any]] = {}
-        self.aliases: dict[Hashable, Any] = {}
 
 
 class ResponseCache:
@@ -67,10 +67,10 @@ class ResponseCache:
     most two are made at once.
     """
 
-    def __init__(self, monitor: Monitor, encoder: Encoder) -> None:
+    def __init__(self, monitor: Monitor) -> None:
         self.ended: bool = False
+        self.threads: FixedThreads = FixedThreads(_THREADS, "encoder")
         self._monitor = monitor
-        self._encoder = encoder
         self._published: _Published | None = None
         self._wanted: dict[Representation[Any], None] = {}
         self._past: dict[tuple[int, Representation[Any]], Any] = {}
@@ -110,32 +110,16 @@ class ResponseCache:
         age_ms = int((time.monotonic() - taken_seconds) * 1000)
         return b"server-timing", b"age;dur=%d" % age_ms
 
-    def found(self, alias: Hashable) -> Any:
-        """What :meth:`get` returned for this alias, if it was made of the published snapshot; otherwise None."""
-        published = self._newest()
-        return None if published is None else published.aliases.get(alias)
-
-    async def get(self, representation: Representation[_Made], alias: Hashable = None) -> _Made | None:
-        """The representation of the published snapshot; None while there is none. Raises what its ``make`` raises.
-
-        Until the next tick :meth:`found` finds it by its ``alias``, such as the bytes of a request.
-        """
+    async def get(self, representation: Representation[_Made]) -> _Made | None:
+        """The representation of the published snapshot; None while there is none. Raises what its ``make`` raises."""
         published = self._newest()
         if published is None:
             return None
         if representation.is_made_ahead and len(self._wanted) < _MAX_MADE_AHEAD:
             self._wanted[representation] = None
-        made: _Made
-        if representation in published.made:
-            made = published.made[representation]
-        else:
-            made = await self._first(published, representation)
-        # The next snapshot may be published by now, and this is none of its responses.
-        if alias is not None:
-            keep(published.aliases, alias, made, _MAX_ALIASES)
-        return made
-
-    async def _first(self, published: _Published, representation: Representation[_Made]) -> _Made:
+        made: _Made | None = published.made.get(representation)
+        if made is not None:
+            return made
         making = published.making.get(representation)
         if making is None:
             making = asyncio.create_task(self._make_first(published, representation))
@@ -155,7 +139,7 @@ class ResponseCache:
         key = (snapshot.sequence, representation)
         async with self._reading_past:
             if key not in self._past:
-                keep(self._past, key, await self._encoder.run(representation.make, snapshot), _MAX_OF_THE_PAST)
+                keep(self._past, key, await self.threads.run(representation.make, snapshot), _MAX_OF_THE_PAST)
             made: _Made = self._past[key]
             return made
 
@@ -165,7 +149,7 @@ class ResponseCache:
         So reading the past takes at most one thread from the sampling.
         """
         async with self._reading_past:
-            return await self._encoder.run(read)
+            return await self.threads.run(read)
 
     async def wait(self, after: int, timeout: float | None = None) -> Snapshot | None:
         """The published snapshot, as soon as its sequence is above ``after``.
@@ -188,7 +172,7 @@ class ResponseCache:
             newest = self._monitor.newest()
             if newest is not None:
                 wanted, self._wanted = self._wanted, {}
-                made = await self._encoder.run(_make_all, newest[0], wanted) if wanted else {}
+                made = await self.threads.run(_make_all, newest[0], wanted) if wanted else {}
                 self._publish(*newest, made)
 
     def end(self) -> None:
@@ -209,7 +193,7 @@ class ResponseCache:
     async def _make_first(self, published: _Published, representation: Representation[_Made]) -> _Made:
         try:
             async with self._making:
-                made = await self._encoder.run(representation.make, published.snapshot)
+                made = await self.threads.run(representation.make, published.snapshot)
         finally:
             del published.making[representation]
         keep(published.made, representation, made, _MAX_KEPT)

@@ -7,20 +7,21 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import ModuleType
 from typing import TypedDict
 
 from starlette.types import Scope
 
+from cpuwatch.accounting.totals import RunningTotals
 from cpuwatch.monitor import Monitor
 from cpuwatch.settings import Settings
 from cpuwatch.supervisor import Supervisor
 from cpuwatch.web.access.hosts import AllowedHosts
 from cpuwatch.web.broadcast import Broadcast
-from cpuwatch.web.encoder import Encoder
-from cpuwatch.web.exposition import Expositions
 from cpuwatch.web.response_cache import ResponseCache
+from cpuwatch.web.scrapes import Scrapes
 
-__all__ = ["Live", "State", "hosts_of", "live", "settings_of"]
+__all__ = ["Live", "State", "hosts_of", "hypercorn_in_use", "live", "settings_of"]
 
 
 class Live:
@@ -30,10 +31,13 @@ class Live:
         self.settings: Settings = settings or Settings()
         self.hosts: AllowedHosts = AllowedHosts(self.settings.allowed_hosts)
         self.monitor: Monitor = monitor
-        self.encoder: Encoder = Encoder()
-        self.cache: ResponseCache = ResponseCache(monitor, self.encoder)
+        self.cache: ResponseCache = ResponseCache(monitor)
         self.broadcast: Broadcast = Broadcast(monitor, self.cache, self.settings.streams)
-        self.expositions: Expositions = Expositions(monitor, self.cache)
+        self.scrapes: Scrapes = Scrapes()
+        self.begin_seconds: float = time.monotonic()
+        # The monitor must not have been started yet: the totals include its every tick.
+        self.totals: RunningTotals = RunningTotals()
+        monitor.follow(self.totals.take)
         self.supervisor: Supervisor = Supervisor(lambda: self.cache.ended)
         self._heeds_server_stop: bool = False
 
@@ -49,7 +53,7 @@ class Live:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Within the block, each tick is published and handed out to the streams."""
-        self.encoder.start()
+        self.cache.threads.start()
         works = {"cache": self.cache.follow, "broadcast": self.broadcast.follow}
         tasks = [asyncio.create_task(self.supervisor.keep_running(name, work)) for name, work in works.items()]
         try:
@@ -59,21 +63,28 @@ class Live:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-            self.encoder.close()
+            self.cache.threads.close()
 
     def heed_server_stop(self) -> None:
         """See to it that what is under way for long ends when the server is told to stop; while one is answered."""
         if not self._heeds_server_stop:
             self._heeds_server_stop = True
-            if "hypercorn.asyncio" in sys.modules:
-                from cpuwatch.web.hypercorn_quirks import call_when_server_stops  # noqa: PLC0415  it imports Hypercorn
-
-                call_when_server_stops(self.end)
+            if hypercorn := hypercorn_in_use():
+                hypercorn.call_when_server_stops(self.end)
 
     def end(self) -> None:
         """End the streams and the waiting."""
         self.cache.end()
         self.broadcast.end()
+
+
+def hypercorn_in_use() -> ModuleType | None:
+    """:mod:`cpuwatch.server.hypercorn_quirks`, or None if another server runs the app."""
+    if "hypercorn.asyncio" not in sys.modules:
+        return None
+    from cpuwatch.server import hypercorn_quirks  # noqa: PLC0415  it imports Hypercorn
+
+    return hypercorn_quirks
 
 
 class State(TypedDict):

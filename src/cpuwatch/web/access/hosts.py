@@ -70,7 +70,7 @@ class HostCheck:
         host = header(scope, b"host")
         if self._hosts_of(scope).is_allowed(host):
             return self._app(scope, receive, send)
-        return _misdirected(host).send(send, with_body=scope["method"] != "HEAD")
+        return _misdirected(host)(scope, receive, send)
 
 
 def _misdirected(host: bytes | None) -> Answer:

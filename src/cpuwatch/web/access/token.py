@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cpuwatch.settings import Settings
 from cpuwatch.web.http.request import header
-from cpuwatch.web.http.response import problem
+from cpuwatch.web.http.response import SECURITY_HEADERS, problem
 
 __all__ = ["Cors", "TokenCheck"]
 
@@ -33,7 +35,7 @@ class TokenCheck:
         # RFC 6750, 3: the error is for requests that had credentials.
         challenge = 'Bearer realm="cpuwatch"' + ("" if credentials is None else ', error="invalid_token"')
         refusal = problem(401, "a token is required: Authorization: Bearer TOKEN", [("www-authenticate", challenge)])
-        return refusal.send(send, with_body=scope["method"] != "HEAD")
+        return refusal(scope, receive, send)
 
 
 class Cors:
@@ -45,20 +47,26 @@ class Cors:
     def __init__(self, app: ASGIApp, settings_of: Callable[[Scope], Settings]) -> None:
         self._app = app
         self._settings_of = settings_of
-        self._by_origins: dict[frozenset[str], ASGIApp] = {frozenset(): app}
+        self._by_origins: dict[frozenset[str], ASGIApp] = {}
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """One request (ASGI)."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or not (origins := self._settings_of(scope).cors_origins):
             return self._app(scope, receive, send)
-        origins = self._settings_of(scope).cors_origins
-        app = self._by_origins.get(origins)
-        if app is None:
-            app = self._by_origins[origins] = CORSMiddleware(
+        if origins not in self._by_origins:
+            self._by_origins[origins] = _OriginsAllowed(
                 self._app,
                 allow_origins=origins,
                 allow_methods=("GET", "HEAD", "OPTIONS"),
                 allow_headers=("authorization", "if-none-match", "last-event-id", "prefer"),
                 expose_headers=("etag", "retry-after", "server-timing"),
             )
-        return app(scope, receive, send)
+        return self._by_origins[origins](scope, receive, send)
+
+
+class _OriginsAllowed(CORSMiddleware):
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """The response to a preflight, which no endpoint answers, with the headers that all others have."""
+        response = super().preflight_response(request_headers)
+        response.raw_headers.extend(SECURITY_HEADERS)
+        return response

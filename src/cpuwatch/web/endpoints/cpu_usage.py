@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import ClassVar
 from urllib.parse import quote
 
@@ -12,13 +13,12 @@ from starlette.types import Scope
 from cpuwatch.encoding.formats import FORMAT, FORMATS
 from cpuwatch.encoding.json import encode
 from cpuwatch.encoding.rounded import rounded_rows
-from cpuwatch.errors import NotAcceptableError
 from cpuwatch.model import ProcessUsage, Snapshot
-from cpuwatch.query.parameters import PID, VIEW, view_from
+from cpuwatch.query.parameters import PID, VIEW, parse_query_string, view_from
 from cpuwatch.query.view import View, apply_view
 from cpuwatch.text import time_text
-from cpuwatch.web.http.negotiation import choose_coding, choose_media_type
-from cpuwatch.web.http.request import headers, parse_query_string, wait_seconds
+from cpuwatch.web.http.negotiation import accepted, choose_coding
+from cpuwatch.web.http.request import headers, wait_seconds
 from cpuwatch.web.http.response import CODINGS, Answer, coded, no_snapshot_yet, problem
 from cpuwatch.web.openapi.operation import SHOWN, TEXT, Operation
 from cpuwatch.web.response_cache import etag_of
@@ -118,37 +118,30 @@ async def all_processes(scope: Scope) -> Answer:
     """
     cache = live(scope).cache
     fields = headers(scope)
-    # The same bytes select the same representation, so for most requests this lookup is all.
-    asked = (scope["query_string"], fields.get(b"accept"), fields.get(b"accept-encoding"))
-    answer: Answer | None = cache.found(asked)
+    selected = selected_view(scope["query_string"], fields.get(b"accept"), fields.get(b"accept-encoding"))
+    answer = await cache.get(selected)
     if answer is None:
-        answer = await cache.get(selected_view(*asked), alias=asked)
-        if answer is None:
-            return no_snapshot_yet()
+        return no_snapshot_yet()
     known = fields.get(b"if-none-match")
     if known is not None:
         answer = answer.unless_known(known)
         if answer.status == 304 and (seconds := wait_seconds(fields.get(b"prefer"))) is not None:
-            answer = await _newer(scope, selected_view(*asked), answer, seconds)
+            answer = await _newer(scope, selected, answer, seconds)
     return answer.with_header(*cache.age_header)
 
 
+@lru_cache(maxsize=256)
 def selected_view(query_string: bytes, accept: bytes | None, accept_encoding: bytes | None) -> ViewResponse:
     """The representation that a request selects.
 
     Raises :class:`~cpuwatch.errors.QueryError`, or :class:`~cpuwatch.errors.NotAcceptableError`.
     """
     values = parse_query_string(query_string, _PARAMETERS)
-    view = view_from(values)
-    chosen = values.get("format") or _accepted(accept)
-    return ViewResponse(view, chosen, choose_coding(_text(accept_encoding), list(CODINGS)))
-
-
-def _accepted(accept: bytes | None) -> str:
-    media_type = choose_media_type(_text(accept), list(_MEDIA_TYPES))
-    if media_type is None:
-        raise NotAcceptableError(f"available formats: {', '.join(_MEDIA_TYPES)}, or ?format={'|'.join(FORMATS)}")
-    return _MEDIA_TYPES[media_type]
+    view, format_name = view_from(values), values.get("format")
+    if format_name is None:
+        alternative = f", or ?format={'|'.join(FORMATS)}"
+        format_name = _MEDIA_TYPES[accepted(_text(accept), list(_MEDIA_TYPES), alternative)]
+    return ViewResponse(view, format_name, choose_coding(_text(accept_encoding), list(CODINGS)))
 
 
 def _text(value: bytes | None) -> str | None:

@@ -16,12 +16,12 @@ from starlette.types import Receive, Scope, Send
 from cpuwatch.encoding.json import encode, encode_view
 from cpuwatch.history import SnapshotStore
 from cpuwatch.model import Snapshot
-from cpuwatch.query.parameters import HISTORY, VIEW, view_from
+from cpuwatch.query.parameters import HISTORY, VIEW, parse_query_string, view_from
 from cpuwatch.query.view import View, apply_view
 from cpuwatch.tick_id import TickId
 from cpuwatch.web.access.client_limits import Places, client_of
 from cpuwatch.web.http.negotiation import choose_coding
-from cpuwatch.web.http.request import header, header_text, parse_query_string
+from cpuwatch.web.http.request import header, header_text
 from cpuwatch.web.http.response import CODINGS, Answer, Endpoint, coded, no_snapshot_yet, problem
 from cpuwatch.web.openapi.operation import SHOWN, Operation
 from cpuwatch.web.response_cache import etag_of
@@ -80,7 +80,7 @@ class History:
         client = client_of(scope, live(scope).settings.proxies)
         refusal = self._places.refusal(client)
         if refusal is not None:
-            await refusal.send(send, with_body=scope["method"] != "HEAD")
+            await refusal(scope, receive, send)
             return
         with self._places.taken(client), suppress(TimeoutError):
             async with asyncio.timeout(_MAX_SECONDS):

@@ -1,18 +1,27 @@
-"""``/metrics``: the machine, the totals by name and the sampling, for Prometheus and what speaks like it."""
+"""``/metrics``: the machine, the totals by name and the sampling, for Prometheus and compatible scrapers."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from msgspec.structs import replace
 from starlette.types import Scope
 
+from cpuwatch.accounting.totals import CpuTotals
+from cpuwatch.encoding.metric_families import metric_families, process_families
 from cpuwatch.encoding.openmetrics import EXPOSITIONS
-from cpuwatch.errors import NotAcceptableError
-from cpuwatch.query.parameters import METRICS, exposed_processes
+from cpuwatch.model import Snapshot
+from cpuwatch.monitor import Health
+from cpuwatch.query.parameters import METRICS, exposed_processes, parse_query_string
+from cpuwatch.query.select import Query, select
 from cpuwatch.text import shortened
-from cpuwatch.web.exposition import Exposed, Scraper
-from cpuwatch.web.http.negotiation import choose_coding, choose_media_type
-from cpuwatch.web.http.request import header, header_text, parse_query_string
-from cpuwatch.web.http.response import Answer, no_snapshot_yet
+from cpuwatch.web.http.negotiation import accepted, choose_coding
+from cpuwatch.web.http.request import header, header_text
+from cpuwatch.web.http.response import Answer, coded, no_snapshot_yet
 from cpuwatch.web.openapi.operation import TEXT, Operation
+from cpuwatch.web.scrapes import Scraper
 from cpuwatch.web.state import live
 
 __all__ = ["EXPOSED", "metrics"]
@@ -33,25 +42,60 @@ EXPOSED = Operation(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Exposition:
+    """The metrics for a request (:class:`~cpuwatch.web.response_cache.Representation`).
+
+    They are not made ahead: a scraper comes once in many ticks.
+    """
+
+    processes: Query | None
+    media_type: str
+    coding: str
+    known_sequence: int | None
+    health: Health
+    totals_sequence: int
+    totals: CpuTotals = field(compare=False)
+    is_made_ahead: ClassVar[bool] = False
+
+    def make(self, snapshot: Snapshot) -> Answer:
+        """The metrics of this snapshot."""
+        # While sampling fails there is no newer snapshot, but the count of failures goes on.
+        counts = {"missed_ticks": self.health.missed_ticks, "failed_ticks": self.health.failed_ticks}
+        counted = replace(snapshot, sampling=replace(snapshot.sampling, **counts))
+        families = metric_families(counted, self.totals, self.known_sequence)
+        if self.processes is not None:
+            families += process_families(select(snapshot, self.processes).processes)
+        exposition = EXPOSITIONS[self.media_type]
+        body, coding = coded(exposition.encode(families), self.coding)
+        return Answer.of(body, exposition.content_type, headers=[("vary", "accept, accept-encoding"), *coding])
+
+
 async def metrics(scope: Scope) -> Answer:
     """The metrics of the newest snapshot, with the totals up to it."""
-    return await live(scope).expositions.answer(_asked(scope), _scraper(scope)) or no_snapshot_yet()
+    processes = exposed_processes(parse_query_string(scope["query_string"], METRICS))
+    media_type = accepted(header_text(scope, b"accept"), list(EXPOSITIONS))
+    # Scrapers accept gzip; none asks for another coding.
+    coding = choose_coding(header_text(scope, b"accept-encoding"), ["gzip"])
+    state, scraper = live(scope), _scraper(scope)
+    totals, run_seconds = state.totals.latest, time.monotonic() - state.begin_seconds
+    if totals is None:
+        return no_snapshot_yet()
+    known = None if scraper is None else state.scrapes.known_sequence(scraper, totals, run_seconds)
+    # Mostly nothing is new, and all scrapers get the same response.
+    if known is not None and known >= totals.newest_sequence:
+        known = None
+    exposition = _Exposition(processes, media_type, coding, known, state.monitor.health, totals.sequence, totals)
+    answer = await state.cache.get(exposition)
+    if scraper is not None and answer is not None:
+        state.scrapes.note(scraper, totals)
+    return answer or no_snapshot_yet()
 
 
 def _scraper(scope: Scope) -> Scraper | None:
-    """The Prometheus that scrapes, if it is one; others get all values as they are, each time."""
+    """The Prometheus server that scrapes, if it is one. All other clients get all values as they are."""
     if scope["method"] != "GET" or header(scope, _SCRAPE_HEADER) is None:
         return None
     client = scope.get("client")
     user_agent = header_text(scope, b"user-agent")
     return Scraper(client and client[0], user_agent and shortened(user_agent), scope["query_string"])
-
-
-def _asked(scope: Scope) -> Exposed:
-    values = parse_query_string(scope["query_string"], METRICS)
-    media_type = choose_media_type(header_text(scope, b"accept"), list(EXPOSITIONS))
-    if media_type is None:
-        raise NotAcceptableError(f"there are {', '.join(EXPOSITIONS)}")
-    # What scrapes takes gzip; more codings would be code that nothing asks for.
-    coding = choose_coding(header_text(scope, b"accept-encoding"), ["gzip"])
-    return Exposed(exposed_processes(values), media_type, coding)

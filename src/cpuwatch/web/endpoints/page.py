@@ -1,48 +1,34 @@
-"""``/``: the page. It contains a table of the busiest processes, so it works without scripts."""
+"""``/``: the page, which works without scripts; ``/static/``: its scripts and styles, as they are in the package."""
 
 from __future__ import annotations
 
-from functools import cache
-from html import escape
+from collections.abc import Iterator
+from functools import cache, cached_property
 from importlib.resources import files
-from itertools import starmap
+from importlib.resources.abc import Traversable
 from string import Template
 from typing import ClassVar
 
+import msgspec
 from msgspec import Struct
 from starlette.types import Scope
 
-from cpuwatch.encoding.table import missing_processes
+from cpuwatch.encoding.html import headings, page_texts
 from cpuwatch.fields import FIELDS
-from cpuwatch.model import ProcessUsage, Snapshot
-from cpuwatch.query.cgroup_name import shown_names
-from cpuwatch.query.select import Query, select
-from cpuwatch.text import printable, time_text
+from cpuwatch.model import Snapshot
+from cpuwatch.query.parameters import Parameter
 from cpuwatch.web.http.request import header
-from cpuwatch.web.http.response import Answer, problem
+from cpuwatch.web.http.response import Answer, FixedContent, problem
 from cpuwatch.web.openapi.operation import TEXT, Operation
 from cpuwatch.web.state import live
 
-__all__ = ["PAGE", "PageResponse", "page"]
+__all__ = ["PAGE", "STATIC", "PageResponse", "StaticFiles", "fields_module", "page"]
 
-_ROWS = 50
-_UNKNOWN = "\N{EN DASH}"
-
-_COLUMNS = (
-    "pid",
-    "name",
-    "user",
-    "state",
-    "total_percent",
-    "cpu_percent",
-    "user_percent",
-    "system_percent",
-    "exited_percent",
-    "cpu_seconds",
-)
-_UNIT = "Unit"
-"""The only column that is no field: the readable name of the cgroup."""
-
+_MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 
 PAGE = Operation(
     path="/",
@@ -50,6 +36,23 @@ PAGE = Operation(
     summary="The page for the browser.",
     content={"text/html": TEXT},
     problems=(404,),
+    is_open=True,
+)
+STATIC = Operation(
+    path="/static/{name:path}",
+    name="static",
+    summary="The scripts and styles of the page.",
+    content={content_type.partition(";")[0]: TEXT for content_type in _MEDIA_TYPES.values()},
+    problems=(404,),
+    in_path={
+        "name": Parameter(
+            "name",
+            "The name of the file.",
+            {"type": "string", "minLength": 1, "examples": ["page.css"]},
+            lambda _name, text: text,
+        )
+    },
+    is_conditional=True,
     is_open=True,
 )
 
@@ -61,7 +64,7 @@ class PageResponse(Struct, frozen=True):
 
     def make(self, snapshot: Snapshot) -> Answer:
         """The page for this snapshot."""
-        return _page(**_filled(snapshot))
+        return _page(**page_texts(snapshot))
 
 
 async def page(scope: Scope) -> Answer:
@@ -81,7 +84,7 @@ async def page(scope: Scope) -> Answer:
 
 def _page(**shown: str) -> Answer:
     empty = {"host": "", "summary": "", "footer": "", "missing": "", "rows": ""}
-    html = _template().substitute(empty | {"headings": _headings()} | shown)
+    html = _template().substitute(empty | {"headings": headings()} | shown)
     return Answer.of(html.encode(), "text/html; charset=utf-8")
 
 
@@ -90,54 +93,48 @@ def _template() -> Template:
     return Template((files("cpuwatch.web") / "page.html").read_text("utf-8"))
 
 
-def _filled(snapshot: Snapshot) -> dict[str, str]:
-    busiest = select(snapshot, Query(top=_ROWS)).processes
-    units = shown_names({row.cgroup for row in snapshot.processes if row.cgroup is not None})
-    machine = snapshot.machine
-    return {
-        "host": _text(snapshot.host.name),
-        "summary": f"{_percent(machine.cpu_percent)} % of {snapshot.host.logical_cpus} CPUs busy, "
-        f"{time_text(snapshot.time)}",
-        "rows": "".join(_row(row, None if row.cgroup is None else units[row.cgroup]) for row in busiest),
-        "missing": "\n".join(map(_text, missing_processes(snapshot.sampling))),
-        "footer": f"The {len(busiest)} busiest of {len(snapshot.processes)} processes.",
-    }
+class StaticFiles:
+    """``GET /static/{name}``: each file in each coding, encoded once, at the first request for any of them.
+
+    The name is a key in a dict of the files in the package. It never becomes a path, so it cannot leave the folder.
+    """
+
+    async def __call__(self, scope: Scope) -> Answer:
+        """The answer to one request."""
+        content = self._contents.get(scope["path_params"]["name"])
+        if content is None:
+            return problem(404, f"unknown file {scope['path']}")
+        return content.answer(scope)
+
+    @cached_property
+    def _contents(self) -> dict[str, FixedContent]:
+        contents = {
+            name: FixedContent(file.read_bytes(), _MEDIA_TYPES[_suffix(file)])
+            for name, file in _files_in(files("cpuwatch.web") / "static")
+            if _suffix(file) in _MEDIA_TYPES
+        }
+        return contents | {"model/fields.js": FixedContent(fields_module(), _MEDIA_TYPES[".js"])}
 
 
-def _headings() -> str:
-    titles = [(FIELDS[name].title, _kind(name)) for name in _COLUMNS]
-    return "".join(f'<th scope="col" class="{kind}">{title}</th>' for title, kind in [*titles, (_UNIT, "text")])
+def fields_module() -> bytes:
+    """``model/fields.js``: the table of row fields, as a module that the page's scripts import.
+
+    A module, because all of them need it before the first row. The page's content security policy allows no inline
+    script, and not every browser imports JSON.
+    """
+    fields = [msgspec.to_builtins(field) | {"descends": field.descends} for field in FIELDS.values()]
+    return b"export const FIELDS = " + msgspec.json.encode(fields) + b";\n"
 
 
-def _row(row: ProcessUsage, unit: str | None) -> str:
-    cells = [(_formatted(name, getattr(row, name)), _kind(name)) for name in _COLUMNS]
-    return f"<tr>{''.join(starmap(_cell, [*cells, (unit, 'text')]))}</tr>\n"
+def _files_in(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Traversable]]:
+    """Each file below a folder, with its name relative to it."""
+    for entry in folder.iterdir():
+        name = prefix + entry.name
+        if entry.is_dir():
+            yield from _files_in(entry, f"{name}/")
+        else:
+            yield name, entry
 
 
-def _cell(text: str | None, kind: str) -> str:
-    return f'<td class="{kind}">{_text(_UNKNOWN if text is None else text)}</td>'
-
-
-def _kind(name: str) -> str:
-    return "text" if FIELDS[name].type == "text" else "number"
-
-
-def _formatted(name: str, value: str | float | None) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    match FIELDS[name].unit:
-        case "percent":
-            return _percent(value)
-        case "seconds":
-            return f"{value:.2f} s"
-        case None:
-            return str(value)
-
-
-def _percent(value: float | None) -> str:
-    return _UNKNOWN if value is None else f"{value:.1f}"
-
-
-def _text(text: str) -> str:
-    """Makes a name from the kernel safe in HTML: escapes control characters, then markup."""
-    return escape(printable(text))
+def _suffix(file: Traversable) -> str:
+    return file.name[file.name.rfind(".") :]

@@ -9,14 +9,14 @@ from contextlib import aclosing
 from starlette.types import Receive, Scope, Send
 
 from cpuwatch.encoding.sse import KEEP_ALIVE, encode_retry
-from cpuwatch.errors import NotAcceptableError, QueryError
-from cpuwatch.query.parameters import VIEW, view_from
+from cpuwatch.errors import QueryError
+from cpuwatch.query.parameters import VIEW, parse_query_string, view_from
 from cpuwatch.query.view import View
 from cpuwatch.tick_id import TickId
 from cpuwatch.web.access.client_limits import client_of
 from cpuwatch.web.broadcast import Subscription
-from cpuwatch.web.http.negotiation import choose_media_type
-from cpuwatch.web.http.request import header_text, parse_query_string
+from cpuwatch.web.http.negotiation import accepted
+from cpuwatch.web.http.request import header_text
 from cpuwatch.web.http.response import Answer, Endpoint
 from cpuwatch.web.openapi.operation import TEXT, Operation
 from cpuwatch.web.state import Live, live
@@ -59,7 +59,7 @@ class Stream:
             return
         opening = await self._opening.answer(scope)
         if opening.status != 200:
-            await opening.send(send)
+            await opening(scope, receive, send)
             return
         state = live(scope)
         state.heed_server_stop()
@@ -102,8 +102,7 @@ async def _opening(scope: Scope) -> Answer:
     """Status and headers of the stream, or the problem because of which there is none."""
     view = _view(scope)
     _last_event_id(scope)
-    if choose_media_type(header_text(scope, b"accept"), [_MEDIA_TYPE]) is None:
-        raise NotAcceptableError(f"there is {_MEDIA_TYPE} only")
+    accepted(header_text(scope, b"accept"), [_MEDIA_TYPE])
     return live(scope).broadcast.refusal(view, _client(scope)) or _OPENING
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Generator
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cpuwatch.web.http.body_limit import may_have_body
+from cpuwatch.web.http.request import target
 
 __all__ = ["CHUNK_BYTES", "STALL_SECONDS", "SlowClients", "StallLimit", "attend"]
 
@@ -19,6 +21,8 @@ STALL_SECONDS = 15.0
 _FIRST_CHECK_SECONDS = 0.05
 _CHECK_SECONDS = 1.0
 _MAX_SLOW = 512
+
+_log = logging.getLogger("cpuwatch.web")
 
 
 class SlowClients:
@@ -63,26 +67,28 @@ async def attend(app: ASGIApp, scope: Scope, receive: Receive, send: Send, slow_
 
     Sends a body in 64 KiB chunks, because the server copies what the client has not read. ``app`` is cancelled wherever
     it waits, and so frees what it holds, if the client disconnects, does not read a chunk within ``STALL_SECONDS``, or
-    exceeds the limit of ``slow_clients``. The response stays incomplete, and the server closes the connection or the
-    stream.
+    exceeds the limit of ``slow_clients``. If ``app`` raises after the response has started, that is logged. In all
+    these cases the response stays incomplete, and the server closes the connection or the stream.
     """
     exchange = _Exchange(scope, receive, send, slow_clients)
     answering = app(scope, exchange.receive, exchange.send).__await__()
-    # Most requests never wait, so they need no timer, which would cost more than everything else here.
     try:
+        # Most requests never wait, so they need no timer, which would cost more than everything else here.
         waits_for = next(answering)
-    except StopIteration:
-        return
-    try:
         async with asyncio.timeout(None) as limit:
             exchange.begin(limit)
             try:
                 await _Begun(answering, waits_for)
             finally:
                 exchange.end()
-    except TimeoutError:
-        if not limit.expired():
+    except StopIteration:
+        return
+    except Exception as error:
+        if isinstance(error, TimeoutError) and exchange.is_given_up:
+            return
+        if not exchange.has_started:
             raise
+        _log.exception("the response to %r broke off", f"{scope['method']} {target(scope)}")
 
 
 class _Begun(Generator[Any, Any, None]):
@@ -108,6 +114,7 @@ class _Exchange:
     """The messages from and to one client."""
 
     # Defaults on the class: most requests are over before one of these changes.
+    has_started = False
     _body_ended = False
     _is_over = False
     _is_sending = False
@@ -141,7 +148,7 @@ class _Exchange:
                 await self.send({"type": message["type"], "body": chunk, "more_body": True})
             message = {**message, "body": body[last:]}
         self._due_seconds = None
-        self._is_sending = True
+        self.has_started = self._is_sending = True
         try:
             await self._send(message)
         except OSError:
@@ -156,6 +163,11 @@ class _Exchange:
         if self._is_over:
             self.give_up()
         self._timer = asyncio.get_running_loop().call_later(_FIRST_CHECK_SECONDS, self._check)
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the app was cancelled because of its client."""
+        return self._limit is not None and self._limit.expired()
 
     def give_up(self) -> None:
         """Cancel the app: its client has disconnected, or does not read."""

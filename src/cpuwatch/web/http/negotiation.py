@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-__all__ = ["choose_coding", "choose_media_type"]
+from cpuwatch.errors import NotAcceptableError
+
+__all__ = ["accepted", "choose_coding", "choose_media_type"]
+
+
+def accepted(accept: str | None, offered: Sequence[str], alternative: str = "") -> str:
+    """As :func:`choose_media_type`, but raises :class:`~cpuwatch.errors.NotAcceptableError` if none is acceptable."""
+    chosen = choose_media_type(accept, offered)
+    if chosen is None:
+        raise NotAcceptableError(f"available formats: {', '.join(offered)}{alternative}")
+    return chosen
 
 
 def choose_media_type(accept: str | None, offered: Sequence[str]) -> str | None:

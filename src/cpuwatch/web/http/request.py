@@ -1,23 +1,13 @@
-"""What a request says: its target, headers, query parameters and preferences."""
+"""What a request says: its target, headers and preferences."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-from urllib.parse import parse_qsl
-
 from starlette.types import Scope
 
-from cpuwatch.errors import QueryError
-from cpuwatch.query.parameters import Parameter
-from cpuwatch.text import shortened
-
-__all__ = ["MAX_WAIT_SECONDS", "header", "header_text", "headers", "parse_query_string", "target", "wait_seconds"]
+__all__ = ["MAX_WAIT_SECONDS", "header", "header_text", "headers", "target", "wait_seconds"]
 
 MAX_WAIT_SECONDS = 30
 """Less than most proxies wait for a response."""
-
-_MAX_QUERY_STRING_BYTES = 4096
 
 
 def target(scope: Scope) -> str:
@@ -51,35 +41,6 @@ def header_text(scope: Scope, name: bytes) -> str | None:
     """The same as text."""
     value = header(scope, name)
     return None if value is None else value.decode("latin-1")
-
-
-def parse_query_string(raw: bytes, known: Mapping[str, Parameter]) -> dict[str, Any]:
-    """The parsed values by name. A list may be one value with commas, or a parameter that is repeated.
-
-    Raises :class:`~cpuwatch.errors.QueryError`, which names the parameter and what is allowed, if one is unknown, empty
-    or out of range, or if one that takes a single value is repeated.
-    """
-    if len(raw) > _MAX_QUERY_STRING_BYTES:
-        raise QueryError(f"the query string has {len(raw)} bytes: at most {_MAX_QUERY_STRING_BYTES} are allowed")
-    try:
-        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")
-    except ValueError:
-        raise QueryError("the query string is not percent-encoded UTF-8") from None
-    texts: dict[str, list[str]] = {}
-    for name, text in pairs:
-        if name not in known:
-            allowed = ", ".join(known) or "none"
-            raise QueryError(f"unknown parameter {shortened(name)!r}: this path accepts {allowed}")
-        texts.setdefault(name, []).append(text)
-    values: dict[str, Any] = {}
-    for name, repeated in texts.items():
-        if len(repeated) > 1 and known[name].schema.get("type") != "array":
-            raise QueryError(f"{name} is repeated: it takes one value")
-        try:
-            values[name] = known[name].parse(",".join(repeated))
-        except ValueError as error:
-            raise QueryError(str(error)) from None
-    return values
 
 
 def wait_seconds(prefer: bytes | None) -> int | None:

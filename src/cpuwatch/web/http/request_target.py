@@ -37,10 +37,10 @@ class RequestTarget:
         try:
             scope = in_origin_form(scope)
         except BadTargetError as error:
-            return problem(400, str(error)).send(send)
+            return problem(400, str(error))(scope, receive, send)
         if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) >= _MAX_URL_BYTES:
             too_long = problem(414, f"the URL is too long: at most {_MAX_URL_BYTES} bytes are allowed")
-            return too_long.send(send, with_body=scope["method"] != "HEAD")
+            return too_long(scope, receive, send)
         return self._app(scope, receive, send)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import logging
+import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from hashlib import blake2b
 from http import HTTPStatus
@@ -15,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from cpuwatch.errors import NotAcceptableError, QueryError
 from cpuwatch.text import shortened
 from cpuwatch.web.http.negotiation import choose_coding
-from cpuwatch.web.http.request import header, header_text
+from cpuwatch.web.http.request import header, header_text, target
 
 __all__ = [
     "CODINGS",
@@ -55,6 +57,8 @@ _MIN_COMPRESSED_BYTES = 1024
 """A smaller body fits into one packet as it is."""
 _REPRESENTATION_HEADERS = {b"content-type", b"content-length", b"content-encoding"}
 
+_log = logging.getLogger("cpuwatch.web")
+
 
 class Answer(Struct, frozen=True):
     """Status, headers with the content length, and the whole body."""
@@ -86,8 +90,8 @@ class Answer(Struct, frozen=True):
         ]
         if etag is not None:
             fields.append(("etag", etag))
-        raw = tuple((name.encode(), value.encode("latin-1")) for name, value in fields)
-        return cls(status, raw, body, None if etag is None else etag.encode("latin-1"))
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in fields]
+        return cls(status, (*raw, *SECURITY_HEADERS), body, None if etag is None else etag.encode("latin-1"))
 
     def unless_known(self, if_none_match: bytes | None) -> Answer:
         """The same response, or 304 if the client has it (RFC 9110, 13.1.2: weak comparison)."""
@@ -103,10 +107,10 @@ class Answer(Struct, frozen=True):
         """The same with one more header."""
         return Answer(self.status, (*self.headers, (name, value)), self.body, self.etag)
 
-    async def send(self, send: Send, *, with_body: bool = True) -> None:
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Send it (ASGI); without the body for HEAD, whose headers are those of GET (RFC 9110, 9.3.2)."""
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
-        await send({"type": "http.response.body", "body": self.body if with_body else b""})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
 
 
 class Problem(Struct, frozen=True):
@@ -175,23 +179,31 @@ class Endpoint:
         self._get = get
 
     async def answer(self, scope: Scope) -> Answer:
-        """The response to GET: 400 for an invalid query, 406 if none of the accepted formats is available."""
+        """The response to GET.
+
+        A :class:`~cpuwatch.errors.QueryError` is 400, a :class:`~cpuwatch.errors.NotAcceptableError` 406, and any other
+        exception 500 with an id, under which it is logged.
+        """
         try:
             return await self._get(scope)
         except QueryError as error:
             return problem(400, str(error))
         except NotAcceptableError as error:
             return problem(406, str(error))
+        except Exception:  # noqa: BLE001  it is answered and logged here
+            crash_id = secrets.token_hex(8)
+            request = f"{scope['method']} {target(scope)}"
+            _log.exception("no response to %r, id %s", request, crash_id, extra={"fields": {"id": crash_id}})
+            return problem(500, "internal error: the log of cpuwatch has the details under this id", id=crash_id)
 
-    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request (ASGI)."""
         match scope["method"]:
-            case "GET":
-                await (await self.answer(scope)).send(send)
-            case "HEAD":
-                await (await self.answer(scope)).send(send, with_body=False)
+            case "GET" | "HEAD":
+                answer = await self.answer(scope)
             case "OPTIONS":
-                await Answer(204, ((b"allow", _ALLOWED.encode()),), b"").send(send)
+                answer = Answer(204, ((b"allow", _ALLOWED.encode()), *SECURITY_HEADERS), b"")
             case method:
                 detail = f"method {shortened(method)} is not allowed: use {_ALLOWED}"
-                await problem(405, detail, headers=[("allow", _ALLOWED)]).send(send)
+                answer = problem(405, detail, headers=[("allow", _ALLOWED)])
+        await answer(scope, receive, send)

@@ -1,4 +1,4 @@
-"""The threads that encode, so that the event loop does not."""
+"""Threads for work that would hold up the event loop."""
 
 from __future__ import annotations
 
@@ -8,31 +8,29 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-__all__ = ["Encoder"]
-
-_THREADS = 6
-"""At most this many makings run at once: those made ahead, two first ones, one of the past. The rest is room."""
+__all__ = ["FixedThreads"]
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
 
-class Encoder:
+class FixedThreads:
     """A fixed number of threads, all started by :meth:`start`.
 
     ``asyncio.to_thread`` starts its threads when they are needed, which fails while a limit on processes is reached
     (``pids.max``, ``RLIMIT_NPROC``). These exist from the start.
     """
 
-    def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(_THREADS, "cpuwatch-encoder")
+    def __init__(self, number: int, name: str) -> None:
+        self._number = number
+        self._executor = ThreadPoolExecutor(number, f"cpuwatch-{name}")
 
     def start(self) -> None:
         """Start all threads. Raises ``RuntimeError`` if one cannot be started."""
-        all_started = threading.Barrier(_THREADS)
+        all_started = threading.Barrier(self._number)
         try:
             # A thread that is free would take the next task in place of a new one.
-            started = [self._executor.submit(all_started.wait) for _ in range(_THREADS)]
+            started = [self._executor.submit(all_started.wait) for _ in range(self._number)]
         except RuntimeError:
             all_started.abort()
             raise

@@ -35,8 +35,6 @@ from hypercorn.protocol.http_stream import ASGIHTTPState
 from hypercorn.typing import AppWrapper
 from hypercorn.utils import raise_shutdown
 
-from cpuwatch.web.http.exchange import STALL_SECONDS
-
 __all__ = [
     "BoundedConnection",
     "abort_connections",
@@ -47,6 +45,8 @@ __all__ = [
 ]
 
 _CHECK_SECONDS = 5.0
+_STALL_SECONDS = 15.0
+"""As long as the app gives a client to read a chunk (``cpuwatch.web.http.exchange``)."""
 _READ_BYTES = 2048
 
 _log = logging.getLogger("cpuwatch.web")
@@ -74,7 +74,7 @@ class BoundedConnection(TCPServer):
     """A connection that is over when its client has left, or when nothing is under way on it for some time.
 
     Requests under way are bounded in time by the app. What they left in the server's buffers, and what the protocol
-    says by itself, a client has to take within ``STALL_SECONDS``.
+    says by itself, a client has to take within ``_STALL_SECONDS``.
     """
 
     def __init__(self, app: AppWrapper, *others: Any) -> None:
@@ -171,7 +171,7 @@ class BoundedConnection(TCPServer):
         self._timer = self.loop.call_later(_CHECK_SECONDS, self._check)
 
     def _patience_seconds(self, waiting_bytes: int) -> float:
-        return STALL_SECONDS if waiting_bytes else max(STALL_SECONDS, self.config.keep_alive_timeout)
+        return _STALL_SECONDS if waiting_bytes else max(_STALL_SECONDS, self.config.keep_alive_timeout)
 
     def _waiting_bytes(self) -> int:
         """What was written and not yet taken."""
