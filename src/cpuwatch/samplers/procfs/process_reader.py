@@ -77,18 +77,17 @@ class ProcessReader:
             for record in processes.values():
                 if record.user_id in renamed_users:
                     changed[record.pid] = replace(record, user=self._users[record.user_id])
-
-        def recheck(pid: int, **parts: bool) -> None:
+        for pid in self._schedule.due(processes):
+            self._queue_command_line(pid)
             known = changed.get(pid, processes[pid])
-            record = self._recheck(known, **parts)
+            record = self._recheck_cgroup(known)
             if record is not known:
                 changed[pid] = record
-
-        for pid in self._schedule.due(processes):
-            recheck(pid, cgroup=True, command_line=False)
-            self._queue_command_line(pid)
         for pid in self._command_line_queue.pop_for(COMMAND_LINES_BUDGET_NS, MAX_COMMAND_LINES_PER_READING, processes):
-            recheck(pid, cgroup=False, command_line=True)
+            known = changed.get(pid, processes[pid])
+            record = self._recheck_command_line(known)
+            if record is not known:
+                changed[pid] = record
         return list(changed.values())
 
     def end_sweep(self) -> None:
@@ -99,20 +98,36 @@ class ProcessReader:
         """Close all files."""
         self._files.close()
 
-    def _recheck(self, known: ProcessTimes, *, cgroup: bool, command_line: bool) -> ProcessTimes:
-        """A new record if something changed; the same one if nothing did, or if the process cannot be read.
+    def _recheck_cgroup(self, known: ProcessTimes) -> ProcessTimes:
+        """A new record if the cgroup changed, or the state of a process that may be frozen; otherwise the same one."""
+        directory = f"{self._root}/{known.pid}"
+        membership = self._membership(directory)
+        if membership is None or (membership.path == known.cgroup and not membership.may_be_frozen):
+            return known
+        return self._confirmed(known, directory, cgroup=membership.path, command_line=known.command_line)
 
-        The keywords select what to read. With the cgroup goes the state, if the process may be frozen.
-        """
+    def _recheck_command_line(self, known: ProcessTimes) -> ProcessTimes:
+        """A new record if the command line changed, otherwise the same one."""
         directory = f"{self._root}/{known.pid}"
         try:
-            membership = self._membership(directory) if cgroup else None
-            path = known.cgroup if membership is None else membership.path
-            line = self._command_line(directory) if command_line else known.command_line
-            is_same = path == known.cgroup and line == known.command_line
-            if is_same and not (membership is not None and membership.may_be_frozen):
-                return known
-            # The values may belong to another process that has the PID now. Its start time would differ.
+            line = self._command_line(directory)
+        except (FileNotFoundError, ProcessLookupError):
+            return known
+        except OSError:
+            self._schedule.add_busy(known.pid)
+            return known
+        if line == known.command_line:
+            return known
+        return self._confirmed(known, directory, cgroup=known.cgroup, command_line=line)
+
+    def _confirmed(
+        self, known: ProcessTimes, directory: str, *, cgroup: str | None, command_line: str | None
+    ) -> ProcessTimes:
+        """The record with these new values, unless they belong to another process that has the PID now.
+
+        Its start time would differ. If the process cannot be read, its record stays the same.
+        """
+        try:
             data = self._files.read(known.pid, f"{directory}/stat")
             stat = parse_process_stat(data)
         except (FileNotFoundError, ProcessLookupError, ValueError):
@@ -125,8 +140,8 @@ class ProcessReader:
             return known
         # cgroup v1 shows an exiting process in the root (proc_cgroup_show in kernel/cgroup/cgroup.c).
         if is_exiting(data):
-            path = known.cgroup
-        record = replace(known, cgroup=path, command_line=line, state=stat.state)
+            cgroup = known.cgroup
+        record = replace(known, cgroup=cgroup, command_line=command_line, state=stat.state)
         return known if record == known else record
 
     def _command_line(self, directory: str) -> str | None:
