@@ -1,4 +1,4 @@
-"""Threads for work that would hold up the event loop."""
+"""Threads for work that would block the event loop."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _Result = TypeVar("_Result")
 class FixedThreads:
     """A fixed number of threads, all started by :meth:`start`.
 
-    ``asyncio.to_thread`` starts its threads when they are needed, which fails while a limit on processes is reached
-    (``pids.max``, ``RLIMIT_NPROC``). These exist from the start.
+    ``asyncio.to_thread`` starts threads on demand, which fails when a limit on processes has been reached
+    (``pids.max``, ``RLIMIT_NPROC``). These threads exist from the start.
     """
 
     def __init__(self, number: int, name: str) -> None:
@@ -29,7 +29,7 @@ class FixedThreads:
         """Start all threads. Raises ``RuntimeError`` if one cannot be started."""
         all_started = threading.Barrier(self._number)
         try:
-            # A thread that is free would take the next task in place of a new one.
+            # An idle thread would take the next task, and no new one would be started.
             started = [self._executor.submit(all_started.wait) for _ in range(self._number)]
         except RuntimeError:
             all_started.abort()
@@ -38,13 +38,13 @@ class FixedThreads:
             task.result()
 
     def close(self) -> None:
-        """End the threads once they have finished what they do."""
+        """End the threads after their current work."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def run(
         self, work: Callable[_Parameters, _Result], /, *args: _Parameters.args, **kwargs: _Parameters.kwargs
     ) -> _Result:
-        """The result of ``work`` from one of the threads, or from this one if they cannot take it."""
+        """Run ``work`` in one of the threads, or in this one if they do not accept it, and return its result."""
         try:
             result = self._executor.submit(work, *args, **kwargs)
         except RuntimeError:

@@ -1,4 +1,4 @@
-"""The busiest processes as parts of an HTML page, which works without scripts."""
+"""The busiest processes as parts of an HTML page that works without scripts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COLUMNS = (
     "cpu_seconds",
 )
 _UNIT = "Unit"
-"""The only column that is no field: the readable name of the cgroup."""
+"""The only column that is not a field: the readable name of the cgroup."""
 
 
 def page_texts(snapshot: Snapshot) -> dict[str, str]:
@@ -84,5 +84,5 @@ def _percent(value: float | None) -> str:
 
 
 def _text(text: str) -> str:
-    """Makes a name from the kernel safe in HTML: escapes control characters, then markup."""
+    """Make a name from the kernel safe in HTML: escape control characters, then markup."""
     return escape(printable(text))

@@ -1,13 +1,13 @@
 """Everything that relies on the internals of Hypercorn 0.18; its tests run against the installed version.
 
-Bounds in time. Hypercorn waits without a limit for a client to take what was written, even after it has closed the
-connection, so the descriptor stays in use. It forgets some connections on which no request is under way. If an app does
-not finish an answer, HTTP/2 clients are not told, and after a pipelined request the connection's task never ends. An
-app sees nothing of this, so the class that serves a connection is replaced while the app runs.
+Time limits. Hypercorn waits without a limit for a client to read what was written, even after it has closed the
+connection, so the descriptor stays in use. It forgets some connections without a pending request. If an app does not
+finish a response, HTTP/2 clients are not notified, and after a pipelined request the task of the connection never ends.
+An app cannot see any of this, so the class that serves a connection is replaced while the app runs.
 
 Stopping. ASGI announces the stop only when the last request has ended (``lifespan.shutdown``), and on Python 3.12.1 and
 later Hypercorn waits for that without a limit (hypercorn#308): a stream that ends at that message never ends. A signal
-does not tell either: the worker process of the ``hypercorn`` command is told by an internal event.
+does not help either: the worker process of the ``hypercorn`` command is notified by an internal event.
 
 Errors. Some malformed input, mostly of HTTP/2, raises where Hypercorn reads from a connection.
 """
@@ -54,14 +54,14 @@ _log = logging.getLogger("cpuwatch.web")
 
 @contextmanager
 def hypercorn_adapted() -> Iterator[None]:
-    """Within the block, Hypercorn bounds its connections and logs malformed input once."""
+    """Make Hypercorn limit its connections and log malformed input once, within the block."""
     with bounded_connections(), protocol_errors_logged_once():
         yield
 
 
 @contextmanager
 def bounded_connections() -> Iterator[None]:
-    """For as long as the block lasts, Hypercorn serves new connections with :class:`BoundedConnection`."""
+    """Make Hypercorn serve new connections with :class:`BoundedConnection`, within the block."""
     unbounded = hypercorn_run.TCPServer  # type: ignore[attr-defined]
     hypercorn_run.TCPServer = BoundedConnection  # type: ignore[attr-defined,assignment]
     try:
@@ -71,14 +71,14 @@ def bounded_connections() -> Iterator[None]:
 
 
 class BoundedConnection(TCPServer):
-    """A connection that is over when its client has left, or when nothing is under way on it for some time.
+    """A connection that ends when its client has disconnected, or when it has been idle for some time.
 
-    Requests under way are bounded in time by the app. What they left in the server's buffers, and what the protocol
-    says by itself, a client has to take within ``_STALL_SECONDS``.
+    The app limits the time of pending requests. A client must read the rest in the server's buffers, and messages of
+    the protocol itself, within ``_STALL_SECONDS``.
     """
 
     def __init__(self, app: AppWrapper, *others: Any) -> None:
-        super().__init__(self._answer, *others)  # type: ignore[arg-type]  # called as an AppWrapper is
+        super().__init__(self._answer, *others)  # type: ignore[arg-type]  # called like an AppWrapper
         self._wrapped_app = app
         self._under_way = 0
         self._quiet_since_seconds = self.loop.time()
@@ -98,7 +98,7 @@ class BoundedConnection(TCPServer):
                 self._timer.cancel()
 
     async def _read_data(self) -> None:
-        # In small portions, so that requests are answered, or found to be reset, before there are thousands of them.
+        # In small portions, so that requests are answered, or their resets noticed, before there are thousands of them.
         while not self.reader.at_eof():
             try:
                 data = await asyncio.wait_for(self.reader.read(_READ_BYTES), self.config.read_timeout)
@@ -112,17 +112,17 @@ class BoundedConnection(TCPServer):
         await self.protocol.handle(Closed())
 
     async def _close(self) -> None:
-        # The end of TLS fails if the client goes on to send, and nobody would catch it.
+        # Closing TLS fails if the client keeps sending, and nobody would catch the exception.
         with suppress(OSError):
             await super()._close()
 
     async def _answer(self, scope: Any, receive: Any, send: Any, *others: Any) -> None:
-        # What Hypercorn hands out is a method of the stream.
+        # Hypercorn passes a method of the stream.
         stream = send.__self__
-        # Over HTTP/1.1 a stream is closed too when the client has said that it sends nothing more.
+        # Over HTTP/1.1 a stream is also closed when the client has half-closed the connection.
         if self.writer.transport.is_closing() or (stream.closed and isinstance(self.protocol.protocol, H2Protocol)):
-            # The client has left already, or has reset the stream: some do that at once, and often (CVE-2023-44487).
-            # Of an open stream Hypercorn would go on to send an error.
+            # The client has already disconnected, or reset the stream: some do so at once, repeatedly (CVE-2023-44487).
+            # Hypercorn would send an error on an open stream.
             stream.closed = True
             await self._drop_requests()
             return
@@ -137,7 +137,7 @@ class BoundedConnection(TCPServer):
         await self._drop_requests()
 
     async def _break_off(self, stream_id: int) -> None:
-        """Let the client see that this answer is not finished, and drop what is left of it."""
+        """Show the client that this response is incomplete, and drop the rest of it."""
         protocol = self.protocol.protocol
         if isinstance(protocol, H2Protocol):
             with suppress(ProtocolError):
@@ -149,7 +149,7 @@ class BoundedConnection(TCPServer):
             self.writer.transport.abort()
 
     async def _drop_requests(self) -> None:
-        """Once the connection is lost, let whatever reads from it come to its end, and not wait to answer the rest."""
+        """When the connection is lost, let pending reads end, and do not answer the remaining requests."""
         protocol = self.protocol.protocol
         if self.writer.transport.is_closing() and isinstance(protocol, H11Protocol):
             protocol.connection = h11.Connection(h11.SERVER)
@@ -162,7 +162,7 @@ class BoundedConnection(TCPServer):
         if transport.is_closing() and not waiting_bytes:
             if self._has_ended:
                 return
-            # It should have ended long ago: something waits for a client that has left.
+            # It should have ended long ago: something waits for a client that has disconnected.
             if self._is_lost and self._task is not None:
                 self._task.cancel()
             self._is_lost = True
@@ -174,37 +174,37 @@ class BoundedConnection(TCPServer):
         return _STALL_SECONDS if waiting_bytes else max(_STALL_SECONDS, self.config.keep_alive_timeout)
 
     def _waiting_bytes(self) -> int:
-        """What was written and not yet taken."""
+        """The number of bytes written but not yet sent."""
         try:
             return self.writer.transport.get_write_buffer_size()
         except AttributeError:
-            # asyncio's transport for TLS has let go of its protocol, where it would ask: the connection is lost.
+            # asyncio's TLS transport has dropped its protocol, so the connection is lost.
             return 0
 
 
 class _NoIdleTime(AsyncioSingleTask):
-    """In place of the task that waits for a further request: a connection that is over would be kept as long."""
+    """Replaces the task that waits for another request, which would keep a finished connection open."""
 
     async def restart(self, *_: object) -> None:
-        """Begin no waiting."""
+        """Do not wait."""
 
 
 def call_when_server_stops(callback: Callable[[], object]) -> None:
-    """Call this once Hypercorn has been told to stop, before it waits for requests under way.
+    """Call ``callback`` when Hypercorn begins to stop, before it waits for pending requests.
 
-    Call it while a request is answered: only then is the server certain to run. Another server is left alone.
+    Use it while a request is handled, when the server is certain to run. Other servers are unaffected.
     """
     for task in asyncio.all_tasks():
-        # Hypercorn runs as long as it has tasks of this function; each waits for a reason to stop.
+        # Hypercorn runs as long as a task of this function waits for a reason to stop.
         if getattr(task.get_coro(), "cr_code", None) is raise_shutdown.__code__:
             task.add_done_callback(lambda _: callback())
 
 
 def abort_connections() -> int:
-    """Close all connections at once and drop what they still have to send. Returns how many there were.
+    """Close all connections at once and drop their unsent data. Returns the number of connections.
 
-    Hypercorn waits without a limit for clients to read their answers, also when it is told to stop, and does not
-    hand out its connections. They are taken from the coroutine that serves each (``worker_serve``).
+    Hypercorn waits without a limit for clients to read their responses, even when it stops, and does not expose its
+    connections. They are found through the coroutine that serves each of them (``worker_serve``).
     """
     number = 0
     for task in asyncio.all_tasks():
@@ -219,9 +219,9 @@ def abort_connections() -> int:
 
 @contextmanager
 def protocol_errors_logged_once() -> Iterator[None]:
-    """Within the block, log malformed input that Hypercorn fails on in one line for each place in the code.
+    """Log malformed input on which Hypercorn fails in one line for each place in the code, within the block.
 
-    In the event loop that runs the block. Known cases are settings that are not base64, a CONNECT without a path and a
+    This applies to the running event loop. Known cases are settings that are not base64, a CONNECT without a path and a
     method that is not ASCII, all over HTTP/2. Such a connection ends. asyncio would log a traceback for each.
     """
     loop = asyncio.get_running_loop()
@@ -254,7 +254,7 @@ def protocol_errors_logged_once() -> Iterator[None]:
 
 
 def _place_in_hypercorn(error: Exception) -> str | None:
-    """Where it was raised, if Hypercorn was reading from a connection. The app runs in other tasks."""
+    """Return where it was raised, if Hypercorn was reading from a connection. The app runs in other tasks."""
     frames = traceback.extract_tb(_only_cause(error).__traceback__)
     if not frames or not frames[0].filename.endswith("hypercorn/asyncio/tcp_server.py"):
         return None

@@ -1,4 +1,4 @@
-"""The HTTP service: ``hypercorn cpuwatch.web:app -b :8845``, or :func:`create_app` for an app of one's own."""
+"""The HTTP service: ``hypercorn cpuwatch.web:app -b :8845``, or :func:`create_app` for your own app."""
 
 from __future__ import annotations
 

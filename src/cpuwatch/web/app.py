@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 
-import wcwidth  # noqa: F401  the table loads it late: there may be no file descriptor left by then
+import wcwidth  # noqa: F401  the table imports it late, when there may be no free file descriptor
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -57,10 +57,10 @@ _log = logging.getLogger("cpuwatch.web")
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
-    """The app, for any ASGI server that supports lifespans with state.
+    """Create the app, for any ASGI server that supports lifespan state.
 
     Its lifespan runs a monitor. Without ``settings``, they come from ``CPUWATCH_*`` when the lifespan starts, not when
-    the module is imported; an invalid one fails the start with an error that names it.
+    the module is imported; an invalid setting fails the start with an error that names it.
     """
 
     @asynccontextmanager
@@ -83,7 +83,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
                 _log.warning(
                     "no token is set (CPUWATCH_TOKEN_FILE): anyone who can reach this port can read all processes"
                 )
-            # So that the first request gets data; if sampling fails, /readyz says so.
+            # So that the first request gets data. If sampling fails, /readyz reports it.
             await monitor.wait_async(after=0, timeout=_FIRST_SNAPSHOT_SECONDS)
             async with live.running():
                 yield {"cpuwatch": live}
@@ -92,7 +92,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app = Starlette(
         routes=routes, middleware=MIDDLEWARE, lifespan=lifespan, exception_handlers={Exception: _on_crash_of_middleware}
     )
-    # Starlette would redirect to the whole URL, which behind a proxy is not the one that clients see.
+    # Starlette would redirect to an absolute URL, which differs from the one that clients see behind a proxy.
     app.router.redirect_slashes = False
     app.router.default = _UnknownPath(app.router, routes)
     return app
@@ -121,7 +121,7 @@ def _routes() -> list[Route]:
 
 
 class _UnknownPath:
-    """Answers paths without a route: redirects those with a slash too many, and lists the paths to all others.
+    """Answers paths without a route: redirects those with a trailing slash; others get 404 with a list of the paths.
 
     ``root_path`` is the prefix under which a proxy publishes the service. Some proxies keep it in the path and others
     remove it, so a path that matches nothing without the prefix is routed as it is.
@@ -135,7 +135,7 @@ class _UnknownPath:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request (ASGI)."""
+        """Handle a request (ASGI)."""
         if scope["type"] != "http":
             await self._router.not_found(scope, receive, send)
             return
@@ -157,7 +157,7 @@ class _UnknownPath:
 
 
 def _from_environment() -> tuple[Settings, list[str]]:
-    """The settings, and warnings about other variables."""
+    """Read the settings, and log warnings about other variables."""
     settings = Settings.from_environment(os.environ)
     check_token_is_in_use(os.environ, settings)
     return settings, warnings_about(os.environ)

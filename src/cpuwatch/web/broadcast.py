@@ -1,4 +1,4 @@
-"""Hands the event of each tick to the listeners of its view."""
+"""Delivers the event of each tick to the listeners of its view."""
 
 from __future__ import annotations
 
@@ -61,17 +61,17 @@ class Subscription:
         self._changed = asyncio.Event()
 
     def offer(self, event: Event) -> None:
-        """Replace the event that waits, if any."""
+        """Replace the pending event, if any."""
         self._newest = event
         self._changed.set()
 
     def end(self) -> None:
-        """End it: no more events will come."""
+        """End the listener: no more events will come."""
         self.ended = True
         self._changed.set()
 
     async def receive(self, timeout: float) -> Event | None:
-        """The event that waits, or the next one; None after this time, or if no more will come."""
+        """Return the pending event, or wait for the next one. None after this time, or if no more will come."""
         try:
             async with asyncio.timeout(timeout):
                 await self._changed.wait()
@@ -97,7 +97,7 @@ class Broadcast:
         self._cache = cache
         self._max_listeners = max_listeners
         self._max_views = max_views
-        # The rest is for the page's own views.
+        # The rest is reserved for the views of the page.
         self._max_others = max(1, max_listeners - share_of(max_listeners))
         self._listeners: dict[View, set[Subscription]] = {}
         self._handed_out = 0
@@ -109,7 +109,7 @@ class Broadcast:
 
     @property
     def taken_seconds(self) -> float | None:
-        """When the last tick that was handed out was taken, by ``time.monotonic``; None without listeners."""
+        """When the last delivered tick was taken, by ``time.monotonic``; None without listeners."""
         return self._taken_seconds if self._listeners else None
 
     @property
@@ -118,10 +118,10 @@ class Broadcast:
         return sum(map(len, self._listeners.values()))
 
     def refusal(self, view: View, client: str | None) -> Answer | None:
-        """The response to a client that cannot listen to this view now; None if it can.
+        """Return the response to a client that cannot listen to this view now, or None if it can.
 
-        Different views are limited as well as listeners, for each of them is work at each tick. Those of the page are
-        not, and some of the places are for them alone.
+        Different views are limited too, because each costs work at every tick. The views of the page are exempt, and
+        some places are reserved for them.
         """
         if self._ended:
             return refused(503, "the service is stopping", _RETRY_SECONDS)
@@ -141,7 +141,7 @@ class Broadcast:
 
     @contextmanager
     def subscription(self, view: View, client: str | None = None) -> Iterator[Subscription]:
-        """Listen to a view for as long as the block lasts; ask for a :meth:`refusal` before."""
+        """Listen to a view within the block; check :meth:`refusal` before."""
         subscription = Subscription(view, client)
         self._listeners.setdefault(view, set()).add(subscription)
         try:
@@ -152,9 +152,9 @@ class Broadcast:
                 del self._listeners[view]
 
     async def follow(self) -> None:
-        """Make and hand out the events of each tick that is shown, until nothing more is.
+        """Make and deliver the events of each published tick, until no more will come.
 
-        May be called again after it failed.
+        Can be called again after a failure.
         """
         while (snapshot := await self._cache.wait(after=self._handed_out)) is not None:
             taken_seconds = self._cache.taken_seconds
@@ -163,7 +163,7 @@ class Broadcast:
             self._handed_out, self._taken_seconds = snapshot.sequence, taken_seconds
 
     def end(self) -> None:
-        """End all that listen, each after the event that it is just sending."""
+        """End all listeners, each after the event it is sending."""
         self._ended = True
         for listeners in self._listeners.values():
             for subscription in listeners:
@@ -179,7 +179,7 @@ class Broadcast:
     async def _hand_out(self, sequence: int, view: View) -> None:
         try:
             event = await self._cache.get(ViewEvent(view))
-        except Exception:  # noqa: BLE001  the streams of all other views go on
+        except Exception:  # noqa: BLE001  the streams of other views continue
             _log.exception("the events of tick %d could not be made", sequence)
             return
         if event is not None:
@@ -188,7 +188,7 @@ class Broadcast:
 
 
 def _excess(listeners: Sequence[Subscription], view: View, limit: int, max_views: float = math.inf) -> str | None:
-    """What there would be too much of with one more listener to this view."""
+    """Return which limit one more listener to this view would exceed."""
     views = {one.view for one in listeners}
     if len(listeners) >= limit:
         return f"{limit} streams are open already"

@@ -17,13 +17,13 @@ _log = logging.getLogger("cpuwatch.access")
 
 
 class AccessLog:
-    """Middleware that logs a line for each request, if the settings say so. It logs no headers: one is the token."""
+    """Middleware that logs a line for each request, if enabled. It logs no headers, because one contains the token."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """One request (ASGI)."""
+        """Handle a request (ASGI)."""
         if scope["type"] == "http" and live(scope).settings.access_log:
             return self._logged(scope, receive, send)
         return self._app(scope, receive, send)

@@ -37,11 +37,11 @@ _log = logging.getLogger("cpuwatch.web")
 
 
 class Representation(Hashable, Protocol[_Made_co]):
-    """What is made of a snapshot. Equal representations of a snapshot are the same."""
+    """Something made from a snapshot, such as a response. Equal representations share one result."""
 
     @property
     def is_made_ahead(self) -> bool:
-        """Whether it is made for the next tick too, before anyone asks for it, once it was asked for."""
+        """Whether it is made for the next tick in advance, if it was requested in this one."""
         ...
 
     def make(self, snapshot: Snapshot) -> _Made_co:
@@ -60,11 +60,11 @@ class _Published:
 
 
 class ResponseCache:
-    """What was made of the published snapshot.
+    """The results made from the published snapshot.
 
-    A tick is published once everything that clients asked for in the tick before is made for it, so that their requests
-    do not wait. A representation that is new in a tick is made for the first request; others wait for the same one. At
-    most two are made at once.
+    A tick is published once everything that clients requested in the last tick has been made for it, so that their
+    requests do not wait. A representation that is new in a tick is made for the first request; others wait for the same
+    one. At most two are made at once.
     """
 
     def __init__(self, monitor: Monitor) -> None:
@@ -125,14 +125,14 @@ class ResponseCache:
             making = asyncio.create_task(self._make_first(published, representation))
             published.making[representation] = making
             making.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may be waiting
-        # Shielded: if one client leaves, the others still wait for it.
+        # Shielded: if one client disconnects, the others still wait for it.
         first: _Made = await asyncio.shield(making)
         return first
 
     async def get_past(self, snapshot: Snapshot, representation: Representation[_Made]) -> _Made:
         """The representation of a snapshot in the history, made one at a time.
 
-        Clients that lost their connections together come back together, and get the same events.
+        Clients that lost their connections at the same time reconnect at the same time, and get the same events.
         """
         if snapshot.sequence == self.newest_sequence and (newest := await self.get(representation)) is not None:
             return newest
@@ -146,7 +146,7 @@ class ResponseCache:
     async def read_past(self, read: Callable[[], _Made]) -> _Made:
         """Run a function that reads much of the history, in a thread and one at a time.
 
-        So reading the past takes at most one thread from the sampling.
+        So reading the past occupies at most one thread.
         """
         async with self._reading_past:
             return await self.threads.run(read)
@@ -167,7 +167,7 @@ class ResponseCache:
         return snapshot
 
     async def follow(self) -> None:
-        """Publish each tick as it comes, until the monitor is closed. May be called again after it failed."""
+        """Publish each tick until the monitor is closed. Can be called again after a failure."""
         while await self._monitor.wait_async(after=self.newest_sequence) is not None:
             newest = self._monitor.newest()
             if newest is not None:
@@ -176,7 +176,7 @@ class ResponseCache:
                 self._publish(*newest, made)
 
     def end(self) -> None:
-        """Release everyone who waits: no more snapshots will come."""
+        """Release all waiting requests: no more snapshots will come."""
         self.ended = True
         self._changed.set()
 
@@ -205,19 +205,19 @@ def _make_all(snapshot: Snapshot, representations: Iterable[Representation[Any]]
     for representation in representations:
         try:
             made[representation] = representation.make(snapshot)
-        except Exception:  # noqa: BLE001  the tick is published all the same; requests for this one get the error
+        except Exception:  # noqa: BLE001  the tick is still published; requests for this representation get the error
             _log.exception("tick %d: %r could not be made", snapshot.sequence, representation)
     return made
 
 
 def etag_of(snapshot: Snapshot, what: object) -> str:
-    """The ETag of what is described by its ``repr``, as of this snapshot."""
+    """The ETag of a representation of this snapshot, from its ``repr``."""
     digest = blake2b(repr(what).encode("utf-8", "replace"), digest_size=6).hexdigest()
     return f'"{TickId.of(snapshot)}-{digest}"'
 
 
 def keep(kept: dict[_Key, _Value], key: _Key, value: _Value, limit: int) -> None:
-    """Add to a dict with a size limit; the oldest entry goes first."""
+    """Add to a dict with a size limit. The oldest entry is removed first."""
     while len(kept) >= limit:
         del kept[next(iter(kept))]
     kept[key] = value

@@ -1,4 +1,4 @@
-"""What the lifespan makes and the endpoints use, carried in the ASGI scope (no globals)."""
+"""The state that the lifespan creates and the endpoints use, carried in the ASGI scope."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Live", "State", "hosts_of", "hypercorn_in_use", "live", "settings_of
 
 
 class Live:
-    """A running service: its settings, its monitor, and what is made from the snapshots."""
+    """A running service: its settings, its monitor, and the results made from snapshots."""
 
     def __init__(self, monitor: Monitor, settings: Settings | None = None) -> None:
         self.settings: Settings = settings or Settings()
@@ -35,7 +35,7 @@ class Live:
         self.broadcast: Broadcast = Broadcast(monitor, self.cache, self.settings.streams)
         self.scrapes: Scrapes = Scrapes()
         self.begin_seconds: float = time.monotonic()
-        # The monitor must not have been started yet: the totals include its every tick.
+        # The monitor must not be started yet, so that the totals include every tick.
         self.totals: RunningTotals = RunningTotals()
         monitor.follow(self.totals.take)
         self.supervisor: Supervisor = Supervisor(lambda: self.cache.ended)
@@ -52,7 +52,7 @@ class Live:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Within the block, each tick is published and handed out to the streams."""
+        """Publish each tick and deliver it to the streams, within the block."""
         self.cache.threads.start()
         works = {"cache": self.cache.follow, "broadcast": self.broadcast.follow}
         tasks = [asyncio.create_task(self.supervisor.keep_running(name, work)) for name, work in works.items()]
@@ -66,14 +66,14 @@ class Live:
             self.cache.threads.close()
 
     def heed_server_stop(self) -> None:
-        """See to it that what is under way for long ends when the server is told to stop; while one is answered."""
+        """Make long requests end when the server begins to stop. Call it while a request is handled."""
         if not self._heeds_server_stop:
             self._heeds_server_stop = True
             if hypercorn := hypercorn_in_use():
                 hypercorn.call_when_server_stops(self.end)
 
     def end(self) -> None:
-        """End the streams and the waiting."""
+        """End all streams, and release waiting requests."""
         self.cache.end()
         self.broadcast.end()
 
@@ -96,7 +96,7 @@ class State(TypedDict):
 def live(scope: Scope) -> Live:
     """The service that this request belongs to.
 
-    Raises ``RuntimeError`` if the server does not run ASGI lifespans: nothing samples then.
+    Raises ``RuntimeError`` if the server does not run ASGI lifespans, because then nothing samples.
     """
     try:
         found: Live = scope["state"]["cpuwatch"]
@@ -108,7 +108,7 @@ def live(scope: Scope) -> Live:
 
 
 def settings_of(scope: Scope) -> Settings:
-    """The settings under which this request is answered."""
+    """The settings that apply to this request."""
     return live(scope).settings
 
 

@@ -1,11 +1,11 @@
 """The host allow-list: requests must name this machine.
 
 A web page of any site can resolve its own name to the address of this machine, and then read what the machine serves as
-if it came from that site (DNS rebinding). Its requests still carry that name. An address, or a name that is known to be
-of this machine, cannot come from such a page. A request without ``Host`` does not come from a browser: HTTP/1.1
+if it came from that site (DNS rebinding). Its requests still contain that name. An address, or a name known to be of this
+machine, cannot come from such a page. A request without ``Host`` does not come from a browser: HTTP/1.1
 requires the header, and the server rejects requests that lack it.
 
-Starlette's ``TrustedHostMiddleware`` takes ``[::1]:8845`` for the host ``[``, and knows no rule for all addresses.
+Starlette's ``TrustedHostMiddleware`` parses ``[::1]:8845`` as the host ``[``, and has no rule for all addresses.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ _MAX_REMEMBERED = 256
 
 
 class AllowedHosts:
-    """The names of this machine, with the ``Host`` headers that were accepted already."""
+    """The names of this machine, and a cache of accepted ``Host`` headers."""
 
     def __init__(self, configured: Collection[str] = ()) -> None:
         self._any_host = "*" in configured
         own = socket.gethostname().lower()
-        # Without a name server, the machines of a network find each other by multicast DNS (RFC 6762).
+        # Without a name server, machines find each other by multicast DNS (RFC 6762).
         self._names = {"localhost", own, f"{own.partition('.')[0]}.local", *configured}
         self._accepted: set[bytes | None] = {None}
 
     def look_up_full_name(self) -> None:
-        """Add the full name of this machine in a thread: a name server may take its time."""
+        """Add the full name of this machine, in a thread, because a name server can be slow."""
         threading.Thread(target=self._add_full_name, name="cpuwatch-full-name", daemon=True).start()
 
     def _add_full_name(self) -> None:
         self._names.add(socket.getfqdn().lower())
 
     def is_allowed(self, host: bytes | None) -> bool:
-        """Whether this value of ``Host`` is an address or a name of this machine; None stands for no header."""
+        """Whether this ``Host`` is an address or a name of this machine; None if there is no header."""
         if host in self._accepted or self._any_host:
             return True
         name = host_of((host or b"").decode("latin-1"))
@@ -64,7 +64,7 @@ class HostCheck:
         self._hosts_of = hosts_of
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """One request (ASGI)."""
+        """Handle a request (ASGI)."""
         if scope["type"] != "http":
             return self._app(scope, receive, send)
         host = header(scope, b"host")

@@ -1,4 +1,4 @@
-"""The token check, and which pages of other origins may read."""
+"""The token check, and CORS for pages of other origins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TokenCheck:
     """Middleware of a route: answers 401 unless the request has the token, if one is set.
 
     It belongs to routes, not to the app: whether a path needs the token is decided by the route that answers it, so a
-    prefix or an odd spelling of the path makes no difference. ``settings_of`` finds the settings of a request.
+    prefix or an unusual spelling of the path makes no difference. ``settings_of`` finds the settings of a request.
     """
 
     def __init__(self, app: ASGIApp, settings_of: Callable[[Scope], Settings]) -> None:
@@ -28,7 +28,7 @@ class TokenCheck:
         self._settings_of = settings_of
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """One request (ASGI)."""
+        """Handle a request (ASGI)."""
         token = self._settings_of(scope).token
         if token is None or token.matches(credentials := header(scope, b"authorization")):
             return self._app(scope, receive, send)
@@ -39,9 +39,9 @@ class TokenCheck:
 
 
 class Cors:
-    """Middleware that lets pages of the configured origins read: Starlette's, once the settings are known.
+    """Starlette's CORS middleware for the configured origins, created when the settings are known.
 
-    Credentials that browsers keep (cookies, certificates) are never allowed; a page sends the token itself.
+    Credentials stored by browsers (cookies, certificates) are never allowed; a page sends the token itself.
     """
 
     def __init__(self, app: ASGIApp, settings_of: Callable[[Scope], Settings]) -> None:
@@ -50,7 +50,7 @@ class Cors:
         self._by_origins: dict[frozenset[str], ASGIApp] = {}
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """One request (ASGI)."""
+        """Handle a request (ASGI)."""
         if scope["type"] != "http" or not (origins := self._settings_of(scope).cors_origins):
             return self._app(scope, receive, send)
         if origins not in self._by_origins:
@@ -66,7 +66,7 @@ class Cors:
 
 class _OriginsAllowed(CORSMiddleware):
     def preflight_response(self, request_headers: Headers) -> Response:
-        """The response to a preflight, which no endpoint answers, with the headers that all others have."""
+        """The response to a preflight request, which no endpoint handles, with the usual headers."""
         response = super().preflight_response(request_headers)
         response.raw_headers.extend(SECURITY_HEADERS)
         return response

@@ -1,4 +1,4 @@
-"""``/cpu_usage``: the usage of every process; ``/cpu_usage/{pid}``: that of one."""
+"""``/cpu_usage``: the usage of every process; ``/cpu_usage/{pid}``: that of one process."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class ProcessResponse(Struct, frozen=True):
 async def all_processes(scope: Scope) -> Answer:
     """``GET /cpu_usage``: a view of the newest snapshot.
 
-    A client that has it already and sends ``Prefer: wait`` gets the next one (RFC 7240, 4.3).
+    A client that already has it and sends ``Prefer: wait`` gets the next one (RFC 7240, 4.3).
     """
     cache = live(scope).cache
     fields = headers(scope)
@@ -149,7 +149,7 @@ def _text(value: bytes | None) -> str | None:
 
 
 async def _newer(scope: Scope, representation: ViewResponse, answer: Answer, seconds: int) -> Answer:
-    """The representation of the next snapshot within these seconds, or else the same response."""
+    """Wait this long for the next snapshot, and return its response, or else the same one."""
     state = live(scope)
     state.heed_server_stop()
     if await state.cache.wait(state.cache.newest_sequence, seconds) is not None:
@@ -167,7 +167,7 @@ async def one_process(scope: Scope) -> Answer:
 
 
 async def redirect(scope: Scope) -> Answer:
-    """From ``/cpu usage``, as a person may type it, to ``/cpu_usage``."""
+    """Redirects ``/cpu usage``, as a person may type it, to ``/cpu_usage``."""
     return redirection(scope, "/cpu_usage")
 
 

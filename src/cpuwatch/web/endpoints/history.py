@@ -1,4 +1,4 @@
-"""``/cpu_usage/history``: a view of each of the last snapshots."""
+"""``/cpu_usage/history``: a view of the last snapshots."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _MAX_SECONDS = 60.0
 class HistoryPage(msgspec.Struct, frozen=True):
     """The body: snapshots, oldest first, each as ``/cpu_usage`` shows it.
 
-    The service has those from ``oldest_sequence`` to ``newest_sequence`` of this ``run``. A body holds ``max_bytes``
-    of snapshots at most, or a single one; if that cuts it short, ``next_since`` is the ``since`` to go on with,
-    else null.
+    The service has those from ``oldest_sequence`` to ``newest_sequence`` of this ``run``. A body has at most
+    ``max_bytes`` of snapshots, or a single one. If there are more, ``next_since`` is the ``since`` of the next page;
+    otherwise it is null.
     """
 
     interval_seconds: float
@@ -76,7 +76,7 @@ class History:
         self._places = Places(_MAX_AT_ONCE, "requests for history under way")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request (ASGI)."""
+        """Handle a request (ASGI)."""
         client = client_of(scope, live(scope).settings.proxies)
         refusal = self._places.refusal(client)
         if refusal is not None:
@@ -98,7 +98,7 @@ class History:
         store = state.monitor.history
         coding = choose_coding(header_text(scope, b"accept-encoding"), list(CODINGS))
         vary = ("vary", "accept-encoding")
-        # Of what is kept the newest decides about the oldest, so that its tag stands for all.
+        # The newest snapshot determines the oldest kept one, so its tag identifies the whole history.
         etag = etag_of(newest, (asked, coding))
         tagged = Answer.of(b"", "application/json", headers=[vary], etag=etag)
         known = tagged.unless_known(header(scope, b"if-none-match"))
@@ -112,7 +112,7 @@ class History:
 def _chosen(store: SnapshotStore, newest: Snapshot, asked: Mapping[str, Any]) -> Iterator[Snapshot]:
     match asked.get("since"):
         case TickId(run, sequence):
-            # A sequence without a run was typed by somebody who has just read it here.
+            # A sequence without a run refers to the current run: a person typed it.
             return store.after(TickId(run or newest.sampling.run, sequence))
         case datetime() as instant:
             return store.between(start=instant)
@@ -125,10 +125,10 @@ def _encode(
     oldest = next(iter(store), newest)
     chosen: Iterable[Snapshot]
     if oldest.sequence > newest.sequence:
-        # A very short history may have dropped it meanwhile. Twice is better than never.
+        # A very short history may have dropped it meanwhile. A duplicate is better than a gap.
         oldest, chosen = newest, [newest]
     else:
-        # The store may have one more that is not shown yet.
+        # The store may have a newer one that is not published yet.
         chosen = takewhile(lambda snapshot: snapshot.sequence <= newest.sequence, _chosen(store, newest, asked))
     parts: list[msgspec.Raw] = []
     room = _MAX_BYTES

@@ -46,7 +46,7 @@ EXPOSED = Operation(
 class _Exposition:
     """The metrics for a request (:class:`~cpuwatch.web.response_cache.Representation`).
 
-    They are not made ahead: a scraper comes once in many ticks.
+    They are not made in advance, because scrapes are many ticks apart.
     """
 
     processes: Query | None
@@ -60,7 +60,7 @@ class _Exposition:
 
     def make(self, snapshot: Snapshot) -> Answer:
         """The metrics of this snapshot."""
-        # While sampling fails there is no newer snapshot, but the count of failures goes on.
+        # While sampling fails there is no newer snapshot, but failures are still counted.
         counts = {"missed_ticks": self.health.missed_ticks, "failed_ticks": self.health.failed_ticks}
         counted = replace(snapshot, sampling=replace(snapshot.sampling, **counts))
         families = metric_families(counted, self.totals, self.known_sequence)
@@ -75,14 +75,14 @@ async def metrics(scope: Scope) -> Answer:
     """The metrics of the newest snapshot, with the totals up to it."""
     processes = exposed_processes(parse_query_string(scope["query_string"], METRICS))
     media_type = accepted(header_text(scope, b"accept"), list(EXPOSITIONS))
-    # Scrapers accept gzip; none asks for another coding.
+    # Scrapers accept gzip; no other coding is needed.
     coding = choose_coding(header_text(scope, b"accept-encoding"), ["gzip"])
     state, scraper = live(scope), _scraper(scope)
     totals, run_seconds = state.totals.latest, time.monotonic() - state.begin_seconds
     if totals is None:
         return no_snapshot_yet()
     known = None if scraper is None else state.scrapes.known_sequence(scraper, totals, run_seconds)
-    # Mostly nothing is new, and all scrapers get the same response.
+    # Usually nothing is new, and all scrapers get the same response.
     if known is not None and known >= totals.newest_sequence:
         known = None
     exposition = _Exposition(processes, media_type, coding, known, state.monitor.health, totals.sequence, totals)
@@ -93,7 +93,7 @@ async def metrics(scope: Scope) -> Answer:
 
 
 def _scraper(scope: Scope) -> Scraper | None:
-    """The Prometheus server that scrapes, if it is one. All other clients get all values as they are."""
+    """The Prometheus server that scrapes; None for other clients, which always get the real values."""
     if scope["method"] != "GET" or header(scope, _SCRAPE_HEADER) is None:
         return None
     client = scope.get("client")

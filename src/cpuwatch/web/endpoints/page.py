@@ -100,7 +100,7 @@ class StaticFiles:
     """
 
     async def __call__(self, scope: Scope) -> Answer:
-        """The answer to one request."""
+        """Return the response."""
         content = self._contents.get(scope["path_params"]["name"])
         if content is None:
             return problem(404, f"unknown file {scope['path']}")

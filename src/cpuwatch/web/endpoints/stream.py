@@ -43,9 +43,9 @@ STREAM = Operation(
 class Stream:
     """``GET /cpu_usage/stream``: the newest tick at once, then every new one, as JSON.
 
-    Each has a :class:`~cpuwatch.tick_id.TickId` as its id. With ``Last-Event-ID``, as browsers send it when they come
-    back, what the history still has of the ticks since comes first. A comment is sent after each ``keep_alive_seconds``
-    without an event.
+    Each has a :class:`~cpuwatch.tick_id.TickId` as its id. With ``Last-Event-ID``, which browsers send when they
+    reconnect, the later ticks that the history still has come first. A comment is sent after each
+    ``keep_alive_seconds`` without an event.
     """
 
     def __init__(self, keep_alive_seconds: float = 15.0) -> None:
@@ -53,7 +53,7 @@ class Stream:
         self._opening = Endpoint(_opening)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request (ASGI)."""
+        """Handle a request (ASGI)."""
         if scope["method"] != "GET":
             await self._opening(scope, receive, send)
             return
@@ -74,9 +74,9 @@ class Stream:
         yield encode_retry(_RETRY_MS)
         cache, after, view = state.cache, state.broadcast.after, subscription.view
         newest = cache.newest_sequence
-        # A tick of another run, or a sequence that names no run, stands for none of this one: all that is kept comes.
+        # A tick of another run, or a sequence without a run, is unknown here, so the whole history is sent.
         sent = newest - 1 if last is None else last.last_seen_in(cache.newest)
-        # Over several rounds, for more ticks come meanwhile; but a reader who does not catch up is to see the newest.
+        # In several rounds, because more ticks arrive meanwhile. A reader that does not catch up skips to the newest.
         behind: float = math.inf
         while 0 < cache.newest_sequence - sent < behind:
             newest = cache.newest_sequence
@@ -93,13 +93,13 @@ class Stream:
                 yield KEEP_ALIVE
 
 
-# A proxy such as nginx would otherwise hold events back until its buffer is full.
+# Otherwise a proxy such as nginx would buffer events.
 _FINITE = Answer.of(b"", _MEDIA_TYPE, headers=[("x-accel-buffering", "no")])
 _OPENING = Answer(200, tuple(field for field in _FINITE.headers if field[0] != b"content-length"), b"")
 
 
 async def _opening(scope: Scope) -> Answer:
-    """Status and headers of the stream, or the problem because of which there is none."""
+    """Return the status and headers of the stream, or the problem that prevents it."""
     view = _view(scope)
     _last_event_id(scope)
     accepted(header_text(scope, b"accept"), [_MEDIA_TYPE])

@@ -24,14 +24,14 @@ _FRAMING = {b"content-length", b"transfer-encoding"}
 class BodyLimit:
     """Middleware that discards a body of up to 16 KiB, so that the connection can be used for the next request.
 
-    Answers 413 to a larger one, and 408 to one that takes longer than five seconds.
+    The response is 413 to a larger body, and 408 to one that takes longer than five seconds.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """One request (ASGI)."""
+        """Handle a request (ASGI)."""
         if scope["type"] == "http" and may_have_body(scope):
             return self._after_body(scope, receive, send)
         return self._app(scope, receive, send)
@@ -54,7 +54,7 @@ def _is_http_1(scope: Scope) -> bool:
 
 
 async def _discard(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> Answer | None:
-    """Read the body to its end. Returns the refusal of one that is too large or too slow."""
+    """Read the body. Returns a problem if it is too large or too slow."""
     announced = dict(headers).get(b"content-length", b"")
     if announced.isdigit() and int(announced[:20]) > _MAX_BYTES:
         return _too_large()
@@ -98,7 +98,7 @@ async def _respond_and_close(answer: Answer, scope: Scope, receive: Receive, sen
 
 
 async def _read_up_to(max_bytes: float, receive: Receive) -> bool:
-    """Whether the body ended, or the client left, within this number of bytes."""
+    """Whether the body ended, or the client disconnected, within this number of bytes."""
     size = 0
     while size <= max_bytes:
         message = await receive()

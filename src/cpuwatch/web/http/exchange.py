@@ -1,4 +1,4 @@
-"""Bounds a response in time: the client may read nothing of it, or disconnect at any moment."""
+"""Limits the time of a response: the client may not read it, or disconnect at any moment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _log = logging.getLogger("cpuwatch.web")
 class SlowClients:
     """Clients that have not read what was sent. Their number is limited, because the server keeps a chunk for each.
 
-    Beyond the limit, the client that has been waiting for the longest time is given up at once.
+    Beyond the limit, the client that has stalled for the longest time is dropped at once.
     """
 
     def __init__(self, limit: int = _MAX_SLOW) -> None:
@@ -36,7 +36,7 @@ class SlowClients:
         self._exchanges: dict[_Exchange, None] = {}
 
     def add(self, exchange: _Exchange) -> None:
-        """Add a client; one that is in the list keeps its place."""
+        """Add a client. A client that is already in the list keeps its place."""
         self._exchanges[exchange] = None
         if len(self._exchanges) > self._limit:
             oldest = next(iter(self._exchanges))
@@ -49,14 +49,14 @@ class SlowClients:
 
 
 class StallLimit:
-    """Middleware that cancels a request whose client has left or does not read; see :func:`attend`."""
+    """Middleware that cancels a request whose client has disconnected or does not read; see :func:`attend`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._slow_clients = SlowClients()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """One request (ASGI)."""
+        """Handle a request (ASGI)."""
         if scope["type"] != "http":
             return self._app(scope, receive, send)
         return attend(self._app, scope, receive, send, self._slow_clients)
@@ -102,7 +102,7 @@ class _Begun(Generator[Any, Any, None]):
         return self
 
     def send(self, value: Any) -> Any:
-        """The next object that it waits for; the first one is known already."""
+        """Return the next object it waits for. The first one is already known."""
         return self._waits_for.pop() if self._waits_for else self._steps.send(value)
 
     def throw(self, *error: Any) -> Any:
@@ -113,7 +113,7 @@ class _Begun(Generator[Any, Any, None]):
 class _Exchange:
     """The messages from and to one client."""
 
-    # Defaults on the class: most requests are over before one of these changes.
+    # Defaults on the class, because most requests end before one of these changes.
     has_started = False
     _body_ended = False
     _is_over = False
@@ -158,7 +158,7 @@ class _Exchange:
         self._is_sending = False
 
     def begin(self, limit: asyncio.Timeout) -> None:
-        """Start to watch the client: the app waits for something. ``limit`` encloses the app."""
+        """Start to watch the client, because the app waits. ``limit`` encloses the app."""
         self._limit = limit
         if self._is_over:
             self.give_up()
@@ -198,7 +198,7 @@ class _Exchange:
         self._timer = loop.call_later(_CHECK_SECONDS, self._check)
 
     def _is_body_read(self) -> bool:
-        """Whether the client can send nothing more but its disconnect."""
+        """Whether the client can send nothing but its disconnect."""
         return self._body_ended or not may_have_body(self._scope)
 
     async def _watch_for_disconnect(self) -> None:

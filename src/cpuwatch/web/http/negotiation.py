@@ -1,4 +1,4 @@
-"""Which format and which content coding an answer takes: proactive negotiation (RFC 9110, 12). Pure."""
+"""Chooses the format and content coding of a response: proactive negotiation (RFC 9110, 12). Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["accepted", "choose_coding", "choose_media_type"]
 
 
 def accepted(accept: str | None, offered: Sequence[str], alternative: str = "") -> str:
-    """As :func:`choose_media_type`, but raises :class:`~cpuwatch.errors.NotAcceptableError` if none is acceptable."""
+    """Like :func:`choose_media_type`, but raises :class:`~cpuwatch.errors.NotAcceptableError` if none is acceptable."""
     chosen = choose_media_type(accept, offered)
     if chosen is None:
         raise NotAcceptableError(f"available formats: {', '.join(offered)}{alternative}")
@@ -18,10 +18,10 @@ def accepted(accept: str | None, offered: Sequence[str], alternative: str = "") 
 
 
 def choose_media_type(accept: str | None, offered: Sequence[str]) -> str | None:
-    """The best of the media types, which are offered in order of preference; None if none is acceptable.
+    """Choose a media type. ``offered`` is in order of preference; None if none is acceptable.
 
-    The most specific range that fits a type decides its weight (RFC 9110, 12.5.1). No header accepts all. A range with
-    parameters, such as ``text/plain;format=flowed``, counts where its type is not named without them.
+    The most specific matching range determines the weight of a type (RFC 9110, 12.5.1). Without a header, all are
+    acceptable. A range with parameters, such as ``text/plain;format=flowed``, counts only if there is none without.
     """
     ranges: dict[str, float] = {}
     for name, parameters, quality in _weights(accept or ""):
@@ -35,16 +35,16 @@ def choose_media_type(accept: str | None, offered: Sequence[str]) -> str | None:
         kind = media_type.partition("/")[0]
         return next((ranges[name] for name in (media_type, f"{kind}/*", "*/*") if name in ranges), 0.0)
 
-    # max() keeps the first of equals.
+    # max() returns the first of equal ones.
     best = max(offered, key=weight)
     return best if weight(best) > 0 else None
 
 
 def choose_coding(accept_encoding: str | None, offered: Sequence[str]) -> str:
-    """The best of the content codings, offered in order of preference; ``identity`` if no other is wanted.
+    """Choose a content coding. ``offered`` is in order of preference; ``identity`` if none of them is accepted.
 
-    ``identity`` is the last resort even where it is refused, for an answer helps more than a 406 (RFC 9110, 12.5.3
-    leaves that open).
+    ``identity`` is the fallback even if it is refused, because a response is more useful than a 406 (RFC 9110, 12.5.3
+    permits that).
     """
     if not accept_encoding:
         return "identity"
@@ -55,12 +55,12 @@ def choose_coding(accept_encoding: str | None, offered: Sequence[str]) -> str:
         return weights.get(coding, star)
 
     best = max(offered, key=weight, default="identity")
-    # Nobody names identity; who gives it a weight of its own prefers it to all below that.
+    # Clients rarely name identity. One that gives it a weight prefers it to all codings with a lower weight.
     return best if weight(best) > 0 and weight(best) >= weights.get("identity", 0.0) else "identity"
 
 
 def _weights(header: str) -> Iterator[tuple[str, list[str], float]]:
-    """Of each member of the list its name, its parameters but ``q``, and its weight."""
+    """Yield the name of each list member, its parameters except ``q``, and its weight."""
     for part in header.split(","):
         name, *pieces = (piece.strip().lower() for piece in part.split(";"))
         quality, parameters = 1.0, []
@@ -75,7 +75,7 @@ def _weights(header: str) -> Iterator[tuple[str, list[str], float]]:
 
 
 def _quality(text: str) -> float:
-    """A weight in 0..1; 0 for what is none, so that it is not taken by mistake."""
+    """A weight in 0..1. An invalid weight counts as 0."""
     try:
         quality = float(text)
     except ValueError:

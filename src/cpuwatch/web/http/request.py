@@ -1,4 +1,4 @@
-"""What a request says: its target, headers and preferences."""
+"""Parses requests: target, headers and preferences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_WAIT_SECONDS = 30
 
 
 def target(scope: Scope) -> str:
-    """Path and query as they were sent."""
+    """The path and query as sent."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode("utf-8", "backslashreplace")
     query: bytes = scope["query_string"]
     return (raw + b"?" + query if query else raw).decode("latin-1")
@@ -52,6 +52,6 @@ def wait_seconds(prefer: bytes | None) -> int | None:
         name, _, value = preference.partition(b";")[0].partition(b"=")
         if name.strip().lower() == b"wait":
             digits = value.strip().strip(b'"')
-            # int() takes long for many digits.
+            # int() is slow for many digits.
             return min(int(digits[:9]), MAX_WAIT_SECONDS) if digits.isdigit() else None
     return None

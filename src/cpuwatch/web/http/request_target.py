@@ -1,4 +1,4 @@
-"""Middleware for the forms of a request target other than the path alone (RFC 9112, 3.2), and its length."""
+"""Middleware for all forms of request targets (RFC 9112, 3.2), and for their length."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class BadTargetError(ValueError):
 
 
 class RequestTarget:
-    """Middleware that brings targets into one form and rejects invalid and long ones."""
+    """Middleware that normalizes request targets, and rejects invalid and long ones."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """One request (ASGI)."""
+        """Handle a request (ASGI)."""
         if scope["type"] != "http":
             return self._app(scope, receive, send)
         if scope.get("root_path"):
@@ -45,7 +45,7 @@ class RequestTarget:
 
 
 def in_origin_form(scope: Scope) -> Scope:
-    """The scope of the same request with a path and a query as its target, and the host in ``Host``.
+    """Return the scope of the same request with path and query as its target, and the host in ``Host``.
 
     Clients of a proxy send the whole URL, and servers must accept that too. The authority in it replaces ``Host``.
     ``OPTIONS *`` and ``CONNECT host:port`` have no path; they become the same methods of ``/``. Raises
@@ -69,6 +69,6 @@ def in_origin_form(scope: Scope) -> Scope:
 
 
 def normalized_prefix(root_path: str) -> str:
-    """The prefix as routing needs it: with a slash at its beginning and none at its end, or empty."""
+    """The prefix in the form for routing: with a leading slash and without a trailing one, or empty."""
     within = root_path.strip("/")
     return f"/{within}" if within else ""

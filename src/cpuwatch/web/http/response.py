@@ -46,7 +46,7 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 
 # A body is valid for one tick, so the fast levels. mtime=0, because equal bodies must have equal bytes.
 CODINGS: dict[str, Callable[[bytes], bytes]] = {
-    # A compressor each time: one that two threads use at once crashes the process.
+    # A new compressor each time: sharing one between threads crashes the process.
     "zstd": lambda body: zstandard.ZstdCompressor(level=3).compress(body),
     "gzip": lambda body: gzip.compress(body, compresslevel=4, mtime=0),
 }
@@ -104,11 +104,11 @@ class Answer(Struct, frozen=True):
         return Answer(304, headers, b"", self.etag)
 
     def with_header(self, name: bytes, value: bytes) -> Answer:
-        """The same with one more header."""
+        """The same response with one more header."""
         return Answer(self.status, (*self.headers, (name, value)), self.body, self.etag)
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        """Send it (ASGI); without the body for HEAD, whose headers are those of GET (RFC 9110, 9.3.2)."""
+        """Send the response (ASGI); without the body for HEAD (RFC 9110, 9.3.2)."""
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
 
@@ -163,13 +163,13 @@ class FixedContent:
             )
 
     def answer(self, scope: Scope) -> Answer:
-        """The representation that the client prefers, or 304 if it has it."""
+        """The representation that the client prefers, or 304 if the client has it."""
         coding = choose_coding(header_text(scope, b"accept-encoding"), list(CODINGS))
         return self._answers[coding].unless_known(header(scope, b"if-none-match"))
 
 
 class Endpoint:
-    """An ASGI endpoint that answers GET and HEAD with the response of a function, and OPTIONS by itself.
+    """An ASGI endpoint that answers GET and HEAD with the response of a function, and handles OPTIONS.
 
     Starlette's Request and Response objects cost as much as the rest of a request to ``/cpu_usage``, so such functions
     take the scope and return an :class:`Answer`.
@@ -190,14 +190,14 @@ class Endpoint:
             return problem(400, str(error))
         except NotAcceptableError as error:
             return problem(406, str(error))
-        except Exception:  # noqa: BLE001  it is answered and logged here
+        except Exception:  # noqa: BLE001  answered and logged here
             crash_id = secrets.token_hex(8)
             request = f"{scope['method']} {target(scope)}"
             _log.exception("no response to %r, id %s", request, crash_id, extra={"fields": {"id": crash_id}})
             return problem(500, "internal error: the log of cpuwatch has the details under this id", id=crash_id)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request (ASGI)."""
+        """Handle a request (ASGI)."""
         match scope["method"]:
             case "GET" | "HEAD":
                 answer = await self.answer(scope)
