@@ -1,9 +1,9 @@
 """The host allow-list: requests must name this machine.
 
 A web page of any site can resolve its own name to the address of this machine, and then read what the machine serves as
-if it came from that site (DNS rebinding). Its requests still contain that name. An address, or a name known to be of this
-machine, cannot come from such a page. A request without ``Host`` does not come from a browser: HTTP/1.1
-requires the header, and the server rejects requests that lack it.
+if it came from that site (DNS rebinding). Its requests still contain that name, so they cannot contain an address, or a
+known name of this machine. A request without ``Host`` does not come from a browser: HTTP/1.1 requires the header, and
+the server rejects requests that lack it.
 
 Starlette's ``TrustedHostMiddleware`` parses ``[::1]:8845`` as the host ``[``, and has no rule for all addresses.
 """

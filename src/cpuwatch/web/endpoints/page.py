@@ -75,7 +75,7 @@ async def page(scope: Scope) -> Answer:
     """
     state = live(scope)
     if not state.settings.page:
-        return problem(404, "the page is switched off (CPUWATCH_PAGE)")
+        return problem(404, "the page is disabled (CPUWATCH_PAGE)")
     token = state.settings.token
     if token is not None and not token.matches(header(scope, b"authorization")):
         return _page(summary="this server requires a token")
