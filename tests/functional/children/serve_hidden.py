@@ -15,7 +15,8 @@ from pathlib import Path
 import hypercorn.asyncio  # noqa: F401
 
 # The ordinary user may not be able to read the files of this interpreter, so imports that the server defers are here.
-import cpuwatch.server.hypercorn_quirks  # noqa: F401
+import cpuwatch.server.hypercorn_quirks
+import cpuwatch.web  # noqa: F401
 from cpuwatch import open_sampler
 from cpuwatch.server.listening import Listening
 from cpuwatch.server.run import serve
