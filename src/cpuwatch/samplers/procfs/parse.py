@@ -41,6 +41,8 @@ class ProcessStat(Struct, frozen=True, gc=False):
     threads: int
     start_time: int
     """Ticks since boot."""
+    parsed_bytes: int
+    """The length of the line up to the first field after these, which are all that cpuwatch uses."""
 
 
 class MachineStat(Struct, frozen=True, gc=False):
@@ -81,6 +83,7 @@ def parse_process_stat(data: bytes) -> ProcessStat:
         int(fields[13]) + int(fields[14]),
         int(fields[17]),
         int(fields[19]),
+        len(data) - sum(map(len, fields[20:])),
     )
 
 

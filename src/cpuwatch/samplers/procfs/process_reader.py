@@ -17,6 +17,7 @@ from cpuwatch.samplers.procfs.command_lines import CommandLineReader
 from cpuwatch.samplers.procfs.parse import ProcessStat, is_exiting, parse_process_stat
 from cpuwatch.samplers.procfs.pid_namespace import read_pid_namespace
 from cpuwatch.samplers.procfs.stat_files import STAT_BYTES, StatFiles, max_open_files
+from cpuwatch.samplers.procfs.stat_parser import StatParser
 from cpuwatch.samplers.procfs.sweep import Instant
 from cpuwatch.samplers.reread_schedule import (
     COMMAND_LINES_BUDGET_NS,
@@ -44,6 +45,7 @@ class ProcessReader:
         self._command_lines = command_lines
         self._cgroups = CgroupReader()
         self._files = StatFiles(max_open_files())
+        self._stats = StatParser()
         self._schedule = RereadSchedule()
         self._command_line_queue = PidQueue()
 
@@ -170,7 +172,7 @@ class ProcessReader:
         # The effective user always owns the directory, while root owns the files in it if the process is not dumpable
         # (proc(5)). It is looked up by path, because an open file keeps the owner of the moment when it was opened.
         user_id = os.stat(directory).st_uid
-        stat = parse_process_stat(self._files.read(known.pid, f"{directory}/stat"))
+        stat = self._stats.parse(known.pid, self._files.read(known.pid, f"{directory}/stat"))
         if stat.start_time * self._tick_ns != known.start_ns:
             return None
         tick_ns = self._tick_ns
