@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping
-from itertools import compress, count
+from itertools import compress, count, filterfalse
 
 from msgspec.structs import replace
 
@@ -142,7 +142,9 @@ def _vanished(
     new_pids = {change.record.pid for change in changes if not change.survived}
     if len(later) - len(new_pids) == len(earlier):
         return {}
-    return {pid: record for pid, record in earlier.items() if pid not in later or pid in new_pids}
+    gone = filterfalse(later.__contains__, earlier)
+    replaced = filter(earlier.__contains__, new_pids)
+    return {pid: earlier[pid] for pid in (*gone, *replaced)}
 
 
 def _exited(share: ExitedShare, processes: Mapping[int, ProcessTimes], span: Span) -> ExitedUsage:

