@@ -74,7 +74,7 @@ class ProcessTable:
     def copy(self) -> dict[int, ProcessTimes]:
         """All records by PID, in ascending order."""
         if not self._in_order:
-            # Not sorted(items()): comparing tuples takes three times as long.
+            # Not sorted(items()), which compares tuples.
             self._records = {pid: self._records[pid] for pid in sorted(self._records)}
             self._in_order = True
         return self._records.copy()
