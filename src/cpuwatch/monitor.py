@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -31,7 +31,7 @@ from cpuwatch.sampled_tick import SampledTick
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.tick_id import new_run
 
-__all__ = ["Health", "Monitor", "next_deadline"]
+__all__ = ["Health", "Monitor", "SnapshotSource", "next_deadline"]
 
 FIRST_INTERVAL_SECONDS = 0.25
 """The first snapshot is made after this time, not after a whole interval."""
@@ -41,6 +41,8 @@ _CLOSING_SECONDS = 1.0
 
 _LONG_BREAK_TICKS = 3
 """Log a warning when at least this many ticks are missed in a row."""
+
+_STALE_AFTER_INTERVALS = 3
 
 _log = logging.getLogger("cpuwatch.monitor")
 
@@ -55,6 +57,58 @@ class Health(Struct, frozen=True, gc=False):
     failed_ticks: int = 0
     failure: str | None = None
     failed_follower_calls: int = 0
+
+
+class SnapshotSource(Protocol):
+    """Snapshots as a service shows them: those of a :class:`Monitor`, or of a recording in its place."""
+
+    @property
+    def interval_seconds(self) -> float:
+        """The time between two snapshots."""
+        ...
+
+    @property
+    def max_age_seconds(self) -> float:
+        """The age above which the newest snapshot is stale."""
+        ...
+
+    @property
+    def age_seconds(self) -> float | None:
+        """Seconds since the newest snapshot was taken; None before the first one."""
+        ...
+
+    @property
+    def reading_seconds(self) -> float | None:
+        """How long the current reading has taken so far; None between two readings."""
+        ...
+
+    @property
+    def health(self) -> Health:
+        """How sampling is going."""
+        ...
+
+    @property
+    def history(self) -> SnapshotStore:
+        """The snapshots that can be read."""
+        ...
+
+    def newest(self) -> tuple[Snapshot, float] | None:
+        """The newest snapshot with the time of its reading, by ``time.monotonic``."""
+        ...
+
+    def follow(self, follower: Callable[[Snapshot], object]) -> None:
+        """Call ``follower`` with every snapshot from now on."""
+        ...
+
+    async def wait_async(self, after: Tick | None = None, timeout: float | None = None) -> Snapshot | None:
+        """The newest snapshot after this tick, as soon as there is one; None after ``timeout`` seconds."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 def next_deadline(start_ns: int, interval_ns: int, now_ns: int) -> int:
@@ -202,6 +256,11 @@ class Monitor:
     def interval_seconds(self) -> float:
         """The time between two ticks, in seconds."""
         return self._interval_ns / 1e9
+
+    @property
+    def max_age_seconds(self) -> float:
+        """The age above which the newest snapshot is stale: three intervals."""
+        return _STALE_AFTER_INTERVALS * self.interval_seconds
 
     @property
     def latest(self) -> Snapshot | None:

@@ -7,13 +7,15 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
+import httpx
 from event_stream import Event, EventStream
 from readings import SECOND, process, reading
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cpuwatch import Monitor, Reading, ScriptedSampler
 from cpuwatch.settings import Settings
 from cpuwatch.tick_id import TickId
+from cpuwatch.web import create_app
 from cpuwatch.web.access.hosts import AllowedHosts
 from cpuwatch.web.http.exchange import SlowClients, attend
 from cpuwatch.web.state import Live, State
@@ -63,6 +65,17 @@ def state_of(live: Live, settings: Settings | None = None) -> State:
     if settings is not None:
         live.settings, live.hosts = settings, AllowedHosts(settings.allowed_hosts)
     return {"cpuwatch": live}
+
+
+async def get(live: Live, path: str, **headers: str) -> httpx.Response:
+    """Send a GET request to an app whose lifespan passes this state."""
+    app = create_app(Settings())
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "state": dict(state_of(live)), "root_path": ""}, receive, send)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(call), base_url="http://localhost") as client:
+        return await client.get(path, headers=headers)
 
 
 @asynccontextmanager

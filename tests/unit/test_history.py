@@ -17,6 +17,8 @@ from cpuwatch.web.endpoints import history as history_module
 from cpuwatch.web.endpoints.history import History
 
 PATH = "/cpu_usage/history"
+TICK_4 = (BOOT + timedelta(seconds=104)).isoformat().replace("+00:00", "Z")
+TICK_5 = (BOOT + timedelta(seconds=105)).isoformat().replace("+00:00", "Z")
 
 
 async def ask(running: Service, query: str, history: History | None = None, **headers: str) -> Client:
@@ -58,6 +60,12 @@ def sequences(body: dict[str, Any]) -> list[int]:
         (f"since={(BOOT + timedelta(seconds=104)).isoformat().replace('+', '%2B')}", [5, 6]),
         ("since=0001-01-01T00:00:00%2B23:59", [1, 2, 3, 4, 5, 6]),
         ("since=9999-12-31T23:59:59-23:59", []),
+        (f"from={TICK_4}", [5, 6]),
+        (f"from={TICK_4}&to={TICK_5}", [5]),
+        (f"from=0001-01-01T00:00:00Z&to={TICK_5}", [1, 2, 3, 4, 5]),
+        (f"since=2&to={TICK_5}", [3, 4, 5]),
+        (f"seconds=4&to={TICK_5}", [3, 4, 5]),
+        (f"from={TICK_5}&to={TICK_4}", []),
     ],
 )
 def test_history_is_selected_by_length_tick_or_time(query: str, expected: list[int]) -> None:
@@ -76,7 +84,7 @@ def test_history_contains_the_snapshots_and_its_oldest_tick() -> None:
         async with service(ticks=8, history=3) as running:
             body = await page(running, "since=0")
             assert [decode(json.dumps(shown)) for shown in body["snapshots"]] == [
-                rounded(kept) for kept in running.live.monitor.history
+                rounded(kept) for kept in running.live.source.history
             ]
             assert (body["oldest_sequence"], body["newest_sequence"]) == (6, 8)
 
@@ -116,9 +124,14 @@ def test_a_history_too_large_for_one_body_is_read_page_by_page(monkeypatch: pyte
 @pytest.mark.parametrize(
     ("query", "detail"),
     [
-        ("", "one of seconds and since"),
-        ("top=1", "one of seconds and since"),
-        ("seconds=1&since=2", "one of seconds and since"),
+        ("", "one of seconds, since and from"),
+        ("top=1", "one of seconds, since and from"),
+        (f"to={TICK_4}", "one of seconds, since and from"),
+        (f"seconds=1&from={TICK_4}", "one of seconds, since and from"),
+        ("from=yesterday", "invalid from 'yesterday': must be a time"),
+        ("from=1", "invalid from '1': must be a time"),
+        ("from=2026-01-01T00:00:00", "the offset from UTC is missing"),
+        ("seconds=1&since=2", "one of seconds, since and from"),
         ("seconds=-1", "seconds"),
         ("seconds=nan", "seconds"),
         ("since=yesterday", "2026-01-31T12:00:00Z"),

@@ -21,7 +21,7 @@ from strategies import broken_texts, snapshots
 from cpuwatch import Query, Snapshot, View, apply_view, encode_view
 from cpuwatch.encoding.formats import FORMAT
 from cpuwatch.fields import FIELDS, NAMES
-from cpuwatch.query.parameters import HISTORY, METRICS, VIEW
+from cpuwatch.query.parameters import AT, HISTORY, METRICS, VIEW
 from cpuwatch.query.view import Grouping
 from cpuwatch.settings import Settings
 from cpuwatch.token_file import parse_token
@@ -107,7 +107,7 @@ def test_head_and_options_are_described_once_in_prose(document: dict[str, Any]) 
 
 def test_the_parameters_are_those_that_are_parsed(document: dict[str, Any]) -> None:
     known = {
-        "/cpu_usage": {**VIEW, **FORMAT},
+        "/cpu_usage": {**VIEW, **FORMAT, **AT},
         "/cpu_usage/stream": VIEW,
         "/cpu_usage/history": {**HISTORY, **VIEW},
         "/metrics": METRICS,
@@ -136,7 +136,7 @@ def test_common_responses_are_listed_for_every_path(document: dict[str, Any]) ->
 @pytest.mark.parametrize(
     ("path", "statuses"),
     [
-        ("/cpu_usage", {"200", "304", "406", "503"}),
+        ("/cpu_usage", {"200", "304", "404", "406", "503"}),
         ("/cpu_usage/{pid}", {"200", "404", "503"}),
         ("/cpu_usage/stream", {"200", "406", "429", "503"}),
         ("/cpu_usage/history", {"200", "304", "429", "503"}),

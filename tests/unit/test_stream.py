@@ -29,7 +29,7 @@ def in_run(text: str, running: Service) -> str:
 
 def limited(running: Service, max_listeners: int = 200, max_views: int = 32) -> None:
     live = running.live
-    live.broadcast = Broadcast(live.monitor, live.cache, max_listeners, max_views)
+    live.broadcast = Broadcast(live.source, live.cache, max_listeners, max_views)
 
 
 def test_a_stream_starts_with_the_newest_tick_and_sends_each_new_one() -> None:

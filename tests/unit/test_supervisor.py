@@ -5,16 +5,12 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-import httpx
 import pytest
-from asgi_client import TIMEOUT, Service, Stepped, service, state_of
+from asgi_client import TIMEOUT, Service, Stepped, get, service
 from readings import SECOND, process, reading
-from starlette.types import Receive, Scope, Send
 
 from cpuwatch import Monitor, View
-from cpuwatch.settings import Settings
 from cpuwatch.supervisor import Supervisor
-from cpuwatch.web import create_app
 from cpuwatch.web.broadcast import Broadcast
 from cpuwatch.web.response_cache import ResponseCache
 from cpuwatch.web.state import Live
@@ -99,16 +95,6 @@ def test_nothing_is_restarted_at_shutdown(caplog: pytest.LogCaptureFixture) -> N
 
 
 # Served snapshots
-
-
-async def get(live: Live, path: str) -> httpx.Response:
-    app = create_app(Settings())
-
-    async def call(scope: Scope, receive: Receive, send: Send) -> None:
-        await app({**scope, "state": dict(state_of(live)), "root_path": ""}, receive, send)
-
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(call), base_url="http://localhost") as client:
-        return await client.get(path)
 
 
 @pytest.mark.parametrize(

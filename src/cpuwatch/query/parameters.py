@@ -21,6 +21,7 @@ from cpuwatch.text import shortened
 from cpuwatch.tick_id import MAX_TICK_ID, TickId
 
 __all__ = [
+    "AT",
     "HISTORY",
     "METRICS",
     "PID",
@@ -188,7 +189,18 @@ def _pattern(name: str, text: str) -> str:
 def _since(name: str, text: str) -> TickId | datetime:
     with suppress(ValueError):
         return TickId.parse(text)
-    rule = "must be the id of an event, a sequence, or a time, such as 2026-01-31T12:00:00Z"
+    try:
+        return _time(name, text)
+    except ValueError as error:
+        if "offset" in str(error):
+            raise
+    raise ValueError(
+        invalid(name, text, "must be the id of an event, a sequence, or a time, such as 2026-01-31T12:00:00Z")
+    )
+
+
+def _time(name: str, text: str) -> datetime:
+    rule = "must be a time, such as 2026-01-31T12:00:00Z"
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
@@ -197,6 +209,8 @@ def _since(name: str, text: str) -> TickId | datetime:
         raise ValueError(invalid(name, text, f"{rule}; the offset from UTC is missing (write a + in a URL as %2B)"))
     return instant
 
+
+_TIME: _Kind = ({"type": "string", "format": "date-time"}, _time)
 
 VIEW = parameters(
     ("top", "Show only the first N rows, by default the busiest.", _integer(1, 100_000)),
@@ -229,7 +243,11 @@ HISTORY = parameters(
         "All snapshots after this tick (the id of its event, or its sequence alone), or after this time (RFC 3339).",
         ({"anyOf": [_TICK, {"type": "string", "format": "date-time"}]}, _since),
     ),
+    ("from", "All snapshots after this time (RFC 3339), also those that are only in the recording.", _TIME),
+    ("to", "No snapshots after this time (RFC 3339).", _TIME),
 )
+
+AT = parameters(("at", "The snapshot at this time (RFC 3339) instead of the newest one.", _TIME))
 
 METRICS = {
     **parameters(

@@ -123,11 +123,15 @@ class Recording:
         """
         is_new = self._newness(after)
         deadline = None if timeout is None else clock.monotonic() + timeout
-        while (latest := self.latest) is None or not is_new(latest):
+        seen: list[tuple[str, int]] | None = None
+        while True:
+            before, seen = seen, self.segments.sizes()
+            latest = self.latest if seen != before else None
+            if latest is not None and is_new(latest):
+                return latest
             if deadline is not None and clock.monotonic() >= deadline:
                 return None
             clock.sleep(_POLL_SECONDS)
-        return latest
 
     async def wait_async(self, after: Tick | None = None, timeout: float | None = None) -> Snapshot | None:
         """The same as :meth:`wait` in a coroutine. Files are read in a thread."""
@@ -135,11 +139,15 @@ class Recording:
 
         is_new = await asyncio.to_thread(self._newness, after)
         deadline = None if timeout is None else clock.monotonic() + timeout
-        while (latest := await asyncio.to_thread(lambda: self.latest)) is None or not is_new(latest):
+        seen: list[tuple[str, int]] | None = None
+        while True:
+            before, seen = seen, await asyncio.to_thread(self.segments.sizes)
+            latest = await asyncio.to_thread(lambda: self.latest) if seen != before else None
+            if latest is not None and is_new(latest):
+                return latest
             if deadline is not None and clock.monotonic() >= deadline:
                 return None
             await asyncio.sleep(_POLL_SECONDS)
-        return latest
 
     def _newness(self, after: Tick | None) -> Callable[[Snapshot], bool]:
         """Tells whether a snapshot that is the newest comes after this tick."""

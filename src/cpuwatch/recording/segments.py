@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -87,6 +88,14 @@ class SegmentReader:
                     )
                 )
         return found
+
+    def sizes(self) -> list[tuple[str, int]]:
+        """Names and sizes of the newest files: as long as they are the same, nothing is new."""
+        sizes = []
+        for file in self._files()[-2:]:
+            with suppress(FileNotFoundError):
+                sizes.append((file.path.name, file.path.stat().st_size))
+        return sizes
 
     def parts(self, segment: Segment) -> list[Stretch]:
         """The stretches of ticks of a segment; none if its ticks have been deleted."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from cpuwatch.errors import ListenError, MissingExtraError, SettingsError
 from cpuwatch.log import LineFormatter, logging_to_stderr, stderr_descriptor
+from cpuwatch.recording.writer import RecordingWriter
 from cpuwatch.samplers import open_sampler
 from cpuwatch.server.listening import Listening, is_local
 from cpuwatch.server.stop_signals import stopping_at_signals, write_if_possible
@@ -63,6 +64,8 @@ def serve(settings: Settings, listening: Listening) -> None:
 
     # Fail before the server starts: from inside it, an error arrives under pages of traceback.
     open_sampler(settings.backend, command_lines=settings.command_lines).close()
+    if settings.record is not None:
+        RecordingWriter(settings.record).close()
     config = Config()
     config.root_path = listening.root_path
     config.errorlog = logging.getLogger("hypercorn.error")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 
 import wcwidth  # noqa: F401  the table imports it late, when there may be no free file descriptor
 from starlette.applications import Starlette
@@ -19,6 +19,10 @@ from cpuwatch.environment import check_token_is_in_use, warnings_about
 from cpuwatch.log import logging_to_stderr
 from cpuwatch.loop_errors import loop_errors_in_one_line
 from cpuwatch.monitor import Monitor
+from cpuwatch.playback import Playback
+from cpuwatch.recording.reader import Recording, open_recording
+from cpuwatch.recording.recorder import Recorder
+from cpuwatch.recording.retention import Limits
 from cpuwatch.samplers import open_sampler
 from cpuwatch.settings import Settings
 from cpuwatch.text import shortened
@@ -56,26 +60,26 @@ MIDDLEWARE = (
 _log = logging.getLogger("cpuwatch.web")
 
 
-def create_app(settings: Settings | None = None) -> Starlette:
+def create_app(settings: Settings | None = None, recording: Recording | None = None) -> Starlette:
     """Create the app, for any ASGI server that supports lifespan state.
 
-    Its lifespan runs a monitor. Without ``settings``, they come from ``CPUWATCH_*`` when the lifespan starts, not when
-    the module is imported; an invalid setting fails the start with an error that names it.
+    Its lifespan runs a monitor, or shows a ``recording`` in place of this machine. Without ``settings``, they come from
+    ``CPUWATCH_*`` when the lifespan starts, not when the module is imported; an invalid setting fails the start with an
+    error that names it.
     """
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
         chosen, warnings = _from_environment() if settings is None else (settings, [])
-        sampler = open_sampler(chosen.backend, command_lines=chosen.command_lines)
-        live = Live(Monitor(chosen.interval, chosen.history, sampler, chosen.history_bytes), chosen)
-        live.hosts.look_up_full_name()
         hypercorn = hypercorn_in_use()
         with (
             logging_to_stderr(chosen.log_format, "cpuwatch"),
             loop_errors_in_one_line(),
             hypercorn.hypercorn_adapted() if hypercorn else nullcontext(),
-            live.monitor as monitor,
+            _opened(chosen, recording) as live,
+            live.source as source,
         ):
+            live.hosts.look_up_full_name()
             for warning in warnings:
                 _log.warning("%s", warning)
             # The app cannot know where the server listens; code that passes settings does.
@@ -84,7 +88,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
                     "no token is set (CPUWATCH_TOKEN_FILE): anyone who can reach this port can read all processes"
                 )
             # So that the first request gets data. If sampling fails, /readyz reports it.
-            await monitor.wait_async(after=0, timeout=_FIRST_SNAPSHOT_SECONDS)
+            await source.wait_async(after=0, timeout=_FIRST_SNAPSHOT_SECONDS)
             async with live.running():
                 yield {"cpuwatch": live}
 
@@ -96,6 +100,23 @@ def create_app(settings: Settings | None = None) -> Starlette:
     app.router.redirect_slashes = False
     app.router.default = _UnknownPath(app.router, routes)
     return app
+
+
+@contextmanager
+def _opened(settings: Settings, recording: Recording | None) -> Iterator[Live]:
+    """A service that is not started yet. What it records is closed at the end of the block."""
+    if recording is not None:
+        yield Live(Playback(recording), settings, recording=recording)
+        return
+    sampler = open_sampler(settings.backend, command_lines=settings.command_lines)
+    monitor = Monitor(settings.interval, settings.history, sampler, settings.history_bytes)
+    if settings.record is None:
+        yield Live(monitor, settings)
+        return
+    limits = Limits(settings.record_max_bytes, settings.record_max_age)
+    with Recorder(settings.record, limits) as recorder:
+        monitor.follow_ticks(recorder.record)
+        yield Live(monitor, settings, recorder, open_recording(settings.record))
 
 
 def _routes() -> list[Route]:

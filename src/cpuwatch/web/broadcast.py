@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from cpuwatch.encoding.sse import encode_view_event
 from cpuwatch.model import Snapshot
-from cpuwatch.monitor import Monitor
+from cpuwatch.monitor import SnapshotSource
 from cpuwatch.query.parameters import VIEW, parse_query_string, view_from
 from cpuwatch.query.view import View, apply_view
 from cpuwatch.web.access.client_limits import refused, share_of
@@ -88,12 +88,12 @@ class Broadcast:
 
     def __init__(
         self,
-        monitor: Monitor,
+        source: SnapshotSource,
         cache: ResponseCache,
         max_listeners: int,
         max_views: int = 32,
     ) -> None:
-        self._monitor = monitor
+        self._source = source
         self._cache = cache
         self._max_listeners = max_listeners
         self._max_views = max_views
@@ -171,7 +171,7 @@ class Broadcast:
 
     async def after(self, sequence: int, view: View) -> Event | None:
         """The event of the first snapshot after this one in the history; None if that is not published yet."""
-        wanted = next(self._monitor.history.after(sequence), None)
+        wanted = next(self._source.history.after(sequence), None)
         if wanted is None or wanted.sequence > self._cache.newest_sequence:
             return None
         return await self._cache.get_past(wanted, ViewEvent(view))

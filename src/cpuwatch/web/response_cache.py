@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from cpuwatch.fixed_threads import FixedThreads
 from cpuwatch.model import Snapshot
-from cpuwatch.monitor import Monitor
+from cpuwatch.monitor import SnapshotSource
 from cpuwatch.tick_id import TickId
 
 __all__ = ["Representation", "ResponseCache", "etag_of", "keep"]
@@ -67,13 +67,13 @@ class ResponseCache:
     one. At most two are made at once.
     """
 
-    def __init__(self, monitor: Monitor) -> None:
+    def __init__(self, source: SnapshotSource) -> None:
         self.ended: bool = False
         self.threads: FixedThreads = FixedThreads(_THREADS, "encoder")
-        self._monitor = monitor
+        self._source = source
         self._published: _Published | None = None
         self._wanted: dict[Representation[Any], None] = {}
-        self._past: dict[tuple[int, Representation[Any]], Any] = {}
+        self._past: dict[tuple[TickId, Representation[Any]], Any] = {}
         self._making = asyncio.Semaphore(_MAX_MADE_AT_ONCE)
         self._reading_past = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -136,7 +136,7 @@ class ResponseCache:
         """
         if snapshot.sequence == self.newest_sequence and (newest := await self.get(representation)) is not None:
             return newest
-        key = (snapshot.sequence, representation)
+        key = (TickId.of(snapshot), representation)
         async with self._reading_past:
             if key not in self._past:
                 keep(self._past, key, await self.threads.run(representation.make, snapshot), _MAX_OF_THE_PAST)
@@ -168,8 +168,8 @@ class ResponseCache:
 
     async def follow(self) -> None:
         """Publish each tick until the monitor is closed. Can be called again after a failure."""
-        while await self._monitor.wait_async(after=self.newest_sequence) is not None:
-            newest = self._monitor.newest()
+        while await self._source.wait_async(after=self.newest_sequence) is not None:
+            newest = self._source.newest()
             if newest is not None:
                 wanted, self._wanted = self._wanted, {}
                 made = await self.threads.run(_make_all, newest[0], wanted) if wanted else {}
@@ -181,7 +181,7 @@ class ResponseCache:
         self._changed.set()
 
     def _newest(self) -> _Published | None:
-        if self._published is None and (newest := self._monitor.newest()) is not None:
+        if self._published is None and (newest := self._source.newest()) is not None:
             self._publish(*newest, {})
         return self._published
 

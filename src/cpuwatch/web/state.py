@@ -13,7 +13,11 @@ from typing import TypedDict
 from starlette.types import Scope
 
 from cpuwatch.accounting.totals import RunningTotals
-from cpuwatch.monitor import Monitor
+from cpuwatch.history import SnapshotStore
+from cpuwatch.monitor import SnapshotSource
+from cpuwatch.recording.past import Past
+from cpuwatch.recording.reader import Recording
+from cpuwatch.recording.recorder import Recorder
 from cpuwatch.settings import Settings
 from cpuwatch.supervisor import Supervisor
 from cpuwatch.web.access.hosts import AllowedHosts
@@ -25,27 +29,45 @@ __all__ = ["Live", "State", "hosts_of", "hypercorn_in_use", "live", "settings_of
 
 
 class Live:
-    """A running service: its settings, its monitor, and the results made from snapshots."""
+    """A running service: its settings, the source of its snapshots, and the results made from them.
 
-    def __init__(self, monitor: Monitor, settings: Settings | None = None) -> None:
+    ``recorder`` writes the ``recording``, if there is one. A recording without a recorder is itself the source.
+    """
+
+    def __init__(
+        self,
+        source: SnapshotSource,
+        settings: Settings | None = None,
+        recorder: Recorder | None = None,
+        recording: Recording | None = None,
+    ) -> None:
         self.settings: Settings = settings or Settings()
         self.hosts: AllowedHosts = AllowedHosts(self.settings.allowed_hosts)
-        self.monitor: Monitor = monitor
-        self.cache: ResponseCache = ResponseCache(monitor)
-        self.broadcast: Broadcast = Broadcast(monitor, self.cache, self.settings.streams)
+        self.source: SnapshotSource = source
+        self.recorder: Recorder | None = recorder
+        self.recording: Recording | None = recording
+        self.cache: ResponseCache = ResponseCache(source)
+        self.broadcast: Broadcast = Broadcast(source, self.cache, self.settings.streams)
         self.scrapes: Scrapes = Scrapes()
         self.begin_seconds: float = time.monotonic()
-        # The monitor must not be started yet, so that the totals include every tick.
+        # The source must not be started yet, so that the totals include every tick.
         self.totals: RunningTotals = RunningTotals()
-        monitor.follow(self.totals.take)
+        source.follow(self.totals.take)
         self.supervisor: Supervisor = Supervisor(lambda: self.cache.ended)
         self._heeds_server_stop: bool = False
+
+    @property
+    def past(self) -> SnapshotStore:
+        """All snapshots that can be read: in memory and, with a recording, on disk."""
+        if self.recording is None or self.recorder is None:
+            return self.source.history
+        return Past(self.source.history, self.recording)
 
     @property
     def age_seconds(self) -> float | None:
         """The age of the published snapshot or of the newest stream event, whichever is older; None without a snapshot.
 
-        Snapshots that the monitor has but that are not published do not count.
+        Snapshots that the source has but that are not published do not count.
         """
         taken = [at for at in (self.cache.taken_seconds, self.broadcast.taken_seconds) if at is not None]
         return time.monotonic() - min(taken) if taken else None

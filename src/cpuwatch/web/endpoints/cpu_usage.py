@@ -14,7 +14,7 @@ from cpuwatch.encoding.formats import FORMAT, FORMATS
 from cpuwatch.encoding.json import encode
 from cpuwatch.encoding.rounded import rounded_rows
 from cpuwatch.model import ProcessUsage, Snapshot
-from cpuwatch.query.parameters import PID, VIEW, parse_query_string, view_from
+from cpuwatch.query.parameters import AT, PID, VIEW, parse_query_string, view_from
 from cpuwatch.query.view import View, apply_view
 from cpuwatch.text import time_text
 from cpuwatch.web.http.negotiation import accepted, choose_coding
@@ -37,7 +37,7 @@ __all__ = [
     "selected_view",
 ]
 
-_PARAMETERS = {**VIEW, **FORMAT}
+_PARAMETERS = {**VIEW, **FORMAT, **AT}
 _MEDIA_TYPES = {chosen.media_type: chosen.name for chosen in FORMATS.values()}
 
 
@@ -53,11 +53,12 @@ class OneProcess(Struct, frozen=True, gc=False):
 ALL_PROCESSES = Operation(
     path="/cpu_usage",
     name="cpu_usage",
-    summary="The newest snapshot: the machine, where its time went, every process, and the exited ones.",
+    summary="The newest snapshot, or the one at a time: "
+    "the machine, where its time went, every process, and the exited ones.",
     content={chosen.media_type: SHOWN if chosen.name == "json" else TEXT for chosen in FORMATS.values()},
     headers=("Server-Timing", "Preference-Applied"),
-    problems=(406, 503),
-    query={**VIEW, **FORMAT},
+    problems=(404, 406, 503),
+    query=_PARAMETERS,
     request_headers=("Prefer",),
     is_conditional=True,
 )
@@ -112,17 +113,19 @@ class ProcessResponse(Struct, frozen=True):
 
 
 async def all_processes(scope: Scope) -> Answer:
-    """``GET /cpu_usage``: a view of the newest snapshot.
+    """``GET /cpu_usage``: a view of the newest snapshot, or of the one ``at`` a time.
 
     A client that already has it and sends ``Prefer: wait`` gets the next one (RFC 7240, 4.3).
     """
     cache = live(scope).cache
     fields = headers(scope)
-    selected = selected_view(scope["query_string"], fields.get(b"accept"), fields.get(b"accept-encoding"))
+    selected, at = selected_view(scope["query_string"], fields.get(b"accept"), fields.get(b"accept-encoding"))
+    known = fields.get(b"if-none-match")
+    if at is not None:
+        return (await _of_the_past(scope, at, selected)).unless_known(known)
     answer = await cache.get(selected)
     if answer is None:
         return no_snapshot_yet()
-    known = fields.get(b"if-none-match")
     if known is not None:
         answer = answer.unless_known(known)
         if answer.status == 304 and (seconds := wait_seconds(fields.get(b"prefer"))) is not None:
@@ -131,8 +134,10 @@ async def all_processes(scope: Scope) -> Answer:
 
 
 @lru_cache(maxsize=256)
-def selected_view(query_string: bytes, accept: bytes | None, accept_encoding: bytes | None) -> ViewResponse:
-    """The representation that a request selects.
+def selected_view(
+    query_string: bytes, accept: bytes | None, accept_encoding: bytes | None
+) -> tuple[ViewResponse, datetime | None]:
+    """The representation that a request selects, and the time of its snapshot; None for the newest.
 
     Raises :class:`~cpuwatch.errors.QueryError`, or :class:`~cpuwatch.errors.NotAcceptableError`.
     """
@@ -141,11 +146,27 @@ def selected_view(query_string: bytes, accept: bytes | None, accept_encoding: by
     if format_name is None:
         alternative = f", or ?format={'|'.join(FORMATS)}"
         format_name = _MEDIA_TYPES[accepted(_text(accept), list(_MEDIA_TYPES), alternative)]
-    return ViewResponse(view, format_name, choose_coding(_text(accept_encoding), list(CODINGS)))
+    response = ViewResponse(view, format_name, choose_coding(_text(accept_encoding), list(CODINGS)))
+    return response, values.get("at")
 
 
 def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
+
+
+async def _of_the_past(scope: Scope, at: datetime, representation: ViewResponse) -> Answer:
+    state = live(scope)
+
+    def read() -> Answer:
+        past = state.past
+        snapshot = past.at(at)
+        if snapshot is not None:
+            return representation.make(snapshot)
+        oldest = next(iter(past), None)
+        known = "there are no snapshots" if oldest is None else f"the oldest snapshot is of {time_text(oldest.time)}"
+        return problem(404, f"there is no snapshot at or before {time_text(at)}: {known}")
+
+    return await state.cache.read_past(read)
 
 
 async def _newer(scope: Scope, representation: ViewResponse, answer: Answer, seconds: int) -> Answer:

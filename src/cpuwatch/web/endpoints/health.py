@@ -8,13 +8,12 @@ import msgspec
 from msgspec import Struct
 from starlette.types import Scope
 
+from cpuwatch.recording.recorder import RecorderHealth
 from cpuwatch.web.http.response import Answer, problem
 from cpuwatch.web.openapi.operation import Operation
 from cpuwatch.web.state import Live, live
 
 __all__ = ["ALIVE", "READY", "alive", "ready"]
-
-_STALE_AFTER_INTERVALS = 3
 
 
 class Alive(Struct, frozen=True):
@@ -24,10 +23,14 @@ class Alive(Struct, frozen=True):
 
 
 class Ready(Struct, frozen=True):
-    """The body of ``/readyz``: the age of the served snapshot, and the number of restarted tasks."""
+    """The body of ``/readyz``: the age of the served snapshot, and the number of restarted tasks.
+
+    ``recording`` tells how recording is going, null without one. If it fails, the service is still ready.
+    """
 
     age_seconds: float
     restarts: int
+    recording: RecorderHealth | None = None
     status: Literal["ready"] = "ready"
 
 
@@ -56,15 +59,17 @@ async def alive(_: Scope) -> Answer:
 async def ready(scope: Scope) -> Answer:
     """200 while the snapshot that clients get is at most three intervals old, else 503 with the reason."""
     state = live(scope)
-    interval_seconds, age_seconds = state.monitor.interval_seconds, state.age_seconds
-    if age_seconds is not None and age_seconds <= _STALE_AFTER_INTERVALS * interval_seconds:
-        return Answer.of(msgspec.json.encode(Ready(age_seconds, state.supervisor.restarts)), "application/json")
+    max_age_seconds, age_seconds = state.source.max_age_seconds, state.age_seconds
+    if age_seconds is not None and age_seconds <= max_age_seconds:
+        recording = None if state.recorder is None else state.recorder.health
+        body = Ready(age_seconds, state.supervisor.restarts, recording)
+        return Answer.of(msgspec.json.encode(body), "application/json")
     reason = (
         "there is no snapshot yet"
         if age_seconds is None
         else (
             f"the newest snapshot is {age_seconds:.1f} s old, "
-            f"more than {_STALE_AFTER_INTERVALS} intervals of {interval_seconds:g} s"
+            f"more than 3 intervals of {state.source.interval_seconds:g} s"
         )
     )
     return problem(503, reason + _cause(state), [("retry-after", "1")])
@@ -72,11 +77,11 @@ async def ready(scope: Scope) -> Answer:
 
 def _cause(state: Live) -> str:
     """The reason why no newer snapshot is served, as far as it is known."""
-    monitor = state.monitor
-    sampled_seconds = monitor.age_seconds
-    if sampled_seconds is not None and sampled_seconds <= _STALE_AFTER_INTERVALS * monitor.interval_seconds:
+    source = state.source
+    sampled_seconds = source.age_seconds
+    if sampled_seconds is not None and sampled_seconds <= source.max_age_seconds:
         return f"; newer snapshots are not shown: {state.supervisor.failure or 'encoding takes too long'}"
-    failure, reading_seconds = monitor.health.failure, monitor.reading_seconds
-    if reading_seconds is not None and reading_seconds > monitor.interval_seconds:
+    failure, reading_seconds = source.health.failure, source.reading_seconds
+    if reading_seconds is not None and reading_seconds > source.interval_seconds:
         return f"; a reading has been under way for {reading_seconds:.1f} s"
     return "" if failure is None else f"; sampling fails: {failure}"

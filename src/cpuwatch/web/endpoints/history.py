@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -31,9 +32,12 @@ __all__ = ["HISTORY_PARAMETERS", "PAST", "History", "HistoryPage"]
 
 HISTORY_PARAMETERS = {**HISTORY, **VIEW}
 
+_BEGINNINGS = HISTORY.keys() - {"to"}
 _MAX_BYTES = 4 << 20
 _MAX_AT_ONCE = 16
 _MAX_SECONDS = 60.0
+_MAX_READING_SECONDS = 2.0
+"""A body is cut short after this time: a filter may match little in weeks of recorded snapshots."""
 
 
 class HistoryPage(msgspec.Struct, frozen=True):
@@ -56,7 +60,7 @@ class HistoryPage(msgspec.Struct, frozen=True):
 PAST = Operation(
     path="/cpu_usage/history",
     name="history",
-    summary="The last snapshots, oldest first; requires either seconds or since.",
+    summary="Past snapshots, oldest first; requires one of seconds, since and from.",
     content={"application/json": HistoryPage},
     problems=(429, 503),
     query=HISTORY_PARAMETERS,
@@ -90,12 +94,11 @@ class History:
         state = live(scope)
         asked = parse_query_string(scope["query_string"], HISTORY_PARAMETERS)
         view = view_from(asked)
-        if len(asked.keys() & HISTORY) != 1:
-            return problem(400, "one of seconds and since is needed: how much of the past, or from where on")
+        if len(asked.keys() & _BEGINNINGS) != 1:
+            return problem(400, "one of seconds, since and from is needed: how much of the past, or from where on")
         newest = state.cache.snapshot
         if newest is None:
             return no_snapshot_yet()
-        store = state.monitor.history
         coding = choose_coding(header_text(scope, b"accept-encoding"), list(CODINGS))
         vary = ("vary", "accept-encoding")
         # The newest snapshot determines the oldest kept one, so its tag identifies the whole history.
@@ -104,40 +107,48 @@ class History:
         known = tagged.unless_known(header(scope, b"if-none-match"))
         if known.status == 304:
             return known
-        encoded = partial(_encode, store, newest, asked, view, state.monitor.interval_seconds)
+        encoded = partial(_encode, state.past, newest, asked, view, state.source.interval_seconds)
         body, said = await state.cache.read_past(lambda: coded(encoded(), coding))
         return Answer.of(body, "application/json", headers=[vary, *said], etag=etag)
 
 
 def _chosen(store: SnapshotStore, newest: Snapshot, asked: Mapping[str, Any]) -> Iterator[Snapshot]:
-    match asked.get("since"):
+    end: datetime | None = asked.get("to")
+    match asked.get("since", asked.get("from")):
         case TickId(run, sequence):
             # A sequence without a run refers to the current run: a person typed it.
-            return store.after(TickId(run or newest.sampling.run, sequence))
+            chosen = store.after(TickId(run or newest.sampling.run, sequence))
         case datetime() as instant:
-            return store.between(start=instant)
-    return store.last(asked["seconds"])
+            return store.between(instant, end)
+        case _:
+            chosen = store.last(asked["seconds"])
+    return chosen if end is None else filter(lambda snapshot: snapshot.time <= end, chosen)
 
 
 def _encode(
     store: SnapshotStore, newest: Snapshot, asked: Mapping[str, Any], view: View, interval_seconds: float
 ) -> bytes:
-    oldest = next(iter(store), newest)
+    run = newest.sampling.run
+    oldest = next(store.after(TickId(run or None, 0)), newest)
     chosen: Iterable[Snapshot]
     if oldest.sequence > newest.sequence:
         # A very short history may have dropped it meanwhile. A duplicate is better than a gap.
         oldest, chosen = newest, [newest]
     else:
         # The store may have a newer one that is not published yet.
-        chosen = takewhile(lambda snapshot: snapshot.sequence <= newest.sequence, _chosen(store, newest, asked))
+        chosen = takewhile(
+            lambda snapshot: snapshot.sampling.run != run or snapshot.sequence <= newest.sequence,
+            _chosen(store, newest, asked),
+        )
     parts: list[msgspec.Raw] = []
     room = _MAX_BYTES
     last: Snapshot | None = None
     next_since: str | None = None
+    deadline = time.monotonic() + _MAX_READING_SECONDS
     for snapshot in chosen:
         part = encode_view(apply_view(snapshot, view), view.fields)
         room -= len(part)
-        if room < 0 and last is not None:
+        if last is not None and (room < 0 or time.monotonic() > deadline):
             next_since = str(TickId.of(last))
             break
         parts.append(msgspec.Raw(part))
@@ -145,7 +156,7 @@ def _encode(
     return encode(
         HistoryPage(
             interval_seconds=interval_seconds,
-            run=newest.sampling.run,
+            run=run,
             oldest_sequence=oldest.sequence,
             newest_sequence=newest.sequence,
             max_bytes=_MAX_BYTES,

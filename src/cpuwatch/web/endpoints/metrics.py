@@ -85,7 +85,7 @@ async def metrics(scope: Scope) -> Answer:
     # Usually nothing is new, and all scrapers get the same response.
     if known is not None and known >= totals.newest_sequence:
         known = None
-    exposition = _Exposition(processes, media_type, coding, known, state.monitor.health, totals.sequence, totals)
+    exposition = _Exposition(processes, media_type, coding, known, state.source.health, totals.sequence, totals)
     answer = await state.cache.get(exposition)
     if scraper is not None and answer is not None:
         state.scrapes.note(scraper, totals)
