@@ -1,4 +1,4 @@
-"""Instructions per request: ``/cpu_usage`` against the bare app of :mod:`benchmarks.serving`.
+"""Instructions per request: 80 rows of ``/cpu_usage`` against the bare app of :mod:`benchmarks.serving`.
 
 ``python -m benchmarks.instructions`` runs the server (default: Hypercorn) under valgrind (``apt-get install
 valgrind``), counts the instructions of all its processes and prints a Markdown table. Times cannot tell the two apps
@@ -21,11 +21,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.servers import exit_on_sigterm, find_program, free_port, serving
-from benchmarks.serving import BARE, OURS, PATH, SERVERS, keep_answer, missing_servers, server_command
+from benchmarks.serving import BARE, OURS, SERVERS, keep_answer, missing_servers, server_command
 from benchmarks.tables import markdown_table
 
 _COUNTING = ("--tool=cachegrind", "--cache-sim=no", "--trace-children=yes")
 _FEW, _MANY = 300, 2_300
+_PATH = "/cpu_usage?top=80"
+"""The number of rows is the same however many processes the machine has: a larger body costs more to send."""
+_START_SECONDS = 120.0
 _ALWAYS = {
     # The layout of hash tables is then the same in each run.
     "PYTHONHASHSEED": "0",
@@ -44,7 +47,7 @@ def _executed(valgrind: str, server: str, app: str, environment: Mapping[str, st
     port = free_port()
     with TemporaryDirectory() as folder:
         counting = [valgrind, *_COUNTING, f"--cachegrind-out-file={folder}/%p", *server_command(server, app, port)]
-        with serving(counting, port, PATH, {**environment, **_ALWAYS}):
+        with serving(counting, port, _PATH, {**environment, **_ALWAYS}, _START_SECONDS):
             _ask(port, requests)
         return sum(_total(file.read_text()) for file in Path(folder).iterdir())
 
@@ -59,7 +62,7 @@ def _ask(port: int, requests: int) -> None:
     connection = HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         for _ in range(requests):
-            connection.request("GET", PATH)
+            connection.request("GET", _PATH)
             answer = connection.getresponse()
             answer.read()
             if answer.status != 200:
@@ -84,8 +87,8 @@ def main() -> None:
         answer = Path(folder) / "answer"
         for server in options.servers:
             port = free_port()
-            with serving(server_command(server, OURS, port), port, PATH):
-                keep_answer(port, answer)
+            with serving(server_command(server, OURS, port), port, _PATH):
+                keep_answer(port, answer, _PATH)
             bare = instructions(valgrind, server, BARE, {"BARE_ANSWER": str(answer)})
             ours = instructions(valgrind, server, OURS, {})
             rows.append([server, f"{bare:,.0f}", f"{ours:,.0f}", f"{100 * bare / ours:.1f}"])

@@ -49,7 +49,11 @@ def _exit(number: int, _: object) -> NoReturn:
 
 @contextmanager
 def serving(
-    command: Sequence[str], port: int, path: str, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    port: int,
+    path: str,
+    environment: Mapping[str, str] | None = None,
+    start_seconds: float = _START_SECONDS,
 ) -> Iterator[int]:
     """A server for the time of the block, from when ``path`` answers 200. Yields its PID, which is also its session's.
 
@@ -67,7 +71,7 @@ def serving(
             start_new_session=True,
         )
         try:
-            if not _comes_up(server, port, path):
+            if not _comes_up(server, port, path, start_seconds):
                 log.seek(0)
                 raise RuntimeError(f"{shlex.join(command)} did not come up:\n{log.read().decode(errors='replace')}")
             yield server.pid
@@ -81,8 +85,8 @@ def serving(
                     server.wait()
 
 
-def _comes_up(server: subprocess.Popen[bytes], port: int, path: str) -> bool:
-    deadline = time.monotonic() + _START_SECONDS
+def _comes_up(server: subprocess.Popen[bytes], port: int, path: str, start_seconds: float) -> bool:
+    deadline = time.monotonic() + start_seconds
     while time.monotonic() < deadline and server.poll() is None:
         connection = HTTPConnection("127.0.0.1", port, timeout=1)
         try:

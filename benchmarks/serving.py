@@ -173,11 +173,11 @@ def _round(port: int, leader: int, seconds: float) -> Asked:
     return ask(port, PATH, leader, seconds=seconds, connections=CONNECTIONS, checks=ANY_AGE)
 
 
-def keep_answer(port: int, file: Path) -> int:
+def keep_answer(port: int, file: Path, path: str = PATH) -> int:
     """Write one response of cpuwatch to a file for the bare app. Returns the length of its body."""
     connection = HTTPConnection("127.0.0.1", port)
     try:
-        connection.request("GET", PATH)
+        connection.request("GET", path)
         answer = connection.getresponse()
         body = answer.read()
     finally:

@@ -78,7 +78,7 @@ class BoundedConnection(TCPServer):
     """
 
     def __init__(self, app: AppWrapper, *others: Any) -> None:
-        super().__init__(self._answer, *others)  # type: ignore[arg-type]  # called like an AppWrapper
+        super().__init__(self._answer, *others)
         self._wrapped_app = app
         self._under_way = 0
         self._quiet_since_seconds = self.loop.time()
@@ -116,7 +116,7 @@ class BoundedConnection(TCPServer):
         with suppress(OSError):
             await super()._close()
 
-    async def _answer(self, scope: Any, receive: Any, send: Any, *others: Any) -> None:
+    async def _answer(self, scope: Any, receive: Any, send: Any, sync_spawn: Any, call_soon: Any) -> None:
         # Hypercorn passes a method of the stream.
         stream = send.__self__
         # Over HTTP/1.1 a stream is also closed when the client has half-closed the connection.
@@ -128,13 +128,14 @@ class BoundedConnection(TCPServer):
             return
         self._under_way += 1
         try:
-            await self._wrapped_app(scope, receive, send, *others)
+            await self._wrapped_app(scope, receive, send, sync_spawn, call_soon)
         finally:
             self._under_way -= 1
             self._quiet_since_seconds = self.loop.time()
         if stream.state is ASGIHTTPState.RESPONSE and not stream.closed:
             await self._break_off(stream.stream_id)
-        await self._drop_requests()
+        if self.writer.transport.is_closing():
+            await self._drop_requests()
 
     async def _break_off(self, stream_id: int) -> None:
         """Show the client that this response is incomplete, and drop the rest of it."""
@@ -151,7 +152,7 @@ class BoundedConnection(TCPServer):
     async def _drop_requests(self) -> None:
         """When the connection is lost, let pending reads end, and do not answer the remaining requests."""
         protocol = self.protocol.protocol
-        if self.writer.transport.is_closing() and isinstance(protocol, H11Protocol):
+        if isinstance(protocol, H11Protocol):
             protocol.connection = h11.Connection(h11.SERVER)
             await protocol.can_read.set()
 

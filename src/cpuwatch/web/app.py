@@ -26,7 +26,6 @@ from cpuwatch.recording.retention import Limits
 from cpuwatch.samplers import open_sampler
 from cpuwatch.settings import Settings
 from cpuwatch.text import shortened
-from cpuwatch.web.access.hosts import HostCheck
 from cpuwatch.web.access.token import Cors, TokenCheck
 from cpuwatch.web.endpoints import cpu_usage, health
 from cpuwatch.web.endpoints.description import DESCRIPTION, Description
@@ -34,13 +33,11 @@ from cpuwatch.web.endpoints.history import PAST, History
 from cpuwatch.web.endpoints.metrics import EXPOSED, metrics
 from cpuwatch.web.endpoints.page import PAGE, STATIC, StaticFiles, page
 from cpuwatch.web.endpoints.stream import STREAM, Stream
-from cpuwatch.web.http.body_limit import BodyLimit
 from cpuwatch.web.http.exchange import StallLimit
-from cpuwatch.web.http.request_target import RequestTarget
 from cpuwatch.web.http.response import Answer, Endpoint, problem
-from cpuwatch.web.middleware import AccessLog
+from cpuwatch.web.middleware import AccessLog, RequestCheck
 from cpuwatch.web.openapi.operation import Operation
-from cpuwatch.web.state import Live, State, hosts_of, hypercorn_in_use, settings_of
+from cpuwatch.web.state import Live, State, hypercorn_in_use, settings_of
 
 __all__ = ["MIDDLEWARE", "create_app"]
 
@@ -50,9 +47,7 @@ _MAX_PATH_CHARACTERS = 200
 MIDDLEWARE = (
     Middleware(AccessLog),
     Middleware(StallLimit),
-    Middleware(BodyLimit),
-    Middleware(RequestTarget),
-    Middleware(HostCheck, hosts_of),
+    Middleware(RequestCheck),
     Middleware(Cors, settings_of),
 )
 """What every request passes, from the outside in. The token is checked by each route (:class:`TokenCheck`)."""

@@ -1,4 +1,4 @@
-"""The access log."""
+"""The access log, and the checks that every request has to pass."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from collections.abc import Awaitable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cpuwatch.web.http.request import target
+from cpuwatch.web.access.hosts import misdirected
+from cpuwatch.web.http.body_limit import after_body, may_have_body
+from cpuwatch.web.http.request import header, target
+from cpuwatch.web.http.request_target import BadTargetError, normalized
+from cpuwatch.web.http.response import problem
 from cpuwatch.web.state import live
 
-__all__ = ["AccessLog"]
+__all__ = ["AccessLog", "RequestCheck"]
 
 _log = logging.getLogger("cpuwatch.access")
 
@@ -52,3 +56,30 @@ class AccessLog:
                 "seconds": round((time.perf_counter_ns() - begin_ns) / 1e9, 6),
             }
             _log.info("request", extra={"fields": fields})
+
+
+class RequestCheck:
+    """Middleware that lets only requests with a valid target and an allowed host pass, without their bodies.
+
+    One pass over a request, because each further middleware costs as much as all these checks together. Starlette's
+    ``TrustedHostMiddleware`` breaks IPv6 literals (:mod:`cpuwatch.web.access.hosts`).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Handle a request (ASGI)."""
+        if scope["type"] != "http":
+            return self._app(scope, receive, send)
+        app = self._app
+        try:
+            scope = normalized(scope)
+        except BadTargetError as error:
+            app = problem(error.status, str(error))
+        else:
+            host = header(scope, b"host")
+            if not live(scope).hosts.is_allowed(host):
+                app = misdirected(host)
+        # Refused requests have bodies too.
+        return after_body(app, scope, receive, send) if may_have_body(scope) else app(scope, receive, send)

@@ -50,12 +50,16 @@ class Representation(Hashable, Protocol[_Made_co]):
 
 
 class _Published:
-    """A published snapshot, when it was taken (``time.monotonic``), and what was made of it or is being made."""
+    """A published snapshot, when it was taken (``time.monotonic``), and what was made of it.
 
-    def __init__(self, snapshot: Snapshot, taken_seconds: float, made: dict[Representation[Any], Any]) -> None:
+    ``made_ahead`` was made before it was published, and ``made`` is what clients have requested since.
+    """
+
+    def __init__(self, snapshot: Snapshot, taken_seconds: float, made_ahead: dict[Representation[Any], Any]) -> None:
         self.snapshot = snapshot
         self.taken_seconds = taken_seconds
-        self.made = made
+        self.made_ahead = made_ahead
+        self.made: dict[Representation[Any], Any] = {}
         self.making: dict[Representation[Any], asyncio.Task[Any]] = {}
 
 
@@ -115,10 +119,14 @@ class ResponseCache:
         published = self._newest()
         if published is None:
             return None
-        if representation.is_made_ahead and len(self._wanted) < _MAX_MADE_AHEAD:
-            self._wanted[representation] = None
         made: _Made | None = published.made.get(representation)
         if made is not None:
+            return made
+        if representation.is_made_ahead and len(self._wanted) < _MAX_MADE_AHEAD:
+            self._wanted[representation] = None
+        if representation in published.made_ahead:
+            made = published.made_ahead[representation]
+            keep(published.made, representation, made, _MAX_KEPT)
             return made
         making = published.making.get(representation)
         if making is None:

@@ -25,7 +25,7 @@ from cpuwatch.web.broadcast import Broadcast
 from cpuwatch.web.response_cache import ResponseCache
 from cpuwatch.web.scrapes import Scrapes
 
-__all__ = ["Live", "State", "hosts_of", "hypercorn_in_use", "live", "settings_of"]
+__all__ = ["Live", "State", "hypercorn_in_use", "live", "settings_of"]
 
 
 class Live:
@@ -132,8 +132,3 @@ def live(scope: Scope) -> Live:
 def settings_of(scope: Scope) -> Settings:
     """The settings that apply to this request."""
     return live(scope).settings
-
-
-def hosts_of(scope: Scope) -> AllowedHosts:
-    """The host allow-list for this request."""
-    return live(scope).hosts

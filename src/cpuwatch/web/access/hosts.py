@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Collection
-
-from starlette.types import ASGIApp, Receive, Scope, Send
+from collections.abc import Collection
 
 from cpuwatch.host_names import host_of, is_address
 from cpuwatch.text import shortened
-from cpuwatch.web.http.request import header
 from cpuwatch.web.http.response import Answer, problem
 
-__all__ = ["AllowedHosts", "HostCheck"]
+__all__ = ["AllowedHosts", "misdirected"]
 
 _MAX_REMEMBERED = 256
 
@@ -56,24 +53,8 @@ class AllowedHosts:
         return True
 
 
-class HostCheck:
-    """Middleware that answers 421 unless ``Host`` is allowed. ``hosts_of`` finds the allow-list of a request."""
-
-    def __init__(self, app: ASGIApp, hosts_of: Callable[[Scope], AllowedHosts]) -> None:
-        self._app = app
-        self._hosts_of = hosts_of
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Handle a request (ASGI)."""
-        if scope["type"] != "http":
-            return self._app(scope, receive, send)
-        host = header(scope, b"host")
-        if self._hosts_of(scope).is_allowed(host):
-            return self._app(scope, receive, send)
-        return _misdirected(host)(scope, receive, send)
-
-
-def _misdirected(host: bytes | None) -> Answer:
+def misdirected(host: bytes | None) -> Answer:
+    """The response to a request with another ``Host``."""
     shown = (host or b"").decode("latin-1")
     return problem(
         421,

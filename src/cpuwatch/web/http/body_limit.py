@@ -1,17 +1,17 @@
-"""Middleware for request bodies: no endpoint needs one, so small ones are discarded and larger ones rejected."""
+"""Request bodies: no endpoint needs one, so small ones are discarded and larger ones rejected."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cpuwatch.web.http.response import Answer, problem
 
-__all__ = ["BodyLimit", "may_have_body"]
+__all__ = ["after_body", "may_have_body"]
 
 _MAX_BYTES = 16_384
 _MAX_SECONDS = 5.0
@@ -21,27 +21,16 @@ _MAX_SECONDS_AFTER_REFUSAL_HTTP_2 = 30.0
 _FRAMING = {b"content-length", b"transfer-encoding"}
 
 
-class BodyLimit:
-    """Middleware that discards a body of up to 16 KiB, so that the connection can be used for the next request.
+async def after_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run ``app`` once a body of up to 16 KiB has been discarded, so that the connection can serve another request.
 
     The response is 413 to a larger body, and 408 to one that takes longer than five seconds.
     """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Handle a request (ASGI)."""
-        if scope["type"] == "http" and may_have_body(scope):
-            return self._after_body(scope, receive, send)
-        return self._app(scope, receive, send)
-
-    async def _after_body(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = await _discard(scope["headers"], receive)
-        if refusal is None:
-            await self._app(scope, receive, send)
-        else:
-            await _respond_and_close(refusal, scope, receive, send)
+    refusal = await _discard(scope["headers"], receive)
+    if refusal is None:
+        await app(scope, receive, send)
+    else:
+        await _respond_and_close(refusal, scope, receive, send)
 
 
 def may_have_body(scope: Scope) -> bool:

@@ -1,17 +1,15 @@
-"""Middleware for all forms of request targets (RFC 9112, 3.2), and for their length."""
+"""All forms of request targets (RFC 9112, 3.2), and their length. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable
 from urllib.parse import unquote
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from cpuwatch.text import shortened
-from cpuwatch.web.http.response import problem
 
-__all__ = ["BadTargetError", "RequestTarget", "in_origin_form", "normalized_prefix"]
+__all__ = ["BadTargetError", "in_origin_form", "normalized", "normalized_prefix"]
 
 _MAX_URL_BYTES = 8192
 _AUTHORITY = re.compile(rb"[^/?#@\\]+")
@@ -19,29 +17,21 @@ _ABSOLUTE = re.compile(rb"https?://(?P<authority>[^/?#@\\]+)(?P<path>/.*)?", re.
 
 
 class BadTargetError(ValueError):
-    """The form of the request target does not fit the method."""
+    """The request target is too long, or does not fit the method. ``status`` is that of the response."""
+
+    def __init__(self, detail: str, status: int = 400) -> None:
+        super().__init__(detail)
+        self.status: int = status
 
 
-class RequestTarget:
-    """Middleware that normalizes request targets, and rejects invalid and long ones."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Handle a request (ASGI)."""
-        if scope["type"] != "http":
-            return self._app(scope, receive, send)
-        if scope.get("root_path"):
-            scope = {**scope, "root_path": normalized_prefix(scope["root_path"])}
-        try:
-            scope = in_origin_form(scope)
-        except BadTargetError as error:
-            return problem(400, str(error))(scope, receive, send)
-        if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) >= _MAX_URL_BYTES:
-            too_long = problem(414, f"the URL is too long: at most {_MAX_URL_BYTES} bytes are allowed")
-            return too_long(scope, receive, send)
-        return self._app(scope, receive, send)
+def normalized(scope: Scope) -> Scope:
+    """The scope of the same request with its target and prefix in one form. Raises :class:`BadTargetError`."""
+    if scope.get("root_path"):
+        scope = {**scope, "root_path": normalized_prefix(scope["root_path"])}
+    scope = in_origin_form(scope)
+    if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) >= _MAX_URL_BYTES:
+        raise BadTargetError(f"the URL is too long: at most {_MAX_URL_BYTES} bytes are allowed", 414)
+    return scope
 
 
 def in_origin_form(scope: Scope) -> Scope:
