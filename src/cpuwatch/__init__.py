@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cpuwatch.accounting.reaped import NO_CARRY, Carry
 from cpuwatch.accounting.usage import account, usage
+from cpuwatch.encoding.arrow import to_arrow, to_pandas, to_polars
 from cpuwatch.encoding.json import decode, encode, encode_view
 from cpuwatch.encoding.ndjson import encode_lines
 from cpuwatch.encoding.table import table
@@ -87,6 +88,9 @@ __all__ = [
     "sample",
     "select",
     "table",
+    "to_arrow",
+    "to_pandas",
+    "to_polars",
     "top",
     "usage",
 ]

@@ -17,6 +17,7 @@
     │   ├── NotARecordingError                           the directory holds no recording, or one of a newer version
     │   ├── RecordingLockedError                         another process writes to it
     │   └── RecordingDamagedError                        a part of it cannot be read
+    ├── ExportError                                      an export would overwrite files, or there is nothing to export
     ├── DecodeError                  (also ValueError)   the bytes are not a snapshot
     ├── QueryError                   (also ValueError)   an invalid query
     │   └── PatternError                                 an invalid name pattern
@@ -89,6 +90,10 @@ class RecordingLockedError(RecordingError):
 
 class RecordingDamagedError(RecordingError):
     """A part of a recording cannot be read; the message names the file and the place."""
+
+
+class ExportError(CpuwatchError):
+    """An export would overwrite files, or has no place or no content; the message says what to do."""
 
 
 class DecodeError(CpuwatchError, ValueError):

@@ -49,7 +49,7 @@ def test_the_scripts_match_the_command(shell: str, shared: Path) -> None:
 
 def test_the_man_page_has_every_command_and_flag(shared: Path) -> None:
     page = (shared / "share/man/man1/cpuwatch.1").read_text().replace("\\-", "-")
-    for command in ("serve", "sample", "completion"):
+    for command in ("serve", "sample", "export", "completion"):
         shown = subprocess.run(
             [sys.executable, "-m", "cpuwatch", command, "--help"],
             capture_output=True,

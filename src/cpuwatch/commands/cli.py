@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any, NoReturn
 
 from cpuwatch.commands.completion import add_completion
+from cpuwatch.commands.export import add_export
 from cpuwatch.commands.record import add_record
 from cpuwatch.commands.sample import add_sample
 from cpuwatch.commands.serve import add_serve
@@ -95,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
         ("serve", add_serve, "serve the live page, GET /cpu_usage and /metrics over HTTP"),
         ("sample", add_sample, "sample once and print the result"),
         ("record", add_record, "record every second in a directory"),
+        ("export", add_export, "write a recording as Parquet, Arrow, CSV or lines of JSON"),
         ("completion", partial(add_completion, whole_parser=parser), "print the completion script of a shell"),
     ):
         add(

@@ -1,0 +1,114 @@
+"""``cpuwatch export``: writes a recording as Parquet, Arrow, CSV or lines of JSON."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import get_args
+
+from cpuwatch.commands.flags import typed
+from cpuwatch.commands.progress import with_progress
+from cpuwatch.commands.standard_streams import complain, write_output
+from cpuwatch.encoding.flat_tables import FLAT_TABLES, TableName
+from cpuwatch.errors import ExportError, SettingsError
+from cpuwatch.model import Snapshot
+from cpuwatch.parse import invalid
+from cpuwatch.recording.export import exported, new_file
+from cpuwatch.recording.partitions import export_parquet
+from cpuwatch.recording.reader import Recording, open_recording
+from cpuwatch.text import time_text
+
+__all__ = ["add_export"]
+
+_FORMATS = ("parquet", "arrow", "csv", "ndjson")
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.set_defaults(run=_run)
+    parser.add_argument("directory", metavar="DIR", help="the recording")
+    what = parser.add_argument_group("rows")
+    what.add_argument(
+        "--from",
+        dest="start",
+        type=typed(_time),
+        metavar="TIME",
+        help="export the ticks after this time (default: all)",
+    )
+    what.add_argument(
+        "--to", dest="end", type=typed(_time), metavar="TIME", help="export the ticks up to this time (default: all)"
+    )
+    what.add_argument("--all", action="store_true", help="also export the processes that were idle in a tick")
+    what.add_argument(
+        "--table",
+        choices=tuple(FLAT_TABLES),
+        metavar="TABLE",
+        help=f"one of {', '.join(FLAT_TABLES)} (default: all as Parquet, processes in other formats)",
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--format", required=True, choices=_FORMATS, metavar="FORMAT", help=f"one of {', '.join(_FORMATS)}"
+    )
+    output.add_argument(
+        "--output",
+        required=True,
+        metavar="PATH",
+        help="the file, or - for the standard output; for Parquet the directory, which may have exports of other hosts",
+    )
+    output.add_argument("--force", action="store_true", help="replace files that exist")
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise ValueError(invalid("time", text, "must be like 2026-01-31T03:14:00Z, with a time zone"))
+    return time.astimezone(UTC)
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.start is not None and options.end is not None and options.start >= options.end:
+        raise SettingsError(f"--from {time_text(options.start)} must be before --to {time_text(options.end)}")
+    if options.format == "parquet" and options.output == "-":
+        raise SettingsError("--format parquet needs a directory: use --output DIRECTORY, or --format arrow")
+    if options.format == "arrow" and options.output == "-" and sys.stdout is not None and sys.stdout.isatty():
+        raise SettingsError("--format arrow is binary and the standard output is a terminal: use --output FILE")
+    recording = open_recording(options.directory)
+    snapshots = _snapshots(recording, options.start, options.end)
+    if options.format == "parquet":
+        tables: tuple[TableName, ...] = get_args(TableName) if options.table is None else (options.table,)
+        export_parquet(snapshots, Path(options.output), tables, active_only=not options.all, overwrite=options.force)
+    else:
+        pieces = exported(snapshots, options.format, options.table or "processes", active_only=not options.all)
+        _write(pieces, options.output, overwrite=options.force)
+    for part in recording.damage:
+        complain(f"{part.path} is damaged from byte {part.begin} to {part.end}: the rest was exported")
+
+
+def _write(pieces: Iterator[bytes], output: str, *, overwrite: bool) -> None:
+    if output == "-":
+        for piece in pieces:
+            write_output(piece)
+        return
+    with new_file(Path(output), overwrite=overwrite) as file:
+        for piece in pieces:
+            file.write(piece)
+
+
+def _snapshots(recording: Recording, start: datetime | None, end: datetime | None) -> Iterator[Snapshot]:
+    """The snapshots in this range, with a progress bar. Raises ExportError if there are none."""
+    from_text = "" if start is None else f" after {time_text(start)}"
+    to_text = "" if end is None else f" until {time_text(end)}"
+    snapshots = recording.between(start, end)
+    first = next(snapshots, None)
+    if first is None:
+        raise ExportError(f"{str(recording.segments.directory)!r} has no snapshots{from_text}{to_text}")
+    latest = recording.latest
+    last_time = first.time if latest is None else latest.time
+    return with_progress(chain([first], snapshots), first.time, last_time if end is None else min(end, last_time))

@@ -1,0 +1,79 @@
+"""Exports snapshots to a file or a stream, with bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from cpuwatch.encoding.arrow import BATCH_ROWS, chunks
+from cpuwatch.encoding.flat_tables import TableName, flat_table
+from cpuwatch.encoding.row_formats import ROW_FORMATS, RowFormat
+from cpuwatch.errors import ExportError
+from cpuwatch.model import Snapshot
+from cpuwatch.recording.directory import sync_directory
+
+__all__ = ["exported", "new_file", "place"]
+
+
+def exported(
+    snapshots: Iterable[Snapshot], row_format: RowFormat, table: TableName = "processes", *, active_only: bool = True
+) -> Iterator[bytes]:
+    """The rows of these snapshots in a format, piece by piece.
+
+    Raises :class:`~cpuwatch.errors.MissingExtraError` if the format needs the extra ``arrow``.
+    """
+    flat = flat_table(table)
+    rows = (row for snapshot in snapshots for row in flat.rows(snapshot, active_only))
+    return ROW_FORMATS[row_format](flat, chunks(rows, BATCH_ROWS))
+
+
+@contextmanager
+def new_file(path: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
+    """A file that gets its name at the end, when it is whole and on the disk. After an exception there is no file.
+
+    Raises :class:`~cpuwatch.errors.ExportError` if there is a file of that name, unless ``overwrite``, and ``OSError``.
+    """
+    _check_target(path, overwrite=overwrite)
+    unfinished = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        place(unfinished, path, overwrite=overwrite)
+    except BaseException:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise
+    sync_directory(path.parent)
+
+
+def place(unfinished: Path, path: Path, *, overwrite: bool) -> None:
+    """Give a finished file its name. Raises :class:`~cpuwatch.errors.ExportError` if the name is taken."""
+    _check_target(path, overwrite=overwrite)
+    if overwrite:
+        unfinished.replace(path)
+        return
+    try:
+        # Unlike rename(2), link(2) never replaces a file that appeared meanwhile.
+        path.hardlink_to(unfinished)
+    except FileExistsError:
+        _check_target(path, overwrite=False)
+        raise
+    except OSError:
+        # This file system has no hard links.
+        unfinished.rename(path)
+    else:
+        unfinished.unlink()
+
+
+def _check_target(path: Path, *, overwrite: bool) -> None:
+    if path.is_dir():
+        raise ExportError(f"cannot export to {str(path)!r}: it is a directory; name a file")
+    if path.exists() and not path.is_file():
+        raise ExportError(f"cannot export to {str(path)!r}: it is not a regular file; export to - and redirect it")
+    if path.exists() and not overwrite:
+        raise ExportError(f"cannot export to {str(path)!r}: the file exists; use --force to overwrite it")
