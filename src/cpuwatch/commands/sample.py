@@ -5,126 +5,38 @@ from __future__ import annotations
 import argparse
 import os
 import pwd
-import shutil
-from typing import Any
 
-from cpuwatch.commands.flags import add_sampling_flags, settings_from, typed
-from cpuwatch.commands.standard_streams import complain, output_encoding, write_output
-from cpuwatch.encoding.formats import FORMAT, FORMATS
-from cpuwatch.encoding.table import table
+from cpuwatch.commands.flags import add_sampling_flags, settings_from
+from cpuwatch.commands.standard_streams import complain
+from cpuwatch.commands.view_flags import add_view_flags, given_view, write_snapshot
 from cpuwatch.environment import warnings_about
 from cpuwatch.errors import NotFoundError
 from cpuwatch.model import Snapshot
 from cpuwatch.one_shot import sample
-from cpuwatch.query.parameters import VIEW, Parameter, view_from
+from cpuwatch.query.parameters import view_from
 from cpuwatch.query.select import Query
-from cpuwatch.query.view import apply_view
-from cpuwatch.text import text_from_locale
 
 __all__ = ["add_sample"]
 
-_TABLE_ROWS = 20
 _SAMPLING_FIELDS = ("interval", "backend", "command_lines")
-
-_METAVARS = {"sort": "FIELD", "fields": "FIELD", "min_percent": "PERCENT", "group_by": "KEY"}
 
 
 def add_sample(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the command."""
     parser.set_defaults(run=_run)
-    rows = parser.add_argument_group("rows and columns")
-    count = rows.add_mutually_exclusive_group()
-    count.add_argument(
-        "-n",
-        "--top",
-        type=typed(VIEW["top"].parse),
-        metavar="ROWS",
-        help=f"show at most this many rows, the busiest first (default: {_TABLE_ROWS} in a table, all in JSON)",
-    )
-    count.add_argument("--all", action="store_true", help="show all rows")
-    for name, parameter in VIEW.items():
-        if name != "top":
-            _add_parameter(rows, parameter)
-    output = parser.add_argument_group("output")
-    output.add_argument(
-        "--format",
-        type=typed(FORMAT["format"].parse),
-        default="text",
-        choices=tuple(FORMATS),
-        metavar="FORMAT",
-        help=f"one of {', '.join(FORMATS)} (default: text, a table as wide as the terminal)",
-    )
-    output.add_argument("--json", dest="format", action="store_const", const="json", help="same as --format json")
+    add_view_flags(parser)
     add_sampling_flags(parser)
-
-
-def _add_parameter(group: argparse._ArgumentGroup, parameter: Parameter) -> None:
-    name = parameter.name.replace("_", "-")
-    if parameter.schema["type"] == "boolean":
-        words = parameter.name.replace("_", " ")
-        group.add_argument(
-            f"--no-{name}", dest=parameter.name, action="store_const", const=False, help=f"leave out {words}"
-        )
-        return
-    several = parameter.schema["type"] == "array"
-    allowed = (parameter.schema["items"] if several else parameter.schema).get("enum")
-    group.add_argument(
-        f"--{name}",
-        type=typed(lambda text: parameter.parse(_as_shown(text))),
-        choices=None if several else allowed,
-        metavar=_METAVARS.get(parameter.name, parameter.name.upper()) + (",..." if several else ""),
-        help=_help(parameter.description) + (f"; one of {', '.join(allowed)}" if allowed else ""),
-    )
-
-
-def _help(description: str) -> str:
-    """Turn a description, which is a sentence, into the form of argparse's help texts."""
-    return description[0].lower() + description[1:].removesuffix(".")
-
-
-def _as_shown(text: str) -> str:
-    """Decode an argument like names: bytes that the locale cannot decode are UTF-8, or else escaped."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text_from_locale(text)
-    return text
 
 
 def _run(options: argparse.Namespace) -> None:
     settings = settings_from(options, _SAMPLING_FIELDS)
-    given = {name: value for name in VIEW if (value := getattr(options, name)) is not None}
-    write = _write_table if options.format == "text" else _write_records
-    view_from(given)  # reports an invalid query before the sample, not after it
+    given = given_view(options)  # reports an invalid query before the sample, not after it
     for warning in warnings_about(os.environ):
         complain(warning)
     snapshot = sample(settings.interval, settings.backend, command_lines=settings.command_lines)
-    write(snapshot, given, options)
+    write_snapshot(snapshot, given, options)
     if missing := _missing(snapshot, view_from(given).query):
         raise NotFoundError("; ".join(missing))
-
-
-def _write_table(snapshot: Snapshot, given: dict[str, Any], options: argparse.Namespace) -> None:
-    """Write the table in the encoding of the output, as wide as the terminal. Other outputs are not truncated."""
-    max_rows = None if options.all else given.pop("top", _TABLE_ROWS)
-    view = view_from(given)
-    encoding = output_encoding()
-    text = table(
-        apply_view(snapshot, view),
-        view.fields,
-        encoding=encoding,
-        width=shutil.get_terminal_size((0, 0)).columns or None,
-        max_rows=max_rows,
-        hint=" (--all shows them)",
-    )
-    write_output(text.encode(encoding))
-
-
-def _write_records(snapshot: Snapshot, given: dict[str, Any], options: argparse.Namespace) -> None:
-    """Write JSON or lines of JSON, always in UTF-8 (RFC 8259, 8.1)."""
-    view = view_from(given)
-    output = FORMATS[options.format].encode(apply_view(snapshot, view), view.fields)
-    write_output(output if output.endswith(b"\n") else output + b"\n")
 
 
 def _missing(snapshot: Snapshot, query: Query) -> list[str]:
