@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import signal
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -13,6 +14,7 @@ from typing import Any, NoReturn
 from cpuwatch.commands.completion import add_completion
 from cpuwatch.commands.export import add_export
 from cpuwatch.commands.record import add_record
+from cpuwatch.commands.replay import add_replay
 from cpuwatch.commands.sample import add_sample
 from cpuwatch.commands.serve import add_serve
 from cpuwatch.commands.standard_streams import complain, discard_output, flush_output, write_output
@@ -28,6 +30,11 @@ _INTERRUPTED = 128 + signal.SIGINT
 
 class _Parser(argparse.ArgumentParser):
     """An argparse parser that reports an error in one line, with the nearest valid flag."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Times such as -15m are values, as negative numbers are. argparse has no public setting for that.
+        self._negative_number_matcher = re.compile(r"-[0-9]")
 
     def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
         options, unknown = super().parse_known_args(*args, **kwargs)
@@ -96,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
         ("serve", add_serve, "serve the live page, GET /cpu_usage and /metrics over HTTP"),
         ("sample", add_sample, "sample once and print the result"),
         ("record", add_record, "record every second in a directory"),
+        ("replay", add_replay, "show what was recorded at a time, or serve a recording"),
         ("export", add_export, "write a recording as Parquet, Arrow, CSV or lines of JSON"),
         ("completion", partial(add_completion, whole_parser=parser), "print the completion script of a shell"),
     ):

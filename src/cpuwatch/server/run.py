@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from cpuwatch.errors import ListenError, MissingExtraError, SettingsError
 from cpuwatch.log import LineFormatter, logging_to_stderr, stderr_descriptor
+from cpuwatch.recording.reader import Recording
 from cpuwatch.recording.writer import RecordingWriter
 from cpuwatch.samplers import open_sampler
 from cpuwatch.server.listening import Listening, is_local
@@ -43,8 +44,10 @@ _STOP_SECONDS = 2.5
 _log = logging.getLogger("cpuwatch.server")
 
 
-def serve(settings: Settings, listening: Listening) -> None:
+def serve(settings: Settings, listening: Listening, recording: Recording | None = None) -> None:
     """Serve until SIGINT, SIGTERM, SIGHUP or SIGQUIT. Logs to the standard error.
+
+    With a ``recording``, it is shown in place of this machine, and nothing is sampled.
 
     The process exits within three seconds of the signal, with exit code 1 if this function has not returned by then.
 
@@ -63,9 +66,10 @@ def serve(settings: Settings, listening: Listening) -> None:
         ) from None
 
     # Fail before the server starts: from inside it, an error arrives under pages of traceback.
-    open_sampler(settings.backend, command_lines=settings.command_lines).close()
-    if settings.record is not None:
-        RecordingWriter(settings.record).close()
+    if recording is None:
+        open_sampler(settings.backend, command_lines=settings.command_lines).close()
+        if settings.record is not None:
+            RecordingWriter(settings.record).close()
     config = Config()
     config.root_path = listening.root_path
     config.errorlog = logging.getLogger("hypercorn.error")
@@ -86,7 +90,7 @@ def serve(settings: Settings, listening: Listening) -> None:
     ):
         if settings.token is None and not is_local(listening.bind):
             _log.warning("open to everyone: any client that reaches %s can read all processes", listening.bind)
-        runner.run(_serve(cast("ASGIFramework", create_app(settings)), config, stop))
+        runner.run(_serve(cast("ASGIFramework", create_app(settings, recording)), config, stop))
 
 
 async def _serve(app: ASGIFramework, config: Config, stop: asyncio.Event) -> None:
