@@ -15,7 +15,7 @@ from cpuwatch.accounting.totals import CpuTotals
 from cpuwatch.encoding.openmetrics import Family, Sample
 from cpuwatch.model import MachineUsage, ProcessUsage, Sampling, Snapshot
 
-__all__ = ["metric_families", "process_families"]
+__all__ = ["metric_families", "process_families", "recording_families"]
 
 
 def metric_families(snapshot: Snapshot, totals: CpuTotals, known_sequence: int | None = None) -> list[Family]:
@@ -57,6 +57,21 @@ def process_families(rows: Sequence[ProcessUsage]) -> list[Family]:
             ],
             "ratio",
         ),
+    ]
+
+
+def recording_families(recorded_ticks: int, lost_ticks: int, used_bytes: int, *, is_failing: bool) -> list[Family]:
+    """How the recording of this service is going."""
+    return [
+        Family("cpuwatch_recorded_ticks", "counter", "Ticks written to the recording.", [Sample({}, recorded_ticks)]),
+        Family(
+            "cpuwatch_lost_recording_ticks",
+            "counter",
+            "Ticks missing from the recording because the disk failed or was too slow.",
+            [Sample({}, lost_ticks)],
+        ),
+        _gauge("cpuwatch_recording_size_bytes", "Size of the recording.", used_bytes, unit="bytes"),
+        _gauge("cpuwatch_recording_failing", "1 while the recording cannot be written.", int(is_failing)),
     ]
 
 

@@ -46,6 +46,10 @@ class Recording:
         """The damaged parts that were met so far."""
         return self.segments.damage
 
+    def runs(self) -> list[str]:
+        """The runs of monitors that were recorded, oldest first."""
+        return list(dict.fromkeys(segment.header.run for segment in self.segments.listed()))
+
     @property
     def latest(self) -> Snapshot | None:
         """The newest snapshot; None if there is none."""

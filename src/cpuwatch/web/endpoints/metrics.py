@@ -10,12 +10,13 @@ from msgspec.structs import replace
 from starlette.types import Scope
 
 from cpuwatch.accounting.totals import CpuTotals
-from cpuwatch.encoding.metric_families import metric_families, process_families
+from cpuwatch.encoding.metric_families import metric_families, process_families, recording_families
 from cpuwatch.encoding.openmetrics import EXPOSITIONS
 from cpuwatch.model import Snapshot
 from cpuwatch.monitor import Health
 from cpuwatch.query.parameters import METRICS, exposed_processes, parse_query_string
 from cpuwatch.query.select import Query, select
+from cpuwatch.recording.recorder import RecorderHealth
 from cpuwatch.text import shortened
 from cpuwatch.web.http.negotiation import accepted, choose_coding
 from cpuwatch.web.http.request import header, header_text
@@ -54,6 +55,7 @@ class _Exposition:
     coding: str
     known_sequence: int | None
     health: Health
+    recording: RecorderHealth | None
     totals_sequence: int
     totals: CpuTotals = field(compare=False)
     is_made_ahead: ClassVar[bool] = False
@@ -66,6 +68,13 @@ class _Exposition:
         families = metric_families(counted, self.totals, self.known_sequence)
         if self.processes is not None:
             families += process_families(select(snapshot, self.processes).processes)
+        if (recording := self.recording) is not None:
+            families += recording_families(
+                recording.recorded_ticks,
+                recording.lost_ticks,
+                recording.used_bytes,
+                is_failing=recording.failure is not None,
+            )
         exposition = EXPOSITIONS[self.media_type]
         body, coding = coded(exposition.encode(families), self.coding)
         return Answer.of(body, exposition.content_type, headers=[("vary", "accept, accept-encoding"), *coding])
@@ -85,7 +94,8 @@ async def metrics(scope: Scope) -> Answer:
     # Usually nothing is new, and all scrapers get the same response.
     if known is not None and known >= totals.newest_sequence:
         known = None
-    exposition = _Exposition(processes, media_type, coding, known, state.source.health, totals.sequence, totals)
+    health, recording = state.source.health, None if state.recorder is None else state.recorder.health
+    exposition = _Exposition(processes, media_type, coding, known, health, recording, totals.sequence, totals)
     answer = await state.cache.get(exposition)
     if scraper is not None and answer is not None:
         state.scrapes.note(scraper, totals)

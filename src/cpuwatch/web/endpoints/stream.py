@@ -14,7 +14,7 @@ from cpuwatch.query.parameters import VIEW, parse_query_string, view_from
 from cpuwatch.query.view import View
 from cpuwatch.tick_id import TickId
 from cpuwatch.web.access.client_limits import client_of
-from cpuwatch.web.broadcast import Subscription
+from cpuwatch.web.broadcast import Subscription, ViewEvent
 from cpuwatch.web.http.negotiation import accepted
 from cpuwatch.web.http.request import header_text
 from cpuwatch.web.http.response import Answer, Endpoint
@@ -44,8 +44,8 @@ class Stream:
     """``GET /cpu_usage/stream``: the newest tick at once, then every new one, as JSON.
 
     Each has a :class:`~cpuwatch.tick_id.TickId` as its id. With ``Last-Event-ID``, which browsers send when they
-    reconnect, the later ticks that the history still has come first. A comment is sent after each
-    ``keep_alive_seconds`` without an event.
+    reconnect, the later ticks come first: those in the history, and with a recording those of earlier runs. A comment
+    is sent after each ``keep_alive_seconds`` without an event.
     """
 
     def __init__(self, keep_alive_seconds: float = 15.0) -> None:
@@ -72,6 +72,8 @@ class Stream:
 
     async def _events(self, state: Live, subscription: Subscription, last: TickId | None) -> AsyncGenerator[bytes]:
         yield encode_retry(_RETRY_MS)
+        async for earlier in _of_earlier_runs(state, subscription.view, last):
+            yield earlier
         cache, after, view = state.cache, state.broadcast.after, subscription.view
         newest = cache.newest_sequence
         # A tick of another run, or a sequence without a run, is unknown here, so the whole history is sent.
@@ -91,6 +93,26 @@ class Stream:
                 sent = event.sequence
             elif event is None and not subscription.ended:
                 yield KEEP_ALIVE
+
+
+async def _of_earlier_runs(state: Live, view: View, last: TickId | None) -> AsyncGenerator[bytes]:
+    """The recorded events after a tick of another run, until the current run begins.
+
+    They are read one by one as the client takes them. Without a recording of that run there are none.
+    """
+    recording, current = state.recording, state.cache.newest.run
+    if recording is None or last is None or last.run is None or last.run == current:
+        return
+    if last.run not in await state.cache.read_past(recording.runs):
+        return
+    later = recording.after(last)
+
+    def next_event() -> bytes | None:
+        snapshot = next(later, None)
+        return None if snapshot is None or snapshot.sampling.run == current else ViewEvent(view).make(snapshot).data
+
+    while (event := await state.cache.read_past(next_event)) is not None:
+        yield event
 
 
 # Otherwise a proxy such as nginx would buffer events.
