@@ -42,7 +42,7 @@ def open_files(pid: int) -> list[str]:
     paths = []
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):
-            paths.append(os.readlink(descriptor))
+            paths.append(str(descriptor.readlink()))
     return paths
 
 
