@@ -1,51 +1,96 @@
-"""The memory of the history: bytes per active process and tick.
+"""The memory of the history: snapshots as they are, and packed into blocks of readings.
 
-``python -m benchmarks.history_memory`` starts processes, samples them like the monitor, and prints the memory of the
-kept snapshots beside the estimate that limits the history.
+``python -m benchmarks.history_memory`` keeps ticks of a crowd as the monitor does, and prints what an hour takes,
+beside the estimate that limits the history.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
+import gc
 import tracemalloc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 
-import cpuwatch
-from benchmarks.processes import forked
+from benchmarks.crowd_readings import Crowd, crowd_readings, live_ticks
+from benchmarks.loadgen.plan import count
+from benchmarks.tables import markdown_table
 from cpuwatch.history import SnapshotHistory
+from cpuwatch.recording.memory import HistoryPacker
+from cpuwatch.sampled_tick import SampledTick
 
-_WARM_UP_TICKS = 3
+__all__ = ["HOUR", "HistoryMemory", "history_memory"]
+
+HOUR = 3600
 _MAX_BYTES = 2**40
+_PACKED_TICKS = 60
+"""The longest block: of that many ticks, and of fewer, the snapshots are not packed yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryMemory:
+    """What the history took after ``ticks`` ticks, what it estimated, and what each further tick adds to it."""
+
+    ticks: int
+    taken_bytes: int
+    estimated_bytes: int
+    bytes_a_tick: float
+
+    def after(self, ticks: int) -> float:
+        """The bytes after this number of ticks. Blocks are independent of each other, so memory grows evenly."""
+        return self.taken_bytes + (ticks - self.ticks) * self.bytes_a_tick
+
+
+def history_memory(crowd: Crowd, ticks: int, *, packed: bool) -> HistoryMemory:
+    """The memory of the last of these ticks, an even number of blocks, from two measurements."""
+    source = live_ticks(crowd_readings(crowd))
+    next(source)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        history = SnapshotHistory(ticks, _MAX_BYTES)
+        packer = HistoryPacker(history) if packed else None
+        half = ticks // (2 * _PACKED_TICKS) * _PACKED_TICKS
+        first = _fill(history, packer, source, half)
+        second = _fill(history, packer, source, ticks - half)
+        estimated_bytes = history.estimated_bytes
+        # What the crowd and its newest reading need is not the history's.
+        del history, packer
+        gc.collect()
+        rest, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return HistoryMemory(ticks, second - rest, estimated_bytes, (second - first) / (ticks - half))
+
+
+def _fill(history: SnapshotHistory, packer: HistoryPacker | None, source: Iterator[SampledTick], ticks: int) -> int:
+    for tick in islice(source, ticks):
+        if tick.snapshot is not None:
+            history.append(tick.snapshot)
+        if packer is not None:
+            packer.add(tick)
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
 
 
 def main() -> None:
     """See the docstring of the module."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--processes", type=int, default=200, help="active processes; the same number is idle")
-    parser.add_argument("--ticks", type=int, default=30)
-    parser.add_argument("--interval", type=float, default=1.0, help="seconds between two readings")
+    parser.add_argument("--processes", type=count(1), default=1000)
+    parser.add_argument("--running", type=count(1), default=50, help="of the processes, in an average second")
+    parser.add_argument("--ticks", type=count(2 * _PACKED_TICKS), default=600, help="measured; an hour follows from it")
     options = parser.parse_args()
 
-    history = SnapshotHistory(options.ticks, _MAX_BYTES)
-    with forked(2 * options.processes, 0.5), cpuwatch.open_sampler() as sampler:
-        earlier = sampler.read()
-        active = processes = 0
-        for tick in range(_WARM_UP_TICKS + options.ticks):
-            if tick == _WARM_UP_TICKS:
-                tracemalloc.start()
-                history, active = SnapshotHistory(options.ticks, _MAX_BYTES), 0
-            time.sleep(options.interval)
-            later = sampler.read()
-            snapshot = cpuwatch.usage(earlier, later, sequence=tick + 1)
-            history.append(snapshot)
-            processes = len(snapshot.processes)
-            active += sum(bool(row.cpu_percent) for row in snapshot.processes)
-            earlier = later
-        taken_bytes, _ = tracemalloc.get_traced_memory()
-    print(f"{options.ticks} ticks of {processes} processes, {active / options.ticks:.0f} of them active:")
-    idle_bytes = 8 * (processes * options.ticks - active)
-    print(f"{taken_bytes / 1e6:.2f} MB, estimated as {history.estimated_bytes / 1e6:.2f} MB;")
-    print(f"{(taken_bytes - idle_bytes) / active:.0f} bytes for each active process and tick, 8 for each other one")
+    crowd = Crowd(options.processes, options.running, forks=options.processes / 500)
+    rows = []
+    for name, packed in (("snapshots", False), ("packed", True)):
+        taken = history_memory(crowd, options.ticks, packed=packed)
+        sizes = (taken.taken_bytes, taken.estimated_bytes, taken.after(HOUR))
+        rows.append([name, *(f"{size / 1e6:.2f}" for size in sizes), f"{taken.bytes_a_tick / crowd.running:.0f}"])
+    print(f"{crowd.processes:,} processes, {crowd.running:,} of which run each second.\n")
+    headings = ["history", f"{options.ticks} ticks, MB", "its estimate, MB", "an hour, MB", "bytes a process and tick"]
+    print(markdown_table(headings, rows))
 
 
 if __name__ == "__main__":
