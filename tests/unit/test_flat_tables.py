@@ -6,6 +6,7 @@ import csv
 import json
 from datetime import datetime
 from io import StringIO
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -131,3 +132,11 @@ def test_lone_surrogates_are_escaped(snapshot: Snapshot) -> None:
     assert [row["name"] for row in csv.DictReader(StringIO(lines, newline=""))] == wanted
     data = b"".join(exported([snapshot], "ndjson", active_only=False)).decode()
     assert [json.loads(line)["name"] for line in data.split("\n")[:-1]] == wanted
+
+
+def test_the_documentation_has_the_same_columns() -> None:
+    document = (Path(__file__).parents[2] / "docs/analysis.md").read_text()
+    for table in FLAT_TABLES.values():
+        for part in (table.columns[:6], table.columns[6:]):
+            rows = [f"| `{column.name}` | {column.type} | {column.description} |" for column in part]
+            assert "\n" + "\n".join(rows) + "\n\n" in document, table.name
