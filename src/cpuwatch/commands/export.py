@@ -15,8 +15,8 @@ from cpuwatch.commands.progress import with_progress
 from cpuwatch.commands.standard_streams import complain, write_output
 from cpuwatch.encoding.flat_tables import FLAT_TABLES, TableName
 from cpuwatch.errors import ExportError, SettingsError
+from cpuwatch.human_time import ALLOWED_TIMES, parse_time
 from cpuwatch.model import Snapshot
-from cpuwatch.parse import invalid
 from cpuwatch.recording.export import exported, new_file
 from cpuwatch.recording.partitions import export_parquet
 from cpuwatch.recording.reader import Recording, open_recording
@@ -32,15 +32,16 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run)
     parser.add_argument("directory", metavar="DIR", help="the recording")
     what = parser.add_argument_group("rows")
+    time = typed(lambda text: parse_time(text, datetime.now(UTC)))
     what.add_argument(
         "--from",
         dest="start",
-        type=typed(_time),
+        type=time,
         metavar="TIME",
-        help="export the ticks after this time (default: all)",
+        help=f"export the ticks after this time, in local time unless it has an offset: {ALLOWED_TIMES} (default: all)",
     )
     what.add_argument(
-        "--to", dest="end", type=typed(_time), metavar="TIME", help="export the ticks up to this time (default: all)"
+        "--to", dest="end", type=time, metavar="TIME", help="export the ticks up to this time (default: all)"
     )
     what.add_argument("--all", action="store_true", help="also export the processes that were idle in a tick")
     what.add_argument(
@@ -60,16 +61,6 @@ def add_export(parser: argparse.ArgumentParser) -> None:
         help="the file, or - for the standard output; for Parquet the directory, which may have exports of other hosts",
     )
     output.add_argument("--force", action="store_true", help="replace files that exist")
-
-
-def _time(text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
-        raise ValueError(invalid("time", text, "must be like 2026-01-31T03:14:00Z, with a time zone"))
-    return time.astimezone(UTC)
 
 
 def _run(options: argparse.Namespace) -> None:
