@@ -38,6 +38,7 @@ from cpuwatch.query.group import TreeUsage, UsageGroup, by_cgroup, by_name, by_t
 from cpuwatch.query.select import Query, select, top
 from cpuwatch.query.view import GroupedSnapshot, View, apply_view
 from cpuwatch.recording.reader import Recording, open_recording
+from cpuwatch.recording.recorder import Recorder
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.samplers.scripted import ScriptedSampler
 from cpuwatch.tick_id import TickId
@@ -61,6 +62,7 @@ __all__ = [
     "ProcessUsage",
     "Query",
     "Reading",
+    "Recorder",
     "Recording",
     "Sampler",
     "Sampling",

@@ -39,7 +39,8 @@ def test_the_examples_pass_mypy_strict(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", list(EXAMPLES))
-def test_an_example_runs(name: str, tmp_path: Path) -> None:
+def test_an_example_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / f"{name}.py"
     path.write_text(EXAMPLES[name])
     runpy.run_path(str(path), run_name="__main__")

@@ -45,8 +45,8 @@ class Recorder:
     once and counted in :attr:`health`; recording goes on, with a gap, as soon as the disk works again.
     """
 
-    def __init__(self, directory: Path, limits: Limits | None = None, log_size: LogSize | None = None) -> None:
-        self._open_writer = partial(RecordingWriter, directory, limits, log_size)
+    def __init__(self, directory: str | Path, limits: Limits | None = None, log_size: LogSize | None = None) -> None:
+        self._open_writer = partial(RecordingWriter, Path(directory), limits, log_size)
         self._writer: RecordingWriter | None = self._open_writer()
         self._queue: queue.Queue[SampledTick | None] = queue.Queue(_QUEUED_TICKS)
         self._attempts = Attempts("write to the recording", "recording")
