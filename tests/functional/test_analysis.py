@@ -15,16 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from readings import SECOND, reading
+from readings import process as one_process
+from recorded_runs import live_ticks
 from simulated_hosts import HOSTS, MIDNIGHT, record_host, record_long
 
 from cpuwatch import Snapshot, open_recording, to_pandas, to_polars
 from cpuwatch.commands.cli import main
+from cpuwatch.recording.partitions import export_parquet
+from cpuwatch.recording.writer import RecordingWriter
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.any_python]
 
 duckdb = pytest.importorskip("duckdb")
 pytest.importorskip("pyarrow")
-pytest.importorskip("polars")
+polars = pytest.importorskip("polars")
 pytest.importorskip("pandas")
 
 ANALYSIS = (Path(__file__).parents[2] / "docs/analysis.md").read_text()
@@ -256,6 +262,35 @@ def test_a_terminal_has_a_progress_bar_and_gets_no_binary(fleet: Fleet, tmp_path
     assert "0.0 of 0.1 h" in on_terminal(arguments)
     text = on_terminal(command(str(fleet.folder / HOSTS[0]), "--format", "arrow", "--output", "-"))
     assert "the standard output is a terminal" in text
+
+
+def test_a_terminal_gets_no_control_characters_from_names(tmp_path: Path) -> None:
+    readings = [
+        reading(one_process(cpu_ns=second * SECOND, name="\x1b[31m\nred"), at_ns=(100 + second) * SECOND)
+        for second in range(3)
+    ]
+    with RecordingWriter(tmp_path) as writer:
+        for tick in live_ticks(readings):
+            writer.write(tick)
+    text = on_terminal(command(str(tmp_path), "--format", "csv", "--output", "-"))
+    assert "\x1b" not in text
+    assert "\\x1b[31m" in text
+    assert "100%" not in text
+    assert len(text.splitlines()) == 1 + 2 * 2
+
+
+@pytest.mark.parametrize("name", ["a=b/c", "50% ž?*[x]", "..", "' OR 1=1 --", "100", "A", "line\nfeed"])
+def test_a_host_may_have_any_name(name: str, fleet: Fleet, tmp_path: Path) -> None:
+    shown = fleet.live[HOSTS[0]][0]
+    export_parquet([replace(shown, host=replace(shown.host, name=name))], tmp_path, ["ticks"])
+    (row,) = duckdb.sql(
+        f"SELECT host FROM read_parquet('{tmp_path}/ticks/*/*/*.parquet', hive_types = {{'host': VARCHAR}})"  # noqa: S608
+    ).fetchall()
+    assert row == (name,)
+    scanned = polars.scan_parquet(
+        tmp_path / "ticks/**/*.parquet", hive_partitioning=True, hive_schema={"host": polars.String, "day": polars.Date}
+    )
+    assert scanned.collect()["host"].to_list() == [name]
 
 
 def on_terminal(arguments: list[str]) -> str:

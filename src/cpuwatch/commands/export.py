@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import get_args
 
 from cpuwatch.commands.flags import typed
 from cpuwatch.commands.progress import with_progress
-from cpuwatch.commands.standard_streams import complain, write_output
+from cpuwatch.commands.standard_streams import complain, output_encoding, write_output
 from cpuwatch.encoding.flat_tables import FLAT_TABLES, TableName
 from cpuwatch.errors import ExportError, SettingsError
 from cpuwatch.human_time import ALLOWED_TIMES, parse_time
@@ -20,7 +20,7 @@ from cpuwatch.model import Snapshot
 from cpuwatch.recording.export import exported, new_file
 from cpuwatch.recording.partitions import export_parquet
 from cpuwatch.recording.reader import Recording, open_recording
-from cpuwatch.text import time_text
+from cpuwatch.text import printable, time_text
 
 __all__ = ["add_export"]
 
@@ -68,21 +68,31 @@ def _run(options: argparse.Namespace) -> None:
         raise SettingsError(f"--from {time_text(options.start)} must be before --to {time_text(options.end)}")
     if options.format == "parquet" and options.output == "-":
         raise SettingsError("--format parquet needs a directory: use --output DIRECTORY, or --format arrow")
-    if options.format == "arrow" and options.output == "-" and sys.stdout is not None and sys.stdout.isatty():
+    to_terminal = options.output == "-" and sys.stdout is not None and sys.stdout.isatty()
+    if options.format == "arrow" and to_terminal:
         raise SettingsError("--format arrow is binary and the standard output is a terminal: use --output FILE")
     recording = open_recording(options.directory)
-    snapshots = _snapshots(recording, options.start, options.end)
+    snapshots, begin, end = _snapshots(recording, options.start, options.end)
+    if not to_terminal:
+        snapshots = with_progress(snapshots, begin, end)
     if options.format == "parquet":
         tables: tuple[TableName, ...] = get_args(TableName) if options.table is None else (options.table,)
         export_parquet(snapshots, Path(options.output), tables, active_only=not options.all, overwrite=options.force)
     else:
         pieces = exported(snapshots, options.format, options.table or "processes", active_only=not options.all)
-        _write(pieces, options.output, overwrite=options.force)
+        _write(map(_shown, pieces) if to_terminal else pieces, options.output, overwrite=options.force)
     for part in recording.damage:
         complain(f"{part.path} is damaged from byte {part.begin} to {part.end}: the rest was exported")
 
 
-def _write(pieces: Iterator[bytes], output: str, *, overwrite: bool) -> None:
+def _shown(piece: bytes) -> bytes:
+    """Text for a terminal, without the control characters that names may have."""
+    encoding = output_encoding()
+    lines = piece.decode().replace("\r\n", "\n").split("\n")
+    return "\n".join(printable(line, encoding) for line in lines).encode(encoding)
+
+
+def _write(pieces: Iterable[bytes], output: str, *, overwrite: bool) -> None:
     if output == "-":
         for piece in pieces:
             write_output(piece)
@@ -92,8 +102,10 @@ def _write(pieces: Iterator[bytes], output: str, *, overwrite: bool) -> None:
             file.write(piece)
 
 
-def _snapshots(recording: Recording, start: datetime | None, end: datetime | None) -> Iterator[Snapshot]:
-    """The snapshots in this range, with a progress bar. Raises ExportError if there are none."""
+def _snapshots(
+    recording: Recording, start: datetime | None, end: datetime | None
+) -> tuple[Iterator[Snapshot], datetime, datetime]:
+    """The snapshots in this range, and the times of the first and last one. Raises ExportError if there are none."""
     from_text = "" if start is None else f" after {time_text(start)}"
     to_text = "" if end is None else f" until {time_text(end)}"
     snapshots = recording.between(start, end)
@@ -102,4 +114,4 @@ def _snapshots(recording: Recording, start: datetime | None, end: datetime | Non
         raise ExportError(f"{str(recording.segments.directory)!r} has no snapshots{from_text}{to_text}")
     latest = recording.latest
     last_time = first.time if latest is None else latest.time
-    return with_progress(chain([first], snapshots), first.time, last_time if end is None else min(end, last_time))
+    return chain([first], snapshots), first.time, last_time if end is None else min(end, last_time)
