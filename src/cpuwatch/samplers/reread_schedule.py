@@ -19,7 +19,7 @@ READINGS_PER_ROUND = 120
 MIN_PER_READING = 8
 """At least this many processes are reread in each reading, so a round is shorter if there are few."""
 
-MAX_BUSY_PER_READING = 16
+MAX_BUSY_PER_READING = 8
 """At most this many recently busy processes are reread in each reading."""
 
 MAX_COMMAND_LINES_PER_READING = 64
