@@ -9,20 +9,17 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain, groupby, pairwise, repeat
 from operator import add, attrgetter, sub
 
-import msgspec
-import zstandard
 from msgspec import Struct
 
-from cpuwatch.errors import RecordingDamagedError
 from cpuwatch.model import ProcessExit
 from cpuwatch.recording.columns import Column, coded, growths, packed, split, sums_of, unpacked
 from cpuwatch.recording.identities import IdentityColumns, pack_identities, unpack_identities
+from cpuwatch.recording.packing import Unpacker, compressed, damage_named
 from cpuwatch.recording.records import Context, Status, TickRecord
 
 __all__ = ["decode_ticks", "encode_ticks"]
 
-_LEVEL = 12
-_MAX_BYTES = 2**30
+_MAX_TICKS = 2**16
 _GROWTHS = ("cpu_ns", "user_ns", "system_ns", "children_ns")
 
 _LoadAverage = tuple[float, float, float] | None
@@ -63,23 +60,24 @@ class _Ticks(Struct, frozen=True, array_like=True, gc=False):
     exit_names: list[tuple[str | None, str]]
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Ticks).decode
+_ticks = Unpacker(_Ticks)
 
 
 def encode_ticks(records: Sequence[TickRecord]) -> bytes:
-    """The records as compressed bytes. Their numbers are consecutive."""
-    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=False)
-    return compressor.compress(_encode(_columns(records)))
+    """The records as compressed bytes. Their numbers are consecutive.
+
+    Raises ``OverflowError`` for values that do not fit into columns.
+    """
+    if len(records) > _MAX_TICKS:
+        raise OverflowError(f"a block of {len(records)} ticks")
+    return compressed(_columns(records))
 
 
 def decode_ticks(data: bytes) -> list[TickRecord]:
     """The records of these bytes. Raises :class:`~cpuwatch.errors.RecordingDamagedError` for any others."""
-    try:
-        raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_BYTES)
-        return _records(_decode(raw))
-    except (zstandard.ZstdError, msgspec.DecodeError, ValueError, IndexError) as error:
-        raise RecordingDamagedError(f"not a block of ticks: {error}") from error
+    columns = _ticks.decompress(data)
+    with damage_named("not a block of ticks"):
+        return _records(columns)
 
 
 def _columns(records: Sequence[TickRecord]) -> _Ticks:
@@ -136,6 +134,8 @@ def _columns(records: Sequence[TickRecord]) -> _Ticks:
 def _records(columns: _Ticks) -> list[TickRecord]:
     sequences = sums_of(unpacked(columns.sequence))
     count = len(sequences)
+    if count > _MAX_TICKS:
+        raise ValueError(f"a block of {count} ticks")
     monotonic_ns, uptime_ns, time_us = _times(columns.clocks)
     contexts, load_averages = dict(columns.contexts), dict(columns.load_averages)
     cpus = _unpacked_cpus(columns.cpus, sorted(contexts), count)
@@ -145,6 +145,8 @@ def _records(columns: _Ticks) -> list[TickRecord]:
     pids = sums_of(unpacked(columns.processes[0]))
     changes = unpacked(columns.processes[1])
     ticks = [tick - 1 for gaps in split(unpacked(columns.gaps), changes) for tick in accumulate(gaps)]
+    if min(ticks, default=0) < 0:
+        raise ValueError("a change before the first tick")
     by_tick = sorted(range(len(ticks)), key=ticks.__getitem__)
     changes_of_tick = [0] * count
     for tick in ticks:

@@ -24,6 +24,8 @@ _T = TypeVar("_T")
 _Code = TypeVar("_Code", bound=Hashable)
 
 _WIDTH = 8
+_MAX_VALUES = 2**20
+"""Bounds the memory for a column of equal values, which takes no bytes."""
 
 
 class Column(Struct, frozen=True, array_like=True, gc=False):
@@ -36,7 +38,9 @@ class Column(Struct, frozen=True, array_like=True, gc=False):
 
 
 def packed(values: Sequence[int]) -> Column:
-    """The values as a column. Raises ``OverflowError`` if they span more than 64 bits."""
+    """The values as a column. Raises ``OverflowError`` if they are too many, or span more than 64 bits."""
+    if len(values) > _MAX_VALUES:
+        raise OverflowError(f"a column of {len(values)} values")
     minimum = min(values, default=0)
     if minimum:
         values = [value - minimum for value in values]
@@ -54,9 +58,11 @@ def packed(values: Sequence[int]) -> Column:
 
 
 def unpacked(column: Column) -> list[int]:
-    """The values of a column. Raises ``ValueError`` if its data does not match its count."""
+    """The values of a column. Raises ``ValueError`` if its data does not match its count, or for too many."""
     count, minimum, scale = column.count, column.minimum, column.scale
-    if not scale:
+    if not 0 <= count <= _MAX_VALUES:
+        raise ValueError(f"a column of {count} values")
+    if not scale or not count:
         return [minimum] * count
     width, rest = divmod(len(column.data), count)
     if rest or width > _WIDTH:

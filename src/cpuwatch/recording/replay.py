@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from cpuwatch.accounting.reaped import NO_CARRY, Carry
 from cpuwatch.accounting.usage import account
-from cpuwatch.errors import RecordingDamagedError
+from cpuwatch.errors import ReadingOrderError, RecordingDamagedError
 from cpuwatch.model import CpuTimes, MachineTimes, ProcessTimes, Reading, Snapshot
 from cpuwatch.recording.clock_time import time_of
 from cpuwatch.recording.records import CPU_KINDS, Context, Identity, KeyRecord, TickRecord
@@ -70,7 +70,11 @@ class Replay:
         self._apply(record)
         if not record.sequence:
             return None
-        snapshot, _ = account(earlier, self.reading(), carry, sequence=record.sequence)
+        later = self.reading()
+        try:
+            snapshot, _ = account(earlier, later, carry, sequence=record.sequence)
+        except (ReadingOrderError, ArithmeticError, ValueError) as error:
+            raise RecordingDamagedError(f"reading {record.number} does not fit the one before") from error
         sampling = replace(
             snapshot.sampling,
             lateness_seconds=record.lateness_ns / 1e9,
@@ -174,8 +178,12 @@ class Replay:
         tick, context = self._tick, self._context
         if context is None:
             raise RecordingDamagedError("the first reading has no context")
+        try:
+            time = time_of(tick.time_us)
+        except OverflowError as error:
+            raise RecordingDamagedError(f"reading {tick.number} has no valid time") from error
         return Reading(
-            time=time_of(tick.time_us),
+            time=time,
             monotonic_ns=tick.monotonic_ns,
             uptime_ns=tick.uptime_ns,
             sweep_ns=tick.sweep_ns,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import msgspec
 from msgspec import Struct
 
 from cpuwatch.errors import NotARecordingError, RecordingDamagedError
 from cpuwatch.recording.block import decode_ticks, encode_ticks
 from cpuwatch.recording.frames import Damage, Frame, FrameKind, frame, frames
+from cpuwatch.recording.packing import Unpacker, pack
 from cpuwatch.recording.records import KeyRecord, TickRecord
 from cpuwatch.recording.sums import Slot
 from cpuwatch.recording.sums_format import decode_sums, encode_sums
@@ -31,10 +31,8 @@ __all__ = [
 
 VERSION = 1
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode_key = msgspec.msgpack.Decoder(KeyRecord).decode
-_decode_tick = msgspec.msgpack.Decoder(TickRecord).decode
-
+_key_records = Unpacker(KeyRecord)
+_tick_records = Unpacker(TickRecord)
 
 class Header(Struct, frozen=True, gc=False):
     """The first frame of a file: what it covers. In a log, which grows, that is its first key.
@@ -60,8 +58,8 @@ class _BlockKey(Struct, frozen=True, array_like=True, gc=False):
     ticks: bytes
 
 
-_decode_block_key = msgspec.msgpack.Decoder(_BlockKey).decode
-_decode_header = msgspec.msgpack.Decoder(Header).decode
+_block_keys = Unpacker(_BlockKey)
+_headers = Unpacker(Header)
 
 
 class Stretch(Struct, frozen=True, gc=False):
@@ -87,22 +85,26 @@ def log_header(key: KeyRecord) -> bytes:
 
 def log_key(key: KeyRecord) -> bytes:
     """A key as it stands in a log."""
-    return frame(FrameKind.KEY, _encode(key))
+    return frame(FrameKind.KEY, pack(key))
 
 
 def log_tick(record: TickRecord) -> bytes:
     """A tick as it stands in a log."""
-    return frame(FrameKind.TICK, _encode(record))
+    return frame(FrameKind.TICK, pack(record))
 
 
 def block_bytes(parts: Sequence[Stretch]) -> bytes:
     """The file of a block: the stretches of one log, at least one."""
-    pieces = [_header_frame(parts)]
-    for part in parts:
-        pieces.append(frame(FrameKind.KEY_TICK, _encode(_BlockKey(part.key.run, encode_ticks([part.key.tick])))))
-        if part.ticks:
-            pieces.append(frame(FrameKind.TICKS, encode_ticks(part.ticks)))
-    return b"".join(pieces)
+    return _header_frame(parts) + b"".join(map(_stretch_bytes, parts))
+
+
+def _stretch_bytes(part: Stretch) -> bytes:
+    try:
+        key = frame(FrameKind.KEY_TICK, pack(_BlockKey(part.key.run, encode_ticks([part.key.tick]))))
+        return key + (frame(FrameKind.TICKS, encode_ticks(part.ticks)) if part.ticks else b"")
+    except OverflowError:
+        # A sampler that returns nonsense must not end the recording.
+        return log_key(part.key) + b"".join(map(log_tick, part.ticks))
 
 
 def sums_file_bytes(parts: Sequence[Stretch], levels: Sequence[Sequence[Slot]]) -> bytes:
@@ -119,7 +121,7 @@ def sums_in(data: bytes, level: int) -> list[Slot]:
 
 
 def _header_frame(parts: Sequence[Stretch]) -> bytes:
-    return frame(FrameKind.HEADER, _encode(header_of_stretches(parts)))
+    return frame(FrameKind.HEADER, pack(header_of_stretches(parts)))
 
 
 def header_of_stretches(parts: Sequence[Stretch]) -> Header:
@@ -152,10 +154,7 @@ def header_of(data: bytes) -> Header:
 
 
 def _header(payload: bytes) -> Header:
-    try:
-        header = _decode_header(payload)
-    except msgspec.DecodeError as error:
-        raise RecordingDamagedError(f"the header is damaged: {error}") from error
+    header = _headers.unpack(payload)
     if header.version > VERSION:
         raise NotARecordingError(
             f"its format has version {header.version}, and this cpuwatch reads up to {VERSION}: install a newer one"
@@ -178,7 +177,7 @@ def stretches(data: bytes) -> Iterator[Stretch | Damage]:
             continue
         try:
             done = assembly.add(found)
-        except (RecordingDamagedError, msgspec.DecodeError):
+        except RecordingDamagedError:
             yield Damage(begin, end)
         else:
             if done is not None:
@@ -196,8 +195,7 @@ class _Assembly:
     def add(self, found: Frame) -> Stretch | None:
         """Add a frame; returns the stretch that ends before it.
 
-        Raises :class:`~cpuwatch.errors.RecordingDamagedError` for a frame that does not fit, and
-        ``msgspec.DecodeError`` for one that has another content than its kind.
+        Raises :class:`~cpuwatch.errors.RecordingDamagedError` for a frame that does not fit.
         """
         match found.kind:
             case FrameKind.HEADER:
@@ -223,11 +221,13 @@ class _Assembly:
 
 def _key(found: Frame) -> KeyRecord:
     if found.kind == FrameKind.KEY:
-        return _decode_key(found.payload)
-    block_key = _decode_block_key(found.payload)
-    (tick,) = decode_ticks(block_key.ticks)
-    return KeyRecord(block_key.run, tick)
+        return _key_records.unpack(found.payload)
+    block_key = _block_keys.unpack(found.payload)
+    ticks = decode_ticks(block_key.ticks)
+    if len(ticks) != 1:
+        raise RecordingDamagedError(f"a key of {len(ticks)} ticks")
+    return KeyRecord(block_key.run, ticks[0])
 
 
 def _ticks(found: Frame) -> list[TickRecord]:
-    return [_decode_tick(found.payload)] if found.kind == FrameKind.TICK else decode_ticks(found.payload)
+    return [_tick_records.unpack(found.payload)] if found.kind == FrameKind.TICK else decode_ticks(found.payload)

@@ -11,19 +11,15 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-import msgspec
-import zstandard
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from cpuwatch.errors import RecordingDamagedError
 from cpuwatch.recording.columns import Column, coded, growths, packed, split, sums_of, unpacked
+from cpuwatch.recording.packing import Unpacker, compressed, damage_named
 from cpuwatch.recording.sums import DIMENSIONS, Amount, Dimension, ExitedKey, Key, MachineSums, ProcessKey, Slot
 
 __all__ = ["decode_sums", "encode_sums"]
 
-_LEVEL = 12
-_MAX_BYTES = 2**30
 _AMOUNT_NS = 100_000
 _PEAK = 10
 _MIN, _MAX = -(2**62), 2**62
@@ -63,12 +59,11 @@ class _Sums(Struct, frozen=True, array_like=True, gc=False):
     levels: list[_Level]
 
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Sums).decode
+_sums = Unpacker(_Sums)
 
 
 def encode_sums(levels: Sequence[Sequence[Slot]]) -> bytes:
-    """The slots of each level as compressed bytes."""
+    """The slots of each level as compressed bytes. Raises ``OverflowError`` for values that do not fit into columns."""
     keys: dict[Dimension, dict[Key, int]] = {dimension: {} for dimension in DIMENSIONS}
     for level in levels:
         for slot in level:
@@ -88,7 +83,7 @@ def encode_sums(levels: Sequence[Sequence[Slot]]) -> bytes:
         texts,
         [_level(level, keys) for level in levels],
     )
-    return zstandard.ZstdCompressor(level=_LEVEL).compress(_encode(content))
+    return compressed(content)
 
 
 def decode_sums(data: bytes, level: int) -> list[Slot]:
@@ -96,11 +91,9 @@ def decode_sums(data: bytes, level: int) -> list[Slot]:
 
     Raises :class:`~cpuwatch.errors.RecordingDamagedError` for any other bytes.
     """
-    try:
-        content = _decode(zstandard.ZstdDecompressor().decompress(data, max_output_size=_MAX_BYTES))
+    content = _sums.decompress(data)
+    with damage_named("not a block of sums"):
         return _slots(content, content.levels[level])
-    except (zstandard.ZstdError, msgspec.DecodeError, ValueError, TypeError, IndexError) as error:
-        raise RecordingDamagedError(f"not a block of sums: {error}") from error
 
 
 _TEXTS = 5
