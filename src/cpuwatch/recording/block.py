@@ -14,7 +14,7 @@ from msgspec import Struct
 from cpuwatch.model import ProcessExit
 from cpuwatch.recording.columns import Column, coded, growths, packed, split, sums_of, unpacked
 from cpuwatch.recording.identities import IdentityColumns, pack_identities, unpack_identities
-from cpuwatch.recording.packing import Unpacker, compressed, damage_named
+from cpuwatch.recording.packing import Unpacker, compressed, damage_named, pack
 from cpuwatch.recording.records import Context, Status, TickRecord
 
 __all__ = ["decode_ticks", "encode_ticks"]
@@ -66,11 +66,11 @@ _ticks = Unpacker(_Ticks)
 def encode_ticks(records: Sequence[TickRecord]) -> bytes:
     """The records as compressed bytes. Their numbers are consecutive.
 
-    Raises ``OverflowError`` for values that do not fit into columns.
+    Raises ``OverflowError`` for values that do not fit into columns, and ``UnicodeEncodeError`` for lone surrogates.
     """
     if len(records) > _MAX_TICKS:
         raise OverflowError(f"a block of {len(records)} ticks")
-    return compressed(_columns(records))
+    return compressed(pack(_columns(records)))
 
 
 def decode_ticks(data: bytes) -> list[TickRecord]:

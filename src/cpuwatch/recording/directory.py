@@ -11,7 +11,7 @@ import fcntl
 import os
 import re
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Literal, Self, get_args
 
@@ -28,7 +28,9 @@ __all__ = [
     "check_directory",
     "create_directory",
     "list_segments",
+    "own_files",
     "segment_path",
+    "unfinished_files",
     "write_file",
 ]
 
@@ -36,6 +38,7 @@ Kind = Literal["log", "block", "sums"]
 
 _MARKER = "recording.json"
 _LOCK = "writer.lock"
+_UNFINISHED = ".tmp"
 _NAME = re.compile(rf"(?P<number>[0-9]{{8}})\.(?P<kind>{'|'.join(get_args(Kind))})", re.ASCII)
 
 
@@ -68,6 +71,21 @@ def list_segments(directory: Path) -> list[SegmentFile]:
     )
 
 
+def own_files(directory: Path) -> list[Path]:
+    """All files that the writer has made, in no order. Foreign files are left alone. Raises ``OSError``."""
+    return [directory / name for name in os.listdir(directory) if _is_own(name)]
+
+
+def unfinished_files(directory: Path) -> list[Path]:
+    """What a writer left that ended while it wrote a file. Raises ``OSError``."""
+    return [path for path in own_files(directory) if path.suffix == _UNFINISHED]
+
+
+def _is_own(name: str) -> bool:
+    final = name.removesuffix(_UNFINISHED)
+    return final in {_MARKER, _LOCK} or _NAME.fullmatch(final) is not None
+
+
 def check_directory(directory: Path) -> None:
     """Raise :class:`~cpuwatch.errors.NotARecordingError` unless the directory holds a recording that can be read."""
     try:
@@ -81,7 +99,7 @@ def check_directory(directory: Path) -> None:
         raise RecordingError(f"cannot read the recording {str(directory)!r}: {error.strerror}") from error
     try:
         marker = msgspec.json.decode(content, type=_Marker)
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise NotARecordingError(
             f"cannot read the recording {str(directory)!r}: {_MARKER} is invalid ({error})"
         ) from None
@@ -102,7 +120,7 @@ def create_directory(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if not (directory / _MARKER).exists():
-            foreign = sorted(set(os.listdir(directory)) - {_LOCK})
+            foreign = sorted(name for name in os.listdir(directory) if not _is_own(name))
             if foreign:
                 raise NotARecordingError(
                     f"cannot record to {str(directory)!r}: it holds {foreign[0]!r}, which is not part of a recording; "
@@ -119,7 +137,7 @@ def write_file(path: Path, content: bytes) -> None:
 
     So a crash leaves the old file or the new one (rename(2), fsync(2)). Raises ``OSError``.
     """
-    unfinished = path.with_name(f"{path.name}.tmp")
+    unfinished = path.with_name(path.name + _UNFINISHED)
     try:
         with unfinished.open("wb") as file:
             file.write(content)
@@ -149,19 +167,21 @@ class Lock:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._file = (directory / _LOCK).open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.seek(0)
-            holder = self._file.read(200).strip() or "another process"
-            self._file.close()
-            raise RecordingLockedError(
-                f"cannot record to {str(directory)!r}: {holder} is recording to it; name another directory, or stop it"
-            ) from None
-        self._file.truncate(0)
-        self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        self._file.flush()
+        with ExitStack() as failed:
+            self._file = failed.enter_context((directory / _LOCK).open("a+", encoding="utf-8", errors="replace"))
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._file.seek(0)
+                holder = self._file.read(200).strip() or "another process"
+                raise RecordingLockedError(
+                    f"cannot record to {str(directory)!r}: {holder} is recording to it; "
+                    "name another directory, or stop it"
+                ) from None
+            self._file.truncate(0)
+            self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            self._file.flush()
+            failed.pop_all()
 
     def close(self) -> None:
         """Let others write."""

@@ -13,7 +13,7 @@ from zlib import crc32
 
 from msgspec import Struct
 
-__all__ = ["Damage", "Frame", "FrameKind", "frame", "frames"]
+__all__ = ["Damage", "Frame", "FrameKind", "frame", "frames", "is_unfinished"]
 
 _MARK = b"\xc9cpw"
 _HEAD = struct.Struct("<4sIBI")
@@ -72,6 +72,14 @@ def frames(data: bytes, begin: int = 0) -> Iterator[Frame | Damage]:
         offset = damaged_from = found.end
     if damaged_from < len(data):
         yield Damage(damaged_from, len(data))
+
+
+def is_unfinished(data: bytes, begin: int) -> bool:
+    """Whether the bytes from ``begin`` on may be the beginning of a frame of which the rest is missing."""
+    if len(data) - begin < _HEAD.size:
+        return _MARK.startswith(data[begin : begin + len(_MARK)])
+    mark, _, _, length = _HEAD.unpack_from(data, begin)
+    return bool(mark == _MARK and len(data) - begin - _HEAD.size < length)
 
 
 def _frame_at(data: bytes, offset: int) -> Frame | None:

@@ -13,7 +13,7 @@ import zstandard
 from cpuwatch.errors import RecordingDamagedError
 from cpuwatch.text import text_without_surrogates
 
-__all__ = ["Unpacker", "compressed", "damage_named", "pack"]
+__all__ = ["Unpacker", "compressed", "damage_named", "pack", "pack_escaped"]
 
 _T = TypeVar("_T")
 
@@ -25,7 +25,15 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def pack(value: object) -> bytes:
-    """The value as MessagePack. Lone surrogates are escaped, as in JSON; only samplers of third parties return them.
+    """The value as MessagePack.
+
+    Raises ``OverflowError`` for integers beyond 64 bits, and ``UnicodeEncodeError`` for lone surrogates.
+    """
+    return _encode(value)
+
+
+def pack_escaped(value: object) -> bytes:
+    """The value as MessagePack. Lone surrogates, which only samplers of third parties return, are escaped as in JSON.
 
     Raises ``OverflowError`` for integers beyond 64 bits.
     """
@@ -35,9 +43,8 @@ def pack(value: object) -> bytes:
         return _encode(_without_surrogates(msgspec.to_builtins(value, builtin_types=(bytes, datetime))))
 
 
-def compressed(value: object) -> bytes:
-    """The value as MessagePack in a zstd frame. Raises ``OverflowError`` if it is too large for readers."""
-    content = pack(value)
+def compressed(content: bytes) -> bytes:
+    """The content as a zstd frame, which declares its size. Raises ``OverflowError`` if readers would reject it."""
     if len(content) > _MAX_BYTES:
         raise OverflowError(f"{len(content)} bytes are too many for a frame")
     return zstandard.ZstdCompressor(level=_LEVEL).compress(content)

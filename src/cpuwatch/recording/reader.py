@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
+from cpuwatch.errors import RecordingDamagedError
 from cpuwatch.history import Tick
 from cpuwatch.model import Snapshot
 from cpuwatch.recording.clock_time import time_us
@@ -55,9 +56,11 @@ class Recording:
         """The newest snapshot; None if there is none."""
         for segment in reversed(self.segments.listed()):
             for part in reversed(self.segments.parts(segment)):
-                index = _last_index(part, lambda tick: bool(tick.sequence))
-                if index is not None:
-                    return _snapshot_of(part, index)
+                end = len(part.ticks)
+                while (index := _last_index(part, lambda tick: bool(tick.sequence), end)) is not None:
+                    snapshot, end = self._snapshot_of(segment, part, index)
+                    if snapshot is not None:
+                        return snapshot
         return None
 
     def __iter__(self) -> Iterator[Snapshot]:
@@ -79,8 +82,15 @@ class Recording:
 
     def at(self, time: datetime) -> Snapshot | None:
         """The snapshot with the latest time at or before ``time``; of two with the same time, the newer one."""
-        wanted_us = time_us(time)
-        found: tuple[int, Stretch, int] | None = None
+        while (found := self._find(time_us(time))) is not None:
+            snapshot, _ = self._snapshot_of(*found)
+            if snapshot is not None:
+                return snapshot
+        return None
+
+    def _find(self, wanted_us: int) -> tuple[Segment, Stretch, int] | None:
+        """The place of the tick with the latest time at or before this one."""
+        found: tuple[int, Segment, Stretch, int] | None = None
         for segment in sorted(self.segments.listed(), key=lambda segment: _reach(segment, wanted_us), reverse=True):
             if not _may_hold(segment, None, wanted_us):
                 continue
@@ -93,8 +103,21 @@ class Recording:
                     if record.sequence and record.time_us <= wanted_us
                 ]
                 if times and (found is None or max(times)[0] >= found[0]):
-                    found = (max(times)[0], part, max(times)[1])
-        return None if found is None else _snapshot_of(found[1], found[2])
+                    found = (max(times)[0], segment, part, max(times)[1])
+        return None if found is None else found[1:]
+
+    def _snapshot_of(self, segment: Segment, part: Stretch, index: int) -> tuple[Snapshot | None, int]:
+        """The snapshot of a tick, or None and the index of the first tick that cannot be replayed."""
+        failed = 0
+        try:
+            replay = Replay(part.key)
+            for failed, record in enumerate(part.ticks[:index]):  # noqa: B007  it is used where it failed
+                replay.skip(record)
+            failed = index
+            return replay.next(part.ticks[index]), index
+        except RecordingDamagedError:
+            self.segments.distrust(segment, part, failed)
+            return None, failed
 
     def between(self, start: datetime | None = None, end: datetime | None = None) -> Iterator[Snapshot]:
         """The snapshots with ``start < time <= end``, in the order in which they were taken. None is no limit."""
@@ -179,40 +202,38 @@ class Recording:
                     run = part.key.run
                     is_continued = done[:2] == (segment.number, run)
                     begin_number = done[2] if is_continued else 0
-                    for record, snapshot in _snapshots_of(part, begin_number, wants):
+                    for record, snapshot in self._snapshots_of(segment, part, begin_number, wants):
                         done = (segment.number, run, record.number)
                         has_news = True
                         yield snapshot
 
+    def _snapshots_of(
+        self, segment: Segment, part: Stretch, after_number: int, wants: Callable[[Stretch, TickRecord], bool]
+    ) -> Iterator[tuple[TickRecord, Snapshot]]:
+        """The wanted snapshots of a stretch after the reading with this number."""
 
-def _snapshots_of(
-    part: Stretch, after_number: int, wants: Callable[[Stretch, TickRecord], bool]
-) -> Iterator[tuple[TickRecord, Snapshot]]:
-    """The wanted snapshots of a stretch after the reading with this number."""
-    last = _last_index(
-        part, lambda record: bool(record.sequence) and record.number > after_number and wants(part, record)
-    )
-    if last is None:
-        return
-    replay = Replay(part.key)
-    for record in part.ticks[: last + 1]:
-        if record.sequence and record.number > after_number and wants(part, record):
-            snapshot = replay.next(record)
-            if snapshot is not None:
-                yield record, snapshot
-        else:
-            replay.skip(record)
+        def is_wanted(record: TickRecord) -> bool:
+            return bool(record.sequence) and record.number > after_number and wants(part, record)
 
-
-def _snapshot_of(part: Stretch, index: int) -> Snapshot | None:
-    replay = Replay(part.key)
-    for record in part.ticks[:index]:
-        replay.skip(record)
-    return replay.next(part.ticks[index])
+        last = _last_index(part, is_wanted, len(part.ticks))
+        if last is None:
+            return
+        index = 0
+        try:
+            replay = Replay(part.key)
+            for index, record in enumerate(part.ticks[: last + 1]):  # noqa: B007  it is used where it failed
+                if not is_wanted(record):
+                    replay.skip(record)
+                    continue
+                snapshot = replay.next(record)
+                if snapshot is not None:
+                    yield record, snapshot
+        except RecordingDamagedError:
+            self.segments.distrust(segment, part, index)
 
 
-def _last_index(part: Stretch, wants: Callable[[TickRecord], bool]) -> int | None:
-    return next((index for index in range(len(part.ticks) - 1, -1, -1) if wants(part.ticks[index])), None)
+def _last_index(part: Stretch, wants: Callable[[TickRecord], bool], end: int) -> int | None:
+    return next((index for index in range(end - 1, -1, -1) if wants(part.ticks[index])), None)
 
 
 def _may_hold(segment: Segment, start_us: int | None, end_us: int | None) -> bool:

@@ -25,6 +25,7 @@ _log = logging.getLogger("cpuwatch.recording")
 _QUEUED_TICKS = 60
 """Ticks that wait for a slow disk. Each holds the records of the processes that ran, most of which readers share."""
 
+_TOO_SLOW = "the disk of the recording is too slow"
 _RETRY_SECONDS = 5.0
 _CLOSING_SECONDS = 1.5
 
@@ -52,7 +53,9 @@ class Recorder:
         self._attempts = Attempts("write to the recording", "recording")
         self._retry_at = 0.0
         self._recorded = 0
-        self._lost = 0
+        self._dropped = 0
+        self._failed = 0
+        self._is_behind = False
         self._used_bytes = self._writer.used_bytes
         self._thread = threading.Thread(target=self._run, name="cpuwatch-recorder", daemon=True)
         self._thread.start()
@@ -60,14 +63,20 @@ class Recorder:
     @property
     def health(self) -> RecorderHealth:
         """How recording is going."""
-        return RecorderHealth(self._recorded, self._lost, self._used_bytes, self._attempts.failure)
+        failure = self._attempts.failure or (_TOO_SLOW if self._is_behind else None)
+        return RecorderHealth(self._recorded, self._dropped + self._failed, self._used_bytes, failure)
 
     def record(self, tick: SampledTick) -> None:
         """Record a tick. Never waits: if the disk is too slow, the tick is lost and counted."""
         try:
             self._queue.put_nowait(tick)
         except queue.Full:
-            self._lost += 1
+            self._dropped += 1
+            if not self._is_behind:
+                _log.warning("%s; ticks are lost", _TOO_SLOW)
+            self._is_behind = True
+        else:
+            self._is_behind = self._is_behind and self._queue.qsize() > 1
 
     def close(self) -> None:
         """Write what is queued and end the thread. A disk that hangs is given up after 1.5 seconds."""
@@ -89,13 +98,13 @@ class Recorder:
     def _run(self) -> None:
         while (tick := self._queue.get()) is not None:
             if time.monotonic() < self._retry_at:
-                self._lost += 1
+                self._failed += 1
                 continue
             self._attempts.make(partial(self._write, tick))
             if self._attempts.failure is None:
                 self._recorded += 1
             else:
-                self._lost += 1
+                self._failed += 1
                 self._retry_at = time.monotonic() + _RETRY_SECONDS
         if self._writer is not None:
             self._attempts.make(self._writer.close)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from msgspec import Struct
 
-from cpuwatch.errors import RecordingError
-from cpuwatch.recording.directory import list_segments
+from cpuwatch.errors import RecordingDamagedError, RecordingError
+from cpuwatch.recording.directory import list_segments, own_files
 from cpuwatch.recording.segment import header_of
 
 __all__ = ["Limits", "Retention"]
-
-_log = logging.getLogger("cpuwatch.recording")
 
 _SUMS_SHARE = 8
 """Sums without their ticks may take this part of the limit; a minute of sums is about a fifth of a minute of ticks."""
@@ -34,7 +31,8 @@ class Retention:
     def __init__(self, directory: Path, limits: Limits) -> None:
         self._limits = limits
         self._directory = directory
-        self._sizes = {path: path.stat().st_size for path in directory.iterdir()}
+        self._sizes = {path: path.stat().st_size for path in own_files(directory)}
+        self._max_times_us: dict[Path, int] = {}
         self.used_bytes: int = sum(self._sizes.values())
         """The size of all files."""
 
@@ -47,19 +45,26 @@ class Retention:
         """Delete a file. Raises ``OSError``."""
         path.unlink(missing_ok=True)
         self.used_bytes -= self._sizes.pop(path, 0)
+        self._max_times_us.pop(path, None)
 
     def make_room(self, needed_bytes: int) -> None:
         """Delete what is oldest until there is room for this many more bytes.
 
         Raises :class:`~cpuwatch.errors.RecordingError` if there can be none, and ``OSError``.
         """
-        if self.used_bytes + needed_bytes <= self._limits.max_bytes:
+        excess_bytes = self.used_bytes + needed_bytes - self._limits.max_bytes
+        if excess_bytes <= 0:
             return
-        for path in self._expendable():
+        expendable = self._expendable()
+        if sum(self._sizes.get(path, 0) for path in expendable) < excess_bytes:
+            raise RecordingError(
+                f"a limit of {self._limits.max_bytes} bytes is too small for this machine: "
+                f"recording needs {excess_bytes} bytes more now, and more than that to keep anything; raise it"
+            )
+        for path in expendable:
             self.remove(path)
             if self.used_bytes + needed_bytes <= self._limits.max_bytes:
                 return
-        raise RecordingError(f"a limit of {self._limits.max_bytes} bytes is too small for this machine: raise it")
 
     def remove_old(self, now_us: int) -> None:
         """Delete the segments that are older than the limit at this time. Raises ``OSError``."""
@@ -67,13 +72,18 @@ class Retention:
             return
         oldest_us = now_us - round(self._limits.max_age_seconds * 1e6)
         for file in list_segments(self._directory):
-            if file.kind == "log":
-                continue
-            with file.path.open("rb") as content:
-                header = header_of(content.read(_HEADER_BYTES))
-            if header.max_time_us >= oldest_us:
-                return
-            self.remove(file.path)
+            # No early end: after the wall clock was set back, older segments have later times.
+            if file.kind != "log" and self._max_time_us(file.path) < oldest_us:
+                self.remove(file.path)
+
+    def _max_time_us(self, path: Path) -> int:
+        if path not in self._max_times_us:
+            with path.open("rb") as content:
+                try:
+                    self._max_times_us[path] = header_of(content.read(_HEADER_BYTES)).max_time_us
+                except RecordingDamagedError:
+                    self._max_times_us[path] = round(path.stat().st_mtime * 1e6)
+        return self._max_times_us[path]
 
     def _expendable(self) -> list[Path]:
         """The files to delete, in this order: blocks, unless sums take more than their share."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 from cpuwatch.errors import NotARecordingError, RecordingDamagedError
 from cpuwatch.recording.block import decode_ticks, encode_ticks
 from cpuwatch.recording.frames import Damage, Frame, FrameKind, frame, frames
-from cpuwatch.recording.packing import Unpacker, pack
+from cpuwatch.recording.packing import Unpacker, pack, pack_escaped
 from cpuwatch.recording.records import KeyRecord, TickRecord
 from cpuwatch.recording.sums import Slot
 from cpuwatch.recording.sums_format import decode_sums, encode_sums
@@ -33,6 +33,7 @@ VERSION = 1
 
 _key_records = Unpacker(KeyRecord)
 _tick_records = Unpacker(TickRecord)
+
 
 class Header(Struct, frozen=True, gc=False):
     """The first frame of a file: what it covers. In a log, which grows, that is its first key.
@@ -85,12 +86,12 @@ def log_header(key: KeyRecord) -> bytes:
 
 def log_key(key: KeyRecord) -> bytes:
     """A key as it stands in a log."""
-    return frame(FrameKind.KEY, pack(key))
+    return frame(FrameKind.KEY, pack_escaped(key))
 
 
 def log_tick(record: TickRecord) -> bytes:
     """A tick as it stands in a log."""
-    return frame(FrameKind.TICK, pack(record))
+    return frame(FrameKind.TICK, pack_escaped(record))
 
 
 def block_bytes(parts: Sequence[Stretch]) -> bytes:
@@ -121,7 +122,7 @@ def sums_in(data: bytes, level: int) -> list[Slot]:
 
 
 def _header_frame(parts: Sequence[Stretch]) -> bytes:
-    return frame(FrameKind.HEADER, pack(header_of_stretches(parts)))
+    return frame(FrameKind.HEADER, pack_escaped(header_of_stretches(parts)))
 
 
 def header_of_stretches(parts: Sequence[Stretch]) -> Header:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections import OrderedDict
 from contextlib import suppress
@@ -11,6 +12,7 @@ from msgspec import Struct
 
 from cpuwatch.errors import NotARecordingError, RecordingDamagedError, RecordingError
 from cpuwatch.recording.directory import SegmentFile, check_directory, list_segments
+from cpuwatch.recording.frames import is_unfinished
 from cpuwatch.recording.segment import Header, Stretch, header_of, header_of_stretches, stretches, sums_in
 from cpuwatch.recording.sums import Slot
 
@@ -54,6 +56,7 @@ class SegmentReader:
         self._headers: dict[Path, Header] = {}
         self._parts: OrderedDict[tuple[Path, int], list[Stretch]] = OrderedDict()
         self._damage: dict[DamagedPart, None] = {}
+        self._replayable: dict[tuple[int, str, int], int] = {}
 
     @property
     def directory(self) -> Path:
@@ -68,7 +71,12 @@ class SegmentReader:
     def listed(self) -> list[Segment]:
         """The segments that exist now, in the order in which they were recorded."""
         by_number: dict[int, dict[str, SegmentFile]] = {}
-        for file in self._files():
+        files_now = self._files()
+        if len(self._headers) > len(files_now):
+            # Files go, and a directory that was removed may come again with the same names.
+            paths = {file.path for file in files_now}
+            self._headers = {path: header for path, header in self._headers.items() if path in paths}
+        for file in files_now:
             by_number.setdefault(file.number, {})[file.kind] = file
         found = []
         for number, files in by_number.items():
@@ -102,24 +110,54 @@ class SegmentReader:
         path = segment.ticks_path
         if path is None:
             return []
-        try:
-            return self._read_parts(path, is_growing=segment.is_growing)
-        except FileNotFoundError:
-            pass
-        try:
-            # The log may have become a block.
-            return self._read_parts(path.with_suffix(".block"), is_growing=False)
-        except FileNotFoundError:
-            return []
+        # A log may have become a block.
+        for existing in (path, path.with_suffix(".block")):
+            try:
+                parts = self._read_parts(existing)
+            except FileNotFoundError:
+                continue
+            return [self._replayable_part(segment, part) for part in parts] if self._replayable else parts
+        return []
 
-    def _read_parts(self, path: Path, *, is_growing: bool) -> list[Stretch]:
-        """Raises ``FileNotFoundError``."""
+    def distrust(self, segment: Segment, part: Stretch, index: int) -> None:
+        """Pass over this tick of a stretch, which cannot be replayed, and those behind it.
+
+        Its checksum is right, so no range of bytes is known to be wrong; the whole file counts as damaged.
+        """
+        self._replayable[segment.number, part.key.run, part.key.tick.number] = index
+        if segment.ticks_path is not None:
+            self._note_damage(segment.ticks_path)
+
+    def _replayable_part(self, segment: Segment, part: Stretch) -> Stretch:
+        index = self._replayable.get((segment.number, part.key.run, part.key.tick.number))
+        return part if index is None else Stretch(part.key, part.ticks[:index])
+
+    def _note_damage(self, path: Path) -> None:
         try:
-            data = path.read_bytes()
+            size_bytes = path.stat().st_size
+        except OSError:
+            return
+        self._damage[DamagedPart(path, 0, size_bytes)] = None
+
+    def _content(self, path: Path, max_bytes: int = -1) -> bytes:
+        """The beginning of a file. A bad sector in one file does not make the others unreadable.
+
+        Raises ``FileNotFoundError``, and :class:`~cpuwatch.errors.RecordingError` if reading is not possible here.
+        """
+        try:
+            with path.open("rb") as file:
+                return file.read(max_bytes)
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise RecordingError(f"cannot read {path}: {error.strerror}") from error
+            if error.errno != errno.EIO:
+                raise RecordingError(f"cannot read {path}: {error.strerror}") from error
+            self._note_damage(path)
+            return b""
+
+    def _read_parts(self, path: Path) -> list[Stretch]:
+        """Raises ``FileNotFoundError``."""
+        data = self._content(path)
         with self._guard:
             cached = self._parts.get((path, len(data)))
             if cached is not None:
@@ -129,8 +167,8 @@ class SegmentReader:
         for part in stretches(data):
             if isinstance(part, Stretch):
                 parts.append(part)
-            elif not (is_growing and part.end == len(data)):
-                # The end of a log that grows may be a frame that is being written.
+            elif not (path.suffix == ".log" and part.end == len(data) and is_unfinished(data, part.begin)):
+                # Else it is a frame that is being written.
                 self._damage[DamagedPart(path, part.begin, part.end)] = None
         with self._guard:
             self._parts[path, len(data)] = parts
@@ -143,11 +181,11 @@ class SegmentReader:
         if segment.sums_path is None:
             return None
         try:
-            return sums_in(segment.sums_path.read_bytes(), level)
+            return sums_in(self._content(segment.sums_path), level)
         except FileNotFoundError:
             return None
         except RecordingDamagedError:
-            self._damage[DamagedPart(segment.sums_path, 0, segment.sums_path.stat().st_size)] = None
+            self._note_damage(segment.sums_path)
             return None
 
     def _files(self) -> list[SegmentFile]:
@@ -161,23 +199,23 @@ class SegmentReader:
         if known is not None:
             return known
         try:
-            with path.open("rb") as file:
-                header = header_of(file.read(_HEADER_BYTES))
+            header = self._read_header(path)
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise RecordingError(f"cannot read {path}: {error.strerror}") from error
         except NotARecordingError as error:
             raise NotARecordingError(f"cannot read {path}: {error}") from None
-        except RecordingDamagedError:
-            made_again = self._header_of_damaged(path)
-            if made_again is None:
-                return None
-            header = made_again
-        self._headers[path] = header
+        if header is not None:
+            self._headers[path] = header
         return header
 
-    def _header_of_damaged(self, path: Path) -> Header | None:
-        """The header made again from the ticks. Sums cannot be used without theirs."""
-        parts = [] if path.suffix == ".sums" else self._read_parts(path, is_growing=False)
+    def _read_header(self, path: Path) -> Header | None:
+        """A header that is damaged is made again from the ticks. Sums cannot be used without theirs."""
+        try:
+            return header_of(self._content(path, _HEADER_BYTES))
+        except RecordingDamagedError:
+            pass
+        if path.suffix == ".sums":
+            self._note_damage(path)
+            return None
+        parts = self._read_parts(path)
         return header_of_stretches(parts) if parts else None

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from cpuwatch.recording.columns import Column, coded, growths, packed, split, sums_of, unpacked
-from cpuwatch.recording.packing import Unpacker, compressed, damage_named
+from cpuwatch.recording.packing import Unpacker, compressed, damage_named, pack_escaped
 from cpuwatch.recording.sums import DIMENSIONS, Amount, Dimension, ExitedKey, Key, MachineSums, ProcessKey, Slot
 
 __all__ = ["decode_sums", "encode_sums"]
@@ -83,7 +83,7 @@ def encode_sums(levels: Sequence[Sequence[Slot]]) -> bytes:
         texts,
         [_level(level, keys) for level in levels],
     )
-    return compressed(content)
+    return compressed(pack_escaped(content))
 
 
 def decode_sums(data: bytes, level: int) -> list[Slot]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
 from msgspec import Struct
 
-from cpuwatch.errors import RecordingDamagedError
+from cpuwatch.errors import RecordingDamagedError, RecordingError
 from cpuwatch.recording.clock_time import time_us
 from cpuwatch.recording.difference import key_record, tick_record
 from cpuwatch.recording.directory import (
@@ -23,6 +24,7 @@ from cpuwatch.recording.directory import (
     list_segments,
     segment_path,
     sync_directory,
+    unfinished_files,
     write_file,
 )
 from cpuwatch.recording.frames import Damage
@@ -45,6 +47,9 @@ __all__ = ["LogSize", "RecordingWriter"]
 
 _log = logging.getLogger("cpuwatch.recording")
 
+_LIMIT_PARTS = 16
+"""A log ends at this part of the limit at the latest: it and its block are there at the same time, beside the rest."""
+
 _SPARE_BYTES = 65_536
 """A block and its sums are smaller than the log from which they are made, but for this."""
 
@@ -52,8 +57,9 @@ _SPARE_BYTES = 65_536
 class LogSize(Struct, frozen=True, gc=False):
     """When a log becomes a block: after ``ticks``, or at ``max_bytes``, so that neither needs much memory.
 
-    A log gets a key every ``key_ticks``: behind damage, its ticks are lost up to the next one. It is brought to the
-    disk every ``sync_seconds``.
+    The first key does not count for ``max_bytes``. A log gets another key every ``key_ticks``: behind damage, its ticks
+    are lost up to the next one. Large keys come less often, so that they take at most four fifths of the log. A log is
+    brought to the disk every ``sync_seconds``.
     """
 
     ticks: int = 600
@@ -66,26 +72,29 @@ class RecordingWriter:
     """Appends ticks to the recording in ``directory``, which is created if it does not exist.
 
     Raises :class:`~cpuwatch.errors.RecordingError` if the directory holds anything else, or if another process writes
-    to it. After an ``OSError`` the writer can only be closed; a new one continues the recording.
+    to it. After an error the writer can only be abandoned; a new one continues the recording.
     """
 
     def __init__(self, directory: Path, limits: Limits | None = None, log_size: LogSize | None = None) -> None:
+        limits = Limits() if limits is None else limits
         create_directory(directory)
         self._directory = directory
         self._log_size = LogSize() if log_size is None else log_size
-        self._lock = Lock(directory)
+        self._max_log_bytes = min(self._log_size.max_bytes, limits.max_bytes // _LIMIT_PARTS)
         self._log: _Log | None = None
-        try:
-            for unfinished in directory.glob("*.tmp"):
+        with self._errors(), ExitStack() as failed:
+            self._lock = Lock(directory)
+            failed.callback(self._lock.close)
+            for unfinished in unfinished_files(directory):
                 unfinished.unlink()
-            self._retention = Retention(directory, Limits() if limits is None else limits)
-            self._next_number = 1 + max((file.number for file in list_segments(directory)), default=0)
-            for file in list_segments(directory):
+            self._retention = Retention(directory, limits)
+            self._retention.make_room(0)
+            files = list_segments(directory)
+            self._next_number = 1 + max((file.number for file in files), default=0)
+            for file in files:
                 if file.kind == "log":
                     self._finish(file.number, None)
-        except BaseException:
-            self._lock.close()
-            raise
+            failed.pop_all()
 
     @property
     def used_bytes(self) -> int:
@@ -93,7 +102,11 @@ class RecordingWriter:
         return self._retention.used_bytes
 
     def write(self, tick: SampledTick) -> None:
-        """Append a tick. Raises ``OSError``, and ``RecordingError`` if the limits leave no room for it."""
+        """Append a tick. Raises ``RecordingError`` if the disk does not take it, or the limits leave no room for it."""
+        with self._errors():
+            self._add(tick)
+
+    def _add(self, tick: SampledTick) -> None:
         log = self._log
         if log is not None and log.last.run != tick.run:
             self._end_log()
@@ -104,23 +117,23 @@ class RecordingWriter:
         if tick.number == log.last.number + 1:
             self._append(log, log_tick(tick_record(log.last, tick)))
             log.add(tick)
-            if log.ticks_since_key >= self._log_size.key_ticks:
-                self._append(log, log_key(key_record(tick)))
-                log.ticks_since_key = 0
+            if log.ticks_since_key >= self._log_size.key_ticks and 4 * log.bytes_since_key >= log.key_bytes:
+                self._append_key(log, tick)
         else:
             # Ticks are missing, so there is nothing to which this one is a difference.
-            self._append(log, log_key(key_record(tick)))
+            self._append_key(log, tick)
             log.add_key(tick)
         if tick.reading.monotonic_ns - log.synced_ns >= self._log_size.sync_seconds * 1e9:
             log.sync(tick.reading.monotonic_ns)
-        if log.ticks >= self._log_size.ticks or log.size_bytes >= self._log_size.max_bytes:
+        if log.ticks >= self._log_size.ticks or log.grown_bytes >= self._max_log_bytes:
             self._end_log()
             self._begin_log(tick)
 
     def close(self) -> None:
-        """End the log, and let others write."""
+        """End the log, and let others write. Raises ``RecordingError``."""
         try:
-            self._end_log()
+            with self._errors():
+                self._end_log()
         finally:
             self.abandon()
 
@@ -137,14 +150,28 @@ class RecordingWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RecordingError(f"cannot record to {str(self._directory)!r}: {error.strerror or error}") from error
+
     def _begin_log(self, tick: SampledTick) -> None:
         content = log_header(key_record(tick))
         self._retention.make_room(2 * len(content) + _SPARE_BYTES)
         number, self._next_number = self._next_number, self._next_number + 1
         self._log = _Log(number, segment_path(self._directory, number, "log"), tick)
         self._append(self._log, content)
+        self._log.note_key(len(content))
+        self._log.first_bytes = len(content)
         self._log.sync(tick.reading.monotonic_ns)
         sync_directory(self._directory)
+
+    def _append_key(self, log: _Log, tick: SampledTick) -> None:
+        content = log_key(key_record(tick))
+        self._append(log, content)
+        log.note_key(len(content))
 
     def _append(self, log: _Log, content: bytes) -> None:
         # The block will be written before the log is deleted.
@@ -162,14 +189,19 @@ class RecordingWriter:
     def _finish(self, number: int, levels: tuple[list[Slot], list[Slot]] | None) -> None:
         """Make a log a block with its sums, which are computed again if they are not known."""
         path = segment_path(self._directory, number, "log")
+        if segment_path(self._directory, number, "block").exists():
+            # Only its deletion was missing.
+            self._retention.remove(path)
+            return
         found = list(stretches(path.read_bytes()))
         parts = [part for part in found if isinstance(part, Stretch)]
         for part in found:
             if isinstance(part, Damage):
                 _log.warning("%s is damaged from byte %d to %d; the rest is kept", path, part.begin, part.end)
         if any(part.ticks for part in parts):
-            levels = sums_of_stretches(parts) if levels is None else levels
-            self._write("sums", number, sums_file_bytes(parts, levels))
+            sums = _sums_bytes(parts, sums_of_stretches(parts) if levels is None else levels)
+            if sums is not None:
+                self._write("sums", number, sums)
             self._write("block", number, block_bytes(parts))
         self._retention.remove(path)
 
@@ -180,19 +212,26 @@ class RecordingWriter:
         self._retention.note(path, len(content))
 
 
+def _sums_bytes(parts: Sequence[Stretch], levels: tuple[list[Slot], list[Slot]]) -> bytes | None:
+    """None if the figures are beyond what columns can hold; readers then compute them from the ticks."""
+    try:
+        return sums_file_bytes(parts, levels)
+    except OverflowError:
+        return None
+
+
 def sums_of_stretches(parts: Sequence[Stretch]) -> tuple[list[Slot], list[Slot]]:
     """The sums of the snapshots in these stretches, which are computed for it."""
     builder = SumsBuilder(parts[0].key.tick.time_us)
     for part in parts:
-        replay = Replay(part.key)
         builder.add(part.key.tick.time_us, {}, None)
-        for record in part.ticks:
-            try:
+        try:
+            replay = Replay(part.key)
+            for record in part.ticks:
                 snapshot = replay.next(record)
-            except RecordingDamagedError as error:
-                _log.warning("a part of the recording cannot be replayed: %s", error)
-                break
-            builder.add(record.time_us, replay.reading().processes, snapshot)
+                builder.add(record.time_us, replay.reading().processes, snapshot)
+        except RecordingDamagedError as error:
+            _log.warning("a part of the recording cannot be replayed: %s", error)
     return builder.levels()
 
 
@@ -205,10 +244,18 @@ class _Log:
         self.last = tick
         self.ticks = 0
         self.ticks_since_key = 0
+        self.bytes_since_key = 0
+        self.key_bytes = 0
+        self.first_bytes = 0
         self.size_bytes = 0
         self.synced_ns = tick.reading.monotonic_ns
         self.sums = SumsBuilder(time_us(tick.reading.time))
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+
+    @property
+    def grown_bytes(self) -> int:
+        """What came after the first key."""
+        return self.size_bytes - self.first_bytes
 
     @property
     def last_time_us(self) -> int:
@@ -220,6 +267,12 @@ class _Log:
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
         self.size_bytes += len(content)
+        self.bytes_since_key += len(content)
+
+    def note_key(self, size_bytes: int) -> None:
+        """Note a key that was written."""
+        self.ticks_since_key = self.bytes_since_key = 0
+        self.key_bytes = size_bytes
 
     def add(self, tick: SampledTick) -> None:
         """Note a tick that was written."""
@@ -232,7 +285,6 @@ class _Log:
         """Note a key that was written after a gap. Its snapshot is not in the recording, and so not in the sums."""
         self.sums.add(time_us(tick.reading.time), tick.reading.processes, None)
         self.last = tick
-        self.ticks_since_key = 0
 
     def sync(self, now_ns: int) -> None:
         """Bring the log to the disk. Raises ``OSError``, also if the file was deleted."""
