@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
+from contextlib import nullcontext
 from io import StringIO
 from pathlib import Path
 
@@ -172,3 +174,18 @@ def test_a_damaged_part_is_reported_and_the_rest_is_exported(
     assert export(tmp_path, "--table", "ticks") == 0
     assert f"{block} is damaged from byte" in capsys.readouterr().err
     assert len(read_csv(tmp_path / "out")) == len(live)
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_file_system_without_hard_links(taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "new"
+    with pytest.raises(ExportError) if taken else nullcontext(), new_file(path) as file:
+        file.write(b"whole")
+        if taken:
+            path.write_bytes(b"of another export")
+    assert path.read_bytes() == (b"of another export" if taken else b"whole")
+    assert os.listdir(tmp_path) == ["new"]

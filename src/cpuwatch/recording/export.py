@@ -53,21 +53,18 @@ def new_file(path: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
 
 def place(unfinished: Path, path: Path, *, overwrite: bool) -> None:
     """Give a finished file its name. Raises :class:`~cpuwatch.errors.ExportError` if the name is taken."""
+    if not overwrite:
+        try:
+            # Unlike rename(2), link(2) never replaces a file that appeared meanwhile.
+            path.hardlink_to(unfinished)
+        except OSError:
+            # The name is taken, or this file system has no hard links.
+            _check_target(path, overwrite=False)
+        else:
+            unfinished.unlink()
+            return
     _check_target(path, overwrite=overwrite)
-    if overwrite:
-        unfinished.replace(path)
-        return
-    try:
-        # Unlike rename(2), link(2) never replaces a file that appeared meanwhile.
-        path.hardlink_to(unfinished)
-    except FileExistsError:
-        _check_target(path, overwrite=False)
-        raise
-    except OSError:
-        # This file system has no hard links.
-        unfinished.rename(path)
-    else:
-        unfinished.unlink()
+    unfinished.replace(path)
 
 
 def _check_target(path: Path, *, overwrite: bool) -> None:
