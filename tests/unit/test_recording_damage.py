@@ -206,6 +206,35 @@ def test_files_that_a_writer_did_not_finish_are_removed(tmp_path: Path) -> None:
     assert not any(path.exists() for path in unfinished)
 
 
+def test_a_damaged_marker_is_reported_and_the_segments_are_read(tmp_path: Path) -> None:
+    write_recording(tmp_path, TICKS, finish=True)
+    marker = tmp_path / "recording.json"
+    content = marker.read_bytes()
+    for offset in range(len(content)):
+        flipped = bytearray(content)
+        flipped[offset] ^= 1
+        for damaged in (bytes(flipped), content[:offset]):
+            marker.write_bytes(damaged)
+            try:
+                recording = open_recording(tmp_path)
+            except NotARecordingError as error:
+                assert "its format has version" in str(error)  # noqa: PT017  a digit of it is flipped
+                continue
+            assert recording.latest == SNAPSHOTS[-1]
+            assert recording.damage in ([], [DamagedPart(marker, 0, len(damaged))])
+    marker.write_bytes(b"")
+    RecordingWriter(tmp_path).close()
+    assert marker.read_bytes() == content
+
+
+def test_a_directory_of_another_program_is_no_recording(tmp_path: Path) -> None:
+    (tmp_path / "recording.json").write_text('{"format": "tape", "version": 1}')
+    (tmp_path / "00000001.log").write_bytes(b"its own log")
+    for use in (open_recording, RecordingWriter):
+        with pytest.raises(NotARecordingError, match=r"recording\.json is not that of a recording"):
+            use(tmp_path)
+
+
 def test_a_directory_whose_creation_was_interrupted_can_be_recorded_to(tmp_path: Path) -> None:
     (tmp_path / "recording.json.tmp").write_bytes(b'{"form')
     write_recording(tmp_path, TICKS, finish=True)

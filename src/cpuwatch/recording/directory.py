@@ -19,14 +19,15 @@ import msgspec
 from msgspec import Struct
 
 from cpuwatch.errors import NotARecordingError, RecordingError, RecordingLockedError
-from cpuwatch.recording.segment import VERSION
+from cpuwatch.recording.segment import HEADER_BYTES, VERSION, header_of
+from cpuwatch.text import shortened
 
 __all__ = [
     "Kind",
     "Lock",
     "SegmentFile",
-    "check_directory",
     "create_directory",
+    "damaged_marker",
     "list_segments",
     "own_files",
     "segment_path",
@@ -86,8 +87,11 @@ def _is_own(name: str) -> bool:
     return final in {_MARKER, _LOCK} or _NAME.fullmatch(final) is not None
 
 
-def check_directory(directory: Path) -> None:
-    """Raise :class:`~cpuwatch.errors.NotARecordingError` unless the directory holds a recording that can be read."""
+def damaged_marker(directory: Path) -> Path | None:
+    """The file that says what the directory is, if it is damaged although there are segments.
+
+    Raises :class:`~cpuwatch.errors.NotARecordingError` unless the directory holds a recording that can be read.
+    """
     try:
         content = (directory / _MARKER).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -99,17 +103,29 @@ def check_directory(directory: Path) -> None:
         raise RecordingError(f"cannot read the recording {str(directory)!r}: {error.strerror}") from error
     try:
         marker = msgspec.json.decode(content, type=_Marker)
+        if marker.format != _FORMAT:
+            raise ValueError(f"its format is {shortened(marker.format)!r}")  # noqa: TRY301
     except ValueError as error:
+        if _has_segments(directory):
+            return directory / _MARKER
         raise NotARecordingError(
-            f"cannot read the recording {str(directory)!r}: {_MARKER} is invalid ({error})"
+            f"cannot read the recording {str(directory)!r}: {_MARKER} is not that of a recording ({error})"
         ) from None
-    if marker.format != _FORMAT:
-        raise NotARecordingError(f"cannot read the recording {str(directory)!r}: {_MARKER} is of another program")
     if marker.version > VERSION:
         raise NotARecordingError(
             f"cannot read the recording {str(directory)!r}: its format has version {marker.version}, "
             f"and this cpuwatch reads up to {VERSION}; install a newer cpuwatch"
         )
+    return None
+
+
+def _has_segments(directory: Path) -> bool:
+    """Whether there is a file with an intact header. Other programs use names like those of logs."""
+    for file in list_segments(directory):
+        with suppress(OSError, RecordingError), file.path.open("rb") as content:
+            header_of(content.read(HEADER_BYTES))
+            return True
+    return False
 
 
 def create_directory(directory: Path) -> None:
@@ -126,10 +142,15 @@ def create_directory(directory: Path) -> None:
                     f"cannot record to {str(directory)!r}: it holds {foreign[0]!r}, which is not part of a recording; "
                     "name a new or empty directory"
                 )
-            write_file(directory / _MARKER, msgspec.json.encode(_Marker(_FORMAT, VERSION)) + b"\n")
+            _write_marker(directory)
+        elif damaged_marker(directory) is not None:
+            _write_marker(directory)
     except OSError as error:
         raise RecordingError(f"cannot record to {str(directory)!r}: {error.strerror}") from error
-    check_directory(directory)
+
+
+def _write_marker(directory: Path) -> None:
+    write_file(directory / _MARKER, msgspec.json.encode(_Marker(_FORMAT, VERSION)) + b"\n")
 
 
 def write_file(path: Path, content: bytes) -> None:

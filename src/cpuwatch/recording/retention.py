@@ -8,14 +8,12 @@ from msgspec import Struct
 
 from cpuwatch.errors import RecordingDamagedError, RecordingError
 from cpuwatch.recording.directory import list_segments, own_files
-from cpuwatch.recording.segment import header_of
+from cpuwatch.recording.segment import HEADER_BYTES, header_of
 
 __all__ = ["Limits", "Retention"]
 
 _SUMS_SHARE = 8
 """Sums without their ticks may take this part of the limit; a minute of sums is about a fifth of a minute of ticks."""
-
-_HEADER_BYTES = 4096
 
 
 class Limits(Struct, frozen=True, gc=False):
@@ -80,7 +78,7 @@ class Retention:
         if path not in self._max_times_us:
             with path.open("rb") as content:
                 try:
-                    self._max_times_us[path] = header_of(content.read(_HEADER_BYTES)).max_time_us
+                    self._max_times_us[path] = header_of(content.read(HEADER_BYTES)).max_time_us
                 except RecordingDamagedError:
                     self._max_times_us[path] = round(path.stat().st_mtime * 1e6)
         return self._max_times_us[path]

@@ -15,6 +15,7 @@ from cpuwatch.recording.sums import Slot
 from cpuwatch.recording.sums_format import decode_sums, encode_sums
 
 __all__ = [
+    "HEADER_BYTES",
     "VERSION",
     "Header",
     "Stretch",
@@ -30,6 +31,9 @@ __all__ = [
 ]
 
 VERSION = 1
+
+HEADER_BYTES = 4096
+"""The beginning of a file that is enough for its header."""
 
 _key_records = Unpacker(KeyRecord)
 _tick_records = Unpacker(TickRecord)

@@ -11,14 +11,13 @@ from pathlib import Path
 from msgspec import Struct
 
 from cpuwatch.errors import NotARecordingError, RecordingDamagedError, RecordingError
-from cpuwatch.recording.directory import SegmentFile, check_directory, list_segments
+from cpuwatch.recording.directory import SegmentFile, damaged_marker, list_segments
 from cpuwatch.recording.frames import is_unfinished
-from cpuwatch.recording.segment import Header, Stretch, header_of, header_of_stretches, stretches, sums_in
+from cpuwatch.recording.segment import HEADER_BYTES, Header, Stretch, header_of, header_of_stretches, stretches, sums_in
 from cpuwatch.recording.sums import Slot
 
 __all__ = ["DamagedPart", "Segment", "SegmentReader"]
 
-_HEADER_BYTES = 4096
 _CACHED_SEGMENTS = 3
 
 
@@ -50,13 +49,15 @@ class SegmentReader:
     """
 
     def __init__(self, directory: Path) -> None:
-        check_directory(directory)
+        marker = damaged_marker(directory)
         self._directory = directory
         self._guard = threading.Lock()
         self._headers: dict[Path, Header] = {}
         self._parts: OrderedDict[tuple[Path, int], list[Stretch]] = OrderedDict()
         self._damage: dict[DamagedPart, None] = {}
         self._replayable: dict[tuple[int, str, int], int] = {}
+        if marker is not None:
+            self._note_damage(marker)
 
     @property
     def directory(self) -> Path:
@@ -211,7 +212,7 @@ class SegmentReader:
     def _read_header(self, path: Path) -> Header | None:
         """A header that is damaged is made again from the ticks. Sums cannot be used without theirs."""
         try:
-            return header_of(self._content(path, _HEADER_BYTES))
+            return header_of(self._content(path, HEADER_BYTES))
         except RecordingDamagedError:
             pass
         if path.suffix == ".sums":
