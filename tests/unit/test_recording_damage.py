@@ -316,6 +316,20 @@ def nonsense_files(draw: st.DrawFn, data: bytes) -> bytes:
     return b"".join(pieces)
 
 
+@pytest.mark.parametrize("place", [(14, 2), (2, 2)], ids=["start of a process", "wall clock"])
+def test_a_time_beyond_the_calendar_in_a_key_is_damage(tmp_path: Path, place: tuple[int, int]) -> None:
+    example = Example(tmp_path / "recording", "block")
+    key, where = example.frames[1]
+    run, ticks = msgpack.unpackb(key.payload)
+    content = msgpack.unpackb(_decompressed(ticks), strict_map_key=False)
+    content[place[0]][place[1]][1] = 2**62
+    payload = msgpack.packb([run, zstandard.ZstdCompressor().compress(msgpack.packb(content))])
+    data = example.data[: where.start] + frame(FrameKind.KEY_TICK, payload) + example.data[where.stop :]
+    recording = example.damaged(data)
+    check(recording, example.snapshots_without([where]))
+    assert {part.path for part in recording.damage} == {example.path}
+
+
 @pytest.fixture(scope="module")
 def nonsense_directories(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     directories = []

@@ -125,14 +125,24 @@ def test_what_is_older_than_the_limit_is_deleted(tmp_path: Path) -> None:
     ticks = busy_ticks(200)
     size = LogSize(ticks=20)
     with RecordingWriter(tmp_path, Limits(max_age_seconds=60), size) as writer:
-        for tick in ticks[:60]:
-            writer.write(tick)
-        (tmp_path / "00000001.block").write_bytes(b"")
-        for tick in ticks[60:]:
+        for tick in ticks:
             writer.write(tick)
     kept = list(open_recording(tmp_path))
     assert kept[-1].time - timedelta(seconds=60 + 2 * 20) <= kept[0].time
     assert kept[0].time <= kept[-1].time - timedelta(seconds=60)
+
+
+def test_a_damaged_header_does_not_keep_other_segments_from_being_deleted(tmp_path: Path) -> None:
+    ticks, size = busy_ticks(100), LogSize(ticks=10)
+    with RecordingWriter(tmp_path, log_size=size) as writer:
+        for tick in ticks[:40]:
+            writer.write(tick)
+    (tmp_path / "00000001.block").write_bytes(b"")
+    with RecordingWriter(tmp_path, Limits(max_age_seconds=20), size) as writer:
+        for tick in ticks[40:]:
+            writer.write(tick)
+    assert not (tmp_path / "00000002.block").exists()
+    assert open_recording(tmp_path).latest == ticks[-1].snapshot
 
 
 def test_a_segment_with_a_time_in_the_future_does_not_keep_the_others(tmp_path: Path) -> None:
