@@ -159,6 +159,28 @@ def test_a_gap_in_the_readings_is_a_gap_and_what_follows_is_right() -> None:
         assert list(recording) == snapshots_of(ticks[:3]) + snapshots_of(ticks[6:])
 
 
+def test_the_beginning_of_a_range_is_excluded_and_its_end_included() -> None:
+    ticks = steady(9)
+    with recorded(ticks) as recording:
+        for first, last in ((1, 8), (2, 5), (3, 4), (4, 4)):
+            between = recording.between(ticks[first].reading.time, ticks[last].reading.time)
+            assert list(between) == snapshots_of(ticks[first + 1 : last + 1])
+
+
+def test_sums_do_not_count_the_snapshot_across_a_gap() -> None:
+    ticks = steady(9)
+    with_gap = [*ticks[:3], *ticks[6:]]
+    with recorded(with_gap, close=False) as left, recorded(with_gap) as finished:
+        for recording in (left, finished):
+            RecordingWriter(recording.segments.directory).close()
+        counts = [
+            [slot.machine.ticks for slot in recording.segments.sums(segment, 0) or ()]
+            for recording in (left, finished)
+            for segment in open_recording(recording.segments.directory).segments.listed()
+        ]
+        assert sum(sum(part) for part in counts) == 2 * len(snapshots_of(ticks[:3]) + snapshots_of(ticks[7:]))
+
+
 def test_an_abandoned_log_becomes_a_block_with_the_same_sums() -> None:
     ticks = steady(3)
     with recorded(ticks, close=False) as left, recorded(ticks) as finished:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import msgspec
 from hypothesis import given
-from recorded_runs import runs
+from msgspec.structs import replace
+from readings import SECOND, process, reading
+from recorded_runs import live_ticks, runs
 
+from cpuwatch import Reading
 from cpuwatch.recording.difference import key_record, tick_record
 from cpuwatch.recording.records import KeyRecord, TickRecord
 from cpuwatch.recording.replay import Replay
@@ -52,3 +56,26 @@ def test_a_replay_may_skip_to_any_tick(ticks: list[SampledTick]) -> None:
         for record in records[:wanted]:
             replay.skip(record)
         assert replay.next(records[wanted]) == tick.snapshot
+
+
+def test_the_carry_of_the_accounting_survives_skipping_and_beginning_anywhere() -> None:
+    """Children's time is rounded down to ticks, so the excess of one interval goes into the next."""
+
+    def readings() -> Iterator[Reading]:
+        children_ns = 0
+        for number in range(12):
+            exits_next = process(20 + number, cpu_ns=17_000_000 + 1_000 * number, start_ns=50 * SECOND)
+            shell = process(10, cpu_ns=1_000 * number, children_ns=children_ns)
+            yield reading(shell, replace(exits_next, ppid=10), at_ns=(100 + number) * SECOND)
+            # 17 ms that were shown already are counted as one tick of 10 ms first, and made up for later.
+            children_ns += 30_000_000 if number % 3 == 2 else 10_000_000
+
+    ticks = list(live_ticks(readings()))
+    assert any(tick.carry.excess_ns for tick in ticks)
+    records = records_of(ticks)
+    for first, tick in enumerate(ticks):
+        assert list(Replay(key_of(tick)).snapshots(records[first:])) == [later.snapshot for later in ticks[first + 1 :]]
+        replay = Replay(key_of(ticks[0]))
+        for record in records[:first]:
+            replay.skip(record)
+        assert list(replay.snapshots(records[first:])) == [later.snapshot for later in ticks[first + 1 :]]
