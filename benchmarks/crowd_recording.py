@@ -21,7 +21,7 @@ from benchmarks.crowd_readings import UPTIME_NS, Crowd, crowd_readings, live_tic
 from cpuwatch.recording.directory import list_segments, segment_path
 from cpuwatch.recording.frames import Damage, Frame, FrameKind, frames
 from cpuwatch.recording.records import Identity, KeyRecord, TickRecord
-from cpuwatch.recording.retention import Limits
+from cpuwatch.recording.retention import RecordingLimits
 from cpuwatch.recording.segment import Stretch, block_bytes, stretches, sums_file_bytes, sums_in
 from cpuwatch.recording.sums import Key, ProcessKey, Slot
 from cpuwatch.recording.writer import LogSize, RecordingWriter
@@ -32,7 +32,7 @@ __all__ = ["DAY", "RecordingBytes", "bytes_of", "crowd_recording", "record", "re
 DAY = 86_400
 _DAY_NS = DAY * 10**9
 _TICK_NS = 10**7
-_NO_LIMITS = Limits(2**50)
+_NO_LIMITS = RecordingLimits(2**50)
 _REPORT_EVERY_TICKS = 14_400
 
 

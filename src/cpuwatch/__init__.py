@@ -39,6 +39,7 @@ from cpuwatch.query.select import Query, select, top
 from cpuwatch.query.view import GroupedSnapshot, View, apply_view
 from cpuwatch.recording.reader import Recording, open_recording
 from cpuwatch.recording.recorder import Recorder
+from cpuwatch.recording.retention import RecordingLimits
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.samplers.scripted import ScriptedSampler
 from cpuwatch.tick_id import TickId
@@ -64,6 +65,7 @@ __all__ = [
     "Reading",
     "Recorder",
     "Recording",
+    "RecordingLimits",
     "Sampler",
     "Sampling",
     "ScriptedSampler",

@@ -10,10 +10,10 @@ from cpuwatch.text import shortened
 __all__ = ["LIBRARY_INTERVAL_SECONDS", "SERVICE_INTERVAL_SECONDS", "checked_interval"]
 
 SERVICE_INTERVAL_SECONDS = (0.05, 3600.0)
-"""Limits for the service and the commands. Shorter intervals cost more CPU than their detail is worth."""
+"""RecordingLimits for the service and the commands. Shorter intervals cost more CPU than their detail is worth."""
 
 LIBRARY_INTERVAL_SECONDS = (0.0001, 86_400.0)
-"""Limits for the library, which leaves that choice to the caller."""
+"""RecordingLimits for the library, which leaves that choice to the caller."""
 
 
 def checked_interval(given: float | str, limits: tuple[float, float]) -> float:

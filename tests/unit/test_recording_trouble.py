@@ -24,7 +24,7 @@ from cpuwatch.errors import RecordingError
 from cpuwatch.recording import recorder as recorder_module
 from cpuwatch.recording.frames import Frame, FrameKind, frames
 from cpuwatch.recording.recorder import Recorder
-from cpuwatch.recording.retention import Limits
+from cpuwatch.recording.retention import RecordingLimits
 from cpuwatch.recording.writer import LogSize, RecordingWriter
 from cpuwatch.sampled_tick import SampledTick
 from cpuwatch.text import text_from_bytes, text_without_surrogates
@@ -71,7 +71,7 @@ def test_the_limit_holds_after_every_write_and_sums_stay_longer_than_ticks(
 ) -> None:
     limit = 150_000
     ticks = noisy_ticks(1200)
-    with RecordingWriter(tmp_path, Limits(limit), LogSize(ticks=100)) as writer:
+    with RecordingWriter(tmp_path, RecordingLimits(limit), LogSize(ticks=100)) as writer:
         for tick in ticks:
             writer.write(tick)
             assert writer.used_bytes == size_of(tmp_path)
@@ -90,12 +90,12 @@ def test_a_lower_limit_holds_as_soon_as_the_recording_is_opened(tmp_path: Path) 
         for tick in noisy_ticks(400):
             writer.write(tick)
     limit = size_of(tmp_path) // 2
-    with RecordingWriter(tmp_path, Limits(limit)):
+    with RecordingWriter(tmp_path, RecordingLimits(limit)):
         assert size_of(tmp_path) <= limit
 
 
 def test_a_log_is_no_larger_than_a_part_of_the_limit(tmp_path: Path) -> None:
-    with RecordingWriter(tmp_path, Limits(300_000)) as writer:
+    with RecordingWriter(tmp_path, RecordingLimits(300_000)) as writer:
         for tick in noisy_ticks(200):
             writer.write(tick)
             assert all(path.stat().st_size < 30_000 for path in tmp_path.glob("*.log"))
@@ -106,7 +106,7 @@ def test_a_limit_that_is_too_small_is_one_error_and_deletes_nothing(tmp_path: Pa
     many = reading(*(process(pid, cpu_ns=pid) for pid in range(1, 100_001)))
     (tick,) = live_ticks([many], "another run")
     with (
-        RecordingWriter(tmp_path, Limits(2**20)) as writer,
+        RecordingWriter(tmp_path, RecordingLimits(2**20)) as writer,
         pytest.raises(RecordingError, match="a limit of 1048576 bytes is too small for this machine"),
     ):
         writer.write(tick)
@@ -124,7 +124,7 @@ def test_a_large_key_does_not_end_the_log(tmp_path: Path) -> None:
 def test_what_is_older_than_the_limit_is_deleted(tmp_path: Path) -> None:
     ticks = busy_ticks(200)
     size = LogSize(ticks=20)
-    with RecordingWriter(tmp_path, Limits(max_age_seconds=60), size) as writer:
+    with RecordingWriter(tmp_path, RecordingLimits(max_age_seconds=60), size) as writer:
         for tick in ticks:
             writer.write(tick)
     kept = list(open_recording(tmp_path))
@@ -138,7 +138,7 @@ def test_a_damaged_header_does_not_keep_other_segments_from_being_deleted(tmp_pa
         for tick in ticks[:40]:
             writer.write(tick)
     (tmp_path / "00000001.block").write_bytes(b"")
-    with RecordingWriter(tmp_path, Limits(max_age_seconds=20), size) as writer:
+    with RecordingWriter(tmp_path, RecordingLimits(max_age_seconds=20), size) as writer:
         for tick in ticks[40:]:
             writer.write(tick)
     assert not (tmp_path / "00000002.block").exists()
@@ -149,7 +149,7 @@ def test_a_segment_with_a_time_in_the_future_does_not_keep_the_others(tmp_path: 
     ticks = busy_ticks(100)
     future = replace(ticks[5].reading, time=ticks[5].reading.time + timedelta(days=9999))
     ticks[5] = replace(ticks[5], reading=future)
-    with RecordingWriter(tmp_path, Limits(max_age_seconds=20), LogSize(ticks=10)) as writer:
+    with RecordingWriter(tmp_path, RecordingLimits(max_age_seconds=20), LogSize(ticks=10)) as writer:
         for tick in ticks:
             writer.write(tick)
     assert sorted(path.name for path in tmp_path.glob("*.block"))[1] > "00000006"

@@ -14,7 +14,7 @@ from cpuwatch.environment import warnings_about
 from cpuwatch.log import logging_to_stderr
 from cpuwatch.monitor import Monitor
 from cpuwatch.recording.recorder import Recorder
-from cpuwatch.recording.retention import Limits
+from cpuwatch.recording.retention import RecordingLimits
 from cpuwatch.samplers import open_sampler
 from cpuwatch.server.stop_signals import stopping_at_signals
 
@@ -38,7 +38,7 @@ def add_record(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     settings = settings_from(options, _FIELDS)
-    limits = Limits(settings.record_max_bytes, settings.record_max_age)
+    limits = RecordingLimits(settings.record_max_bytes, settings.record_max_age)
     stop = threading.Event()
 
     def on_stop(number: signal.Signals) -> None:

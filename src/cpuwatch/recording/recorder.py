@@ -14,7 +14,7 @@ from typing import Self
 from msgspec import Struct
 
 from cpuwatch.attempts import Attempts
-from cpuwatch.recording.retention import Limits
+from cpuwatch.recording.retention import RecordingLimits
 from cpuwatch.recording.writer import LogSize, RecordingWriter
 from cpuwatch.sampled_tick import SampledTick
 
@@ -42,11 +42,15 @@ class RecorderHealth(Struct, frozen=True, gc=False):
 class Recorder:
     """Appends ticks to a recording. Pass :meth:`record` to :meth:`~cpuwatch.Monitor.follow_ticks`.
 
+    ``limits`` are 1 GiB by default. ``log_size`` says when a log becomes a compressed block.
+
     Raises :class:`~cpuwatch.errors.RecordingError` if the directory cannot be recorded to. Later failures are logged
     once and counted in :attr:`health`; recording goes on, with a gap, as soon as the disk works again.
     """
 
-    def __init__(self, directory: str | Path, limits: Limits | None = None, log_size: LogSize | None = None) -> None:
+    def __init__(
+        self, directory: str | Path, limits: RecordingLimits | None = None, log_size: LogSize | None = None
+    ) -> None:
         self._open_writer = partial(RecordingWriter, Path(directory), limits, log_size)
         self._writer: RecordingWriter | None = self._open_writer()
         self._queue: queue.Queue[SampledTick | None] = queue.Queue(_QUEUED_TICKS)

@@ -10,13 +10,13 @@ from cpuwatch.errors import RecordingDamagedError, RecordingError
 from cpuwatch.recording.directory import list_segments, own_files
 from cpuwatch.recording.segment import HEADER_BYTES, header_of
 
-__all__ = ["Limits", "Retention"]
+__all__ = ["RecordingLimits", "Retention"]
 
 _SUMS_SHARE = 8
 """Sums without their ticks may take this part of the limit; a minute of sums is about a fifth of a minute of ticks."""
 
 
-class Limits(Struct, frozen=True, gc=False):
+class RecordingLimits(Struct, frozen=True, gc=False):
     """``max_bytes`` of all files together, and how old the oldest tick may be in seconds; None is no limit."""
 
     max_bytes: int = 2**30
@@ -26,7 +26,7 @@ class Limits(Struct, frozen=True, gc=False):
 class Retention:
     """Knows the size of each file of a recording, and deletes the oldest ones. Only its writer may use it."""
 
-    def __init__(self, directory: Path, limits: Limits) -> None:
+    def __init__(self, directory: Path, limits: RecordingLimits) -> None:
         self._limits = limits
         self._directory = directory
         self._sizes = {path: path.stat().st_size for path in own_files(directory)}

@@ -29,7 +29,7 @@ from cpuwatch.recording.directory import (
 )
 from cpuwatch.recording.frames import Damage
 from cpuwatch.recording.replay import Replay
-from cpuwatch.recording.retention import Limits, Retention
+from cpuwatch.recording.retention import RecordingLimits, Retention
 from cpuwatch.recording.segment import (
     Stretch,
     block_bytes,
@@ -75,8 +75,8 @@ class RecordingWriter:
     to it. After an error the writer can only be abandoned; a new one continues the recording.
     """
 
-    def __init__(self, directory: Path, limits: Limits | None = None, log_size: LogSize | None = None) -> None:
-        limits = Limits() if limits is None else limits
+    def __init__(self, directory: Path, limits: RecordingLimits | None = None, log_size: LogSize | None = None) -> None:
+        limits = RecordingLimits() if limits is None else limits
         create_directory(directory)
         self._directory = directory
         self._log_size = LogSize() if log_size is None else log_size

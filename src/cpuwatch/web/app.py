@@ -22,7 +22,7 @@ from cpuwatch.monitor import Monitor
 from cpuwatch.playback import Playback
 from cpuwatch.recording.reader import Recording, open_recording
 from cpuwatch.recording.recorder import Recorder
-from cpuwatch.recording.retention import Limits
+from cpuwatch.recording.retention import RecordingLimits
 from cpuwatch.samplers import open_sampler
 from cpuwatch.settings import Settings
 from cpuwatch.text import shortened
@@ -108,7 +108,7 @@ def _opened(settings: Settings, recording: Recording | None) -> Iterator[Live]:
     if settings.record is None:
         yield Live(monitor, settings)
         return
-    limits = Limits(settings.record_max_bytes, settings.record_max_age)
+    limits = RecordingLimits(settings.record_max_bytes, settings.record_max_age)
     with Recorder(settings.record, limits) as recorder:
         monitor.follow_ticks(recorder.record)
         yield Live(monitor, settings, recorder, open_recording(settings.record))

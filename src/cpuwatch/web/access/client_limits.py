@@ -1,4 +1,4 @@
-"""Limits on concurrent use, in total and for each client."""
+"""RecordingLimits on concurrent use, in total and for each client."""
 
 from __future__ import annotations
 
