@@ -42,7 +42,7 @@ class AccountingGroup(NamedTuple):
             self._wait_for_first()
             yield
         finally:
-            self._end_all()
+            self.end_all()
             process.wait()
 
     def _members(self) -> list[str]:
@@ -53,7 +53,8 @@ class AccountingGroup(NamedTuple):
         while not self._members():
             assert time.monotonic() < until, "no process entered the group"
 
-    def _end_all(self) -> None:
+    def end_all(self) -> None:
+        """End all processes in the group."""
         until = time.monotonic() + _PATIENCE_SECONDS
         while members := self._members():
             assert time.monotonic() < until, f"processes do not end: {members}"

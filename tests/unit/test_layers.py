@@ -23,7 +23,7 @@ LAYERS = [
     ["samplers", "sampled_tick"],
     ["snapshot_bytes", "history", "attempts"],
     ["recording"],
-    ["monitor", "one_shot", "playback"],
+    ["monitor", "one_shot", "playback", "measuring"],
     ["quantities", "settings", "token_file", "environment", "log", "log_writer"],
     ["", "server.hypercorn_quirks"],
     ["web.http"],

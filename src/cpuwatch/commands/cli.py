@@ -15,6 +15,7 @@ from cpuwatch.commands.completion import add_completion
 from cpuwatch.commands.export import add_export
 from cpuwatch.commands.record import add_record
 from cpuwatch.commands.replay import add_replay
+from cpuwatch.commands.run import add_run
 from cpuwatch.commands.sample import add_sample
 from cpuwatch.commands.serve import add_serve
 from cpuwatch.commands.standard_streams import complain, discard_output, flush_output, write_output
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         try:
             options = parser().parse_args(arguments)
-            options.run(options)
+            exit_code = options.run(options)
         finally:
             flush_output()
     except BrokenPipeError:
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         named = f": {error.filename}" if error.filename else ""
         complain(f"{error.strerror or error}{named}")
         return _FAILED
-    return 0
+    return exit_code or 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -102,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
     for name, add, summary in (
         ("serve", add_serve, "serve the live page, GET /cpu_usage and /metrics over HTTP"),
         ("sample", add_sample, "sample once and print the result"),
+        ("run", add_run, "run a command and print the CPU time that it and all its descendants used"),
         ("record", add_record, "record every second in a directory"),
         ("replay", add_replay, "show what was recorded at a time, or serve a recording"),
         ("export", add_export, "write a recording as Parquet, Arrow, CSV or lines of JSON"),

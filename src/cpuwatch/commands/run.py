@@ -1,0 +1,88 @@
+"""``cpuwatch run``: runs a command, and prints what it and all its descendants used."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from typing import BinaryIO
+
+import msgspec
+
+from cpuwatch.commands.standard_streams import complain
+from cpuwatch.errors import SettingsError
+from cpuwatch.measuring.command import GROUPS, CommandUsed, run_command
+from cpuwatch.measuring.used import graph, group_rows, seconds
+from cpuwatch.text import printable, text_from_locale
+
+__all__ = ["add_run", "report"]
+
+_TITLES = {"name": "PROGRAM", "user": "USER", "cgroup": "CGROUP"}
+_NOT_FOUND = 127
+_NOT_EXECUTABLE = 126
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.set_defaults(run=_run)
+    parser.usage = "%(prog)s [options] [--] COMMAND [ARGUMENT...]"
+    parser.add_argument("--json", action="store_true", help="write the report as JSON")
+    parser.add_argument("--output", metavar="FILE", help="write the report to this file (default: the standard error)")
+    parser.add_argument(
+        "--group-by",
+        choices=tuple(GROUPS),
+        default="name",
+        metavar="KEY",
+        help=f"add up by one of {', '.join(GROUPS)} (default: name, which is the program)",
+    )
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command and its arguments")
+
+
+def _run(options: argparse.Namespace) -> int:
+    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not command:
+        raise SettingsError("no command given: use cpuwatch run -- COMMAND [ARGUMENT...]")
+    # Opened before the command runs, so that a wrong name does not cost its report.
+    output = None if options.output is None else open(options.output, "wb")  # noqa: SIM115  closed below
+    used = run_command(command, options.group_by)
+    if isinstance(used, OSError):
+        complain(f"cannot run {text_from_locale(command[0])!r}: {used.strerror}")
+        return _NOT_FOUND if isinstance(used, FileNotFoundError) else _NOT_EXECUTABLE
+    _write(used, output, as_json=options.json)
+    return used.exit_code
+
+
+def _write(used: CommandUsed, output: BinaryIO | None, *, as_json: bool) -> None:
+    if output is not None:
+        with output:
+            output.write(_json(used) if as_json else report(used, encoding="utf-8").encode())
+    elif sys.stderr is not None:
+        encoding, width = sys.stderr.encoding, shutil.get_terminal_size((0, 0)).columns or None
+        sys.stderr.flush()
+        data = _json(used) if as_json else report(used, encoding=encoding, width=width).encode(encoding)
+        sys.stderr.buffer.write(data)
+        sys.stderr.flush()
+
+
+def _json(used: CommandUsed) -> bytes:
+    shown = msgspec.structs.replace(used, command=[text_from_locale(word) for word in used.command])
+    return msgspec.json.encode(shown) + b"\n"
+
+
+def report(used: CommandUsed, *, encoding: str = "utf-8", width: int | None = None) -> str:
+    """The report as text."""
+    lines = [
+        f"{seconds(used.cpu_seconds)} s of CPU in {seconds(used.elapsed_seconds)} s: "
+        f"user {seconds(used.user_seconds)}  system {seconds(used.system_seconds)}  "
+        f"CPUs {used.mean_cpus:.2f} mean, {used.peak_cpus:.2f} peak",
+        f"own {seconds(used.own_seconds)}  exited descendants {seconds(used.exited_seconds)}  "
+        f"still running {seconds(used.alive_seconds)}",
+    ]
+    if used.unwaited_seconds > 0.01 * used.cpu_seconds:
+        kind = "at least " if used.estimated else ""
+        lines.append(f"{kind}{seconds(used.unwaited_seconds)} s of it by processes that nobody waited for")
+    if used.cpus:
+        lines.append(f"{graph(used.cpus, max(used.cpus), encoding)}  0 to {max(used.cpus):.2f} CPUs")
+    lines = [printable(line, encoding) for line in lines]
+    rows = group_rows(used.groups, _TITLES[used.group_by], encoding=encoding, width=width)
+    return "\n".join([*lines, "", *rows, ""])

@@ -1,0 +1,217 @@
+"""Runs a command and counts the CPU time of its whole tree of processes, orphans included.
+
+The total is exact, whatever the readings miss: the kernel's sums for all children that were waited for, plus the clocks
+of the descendants that still run. The kernel's task clock adds what nobody waited for, where it is permitted.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec import Struct
+
+from cpuwatch.measuring.child import Child, adopt_orphans
+from cpuwatch.measuring.descendants import Descendants
+from cpuwatch.measuring.task_clock import TaskClock
+from cpuwatch.measuring.timeline import Timeline
+from cpuwatch.measuring.used import GroupUsed, groups_of
+from cpuwatch.model import CpuTimes, ProcessExit, ProcessTimes
+from cpuwatch.query.cgroup_name import cgroup_name
+from cpuwatch.samplers import OpenSampler, open_sampler
+from cpuwatch.samplers.procfs.cpu_clock import GONE, read_one
+from cpuwatch.samplers.procfs.parse import parse_process_stat
+
+__all__ = ["GROUPS", "CommandUsed", "run_command"]
+
+_MIN_INTERVAL_SECONDS = 0.1
+_MAX_INTERVAL_SECONDS = 1.0
+_MAX_SHARE = 0.01
+"""The part of one CPU that readings may take."""
+
+_NOISE_SECONDS = 0.01
+_NOISE_SHARE = 0.01
+"""The difference between clocks that is not taken for processes that nobody waited for."""
+
+_GRAPH_COLUMNS = 60
+
+GROUPS: dict[str, tuple[Callable[[ProcessTimes], str | None], Callable[[ProcessExit], str | None]]] = {
+    "name": (lambda record: record.name, lambda exit_: exit_.name),
+    "user": (lambda record: record.user, lambda exit_: exit_.user),
+    "cgroup": (lambda record: None if record.cgroup is None else cgroup_name(record.cgroup), lambda _: None),
+}
+"""The group of a process, and of one of which only the exit is known."""
+
+
+class CommandUsed(Struct, frozen=True, gc=False):
+    """What a command and all its descendants used, from its start to its exit.
+
+    ``own_seconds`` was used by the process of the command itself, ``alive_seconds`` by descendants that still run, and
+    ``exited_seconds`` by the rest. ``unwaited_seconds`` is the part for which no process waited; with ``estimated``
+    it is only what readings saw of it. ``peak_cpus`` is over a second. ``exited_names`` names the source of the names of
+    exited processes.
+    """
+
+    command: list[str]
+    exit_code: int
+    started: datetime
+    elapsed_seconds: float
+    cpu_seconds: float
+    user_seconds: float
+    system_seconds: float
+    own_seconds: float
+    exited_seconds: float
+    alive_seconds: float
+    unwaited_seconds: float
+    estimated: bool
+    mean_cpus: float
+    peak_cpus: float
+    cpus: list[float]
+    group_by: str
+    groups: list[GroupUsed]
+    exited_names: str
+
+
+def run_command(command: Sequence[str], group_by: str = "name") -> CommandUsed | OSError:
+    """Run the command until it ends; returns the error if it cannot be executed.
+
+    This process becomes the parent of orphaned descendants, and its signals go to the command until it ends.
+    """
+    adopt_orphans()
+    with ExitStack() as stack:
+        sampler = stack.enter_context(open_sampler())
+        run = _Run(command, group_by, sampler, stack)
+        return run.failure or run.measured()
+
+
+class _Run:
+    def __init__(self, command: Sequence[str], group_by: str, sampler: OpenSampler, stack: ExitStack) -> None:
+        self._command = list(command)
+        self._group_by = group_by
+        self._sampler = sampler
+        self._tree = Descendants(os.getpid(), *GROUPS[group_by])
+        self._timeline = Timeline()
+        self._exited_names = ""
+        self._interrupted = _Interrupted()
+        self._own_ns = 0
+        self._child = Child(command, self._see_zombie)
+        self._before_ns = max(0, read_one(self._child.pid))
+        try:
+            self._task_clock: TaskClock | None = stack.enter_context(TaskClock(self._child.pid))
+        except OSError:
+            self._task_clock = None
+        self._started = datetime.now(UTC)
+        self._start_ns = time.monotonic_ns()
+        self.failure = self._child.release()
+
+    def measured(self) -> CommandUsed:
+        """Wait for the command."""
+        child = self._child
+        while child.exit_code is None:
+            self._read()
+            next_reading = time.monotonic() + self._pause_seconds
+            while child.exit_code is None and (left := next_reading - time.monotonic()) > 0:
+                child.wait(left)
+        elapsed = (time.monotonic_ns() - self._start_ns) / 1e9
+        child.reap()
+        self._read()
+        return self._result(child.exit_code, elapsed)
+
+    def _read(self) -> None:
+        begin_ns = time.thread_time_ns()
+        reading = self._sampler.read()
+        self._tree.add(reading)
+        self._exited_names = reading.exited_names
+        self._interrupted.add(reading.machine.total)
+        self._timeline.add((reading.monotonic_ns - self._start_ns) / 1e9, self._total())
+        pause_seconds = (time.thread_time_ns() - begin_ns) / 1e9 / _MAX_SHARE
+        self._pause_seconds = min(max(pause_seconds, _MIN_INTERVAL_SECONDS), _MAX_INTERVAL_SECONDS)
+
+    def _see_zombie(self, pid: int) -> None:
+        cpu_ns = read_one(pid)
+        if cpu_ns == GONE:
+            return
+        if pid == self._child.pid:
+            cpu_ns -= self._before_ns
+            self._own_ns = cpu_ns
+        folder = Path("/proc") / str(pid)
+        name = parse_process_stat((folder / "stat").read_bytes()).name
+        self._tree.add_exit(ProcessExit(pid, os.getpid(), name, _user_name(folder.stat().st_uid), cpu_ns))
+
+    def _waited(self) -> tuple[float, float]:
+        user = sum(reaped.user_seconds for reaped in self._child.reaped)
+        return user, sum(reaped.system_seconds for reaped in self._child.reaped)
+
+    def _counted(self) -> float:
+        """What children's time and the clocks of the living contain, in seconds."""
+        return sum(self._waited()) + (self._tree.living_ns() - self._before_ns) / 1e9
+
+    def _total(self) -> float:
+        """All that is known to be used: what is counted, and beyond it the CPU time that nobody waited for."""
+        counted = self._counted()
+        beyond = sum(named.cpu_ns for named in self._tree.named().values()) / 1e9
+        if self._task_clock is not None:
+            # Unlike the other clocks, it runs on while interrupts or other virtual machines have the CPU.
+            beyond = self._task_clock.read_ns() / 1e9 * (1 - self._interrupted.share)
+        is_more = beyond - counted > max(_NOISE_SECONDS, _NOISE_SHARE * counted)
+        return beyond if is_more else counted
+
+    def _result(self, exit_code: int, elapsed: float) -> CommandUsed:
+        counted, total = self._counted(), self._total()
+        self._timeline.end(elapsed, total)
+        user, system = self._waited()
+        living_user_ns, living_system_ns = self._tree.living_ticks_ns()
+        user, system = user + living_user_ns / 1e9, system + living_system_ns / 1e9
+        # Ticks are coarse, and what nobody waited for has no split: the exact total is split like the rest.
+        user_seconds = total * user / (user + system) if user + system > 0 else total
+        named = self._tree.named()
+        alive_seconds = sum(used.alive_ns for used in named.values()) / 1e9
+        own_seconds = self._own_ns / 1e9
+        return CommandUsed(
+            command=self._command,
+            exit_code=exit_code,
+            started=self._started,
+            elapsed_seconds=elapsed,
+            cpu_seconds=total,
+            user_seconds=user_seconds,
+            system_seconds=total - user_seconds,
+            own_seconds=own_seconds,
+            exited_seconds=max(0.0, total - own_seconds - alive_seconds),
+            alive_seconds=alive_seconds,
+            unwaited_seconds=total - counted,
+            estimated=self._task_clock is None and total > counted,
+            mean_cpus=total / elapsed if elapsed > 0 else 0.0,
+            peak_cpus=self._timeline.peak or 0.0,
+            cpus=self._timeline.cpus(_GRAPH_COLUMNS),
+            group_by=self._group_by,
+            groups=groups_of(named, total),
+            exited_names=self._exited_names,
+        )
+
+
+class _Interrupted:
+    """The share of the machine's busy time that interrupts and other virtual machines took."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, int] | None = None
+        self.share: float = 0.0
+
+    def add(self, times: CpuTimes) -> None:
+        taken = (times.irq_ns or 0) + (times.steal_ns or 0)
+        busy = times.user_ns + times.system_ns + taken
+        if self._first is None:
+            self._first = taken, busy
+        elif busy > self._first[1]:
+            self.share = max(0, taken - self._first[0]) / (busy - self._first[1])
+
+
+def _user_name(user_id: int) -> str:
+    try:
+        return pwd.getpwuid(user_id).pw_name
+    except KeyError:
+        return str(user_id)
