@@ -59,7 +59,8 @@ class _Version(argparse.Action):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, 1 for a failure, 2 for invalid flags or values, 130 on Ctrl-C.
+    """Run the command line; returns the exit code: 0, 1 for a failure, 2 for invalid flags or values, 130 on Ctrl-C;
+    for ``cpuwatch run`` that of the command.
 
     An exception that cpuwatch does not raise on purpose is a defect: it passes through, with its traceback.
     """

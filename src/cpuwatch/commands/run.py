@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from typing import BinaryIO
+from contextlib import nullcontext
+from pathlib import Path
 
 import msgspec
 
-from cpuwatch.commands.standard_streams import complain
+from cpuwatch.commands.standard_streams import complain, discard_errors
 from cpuwatch.errors import SettingsError
 from cpuwatch.measuring.command import GROUPS, CommandUsed, run_command
 from cpuwatch.measuring.used import graph, group_rows, seconds
@@ -42,26 +43,30 @@ def _run(options: argparse.Namespace) -> int:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         raise SettingsError("no command given: use cpuwatch run -- COMMAND [ARGUMENT...]")
-    # Opened before the command runs, so that a wrong name does not cost its report.
-    output = None if options.output is None else open(options.output, "wb")  # noqa: SIM115  closed below
-    used = run_command(command, options.group_by)
-    if isinstance(used, OSError):
-        complain(f"cannot run {text_from_locale(command[0])!r}: {used.strerror}")
-        return _NOT_FOUND if isinstance(used, FileNotFoundError) else _NOT_EXECUTABLE
-    _write(used, output, as_json=options.json)
+    # Opened before the command runs, so that an invalid path costs no report.
+    with nullcontext() if options.output is None else Path(options.output).open("wb") as output:
+        used = run_command(command, options.group_by)
+        if isinstance(used, OSError):
+            complain(f"cannot run {text_from_locale(command[0])!r}: {used.strerror}")
+            return _NOT_FOUND if isinstance(used, FileNotFoundError) else _NOT_EXECUTABLE
+        if output is not None:
+            output.write(_json(used) if options.json else report(used).encode())
+        else:
+            _write_to_stderr(used, as_json=options.json)
     return used.exit_code
 
 
-def _write(used: CommandUsed, output: BinaryIO | None, *, as_json: bool) -> None:
-    if output is not None:
-        with output:
-            output.write(_json(used) if as_json else report(used, encoding="utf-8").encode())
-    elif sys.stderr is not None:
-        encoding, width = sys.stderr.encoding, shutil.get_terminal_size((0, 0)).columns or None
-        sys.stderr.flush()
-        data = _json(used) if as_json else report(used, encoding=encoding, width=width).encode(encoding)
+def _write_to_stderr(used: CommandUsed, *, as_json: bool) -> None:
+    if sys.stderr is None:
+        return
+    encoding, width = sys.stderr.encoding, shutil.get_terminal_size((0, 0)).columns or None
+    data = _json(used) if as_json else report(used, encoding=encoding, width=width).encode(encoding)
+    try:
         sys.stderr.buffer.write(data)
         sys.stderr.flush()
+    except OSError:
+        # The exit code is that of the command, even if nobody can read the report.
+        discard_errors()
 
 
 def _json(used: CommandUsed) -> bytes:

@@ -12,7 +12,7 @@ from typing import IO, Any, BinaryIO, TextIO
 from cpuwatch.errors import OutputError
 from cpuwatch.text import printable
 
-__all__ = ["complain", "discard_output", "flush_output", "output_encoding", "write_output"]
+__all__ = ["complain", "discard_errors", "discard_output", "flush_output", "output_encoding", "write_output"]
 
 
 def output_encoding() -> str:
@@ -56,6 +56,12 @@ def complain(message: str, program: str = "cpuwatch") -> None:
         sys.stderr.write(f"{program}: {printable(message)}\n")
         sys.stderr.flush()
     except OSError:
+        discard_errors()
+
+
+def discard_errors() -> None:
+    """Drop what the standard error has buffered, like :func:`discard_output`."""
+    if sys.stderr is not None:
         _discard(sys.stderr.fileno())
 
 

@@ -131,7 +131,7 @@ def _become(
         for number_ in (*_IGNORED_BY_PYTHON, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number_, signal.SIG_IGN if number_ in ignored else signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        os.execvp(command[0], command)  # noqa: S606  no shell is intended
+        os.execvp(command[0], list(command))  # noqa: S606  no shell is intended
     except OSError as error:
         number = error.errno or number
     except ValueError:

@@ -52,9 +52,9 @@ class CommandUsed(Struct, frozen=True, gc=False):
     """What a command and all its descendants used, from its start to its exit.
 
     ``own_seconds`` was used by the process of the command itself, ``alive_seconds`` by descendants that still run, and
-    ``exited_seconds`` by the rest. ``unwaited_seconds`` is the part for which no process waited; with ``estimated``
-    it is only what readings saw of it. ``peak_cpus`` is over a second. ``exited_names`` names the source of the names of
-    exited processes.
+    ``exited_seconds`` by the rest. ``unwaited_seconds`` was used by processes that no process waited for; with
+    ``estimated`` it is only the part that readings saw. ``peak_cpus`` is over a second. ``exited_names`` names the
+    source of the names of exited processes.
     """
 
     command: list[str]
@@ -112,11 +112,14 @@ class _Run:
     def measured(self) -> CommandUsed:
         """Wait for the command."""
         child = self._child
+        next_reading = time.monotonic()
         while child.exit_code is None:
-            self._read()
-            next_reading = time.monotonic() + self._pause_seconds
-            while child.exit_code is None and (left := next_reading - time.monotonic()) > 0:
+            left = next_reading - time.monotonic()
+            if left > 0:
                 child.wait(left)
+            else:
+                self._read()
+                next_reading = time.monotonic() + self._pause_seconds
         elapsed = (time.monotonic_ns() - self._start_ns) / 1e9
         child.reap()
         self._read()

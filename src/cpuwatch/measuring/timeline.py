@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import pairwise
 
 __all__ = ["Timeline"]
 
@@ -58,7 +59,7 @@ class Timeline:
         if columns < 1:
             return []
         edges = [self._total_at(elapsed * column / columns) for column in range(columns + 1)]
-        return [(later - earlier) * columns / elapsed for earlier, later in zip(edges, edges[1:], strict=False)]
+        return [(later - earlier) * columns / elapsed for earlier, later in pairwise(edges)]
 
     def _total_at(self, elapsed: float) -> float:
         after = min(bisect_right(self._points, (elapsed, float("inf"))), len(self._points) - 1)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 
 from cpuwatch.commands.cli import main
-from cpuwatch.measuring import command
+from cpuwatch.measuring import task_clock
 
 
-def refuse(pid: int) -> None:
-    raise PermissionError(13, f"not allowed for {pid}")
+def refuse(_: str) -> None:
+    raise PermissionError(13, "not allowed")
 
 
-command.TaskClock = refuse  # type: ignore[assignment,misc]
+task_clock.ctypes.create_string_buffer = refuse  # type: ignore[attr-defined]
 sys.exit(main(sys.argv[1:]))
