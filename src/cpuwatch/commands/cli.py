@@ -59,11 +59,12 @@ class _Version(argparse.Action):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, 1 for a failure, 2 for invalid flags or values, 130 on Ctrl-C;
-    for ``cpuwatch run`` that of the command.
+    """Run the command line; returns the exit code: 0, 1 for a failure, 2 for invalid flags or values, 130 on Ctrl-C.
 
+    ``cpuwatch run`` returns the exit code of its command.
     An exception that cpuwatch does not raise on purpose is a defect: it passes through, with its traceback.
     """
+    exit_code: int | None = None
     try:
         try:
             options = parser().parse_args(arguments)
