@@ -110,3 +110,22 @@ def test_the_command_line_can_sample_without_the_web_packages() -> None:
         "sys.exit(main(['sample', '--interval', '0.05', '--json']))"
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_top_without_urwid_says_what_to_install() -> None:
+    done = run(
+        "import os, pty, sys\n"
+        "sys.modules['urwid'] = None\n"
+        "_, terminal = pty.openpty()\n"
+        "os.dup2(terminal, 0); os.dup2(terminal, 1)\n"
+        "from cpuwatch.commands.cli import main\n"
+        "sys.exit(main(['top']))"
+    )
+    assert done.returncode == 1
+    assert done.stderr == "cpuwatch: top needs the extra 'top': install cpuwatch with [top]\n"
+
+
+def test_top_without_a_terminal_names_batch() -> None:
+    done = run("import sys; from cpuwatch.commands.cli import main; sys.exit(main(['top']))")
+    assert done.returncode == 1
+    assert done.stderr == "cpuwatch: top needs a terminal: use --batch to print tables\n"

@@ -32,6 +32,8 @@ LAYERS = [
     ["web.endpoints"],
     ["web.app", "web.__init__"],
     ["server"],
+    ["terminal.model"],
+    ["terminal"],
     ["commands"],
     ["__main__"],
 ]

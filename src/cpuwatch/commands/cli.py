@@ -19,6 +19,7 @@ from cpuwatch.commands.run import add_run
 from cpuwatch.commands.sample import add_sample
 from cpuwatch.commands.serve import add_serve
 from cpuwatch.commands.standard_streams import complain, discard_output, flush_output, write_output
+from cpuwatch.commands.top import add_top
 from cpuwatch.errors import CpuwatchError, OutputError, QueryError, SettingsError, UnknownSamplerError
 from cpuwatch.text import shortened
 
@@ -103,6 +104,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("-V", "--version", action=_Version, nargs=0, help="show the version and exit")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name, add, summary in (
+        ("top", add_top, "show processes live, on this machine or in a recording"),
         ("serve", add_serve, "serve the live page, GET /cpu_usage and /metrics over HTTP"),
         ("sample", add_sample, "sample once and print the result"),
         ("run", add_run, "run a command and print the CPU time that it and all its descendants used"),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 
 from msgspec.structs import replace
 
+from cpuwatch.parse import parse_integer
 from cpuwatch.settings import (
     Settings,
     parse_interval,
@@ -16,9 +17,17 @@ from cpuwatch.settings import (
     parse_record_max_bytes,
 )
 
-__all__ = ["add_log_format_flag", "add_retention_flags", "add_sampling_flags", "settings_from", "typed"]
+__all__ = [
+    "add_log_format_flag",
+    "add_retention_flags",
+    "add_sampling_flags",
+    "parse_count",
+    "settings_from",
+    "typed",
+]
 
 _DEFAULTS = Settings()
+_MAX_COUNT = 10**9
 
 
 def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +80,11 @@ def add_log_format_flag(group: argparse._ArgumentGroup) -> None:
         metavar="FORMAT",
         help=f"text (key=value) or json (default: CPUWATCH_LOG_FORMAT, or {_DEFAULTS.log_format})",
     )
+
+
+def parse_count(text: str) -> int:
+    """How often a command samples. Raises ``ValueError`` with what is allowed."""
+    return parse_integer("count", text, 1, _MAX_COUNT)
 
 
 def typed(parse: Callable[[str], object]) -> Callable[[str], object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cpuwatch.commands.flags import typed
@@ -15,19 +16,18 @@ from cpuwatch.query.parameters import VIEW, Parameter, view_from
 from cpuwatch.query.view import apply_view
 from cpuwatch.text import text_from_locale
 
-__all__ = ["add_view_flags", "given_view", "write_snapshot"]
+__all__ = ["add_view_flags", "given_view", "write_snapshot", "write_snapshots"]
 
 _TABLE_ROWS = 20
 _METAVARS = {"sort": "FIELD", "fields": "FIELD", "min_percent": "PERCENT", "group_by": "KEY"}
 
 
-def add_view_flags(parser: argparse.ArgumentParser) -> None:
+def add_view_flags(parser: argparse.ArgumentParser, *, top_flags: Sequence[str] = ("-n", "--top")) -> None:
     """Add the flags about rows, columns and the format."""
     rows = parser.add_argument_group("rows and columns")
     count = rows.add_mutually_exclusive_group()
     count.add_argument(
-        "-n",
-        "--top",
+        *top_flags,
         type=typed(VIEW["top"].parse),
         metavar="ROWS",
         help=f"show at most this many rows, the busiest first (default: {_TABLE_ROWS} in a table, all in JSON)",
@@ -53,6 +53,14 @@ def given_view(options: argparse.Namespace) -> dict[str, Any]:
     given = {name: value for name in VIEW if (value := getattr(options, name)) is not None}
     view_from(given)
     return given
+
+
+def write_snapshots(snapshots: Iterable[Snapshot], given: dict[str, Any], options: argparse.Namespace) -> None:
+    """Write the view of each snapshot as it comes; tables are separated by a blank line."""
+    for index, snapshot in enumerate(snapshots):
+        if index and options.format == "text":
+            write_output(b"\n")
+        write_snapshot(snapshot, given, options)
 
 
 def write_snapshot(snapshot: Snapshot, given: dict[str, Any], options: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from textwrap import wrap
 
 from cpuwatch.text import printable
 
-__all__ = ["aligned", "clipped", "wrapped"]
+__all__ = ["aligned", "cell_width", "clipped", "wrapped"]
 
 _GAP = "  "
 _SINGLE_SPACE = re.compile("(?<! ) (?! )")
@@ -48,7 +48,7 @@ def clipped(text: str, width: int | None) -> str:
     if text.isascii():
         return text[:width]
     # Not a sum over characters: the width of one depends on those before it (emoji with modifiers).
-    return text[: bisect_right(range(len(text) + 1), width, key=lambda end: _width(text[:end])) - 1]
+    return text[: bisect_right(range(len(text) + 1), width, key=lambda end: cell_width(text[:end])) - 1]
 
 
 def wrapped(text: str, width: int | None) -> list[str]:
@@ -65,7 +65,7 @@ class _Column:
     def __init__(self, heading: str, cells: Sequence[str], encoding: str) -> None:
         self.heading = heading
         self._cells = [printable(cell, encoding) for cell in (heading, *cells)]
-        self._widths = list(map(_width, self._cells))
+        self._widths = list(map(cell_width, self._cells))
         self.width = max(self._widths)
 
     def padded(self, *, left_aligned: bool) -> list[str]:
@@ -79,7 +79,7 @@ def _needed(columns: Sequence[_Column], min_last: int) -> int:
     return sum(column.width + len(_GAP) for column in others) + min(last.width, min_last)
 
 
-def _width(text: str) -> int:
+def cell_width(text: str) -> int:
     """The width of printable text in terminal cells: two for a wide character, none for a combining one."""
     if text.isascii():
         return len(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Literal, TypeVar, get_args
+from typing import Literal, Protocol, TypeVar, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,11 +16,32 @@ from cpuwatch.model import ExitedUsage, ProcessUsage, Snapshot
 from cpuwatch.parse import invalid_choice
 from cpuwatch.query.name_pattern import compile_name_pattern
 
-__all__ = ["DEFAULT_SORT", "Order", "Query", "select", "top"]
+__all__ = ["DEFAULT_SORT", "Order", "Query", "Sortable", "in_order", "select", "top"]
 
 Order = Literal["asc", "desc"]
 
-_Row = TypeVar("_Row", ProcessUsage, ExitedUsage)
+
+class Sortable(Protocol):
+    """What has the fields by which processes are ordered; further fields are optional."""
+
+    @property
+    def pid(self) -> int:
+        """PID; 0 if the row is not one process."""
+        ...
+
+    @property
+    def cpu_seconds(self) -> float | None:
+        """CPU time since the start."""
+        ...
+
+    @property
+    def total_percent(self) -> float | None:
+        """Own CPU use, and that of exited descendants."""
+        ...
+
+
+_Row = TypeVar("_Row")
+_SortableRow = TypeVar("_SortableRow", bound=Sortable)
 
 
 DEFAULT_SORT: SortKey = "total_percent"
@@ -70,7 +91,7 @@ def select(snapshot: Snapshot, query: Query) -> Snapshot:
         exited = list(filter(_exited_filter(query, matches_name), exited))
     descending = FIELDS[query.sort].descends if query.order is None else query.order == "desc"
     exited_key = query.sort if query.sort in {"name", "user"} else "cpu_percent"
-    processes = _sorted(_busiest_first(processes), query.sort, descending=descending)
+    processes = in_order(processes, query.sort, descending=descending)
     exited = _sorted(_busiest_exited_first(exited), exited_key, descending=descending)
     return replace(snapshot, processes=processes[: query.top], exited=exited[: query.top])
 
@@ -139,10 +160,12 @@ def _sorted(rows: list[_Row], key: str, *, descending: bool) -> list[_Row]:
     return known if len(known) == len(rows) else known + [row for row in rows if value(row) is None]
 
 
-def _busiest_first(rows: list[ProcessUsage]) -> list[ProcessUsage]:
+def in_order(rows: list[_SortableRow], sort: str, *, descending: bool) -> list[_SortableRow]:
+    """The rows sorted by a field. Equal ones are in the order of total use, CPU time and PID, unknown ones last."""
     rows = sorted(rows, key=attrgetter("pid"))
-    rows.sort(key=attrgetter("cpu_seconds"), reverse=True)
-    return _sorted(rows, DEFAULT_SORT, descending=True)
+    rows = _sorted(rows, "cpu_seconds", descending=True)
+    rows = _sorted(rows, DEFAULT_SORT, descending=True)
+    return rows if (sort, descending) == (DEFAULT_SORT, True) else _sorted(rows, sort, descending=descending)
 
 
 def _busiest_exited_first(rows: list[ExitedUsage]) -> list[ExitedUsage]:

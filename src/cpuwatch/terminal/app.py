@@ -1,0 +1,246 @@
+"""The live view: connects a source of snapshots, the pure model, and the screen."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import tzinfo
+from types import FrameType
+from typing import NoReturn
+
+import urwid
+from msgspec.structs import replace
+
+from cpuwatch.errors import CpuwatchError
+from cpuwatch.terminal.model.arrange import arranged
+from cpuwatch.terminal.model.frame import Frame, drawn, waiting
+from cpuwatch.terminal.model.header import Scene
+from cpuwatch.terminal.model.rows import Item, Moment
+from cpuwatch.terminal.model.state import ViewState
+from cpuwatch.terminal.model.update import Effect, Shown, clicked, pressed, scrolled
+from cpuwatch.terminal.screen import Input, InputClosedError, TerminalScreen
+from cpuwatch.terminal.sources import Source
+from cpuwatch.terminal.timeline import Timeline
+from cpuwatch.tick_id import TickId
+
+__all__ = ["run"]
+
+_POLL_SECONDS = 1.0
+"""How often the state of the source is checked, so that the screen says so when snapshots stop coming."""
+_FAR_TICKS = 60
+_RESTORE_SECONDS = 3
+_WHEEL_UP, _WHEEL_DOWN = 4, 5
+
+
+def run(source: Source, screen: TerminalScreen, state: ViewState, zone: tzinfo | None = None) -> None:
+    """Show the source until the user quits, a signal ends the process, or the terminal is closed.
+
+    The terminal is restored in all cases.
+    """
+    with _ending_signals(), screen, _messages() as messages:
+        try:
+            App(source, screen, state, messages, zone).run()
+        except InputClosedError:
+            return
+
+
+class App:
+    """The state of a running view."""
+
+    def __init__(
+        self, source: Source, screen: TerminalScreen, state: ViewState, messages: list[str], zone: tzinfo | None
+    ) -> None:
+        self._source = source
+        self._screen = screen
+        self._state = state
+        self._messages = messages
+        self._zone = zone
+        self._timeline = Timeline(source.store)
+        self._loop = urwid.SelectEventLoop()
+        self._rows: list[Item] = []
+        self._arranged_for: object = None
+        self._opened_past: tuple[object, list[float | None]] = (None, [])
+        self._frame: Frame | None = None
+        self._is_changed = True
+
+    def run(self) -> None:
+        """Run the event loop."""
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
+        watcher = threading.Thread(target=self._watch, args=(writer,), name="cpuwatch-top", daemon=True)
+        self._loop.watch_file(reader, lambda: self._on_snapshot(reader))
+        self._screen.listen(self._loop, self._on_input)
+        self._loop.enter_idle(self._draw)
+        self._loop.alarm(_POLL_SECONDS, self._poll)
+        watcher.start()
+        self._loop.run()
+
+    def _watch(self, writer: int) -> None:
+        """Wake the event loop at each new snapshot, in a thread, because stores can only be waited for."""
+        seen: TickId | None = None
+        while True:
+            snapshot = self._source.store.wait(seen or 0, timeout=_POLL_SECONDS)
+            if snapshot is not None:
+                seen = TickId.of(snapshot)
+                with suppress(OSError):
+                    os.write(writer, b".")
+            elif seen is not None and self._source.store.latest is None:
+                return
+
+    def _on_snapshot(self, reader: int) -> None:
+        with suppress(BlockingIOError):
+            os.read(reader, 4096)
+        self._is_changed |= self._timeline.follow()
+
+    def _poll(self) -> None:
+        self._is_changed = True
+        self._loop.alarm(_POLL_SECONDS, self._poll)
+
+    def _on_input(self, events: Sequence[Input]) -> None:
+        for event in events:
+            if isinstance(event, tuple):
+                if len(event) == 4:
+                    self._on_mouse(event)
+            elif event == "window resize":
+                self._screen.redraw()
+            else:
+                self._state, effect = pressed(self._state, event, self._shown())
+                self._apply(effect)
+            self._arrange()
+        self._is_changed = True
+
+    def _on_mouse(self, event: tuple[str, int, int, int]) -> None:
+        kind, button, column, line = event
+        if not kind.endswith("mouse press") or self._frame is None:
+            return
+        if button in {_WHEEL_UP, _WHEEL_DOWN}:
+            self._state = scrolled(self._state, -1 if button == _WHEEL_UP else 1, self._shown())
+            return
+        row = line - self._frame.first_row
+        heading = next((name for begin, end, name in self._frame.headings if begin <= column < end), None)
+        is_row = 0 <= row < self._frame.height and self._state.panel not in {"help", "columns"}
+        self._state = clicked(self._state, row if is_row else None, heading if row == -1 else None, self._shown())
+
+    def _apply(self, effect: Effect) -> None:
+        match effect:
+            case "quit":
+                raise urwid.ExitMainLoop
+            case "freeze":
+                (self._timeline.go_live if self._timeline.is_frozen else self._timeline.freeze)()
+            case "live":
+                self._timeline.go_live()
+            case "oldest":
+                self._timeline.go_to_oldest()
+            case "back" | "forward":
+                self._timeline.step(-1 if effect == "back" else 1)
+            case "far_back" | "far_forward":
+                self._timeline.step(-_FAR_TICKS if effect == "far_back" else _FAR_TICKS)
+
+    def _shown(self) -> Shown:
+        height = self._frame.height if self._frame is not None else 1
+        return Shown(self._rows, height, self._screen.size.columns, self._timeline.is_frozen)
+
+    def _arrange(self) -> None:
+        """Sort the rows, unless neither the moment nor what decides about the order changed."""
+        moment, state = self._timeline.moment, self._state
+        if moment is None:
+            return
+        order = (state.sort, state.descending, state.view, state.filter, state.closed, state.kernel_threads)
+        wanted = (id(moment), order, state.cursor is None)
+        if wanted == self._arranged_for:
+            return
+        keys = [row.key for row in self._rows] if state.cursor is not None and state.view != "tree" else []
+        try:
+            self._rows = arranged(moment, state, keys)
+        except CpuwatchError as error:
+            self._state = replace(state, note=str(error))
+        self._arranged_for = wanted
+
+    def _draw(self) -> None:
+        if not self._is_changed:
+            return
+        self._is_changed = False
+        screen = self._screen.size
+        moment = self._timeline.moment
+        if moment is None:
+            self._frame = waiting(self._source.link.note or "waiting for the first snapshot ...", screen)
+        else:
+            self._arrange()
+            if self._messages:
+                self._state = replace(self._state, note=self._messages.pop())
+                self._messages.clear()
+            opened = self._opened(moment)
+            self._frame = drawn(
+                moment, self._rows, self._state, self._scene(), screen, opened, self._past_of(opened, moment)
+            )
+        self._screen.draw(self._frame, screen)
+
+    def _scene(self) -> Scene:
+        timeline = self._timeline
+        return Scene(self._source.link, timeline.past, timeline.shown, timeline.is_frozen, self._zone)
+
+    def _opened(self, moment: Moment) -> Item | None:
+        key = self._state.opened
+        if key is None:
+            return None
+        return next((row for row in self._rows if row.key == key), None) or moment.by_key(key)
+
+    def _past_of(self, opened: Item | None, moment: Moment) -> list[float | None]:
+        if opened is None:
+            return []
+        wanted = (opened.key, id(moment))
+        if wanted != self._opened_past[0]:
+            self._opened_past = (wanted, self._timeline.past_of(opened.key))
+        return self._opened_past[1]
+
+
+@contextmanager
+def _ending_signals() -> Iterator[None]:
+    """Leave the block when a signal ends the process, so that the terminal is restored.
+
+    The handler raises rather than sets a flag: the process may be blocked in a write to a terminal that nobody reads.
+    """
+
+    def end(number: int, _: FrameType | None) -> NoReturn:
+        for other in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(other, signal.SIG_IGN)
+        # If the terminal takes nothing any more, not even restoring it ends.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(_RESTORE_SECONDS)
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Messages(logging.Handler):
+    """Keeps warnings for the last line of the screen, which they would otherwise be written over."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the message."""
+        self.texts.append(record.getMessage())
+
+
+@contextmanager
+def _messages() -> Iterator[list[str]]:
+    log, handler = logging.getLogger("cpuwatch"), _Messages()
+    propagates, log.propagate = log.propagate, False
+    log.addHandler(handler)
+    try:
+        yield handler.texts
+    finally:
+        log.removeHandler(handler)
+        log.propagate = propagates

@@ -1,0 +1,120 @@
+"""Turns a moment into the rows of the table, in order. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+from msgspec.structs import replace
+
+from cpuwatch.accounting.kernel_threads import KTHREADD, kernel_threads_are_visible
+from cpuwatch.model import Snapshot
+from cpuwatch.query.group import by_cgroup, by_name, by_tree, by_user
+from cpuwatch.query.select import in_order
+from cpuwatch.terminal.model.filter import row_test
+from cpuwatch.terminal.model.rows import Item, Moment, Row, group_row, tree_row
+from cpuwatch.terminal.model.state import ViewState
+
+__all__ = ["arranged"]
+
+_GROUPINGS = {"name": by_name, "user": by_user, "unit": by_cgroup}
+
+
+def arranged(moment: Moment, state: ViewState, order: Sequence[str] = ()) -> list[Item]:
+    """The rows of the view, sorted.
+
+    While the cursor is in the table, rows stay in the ``order`` in which they were shown before, and new ones come
+    last, so that the row under the cursor does not move away.
+
+    Raises the errors of :func:`~cpuwatch.terminal.model.filter.row_test`.
+    """
+    test = row_test(state.filter)
+    moment = moment if state.kernel_threads else _without_kernel_threads(moment)
+    if state.view == "tree":
+        return _tree(moment, state, test)
+    rows: list[Item] = [*moment.processes, *moment.fading.values()]
+    if test is not None:
+        rows = list(filter(test, rows))
+    if state.view:
+        rows = _grouped(moment, rows, state.view)
+    rows = in_order(rows, state.sort, descending=state.descending)
+    return _held(rows, order) if state.cursor is not None and order else rows
+
+
+def _without_kernel_threads(moment: Moment) -> Moment:
+    if not kernel_threads_are_visible(moment.processes):
+        return moment
+    processes = [row for row in moment.processes if KTHREADD not in {row.pid, row.ppid}]
+    fading = {key: row for key, row in moment.fading.items() if row.ppid != KTHREADD}
+    return Moment(replace(moment.snapshot, processes=processes), processes, fading)
+
+
+def _grouped(moment: Moment, rows: Iterable[Item], field: Literal["name", "user", "unit"]) -> list[Item]:
+    return [group_row(group, field) for group in _GROUPINGS[field](_part(moment, rows))]
+
+
+def _part(moment: Moment, rows: Iterable[Item]) -> Snapshot:
+    """The snapshot with only these rows."""
+    kept = {row.key for row in rows}
+    exited = [row for row in moment.snapshot.exited if f"exited {row.parent_pid} {row.user} {row.name}" in kept]
+    return replace(moment.snapshot, processes=[row for row in moment.processes if row.key in kept], exited=exited)
+
+
+def _held(rows: list[Item], order: Sequence[str]) -> list[Item]:
+    left = {row.key: row for row in rows}
+    held = [left.pop(key) for key in order if key in left]
+    return [*held, *left.values()]
+
+
+def _tree(moment: Moment, state: ViewState, test: Callable[[Item], bool] | None) -> list[Item]:
+    processes = {row.pid: row for row in moment.processes}
+    parents: dict[int, int | None] = {}
+    children: defaultdict[int | None, list[Row]] = defaultdict(list)
+    for tree in by_tree(moment.snapshot):
+        row = tree_row(tree, processes.get(tree.pid or -1) if tree.pid is not None else None)
+        parents[row.pid] = tree.parent
+        children[tree.parent].append(row)
+    kept = None if test is None else _with_ancestors(filter(test, moment.processes), parents)
+    fading: defaultdict[int, list[Row]] = defaultdict(list)
+    for exited in moment.fading.values():
+        if exited.ppid in processes:
+            fading[exited.ppid or 0].append(exited)
+    return list(_in_tree_order(children, fading, state, kept))
+
+
+def _with_ancestors(rows: Iterable[Item], parents: dict[int, int | None]) -> set[int]:
+    """The PIDs of these rows and of all their ancestors, so that a filtered tree stays connected."""
+    kept: set[int] = set()
+    for row in rows:
+        at: int | None = row.pid
+        while at is not None and at not in kept:
+            kept.add(at)
+            at = parents.get(at)
+    return kept
+
+
+def _in_tree_order(
+    children: dict[int | None, list[Row]],
+    fading: dict[int, list[Row]],
+    state: ViewState,
+    kept: set[int] | None,
+) -> Iterable[Row]:
+    descends = state.descending
+
+    def siblings(parent: int | None, depth: int) -> list[tuple[Row, int]]:
+        rows = [row for row in children.get(parent, []) if kept is None or row.pid in kept]
+        if kept is None and parent is not None:
+            rows += fading.get(parent, [])
+        if not rows:
+            return []
+        return [(row, depth) for row in reversed(in_order(rows, state.sort, descending=descends))]
+
+    stack = siblings(None, 0)
+    while stack:
+        row, depth = stack.pop()
+        below = siblings(row.pid, depth + 1) if row.kind == "branch" and row.pid else []
+        closed = row.key in state.closed
+        yield replace(row, depth=depth, branch="" if not below else "closed" if closed else "open")
+        if not closed:
+            stack += below

@@ -1,0 +1,137 @@
+"""The columns of the table: their widths, how they are formatted, and which ones fit. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from msgspec import Struct
+
+from cpuwatch.encoding.columns import cell_width, clipped
+from cpuwatch.fields import FIELDS
+from cpuwatch.query.cgroup_name import cgroup_name
+from cpuwatch.terminal.model.rows import Item, Row
+from cpuwatch.terminal.model.state import ViewState
+from cpuwatch.terminal.model.text import UNKNOWN, Screen, duration, percent
+
+__all__ = ["COLUMNS", "Column", "name_of", "padded", "shown_columns"]
+
+_MIN_NAME_CELLS = 16
+_DAY = timedelta(days=1)
+
+
+class Column(Struct, frozen=True):
+    """A column of the table. ``width`` excludes the gap to the next one; the last column takes what is left."""
+
+    field: str
+    heading: str
+    width: int
+    text: Callable[[Item, datetime, tzinfo | None], str]
+    left_aligned: bool = False
+
+
+def _of_field(name: str, width: int) -> Column:
+    field = FIELDS[name]
+    return Column(name, field.heading, width, _formatter(name), left_aligned=field.type == "text")
+
+
+def _formatter(name: str) -> Callable[[Item, datetime, tzinfo | None], str]:
+    field = FIELDS[name]
+
+    def text(row: Item, now: datetime, zone: tzinfo | None) -> str:
+        value: Any = getattr(row, name)
+        if value is None or value == "":
+            return UNKNOWN
+        if field.unit == "percent":
+            return percent(value)
+        if field.unit == "seconds":
+            return duration(value)
+        return _started(value, now, zone) if field.type == "time" else str(value)
+
+    return text
+
+
+def _started(time: datetime, now: datetime, zone: tzinfo | None) -> str:
+    local = time.astimezone(zone)
+    return local.strftime("%H:%M:%S" if now - time < _DAY else "%Y-%m-%d")
+
+
+def _pid(row: Item, *_: object) -> str:
+    if row.pid or not isinstance(row, Row):
+        return str(row.pid)
+    return UNKNOWN if row.count is None else f"x{row.count}"
+
+
+def _unit(row: Item, *_: object) -> str:
+    return UNKNOWN if row.cgroup is None else cgroup_name(row.cgroup)
+
+
+def name_of(row: Item, *_: object) -> str:
+    """The command line if it was read, otherwise the name."""
+    if row.command_line:
+        return row.command_line
+    if row.name is None:
+        return "(exited)" if row.kind == "branch" else "(unknown)"
+    return row.name or "(no name)"
+
+
+COLUMNS = {
+    column.field: column
+    for column in (
+        Column("pid", "PID", 7, _pid),
+        _of_field("user", 9),
+        _of_field("state", 1),
+        _of_field("total_percent", 7),
+        _of_field("cpu_percent", 7),
+        _of_field("user_percent", 6),
+        _of_field("system_percent", 6),
+        _of_field("exited_percent", 7),
+        _of_field("cpu_seconds", 8),
+        _of_field("threads", 7),
+        _of_field("start_time", 10),
+        Column("cgroup", "UNIT", 22, _unit, left_aligned=True),
+        Column("name", "NAME", _MIN_NAME_CELLS, name_of, left_aligned=True),
+    )
+}
+"""By field, in the order of the screen."""
+
+_DISPENSABLE = (
+    *("threads", "start_time", "cgroup", "state", "system_percent", "user_percent", "cpu_seconds", "cpu_percent"),
+    *("exited_percent", "user"),
+)
+"""The columns that a narrow screen leaves out, in this order. PID, total and name always stay."""
+
+_NOT_OF_GROUPS = {"user", "state", "user_percent", "system_percent", "cpu_seconds", "threads", "start_time", "cgroup"}
+_NOT_SUMMED = {"user_percent", "system_percent"}
+
+
+def shown_columns(state: ViewState, columns: int) -> list[Column]:
+    """The chosen columns of the view, or without a choice those that fit into this number of cells."""
+    chosen = state.columns or tuple(COLUMNS)
+    if state.view == "tree":
+        chosen = tuple(field for field in chosen if field not in _NOT_SUMMED)
+    elif state.view:
+        chosen = tuple(field for field in chosen if field not in _NOT_OF_GROUPS)
+    shown = [COLUMNS[field] for field in chosen]
+    for field in _DISPENSABLE:
+        if _needed(shown) <= columns:
+            break
+        shown = [column for column in shown if column.field != field]
+    return shown
+
+
+def _needed(columns: Sequence[Column]) -> int:
+    # At 80 cells, the name has to be long enough to be worth its place.
+    return sum(column.width + 1 for column in columns)
+
+
+def padded(text: str, column: Column, screen: Screen) -> str:
+    """The text in exactly the width of the column."""
+    shown = screen.shown(text)
+    if shown.isascii():
+        shown = shown[: column.width]
+        return shown.ljust(column.width) if column.left_aligned else shown.rjust(column.width)
+    shown = clipped(shown, column.width)
+    blanks = " " * (column.width - cell_width(shown))
+    return shown + blanks if column.left_aligned else blanks + shown

@@ -1,0 +1,138 @@
+"""What covers a part of the table: the help, the choice of columns, the details of a process. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cpuwatch.fields import FIELDS
+from cpuwatch.terminal.model.columns import COLUMNS, name_of, shown_columns
+from cpuwatch.terminal.model.header import Scene
+from cpuwatch.terminal.model.keys import BINDINGS, Binding
+from cpuwatch.terminal.model.rows import Item, Moment
+from cpuwatch.terminal.model.state import ViewState
+from cpuwatch.terminal.model.text import UNKNOWN, Line, Screen, duration, fitted, percent
+
+__all__ = ["column_lines", "detail_lines", "help_lines"]
+
+_KEY_NAMES = {" ": "space", "left": "←", "right": "→", "up": "↑", "down": "↓", "enter": "Enter", "esc": "Esc"}
+_KEY_NAMES |= {"home": "Home", "end": "End", "page up": "PgUp", "page down": "PgDn", "ctrl a": "^A", "ctrl e": "^E"}
+_ASCII_KEYS = {"left": "Left", "right": "Right", "up": "Up", "down": "Down"}
+_TWO_COLUMNS_CELLS = 120
+_KEY_CELLS = 10
+
+
+def help_lines(screen: Screen) -> list[Line]:
+    """The keys, in two columns where there is room."""
+    count = 2 if screen.columns >= _TWO_COLUMNS_CELLS or screen.rows <= len(BINDINGS) // 2 + 2 else 1
+    width = (screen.columns - 2 * (count - 1)) // count
+    height = -(-len(BINDINGS) // count)
+    lines = [fitted([("bold", "Keys"), ("dim", "   Esc closes this help")], screen.columns)]
+    for row in range(height):
+        line: Line = []
+        for binding in BINDINGS[row::height]:
+            line += [*([("", "  ")] if line else []), *fitted(_key_line(binding, screen), width)]
+        lines.append(fitted(line, screen.columns))
+    return lines
+
+
+def _key_line(binding: Binding, screen: Screen) -> Line:
+    names = _KEY_NAMES if screen.glyphs.filled != "|" else _KEY_NAMES | _ASCII_KEYS
+    keys = " ".join(names.get(key, key) for key in binding.keys)
+    return [("key", keys.rjust(_KEY_CELLS)), ("", "  " + binding.text)]
+
+
+def column_lines(state: ViewState, screen: Screen) -> list[Line]:
+    """The columns to choose from, with a mark at those that are shown."""
+    shown = {column.field for column in shown_columns(state, screen.columns)}
+    lines = [fitted([("bold", "Columns"), ("dim", "   space shows or hides one, Esc closes")], screen.columns)]
+    for index, (field, column) in enumerate(COLUMNS.items()):
+        style = "cursor" if index == state.chosen_column else ""
+        mark = "[x]" if field in shown else "[ ]"
+        text = f" {mark} {column.heading:<9} {FIELDS[field].description}"
+        lines.append(fitted([(style, text)], screen.columns, style))
+    # The chosen one stays visible on a low screen.
+    begin = max(0, state.chosen_column + 2 - screen.rows)
+    return [lines[0], *lines[1 + begin :]]
+
+
+def detail_lines(row: Item, moment: Moment, past: Sequence[float | None], scene: Scene, screen: Screen) -> list[Line]:
+    """A process: its figures, its last minutes, its parents and children, and what exited under it."""
+    field = _Fields(screen)
+    lines = [
+        [("bold", screen.shown(name_of(row))), ("dim", f"   PID {row.pid or UNKNOWN}   Esc closes")],
+        field.line(
+            ("total", percent(row.total_percent)),
+            ("own", percent(row.cpu_percent)),
+            ("user", percent(row.user_percent)),
+            ("system", percent(row.system_percent)),
+            ("exited", percent(row.exited_percent)),
+            ("CPU time", duration(row.cpu_seconds)),
+        ),
+        field.line(
+            ("user", row.user or UNKNOWN),
+            ("state", row.state or UNKNOWN),
+            ("threads", UNKNOWN if row.threads is None else str(row.threads)),
+            ("started", _started(row, scene)),
+            ("cgroup", row.cgroup or UNKNOWN),
+        ),
+        field.line(("parents", _parents(row, moment))),
+        field.line(("children", _children(row, moment))),
+        field.line(("exited", _exited(row, moment))),
+        _past_line(past, screen),
+    ]
+    return [fitted(line, screen.columns) for line in lines]
+
+
+class _Fields:
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def line(self, *fields: tuple[str, str]) -> Line:
+        line: Line = []
+        for name, value in fields:
+            line += [("dim", f"{'  ' if line else ''}{name} "), ("", self._screen.shown(value))]
+        return line
+
+
+def _started(row: Item, scene: Scene) -> str:
+    return UNKNOWN if row.start_time is None else row.start_time.astimezone(scene.zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _parents(row: Item, moment: Moment) -> str:
+    processes = {process.pid: process for process in moment.processes}
+    chain: list[str] = []
+    seen: set[int] = set()
+    at = row.ppid
+    while at in processes and at not in seen:
+        seen.add(at)
+        chain.append(f"{at} {processes[at].name}")
+        at = processes[at].ppid
+    return " < ".join(chain) or UNKNOWN
+
+
+def _children(row: Item, moment: Moment) -> str:
+    children = [process for process in moment.processes if row.pid and process.ppid == row.pid]
+    children.sort(key=lambda process: process.total_percent or 0.0, reverse=True)
+    return ", ".join(f"{child.pid} {child.name} {percent(child.total_percent)}" for child in children) or UNKNOWN
+
+
+def _exited(row: Item, moment: Moment) -> str:
+    exited = [group for group in moment.snapshot.exited if row.pid and group.parent_pid == row.pid]
+    exited.sort(key=lambda group: group.cpu_percent or 0.0, reverse=True)
+    texts = [
+        f"{'' if group.count is None else f'{group.count} '}{group.name or '(unknown)'} {percent(group.cpu_percent)}"
+        for group in exited
+    ]
+    return ", ".join(texts) or UNKNOWN
+
+
+def _past_line(past: Sequence[float | None], screen: Screen) -> Line:
+    width = max(1, screen.columns - 24)
+    part = list(past[-width:])
+    highest = max((value for value in part if value is not None), default=0.0)
+    levels = screen.glyphs.levels
+    scale = max(highest, 1.0)
+    text = "".join(
+        " " if not value else levels[min(len(levels) - 1, int(value / scale * len(levels)))] for value in part
+    )
+    return [("dim", "past "), ("busy", text), ("dim", f" peak {percent(highest)}")]

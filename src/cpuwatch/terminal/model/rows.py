@@ -1,0 +1,171 @@
+"""The rows of the table: processes, exited ones that fade, groups and branches of the tree. Pure.
+
+A process is shown as its :class:`~cpuwatch.model.ProcessUsage`; all other rows are a :class:`Row` with the same fields,
+so that both sort and format alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from cpuwatch.model import ExitedUsage, ProcessUsage, Snapshot
+from cpuwatch.query.group import TreeUsage, UsageGroup
+
+__all__ = ["FADING_TICKS", "Item", "Moment", "Row", "group_row", "tree_row"]
+
+FADING_TICKS = 5
+"""As in the page (web/static/model/process_table.js)."""
+_MAX_FADING = 200
+
+
+class Row(Struct, frozen=True, gc=False):
+    """A row that is not simply a living process. ``age`` counts the ticks since an exited one was seen."""
+
+    kind: Literal["gone", "exited", "group", "branch"]
+    key: str
+    name: str | None
+    pid: int = 0
+    ppid: int | None = None
+    user: str | None = None
+    state: str | None = None
+    threads: int | None = None
+    cpu_percent: float | None = None
+    machine_percent: float | None = None
+    user_percent: float | None = None
+    system_percent: float | None = None
+    exited_percent: float | None = None
+    total_percent: float | None = None
+    cpu_seconds: float | None = None
+    start_time: datetime | None = None
+    first_seen: datetime | None = None
+    cgroup: str | None = None
+    command_line: str | None = None
+    count: int | None = None
+    age: int = 0
+    depth: int = 0
+    branch: Literal["", "open", "closed"] = ""
+
+
+Item = ProcessUsage | Row
+
+
+class Moment(Struct, frozen=True):
+    """A snapshot with the exited processes of the ticks before it, which fade."""
+
+    snapshot: Snapshot
+    processes: list[ProcessUsage]
+    fading: dict[str, Row] = {}
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, before: Moment | None = None) -> Moment:
+        """The moment of a snapshot; ``before`` is that of the tick before it, if it is known."""
+        processes = list(snapshot.processes)
+        fading = {row.key: row for row in map(_exited_row, snapshot.exited)}
+        if before is not None:
+            keys = {process.key for process in processes}
+            fading = dict(_older(before, keys, fading)) | fading
+        return cls(snapshot, processes, fading)
+
+    def by_key(self, key: str) -> Item | None:
+        """The process or the fading row with this key."""
+        return self.fading.get(key) or next((row for row in self.processes if row.key == key), None)
+
+
+def _older(before: Moment, living: set[str], fresh: dict[str, Row]) -> Iterable[tuple[str, Row]]:
+    """The rows that fade further: those of the tick before, and the processes that are gone since."""
+    gone = (row for row in before.processes if row.key not in living)
+    rows = [*map(_gone_row, gone), *before.fading.values()]
+    for row in rows[:_MAX_FADING]:
+        if row.age < FADING_TICKS and row.key not in fresh and row.key not in living:
+            yield row.key, _faded(row)
+
+
+def _faded(row: Row) -> Row:
+    return Row(
+        kind=row.kind,
+        key=row.key,
+        name=row.name,
+        pid=row.pid,
+        ppid=row.ppid,
+        user=row.user,
+        cpu_seconds=row.cpu_seconds,
+        start_time=row.start_time,
+        cgroup=row.cgroup,
+        command_line=row.command_line,
+        count=row.count,
+        age=row.age + 1,
+    )
+
+
+def _gone_row(process: ProcessUsage) -> Row:
+    return Row(
+        kind="gone",
+        key=process.key,
+        name=process.name,
+        pid=process.pid,
+        ppid=process.ppid,
+        user=process.user,
+        cpu_seconds=process.cpu_seconds,
+        start_time=process.start_time,
+        cgroup=process.cgroup,
+        command_line=process.command_line,
+    )
+
+
+def _exited_row(exited: ExitedUsage) -> Row:
+    return Row(
+        kind="exited",
+        key=f"exited {exited.parent_pid} {exited.user} {exited.name}",
+        name=exited.name,
+        ppid=exited.parent_pid,
+        user=exited.user,
+        exited_percent=exited.cpu_percent,
+        total_percent=exited.cpu_percent,
+        count=exited.count,
+    )
+
+
+def group_row(group: UsageGroup, field: str) -> Row:
+    """A group as a row: its total includes exited processes, as in :class:`~cpuwatch.query.group.UsageGroup`."""
+    return Row(
+        kind="group",
+        key=f"group {field} {group.group if group.cgroup is None else group.cgroup}",
+        name=group.group,
+        cpu_percent=group.cpu_percent - group.exited_percent,
+        exited_percent=group.exited_percent,
+        total_percent=group.cpu_percent,
+        count=group.processes,
+    )
+
+
+def tree_row(tree: TreeUsage, process: ProcessUsage | None) -> Row:
+    """A process with the sums of its branch. Only the sums of exited processes without an ancestor have no process."""
+    sums = {
+        "cpu_percent": tree.cpu_percent - tree.exited_percent,
+        "exited_percent": tree.exited_percent,
+        "total_percent": tree.cpu_percent,
+        "count": tree.processes,
+    }
+    if process is None:
+        return Row(kind="branch", key="exited", name=None, **sums)  # type: ignore[arg-type]
+    return Row(
+        kind="branch",
+        key=process.key,
+        name=process.name,
+        pid=process.pid,
+        ppid=process.ppid,
+        user=process.user,
+        state=process.state,
+        threads=process.threads,
+        user_percent=process.user_percent,
+        system_percent=process.system_percent,
+        cpu_seconds=process.cpu_seconds,
+        start_time=process.start_time,
+        cgroup=process.cgroup,
+        command_line=process.command_line,
+        **sums,  # type: ignore[arg-type]
+    )

@@ -1,0 +1,113 @@
+"""The table of processes: its heading and its visible rows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+
+from msgspec import Struct
+
+from cpuwatch.terminal.model.columns import Column, name_of, padded, shown_columns
+from cpuwatch.terminal.model.rows import FADING_TICKS, Item, Row
+from cpuwatch.terminal.model.state import ViewState
+from cpuwatch.terminal.model.text import Line, Screen, Span, fitted
+
+__all__ = ["TableLines", "table_lines"]
+
+
+class TableLines(Struct, frozen=True):
+    """The heading, and a line for each visible row. ``headings`` has the columns of cells of each heading."""
+
+    heading: Line
+    rows: list[Line]
+    headings: list[tuple[int, int, str]]
+
+
+def table_lines(
+    rows: Sequence[Item], state: ViewState, screen: Screen, now: datetime, zone: tzinfo | None = None
+) -> TableLines:
+    """The rows from ``state.top`` on, as many as the height of the screen."""
+    columns = shown_columns(state, screen.columns)
+    heading, places = _heading(columns, state, screen)
+    visible = rows[state.top : state.top + screen.rows]
+    return TableLines(heading, [_row_line(row, columns, state, screen, now, zone) for row in visible], places)
+
+
+def _heading(columns: Sequence[Column], state: ViewState, screen: Screen) -> tuple[Line, list[tuple[int, int, str]]]:
+    line: Line = []
+    places = []
+    at = 0
+    for column in columns:
+        is_last = column is columns[-1]
+        sorts = column.field == state.sort
+        mark = (screen.glyphs.descending if state.descending else screen.glyphs.ascending) if sorts else ""
+        width = max(1, screen.columns - at) if is_last else column.width
+        # The arrow replaces the last letter rather than widen the column.
+        text = (column.heading[: width - 1] + mark) if mark and len(column.heading) >= width else column.heading + mark
+        text = text[:width]
+        line.append(("sorted" if sorts else "heading", text.ljust(width) if column.left_aligned else text.rjust(width)))
+        line.append(("heading", " "))
+        places.append((at, at + width, column.field))
+        at += width + 1
+    return fitted(line, screen.columns, "heading"), places
+
+
+def _row_line(
+    row: Item, columns: Sequence[Column], state: ViewState, screen: Screen, now: datetime, zone: tzinfo | None
+) -> Line:
+    style = "cursor" if row.key == state.cursor else _row_style(row)
+    line: Line = []
+    for column in columns[:-1]:
+        line.append((style or _cell_style(column, row), padded(column.text(row, now, zone), column, screen) + " "))
+    last = columns[-1]
+    if last.field == "name":
+        line += _name(row, style, screen)
+    else:
+        line.append((style or _cell_style(last, row), padded(last.text(row, now, zone), last, screen)))
+    return fitted(_merged(line), screen.columns, style)
+
+
+def _name(row: Item, style: str, screen: Screen) -> Line:
+    indent = ""
+    if isinstance(row, Row) and row.kind in {"branch", "gone", "exited"}:
+        glyphs = screen.glyphs
+        mark = {"open": glyphs.opened, "closed": glyphs.closed, "": " "}[row.branch]
+        indent = "  " * row.depth + mark + " " if row.kind == "branch" else "  " * row.depth
+    text = screen.shown(name_of(row))
+    suffix = ""
+    if isinstance(row, Row) and row.kind == "exited":
+        suffix = " (exited)" if row.count is None else f" ({row.count} exited)"
+    elif isinstance(row, Row) and row.kind == "gone":
+        suffix = " (exited)"
+    elif isinstance(row, Row) and row.kind == "group":
+        suffix = f" ({row.count})"
+    return [(style or "dim", indent), (style or "name", text), (style or "dim", suffix)]
+
+
+def _row_style(row: Item) -> str:
+    """Empty for a living process, whose cells have styles of their own."""
+    if not isinstance(row, Row) or row.kind in {"group", "branch"}:
+        return ""
+    return "exited" if row.age == 0 else "fading" if row.age < FADING_TICKS - 1 else "faded"
+
+
+def _cell_style(column: Column, row: Item) -> str:
+    if column.field == "total_percent":
+        value = row.total_percent
+        if value is None or value < 0.05:
+            return "dim"
+        return "hot" if value >= 80 else "warm" if value >= 20 else "busy"
+    if column.field.endswith("_percent"):
+        value = getattr(row, column.field)
+        return "dim" if value is None or value < 0.05 else ""
+    return "dim" if column.field in {"state", "cpu_seconds", "threads", "start_time", "cgroup", "pid"} else ""
+
+
+def _merged(line: Sequence[Span]) -> Line:
+    merged: Line = []
+    for style, text in line:
+        if merged and merged[-1][0] == style:
+            merged[-1] = (style, merged[-1][1] + text)
+        elif text:
+            merged.append((style, text))
+    return merged

@@ -1,0 +1,92 @@
+"""Where the snapshots come from: this machine, or a recording."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from types import TracebackType
+from typing import Protocol, Self
+
+from cpuwatch.history import SnapshotStore
+from cpuwatch.monitor import Monitor
+from cpuwatch.recording.reader import Recording
+from cpuwatch.terminal.model.header import Link
+
+__all__ = ["LiveSource", "RecordedSource", "Source"]
+
+
+class Source(Protocol):
+    """A store of snapshots, and the state of what fills it."""
+
+    @property
+    def store(self) -> SnapshotStore:
+        """The snapshots."""
+        ...
+
+    @property
+    def link(self) -> Link:
+        """Whether new snapshots still come."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def since(age_seconds: float) -> str:
+    """``stale since 12:03:04``, in local time."""
+    return f"stale since {datetime.fromtimestamp(time.time() - age_seconds).astimezone():%H:%M:%S}"
+
+
+class LiveSource:
+    """The machine on which this runs."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+
+    def __enter__(self) -> Self:
+        self._monitor.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._monitor.close()
+
+    @property
+    def store(self) -> SnapshotStore:
+        """The monitor's history."""
+        return self._monitor.history
+
+    @property
+    def link(self) -> Link:
+        """Stale after three intervals without a snapshot."""
+        age = self._monitor.age_seconds
+        if age is not None and age > self._monitor.max_age_seconds:
+            failure = self._monitor.health.failure
+            return Link("", "stale", since(age) if failure is None else f"{since(age)}: {failure}")
+        return Link("", "live")
+
+
+class RecordedSource:
+    """A recording, which another process may be writing."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    @property
+    def store(self) -> SnapshotStore:
+        """The recording."""
+        return self._recording
+
+    @property
+    def link(self) -> Link:
+        """The past does not become stale."""
+        damaged = len(self._recording.damage)
+        return Link("", "recorded", f"recorded, {damaged} damaged parts" if damaged else "recorded")

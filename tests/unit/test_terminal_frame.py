@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import snapshots
+
+from cpuwatch import Snapshot
+from cpuwatch.encoding.columns import cell_width
+from cpuwatch.terminal.model.arrange import arranged
+from cpuwatch.terminal.model.columns import COLUMNS
+from cpuwatch.terminal.model.frame import Frame, drawn
+from cpuwatch.terminal.model.header import Link, Scene
+from cpuwatch.terminal.model.keys import BINDINGS
+from cpuwatch.terminal.model.rows import Item, Moment
+from cpuwatch.terminal.model.state import ViewState
+from cpuwatch.terminal.model.text import Screen
+from cpuwatch.terminal.model.update import Shown, pressed
+from cpuwatch.terminal.palette import THEMES
+
+hostile = st.text(
+    st.characters() | st.sampled_from("\x1b\x00\n\t\x9b\u202e\u200b\U0001f40e\u0301\ud800界"), max_size=20
+)
+screens = st.builds(
+    Screen,
+    columns=st.integers(1, 300),
+    rows=st.integers(1, 80),
+    encoding=st.sampled_from(["utf-8", "ascii", "latin-1"]),
+)
+keys = st.lists(
+    st.sampled_from([key for binding in BINDINGS for key in binding.keys] + list("abc=1/") + ["enter", "esc", "down"]),
+    max_size=8,
+)
+
+
+def frame_after(taken: list[Snapshot], typed: list[str], screen: Screen) -> Frame:
+    state = ViewState()
+    moment = None
+    rows: list[Item] = []
+    for snapshot in taken:
+        moment = Moment.of(snapshot, moment)
+    assert moment is not None
+    for key in ["", *typed]:
+        rows = arranged(moment, state, [row.key for row in rows])
+        state, _ = pressed(state, key, Shown(rows, screen.rows, screen.columns))
+    try:
+        rows = arranged(moment, state)
+    except ValueError:
+        rows = []
+    scene = Scene(Link("\x1b[31m", "stale", "stale since \x07"), [None, 0.0, 50.0, 1e9], 2, is_frozen=True)
+    opened = None if state.opened is None else moment.by_key(state.opened)
+    return drawn(moment, rows, state, scene, screen, opened, [None, 1.0, 1e9])
+
+
+@given(st.lists(snapshots(hostile), min_size=1, max_size=3), keys, screens)
+def test_a_frame_is_exactly_as_large_as_the_screen(taken: list[Snapshot], typed: list[str], screen: Screen) -> None:
+    frame = frame_after(taken, typed, screen)
+    assert len(frame.lines) == screen.rows
+    for line in frame.lines:
+        text = "".join(text for _, text in line)
+        assert sum(cell_width(text) for _, text in line) == screen.columns
+        assert text.isprintable()
+        text.encode(screen.encoding)
+
+
+@given(st.lists(snapshots(hostile), min_size=1, max_size=3), keys, screens)
+def test_every_style_has_a_colour_in_every_theme(taken: list[Snapshot], typed: list[str], screen: Screen) -> None:
+    used = {style for line in frame_after(taken, typed, screen).lines for style, _ in line}
+    for theme in THEMES.values():
+        assert used <= {"", *theme}
+
+
+def test_every_column_can_be_chosen() -> None:
+    assert list(COLUMNS)[-1] == "name"
