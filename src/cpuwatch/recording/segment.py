@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -11,7 +11,7 @@ from cpuwatch.recording.block import decode_ticks, encode_ticks
 from cpuwatch.recording.frames import Damage, Frame, FrameKind, frame, frames
 from cpuwatch.recording.packing import Unpacker, pack, pack_escaped
 from cpuwatch.recording.records import KeyRecord, TickRecord
-from cpuwatch.recording.sums import Slot
+from cpuwatch.recording.sums import DIMENSIONS, Dimension, Slot
 from cpuwatch.recording.sums_format import decode_sums, encode_sums
 
 __all__ = [
@@ -117,11 +117,14 @@ def sums_file_bytes(parts: Sequence[Stretch], levels: Sequence[Sequence[Slot]]) 
     return _header_frame(parts) + frame(FrameKind.SUMS, encode_sums(levels))
 
 
-def sums_in(data: bytes, level: int) -> list[Slot]:
-    """The slots of one level in a file of sums. Raises :class:`~cpuwatch.errors.RecordingDamagedError`."""
+def sums_in(data: bytes, level: int, dimensions: Collection[Dimension] = DIMENSIONS) -> list[Slot]:
+    """The slots of one level in a file of sums, with the amounts of these dimensions.
+
+    Raises :class:`~cpuwatch.errors.RecordingDamagedError`.
+    """
     for found in frames(data):
         if isinstance(found, Frame) and found.kind == FrameKind.SUMS:
-            return decode_sums(found.payload, level)
+            return decode_sums(found.payload, level, dimensions)
     raise RecordingDamagedError("the sums are damaged")
 
 

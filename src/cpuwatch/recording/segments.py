@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections import OrderedDict
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from cpuwatch.errors import NotARecordingError, RecordingDamagedError, Recording
 from cpuwatch.recording.directory import SegmentFile, damaged_marker, list_segments
 from cpuwatch.recording.frames import is_unfinished
 from cpuwatch.recording.segment import HEADER_BYTES, Header, Stretch, header_of, header_of_stretches, stretches, sums_in
-from cpuwatch.recording.sums import Slot
+from cpuwatch.recording.sums import DIMENSIONS, Dimension, Slot
 
 __all__ = ["DamagedPart", "Segment", "SegmentReader"]
 
@@ -177,12 +178,15 @@ class SegmentReader:
                 self._parts.popitem(last=False)
         return parts
 
-    def sums(self, segment: Segment, level: int) -> list[Slot] | None:
-        """The sums of a segment: 0 for one slot over all of it, 1 for slots of a minute. None if there are none."""
+    def sums(self, segment: Segment, level: int, dimensions: Collection[Dimension] = DIMENSIONS) -> list[Slot] | None:
+        """The sums of a segment: 0 for one slot over all of it, 1 for slots of a minute. None if there are none.
+
+        Only the amounts of these dimensions are read.
+        """
         if segment.sums_path is None:
             return None
         try:
-            return sums_in(self._content(segment.sums_path), level)
+            return sums_in(self._content(segment.sums_path), level, dimensions)
         except FileNotFoundError:
             return None
         except RecordingDamagedError:

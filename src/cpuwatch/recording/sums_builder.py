@@ -22,7 +22,8 @@ _TOLERANCE_SECONDS = 0.5
 class SumsBuilder:
     """The sums of the ticks of one segment. ``begin_us`` is the time of its key.
 
-    A slot ends when it is long enough, and where the wall clock was set back, so times ascend within a slot.
+    A slot ends when it is long enough, at a gap, and where the wall clock was set back. So times ascend within a slot,
+    and it covers all the time from its begin to its end.
     """
 
     def __init__(self, begin_us: int) -> None:
@@ -32,13 +33,14 @@ class SumsBuilder:
 
     def add(self, time_us: int, processes: Mapping[int, ProcessTimes], snapshot: Snapshot | None) -> None:
         """Add the tick that follows: its time, the processes of its reading, and its snapshot if there is one."""
-        if time_us < self._time_us:
-            self._open, self._time_us = None, time_us
+        if snapshot is None or time_us < self._time_us:
+            self._open = None
         if snapshot is not None:
+            begin_us = min(self._time_us, time_us - 1)
             if self._open is None:
-                self._open = empty_slot(self._time_us)
+                self._open = empty_slot(begin_us)
                 self._slots.append(self._open)
-            add_slot(self._open, slot_of(self._time_us, time_us, processes, snapshot))
+            add_slot(self._open, slot_of(begin_us, time_us, processes, snapshot))
             if self._open.machine.elapsed_ns >= (SLOT_SECONDS - _TOLERANCE_SECONDS) * 1e9:
                 self._open = None
         self._time_us = time_us

@@ -7,7 +7,7 @@ double their size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -86,14 +86,14 @@ def encode_sums(levels: Sequence[Sequence[Slot]]) -> bytes:
     return compressed(pack_escaped(content))
 
 
-def decode_sums(data: bytes, level: int) -> list[Slot]:
-    """The slots of one level in these bytes.
+def decode_sums(data: bytes, level: int, dimensions: Collection[Dimension] = DIMENSIONS) -> list[Slot]:
+    """The slots of one level in these bytes, with the amounts of these dimensions.
 
     Raises :class:`~cpuwatch.errors.RecordingDamagedError` for any other bytes.
     """
     content = _sums.decompress(data)
     with damage_named("not a block of sums"):
-        return _slots(content, content.levels[level])
+        return _slots(content, content.levels[level], dimensions)
 
 
 _TEXTS = 5
@@ -140,9 +140,9 @@ def _bounded(value: int) -> int:
     return max(_MIN, min(value, _MAX))
 
 
-def _slots(content: _Sums, level: _Level) -> list[Slot]:
+def _slots(content: _Sums, level: _Level, dimensions: Collection[Dimension]) -> list[Slot]:
     slots = [
-        Slot(begin, begin + length, MachineSums(*figures), {dimension: {} for dimension in DIMENSIONS})
+        Slot(begin, begin + length, MachineSums(*figures), {dimension: {} for dimension in dimensions})
         for begin, length, figures in zip(
             sums_of(unpacked(level.begin_us)),
             unpacked(level.end_us),
@@ -150,16 +150,24 @@ def _slots(content: _Sums, level: _Level) -> list[Slot]:
             strict=True,
         )
     ]
-    keys: tuple[Sequence[Key], ...] = (
-        _processes(content),
-        content.names,
-        content.users,
-        content.cgroups,
-        content.exited,
-    )
-    for dimension, known, table in zip(DIMENSIONS, keys, level.tables, strict=True):
-        _fill(slots, dimension, known, table)
+    for dimension, table in zip(DIMENSIONS, level.tables, strict=True):
+        if dimension in dimensions:
+            _fill(slots, dimension, _keys(content, dimension), table)
     return slots
+
+
+def _keys(content: _Sums, dimension: Dimension) -> Sequence[Key]:
+    match dimension:
+        case "process":
+            return _processes(content)
+        case "name":
+            return content.names
+        case "user":
+            return content.users
+        case "cgroup":
+            return content.cgroups
+        case "exited":
+            return content.exited
 
 
 def _processes(content: _Sums) -> list[ProcessKey]:

@@ -1,0 +1,105 @@
+"""The sums of a range of a recording, from as few slots as possible.
+
+Segments inside the range are taken as a whole, minutes where the range ends within a segment, and replayed ticks where
+it ends within a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from itertools import pairwise
+
+from cpuwatch.recording.replay import Replay
+from cpuwatch.recording.segment import Stretch
+from cpuwatch.recording.segments import Segment, SegmentReader
+from cpuwatch.recording.sums import Dimension, Slot, slot_of
+
+__all__ = ["RangeSums"]
+
+_Window = tuple[int, int]
+"""Times in microseconds: ``begin < time <= end``."""
+
+
+class RangeSums:
+    """Iterates over slots that together hold each tick with ``start_us < time <= end_us`` once.
+
+    Only ``dimensions`` are in their amounts. ``omits_ticks`` is true after the iteration if the range ends within a
+    minute whose ticks have been deleted: that minute is left out.
+    """
+
+    def __init__(self, segments: SegmentReader, start_us: int, end_us: int, dimensions: Collection[Dimension]) -> None:
+        self._segments = segments
+        self._start_us = start_us
+        self._end_us = end_us
+        self._dimensions = dimensions
+        self.omits_ticks = False
+
+    def __iter__(self) -> Iterator[Slot]:
+        for segment in self._segments.listed():
+            if segment.is_growing or _overlaps(segment, self._start_us, self._end_us):
+                yield from self._slots(segment)
+
+    def _slots(self, segment: Segment) -> Iterator[Slot]:
+        header = segment.header
+        is_inside = self._start_us < header.min_time_us and header.max_time_us <= self._end_us
+        if segment.is_growing:
+            yield from self._ticks(segment, [(self._start_us, self._end_us)])
+            return
+        slots = self._segments.sums(segment, 0 if is_inside else 1, self._dimensions)
+        if slots is None:
+            yield from self._ticks(segment, [(self._start_us, self._end_us)])
+        elif is_inside:
+            yield from slots
+        else:
+            yield from self._part(segment, slots)
+
+    def _part(self, segment: Segment, minutes: list[Slot]) -> Iterator[Slot]:
+        """The minutes inside the range, and the ticks of those that it cuts."""
+        inside = [slot for slot in minutes if self._start_us <= slot.begin_us and slot.end_us <= self._end_us]
+        cut = [
+            (max(self._start_us, slot.begin_us), min(self._end_us, slot.end_us))
+            for slot in minutes
+            if slot.begin_us < self._start_us < slot.end_us or slot.begin_us < self._end_us < slot.end_us
+        ]
+        if not cut:
+            yield from inside
+        elif not self._segments.parts(segment):
+            self.omits_ticks = True
+            yield from inside
+        elif any(later.begin_us < earlier.end_us for earlier, later in pairwise(minutes)):
+            # The clock was set back, so a time does not tell to which minute a tick belongs.
+            yield from self._ticks(segment, [(self._start_us, self._end_us)])
+        else:
+            yield from inside
+            yield from self._ticks(segment, cut)
+
+    def _ticks(self, segment: Segment, windows: list[_Window]) -> Iterator[Slot]:
+        for part in self._segments.parts(segment):
+            for slot in _replayed(part, windows):
+                slot.amounts = {dimension: slot.amounts[dimension] for dimension in self._dimensions}
+                yield slot
+
+
+def _overlaps(segment: Segment, start_us: int, end_us: int) -> bool:
+    return start_us < segment.header.max_time_us and segment.header.min_time_us <= end_us
+
+
+def _replayed(part: Stretch, windows: list[_Window]) -> Iterator[Slot]:
+    """A slot for each tick in one of the windows."""
+    wanted = [
+        index
+        for index, record in enumerate(part.ticks)
+        if record.sequence and any(begin < record.time_us <= end for begin, end in windows)
+    ]
+    if not wanted:
+        return
+    is_wanted = set(wanted)
+    replay = Replay(part.key)
+    for index, record in enumerate(part.ticks[: wanted[-1] + 1]):
+        if index not in is_wanted:
+            replay.skip(record)
+            continue
+        begin_us = min(replay.tick.time_us, record.time_us - 1)
+        snapshot = replay.next(record)
+        if snapshot is not None:
+            yield slot_of(begin_us, record.time_us, replay.reading().processes, snapshot)
