@@ -123,7 +123,7 @@ def assert_matches(recording: Recording, start: datetime, end: datetime) -> None
             assert is_close(row_of_group.exited_seconds if row_of_group else 0, of_exited[key], len(kept))
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(runs(min_ticks=2, max_ticks=7), st.booleans(), st.data())
 def test_a_summary_is_the_sum_over_the_snapshots(ticks: list[SampledTick], closed: bool, data: st.DataObject) -> None:
     start, end = data.draw(ranges(ticks))
@@ -131,7 +131,7 @@ def test_a_summary_is_the_sum_over_the_snapshots(ticks: list[SampledTick], close
         assert_matches(recording, start, end)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
     st.dictionaries(st.integers(1, 199), st.sampled_from([-90, -1, 5, 300]), max_size=2),
     st.integers(0, 199),
@@ -147,7 +147,7 @@ def test_a_summary_begins_and_ends_within_minutes(
         assert_matches(recording, start, start + timedelta(seconds=length))
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(runs(min_ticks=2, max_ticks=7), st.integers(0, 4), st.sampled_from([None, *GROUPINGS]))
 def test_rows_and_rest_add_up_to_the_machine(ticks: list[SampledTick], top: int, group_by: SummaryGroup | None) -> None:
     start = min(tick.reading.time for tick in ticks) - timedelta(seconds=1)

@@ -15,6 +15,7 @@ from cpuwatch.commands.completion import add_completion
 from cpuwatch.commands.export import add_export
 from cpuwatch.commands.record import add_record
 from cpuwatch.commands.replay import add_replay
+from cpuwatch.commands.report import add_report
 from cpuwatch.commands.run import add_run
 from cpuwatch.commands.sample import add_sample
 from cpuwatch.commands.serve import add_serve
@@ -110,6 +111,7 @@ def parser() -> argparse.ArgumentParser:
         ("run", add_run, "run a command and print the CPU time that it and all its descendants used"),
         ("record", add_record, "record every second in a directory"),
         ("replay", add_replay, "show what was recorded at a time, or serve a recording"),
+        ("report", add_report, "print what used the CPU in a range of a recording"),
         ("export", add_export, "write a recording as Parquet, Arrow, CSV or lines of JSON"),
         ("completion", partial(add_completion, whole_parser=parser), "print the completion script of a shell"),
     ):

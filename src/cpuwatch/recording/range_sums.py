@@ -13,8 +13,12 @@ from cpuwatch.recording.replay import Replay
 from cpuwatch.recording.segment import Stretch
 from cpuwatch.recording.segments import Segment, SegmentReader
 from cpuwatch.recording.sums import Dimension, Slot, slot_of
+from cpuwatch.recording.sums_builder import SLOT_SECONDS
 
 __all__ = ["RangeSums"]
+
+_GAPLESS = 0.98
+"""The share of its span that the intervals of a slot without gaps cover: the wall clock may be adjusted meanwhile."""
 
 _Window = tuple[int, int]
 """Times in microseconds: ``begin < time <= end``."""
@@ -24,34 +28,54 @@ class RangeSums:
     """Iterates over slots that together hold each tick with ``start_us < time <= end_us`` once.
 
     Only ``dimensions`` are in their amounts. ``omits_ticks`` is true after the iteration if the range ends within a
-    minute whose ticks have been deleted: that minute is left out.
+    minute whose ticks have been deleted: that minute is left out. With ``max_slot_us``, slots are at most that long,
+    unless only longer ones are left, and contain no gaps.
     """
 
-    def __init__(self, segments: SegmentReader, start_us: int, end_us: int, dimensions: Collection[Dimension]) -> None:
+    def __init__(
+        self,
+        segments: SegmentReader,
+        start_us: int,
+        end_us: int,
+        dimensions: Collection[Dimension],
+        max_slot_us: int | None = None,
+    ) -> None:
         self._segments = segments
         self._start_us = start_us
         self._end_us = end_us
         self._dimensions = dimensions
+        self._max_slot_us = max_slot_us
         self.omits_ticks = False
 
     def __iter__(self) -> Iterator[Slot]:
         for segment in self._segments.listed():
-            if segment.is_growing or _overlaps(segment, self._start_us, self._end_us):
+            if segment.is_growing:
+                yield from self._ticks(segment, [(self._start_us, self._end_us)])
+            elif self._start_us < segment.header.max_time_us and segment.header.min_time_us <= self._end_us:
                 yield from self._slots(segment)
 
     def _slots(self, segment: Segment) -> Iterator[Slot]:
-        header = segment.header
-        is_inside = self._start_us < header.min_time_us and header.max_time_us <= self._end_us
-        if segment.is_growing:
+        if self._max_slot_us is not None and self._max_slot_us < SLOT_SECONDS * 1_000_000:
+            if self._segments.parts(segment):
+                yield from self._ticks(segment, [(self._start_us, self._end_us)])
+                return
+        elif self._start_us < segment.header.min_time_us and segment.header.max_time_us <= self._end_us:
+            whole = self._segments.sums(segment, 0, self._dimensions)
+            if whole is not None and all(map(self._is_fine, whole)):
+                yield from whole
+                return
+        minutes = self._segments.sums(segment, 1, self._dimensions)
+        if minutes is None:
             yield from self._ticks(segment, [(self._start_us, self._end_us)])
-            return
-        slots = self._segments.sums(segment, 0 if is_inside else 1, self._dimensions)
-        if slots is None:
-            yield from self._ticks(segment, [(self._start_us, self._end_us)])
-        elif is_inside:
-            yield from slots
         else:
-            yield from self._part(segment, slots)
+            yield from self._part(segment, minutes)
+
+    def _is_fine(self, slot: Slot) -> bool:
+        """Whether the slot is short enough; it may not contain a gap then."""
+        span_us = slot.end_us - slot.begin_us
+        return self._max_slot_us is None or (
+            span_us <= self._max_slot_us and slot.machine.elapsed_ns >= _GAPLESS * 1000 * span_us
+        )
 
     def _part(self, segment: Segment, minutes: list[Slot]) -> Iterator[Slot]:
         """The minutes inside the range, and the ticks of those that it cuts."""
@@ -78,10 +102,6 @@ class RangeSums:
             for slot in _replayed(part, windows):
                 slot.amounts = {dimension: slot.amounts[dimension] for dimension in self._dimensions}
                 yield slot
-
-
-def _overlaps(segment: Segment, start_us: int, end_us: int) -> bool:
-    return start_us < segment.header.max_time_us and segment.header.min_time_us <= end_us
 
 
 def _replayed(part: Stretch, windows: list[_Window]) -> Iterator[Slot]:

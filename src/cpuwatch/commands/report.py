@@ -1,0 +1,83 @@
+"""``cpuwatch report``: prints what used the CPU in a range of a recording."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cpuwatch.commands.flags import typed
+from cpuwatch.commands.standard_streams import output_encoding, write_output
+from cpuwatch.encoding.summary import encode_summary, local_text, summary_table
+from cpuwatch.errors import NotFoundError
+from cpuwatch.human_time import ALLOWED_TIMES, parse_time
+from cpuwatch.query.parameters import VIEW
+from cpuwatch.query.summary import SUMMARY_GROUPS
+from cpuwatch.recording.clock_time import time_of, time_us
+from cpuwatch.recording.reader import Recording, open_recording
+from cpuwatch.recording.summary import summarize
+
+__all__ = ["add_report"]
+
+_ROWS = 20
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the command."""
+    parser.set_defaults(run=_run)
+    parser.add_argument("directory", type=Path, metavar="DIR", help="directory of the recording")
+    time = typed(lambda text: parse_time(text, datetime.now(UTC)))
+    parser.add_argument(
+        "--from",
+        dest="start",
+        type=time,
+        required=True,
+        metavar="TIME",
+        help=f"the beginning, in local time unless it has an offset, such as {ALLOWED_TIMES}",
+    )
+    parser.add_argument("--to", dest="end", type=time, metavar="TIME", help="the end, like --from (default: now)")
+    parser.add_argument("--group-by", choices=SUMMARY_GROUPS, metavar="KEY", help=f"one of {', '.join(SUMMARY_GROUPS)}")
+    count = parser.add_mutually_exclusive_group()
+    count.add_argument(
+        "-n",
+        "--top",
+        type=typed(VIEW["top"].parse),
+        metavar="ROWS",
+        help=f"show at most this many rows, the largest first (default: {_ROWS} in a table, all in JSON)",
+    )
+    count.add_argument("--all", action="store_true", help="show all rows")
+    parser.add_argument(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        metavar="FORMAT",
+        help="one of text, json (default: text, a table as wide as the terminal)",
+    )
+    parser.add_argument("--json", dest="format", action="store_const", const="json", help="same as --format json")
+
+
+def _run(options: argparse.Namespace) -> None:
+    is_table = options.format == "text"
+    top = _ROWS if options.top is None and is_table and not options.all else options.top
+    recording = open_recording(options.directory)
+    end = datetime.now(UTC) if options.end is None else options.end
+    summary = summarize(recording, options.start, end, options.group_by, top)
+    if not summary.ticks:
+        raise NotFoundError(f"nothing was recorded in this range; {_extent(recording)}")
+    if is_table:
+        encoding = output_encoding()
+        width = shutil.get_terminal_size((0, 0)).columns or None
+        write_output(summary_table(summary, encoding=encoding, width=width).encode(encoding))
+    else:
+        write_output(encode_summary(summary) + b"\n")
+
+
+def _extent(recording: Recording) -> str:
+    headers = [segment.header for segment in recording.segments.listed()]
+    latest = recording.latest
+    if not headers:
+        return "the recording is empty"
+    last_us = max([header.max_time_us for header in headers] + ([] if latest is None else [time_us(latest.time)]))
+    first_us = min(header.min_time_us for header in headers)
+    return f"the recording begins at {local_text(time_of(first_us))} and ends at {local_text(time_of(last_us))}"
