@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import snapshots
+from terminal_screens import process, snapshot
 
 from cpuwatch import Snapshot
 from cpuwatch.encoding.columns import cell_width
 from cpuwatch.terminal.model.arrange import arranged
-from cpuwatch.terminal.model.columns import COLUMNS
 from cpuwatch.terminal.model.frame import Frame, drawn
 from cpuwatch.terminal.model.header import Link, Scene
 from cpuwatch.terminal.model.keys import BINDINGS
@@ -36,8 +37,8 @@ def frame_after(taken: list[Snapshot], typed: list[str], screen: Screen) -> Fram
     state = ViewState()
     moment = None
     rows: list[Item] = []
-    for snapshot in taken:
-        moment = Moment.of(snapshot, moment)
+    for each in taken:
+        moment = Moment.of(each, moment)
     assert moment is not None
     for key in ["", *typed]:
         rows = arranged(moment, state, [row.key for row in rows])
@@ -69,5 +70,28 @@ def test_every_style_has_a_colour_in_every_theme(taken: list[Snapshot], typed: l
         assert used <= {"", *theme}
 
 
-def test_every_column_can_be_chosen() -> None:
-    assert list(COLUMNS)[-1] == "name"
+def test_an_exited_process_fades_in_its_place_and_disappears() -> None:
+    taken = [snapshot(sequence, *([process(90, 11, "ld", 50.0)] if sequence == 1 else [])) for sequence in range(1, 9)]
+    moment = None
+    places = []
+    for each in taken:
+        moment = Moment.of(each, moment)
+        rows = arranged(moment, ViewState())
+        places.append(next((index for index, row in enumerate(rows) if row.name == "ld"), None))
+    assert places == [1, 1, 1, 1, 1, 1, None, None]
+
+
+def test_rows_keep_their_order_while_the_cursor_is_in_the_table() -> None:
+    before = Moment.of(snapshot(1, process(90, 11, "busy", 99.0)))
+    after = Moment.of(snapshot(2, process(90, 11, "busy", 0.0), process(91, 11, "new", 100.0)), before)
+    order = [row.key for row in arranged(before, ViewState())]
+    held = [row.key for row in arranged(after, ViewState(cursor="90-1"), order)]
+    assert [key for key in held if key in order] == order
+    assert arranged(after, ViewState())[0].name == "new"
+
+
+def test_a_branch_of_the_tree_contains_its_exited_processes() -> None:
+    rows = {row.name: row for row in arranged(Moment.of(snapshot(1)), ViewState(view="tree"))}
+    assert rows["make"].total_percent == pytest.approx(2.5 + 98.7 + 30.0)
+    closed = arranged(Moment.of(snapshot(1)), ViewState(view="tree", closed=frozenset({"11-1"})))
+    assert "cc1" not in {row.name for row in closed}

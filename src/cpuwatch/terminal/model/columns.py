@@ -11,7 +11,7 @@ from msgspec import Struct
 from cpuwatch.encoding.columns import cell_width, clipped
 from cpuwatch.fields import FIELDS
 from cpuwatch.query.cgroup_name import cgroup_name
-from cpuwatch.terminal.model.rows import Item, Row
+from cpuwatch.terminal.model.rows import Item, Row, is_past
 from cpuwatch.terminal.model.state import ViewState
 from cpuwatch.terminal.model.text import UNKNOWN, Screen, duration, percent
 
@@ -44,7 +44,7 @@ def _formatter(name: str) -> Callable[[Item, datetime, tzinfo | None], str]:
         if value is None or value == "":
             return UNKNOWN
         if field.unit == "percent":
-            return percent(value)
+            return UNKNOWN if is_past(row) else percent(value)
         if field.unit == "seconds":
             return duration(value)
         return _started(value, now, zone) if field.type == "time" else str(value)

@@ -8,7 +8,7 @@ from cpuwatch.fields import FIELDS
 from cpuwatch.terminal.model.columns import COLUMNS, name_of, shown_columns
 from cpuwatch.terminal.model.header import Scene
 from cpuwatch.terminal.model.keys import BINDINGS, Binding
-from cpuwatch.terminal.model.rows import Item, Moment
+from cpuwatch.terminal.model.rows import Item, Moment, is_past
 from cpuwatch.terminal.model.state import ViewState
 from cpuwatch.terminal.model.text import UNKNOWN, Line, Screen, duration, fitted, percent
 
@@ -58,14 +58,15 @@ def column_lines(state: ViewState, screen: Screen) -> list[Line]:
 def detail_lines(row: Item, moment: Moment, past: Sequence[float | None], scene: Scene, screen: Screen) -> list[Line]:
     """A process: its figures, its last minutes, its parents and children, and what exited under it."""
     field = _Fields(screen)
+    shown = (lambda _: UNKNOWN) if is_past(row) else percent
     lines = [
         [("bold", screen.shown(name_of(row))), ("dim", f"   PID {row.pid or UNKNOWN}   Esc closes")],
         field.line(
-            ("total", percent(row.total_percent)),
-            ("own", percent(row.cpu_percent)),
-            ("user", percent(row.user_percent)),
-            ("system", percent(row.system_percent)),
-            ("exited", percent(row.exited_percent)),
+            ("total", shown(row.total_percent)),
+            ("own", shown(row.cpu_percent)),
+            ("user", shown(row.user_percent)),
+            ("system", shown(row.system_percent)),
+            ("exited", shown(row.exited_percent)),
             ("CPU time", duration(row.cpu_seconds)),
         ),
         field.line(

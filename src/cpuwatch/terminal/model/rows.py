@@ -11,11 +11,12 @@ from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cpuwatch.model import ExitedUsage, ProcessUsage, Snapshot
 from cpuwatch.query.group import TreeUsage, UsageGroup
 
-__all__ = ["FADING_TICKS", "Item", "Moment", "Row", "group_row", "tree_row"]
+__all__ = ["FADING_TICKS", "Item", "Moment", "Row", "group_row", "is_past", "tree_row"]
 
 FADING_TICKS = 5
 """As in the page (web/static/model/process_table.js)."""
@@ -23,7 +24,10 @@ _MAX_FADING = 200
 
 
 class Row(Struct, frozen=True, gc=False):
-    """A row that is not simply a living process. ``age`` counts the ticks since an exited one was seen."""
+    """A row that is not simply a living process. ``age`` counts the ticks since an exited one was seen.
+
+    An exited row keeps its last percentages while it fades, so that it fades in its place. They are not shown.
+    """
 
     kind: Literal["gone", "exited", "group", "branch"]
     key: str
@@ -51,6 +55,11 @@ class Row(Struct, frozen=True, gc=False):
 
 
 Item = ProcessUsage | Row
+
+
+def is_past(row: Item) -> bool:
+    """Whether the row fades: its percentages are those of an earlier tick."""
+    return isinstance(row, Row) and row.age > 0
 
 
 class Moment(Struct, frozen=True):
@@ -85,20 +94,7 @@ def _older(before: Moment, living: set[str], fresh: dict[str, Row]) -> Iterable[
 
 
 def _faded(row: Row) -> Row:
-    return Row(
-        kind=row.kind,
-        key=row.key,
-        name=row.name,
-        pid=row.pid,
-        ppid=row.ppid,
-        user=row.user,
-        cpu_seconds=row.cpu_seconds,
-        start_time=row.start_time,
-        cgroup=row.cgroup,
-        command_line=row.command_line,
-        count=row.count,
-        age=row.age + 1,
-    )
+    return replace(row, age=row.age + 1)
 
 
 def _gone_row(process: ProcessUsage) -> Row:
@@ -109,6 +105,11 @@ def _gone_row(process: ProcessUsage) -> Row:
         pid=process.pid,
         ppid=process.ppid,
         user=process.user,
+        cpu_percent=process.cpu_percent,
+        user_percent=process.user_percent,
+        system_percent=process.system_percent,
+        exited_percent=process.exited_percent,
+        total_percent=process.total_percent,
         cpu_seconds=process.cpu_seconds,
         start_time=process.start_time,
         cgroup=process.cgroup,

@@ -74,14 +74,12 @@ def _name(row: Item, style: str, screen: Screen) -> Line:
         mark = {"open": glyphs.opened, "closed": glyphs.closed, "": " "}[row.branch]
         indent = "  " * row.depth + mark + " " if row.kind == "branch" else "  " * row.depth
     text = screen.shown(name_of(row))
-    suffix = ""
-    if isinstance(row, Row) and row.kind == "exited":
-        suffix = " (exited)" if row.count is None else f" ({row.count} exited)"
-    elif isinstance(row, Row) and row.kind == "gone":
-        suffix = " (exited)"
-    elif isinstance(row, Row) and row.kind == "group":
-        suffix = f" ({row.count})"
+    suffix = " (exited)" if isinstance(row, Row) and _is_over(row) else ""
     return [(style or "dim", indent), (style or "name", text), (style or "dim", suffix)]
+
+
+def _is_over(row: Row) -> bool:
+    return row.kind in {"gone", "exited"} or (row.kind == "group" and row.count == 0)
 
 
 def _row_style(row: Item) -> str:

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from live_server import run, running_server
+from terminal import Terminal, terminal
+
+LEAVES = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l")
+"""Leave the alternate screen, show the cursor, stop reporting the mouse."""
+
+
+def is_restored(shown: Terminal) -> bool:
+    return shown.settings == shown.settings_before and all(
+        sequence in shown.written.rpartition(b"\x1b[?1049h")[2] for sequence in LEAVES
+    )
+
+
+def test_the_first_figures_come_soon_and_q_restores_the_terminal() -> None:
+    with terminal() as shown:
+        text = shown.wait_for("TOTAL%")
+        assert "live" in text
+        assert "own" in text
+        shown.type("q")
+        shown.process.wait(30)
+        assert is_restored(shown)
+        assert shown.end() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_restores_the_terminal(number: signal.Signals) -> None:
+    with terminal() as shown:
+        shown.wait_for("TOTAL%")
+        shown.signal(number)
+        shown.process.wait(30)
+        assert is_restored(shown)
+        assert shown.end() == 128 + number
+
+
+def test_ctrl_z_restores_the_terminal_and_fg_brings_the_view_back() -> None:
+    shown = Terminal(("bash", "--norc", "-i"), 80, 24, {"PS1": "$ "})
+    try:
+        shown.wait_for("$ ")
+        shown.type(f"{sys.executable} -m cpuwatch top\n")
+        shown.wait_for("TOTAL%")
+        shown.type("\x1a")
+        shown.wait_for("Stopped")
+        assert all(sequence in shown.written for sequence in LEAVES)
+        entered = shown.written.count(b"\x1b[?1049h")
+        shown.type("fg\n")
+        shown.wait_for(lambda _: shown.written.count(b"\x1b[?1049h") > entered)
+        shown.wait_for("? help")
+        shown.type("q")
+        shown.wait_for(lambda _: shown.written.count(b"\x1b[?1049l") > 1)
+    finally:
+        shown.clean_up()
+
+
+def test_a_closed_terminal_ends_the_process() -> None:
+    with terminal() as shown:
+        shown.wait_for("TOTAL%")
+        shown.hang_up()
+        shown.process.wait(30)
+
+
+def test_a_crash_restores_the_terminal_and_shows_the_traceback() -> None:
+    with terminal("--backend", "no-such-backend") as shown:
+        assert shown.process.wait(30) == 2
+        assert b"\x1b[?1049h" not in shown.written
+    crash = (
+        "import cpuwatch.terminal.app as app; app.drawn = None; import sys; from cpuwatch.commands.cli import main;"
+        "sys.exit(main(['top']))"
+    )
+    shown = Terminal((sys.executable, "-c", crash), 80, 24, {})
+    try:
+        assert shown.process.wait(30) == 1
+        assert is_restored(shown)
+        shown.wait_for("TypeError")
+    finally:
+        shown.clean_up()
+
+
+def test_a_resized_terminal_is_filled() -> None:
+    with terminal() as shown:
+        shown.wait_for("? help")
+        shown.resize(132, 40)
+        shown.signal(signal.SIGWINCH)
+        shown.wait_for(lambda text: "? help" in text.splitlines()[39])
+
+
+def test_space_freezes_and_the_arrows_go_through_time() -> None:
+    with terminal("--interval", "0.1") as shown:
+        shown.wait_for("TOTAL%")
+        time.sleep(1)
+        shown.type(" ")
+        shown.wait_for("frozen")
+        shown.type("\x1b[D\x1b[D")
+        shown.wait_for("frozen")
+        shown.type("\x1b[F")
+        shown.wait_for(lambda text: "live" in text and "frozen" not in text)
+
+
+def test_no_color_writes_no_colours() -> None:
+    with terminal(NO_COLOR="1") as shown:
+        shown.wait_for("TOTAL%")
+        shown.type("q")
+        shown.process.wait(30)
+        numbers = {
+            int(number)
+            for sequence in re.findall(rb"\x1b\[([0-9;]*)m", shown.written)
+            for number in sequence.split(b";")
+            if number
+        }
+        # Bold, underlined, reverse, and the default colours.
+        assert numbers <= {0, 1, 4, 7, 39, 49}
+
+
+def test_ascii_draws_without_other_characters() -> None:
+    with terminal("--ascii") as shown:
+        assert shown.wait_for("TOTAL%").isascii()
+
+
+def test_a_hostile_name_is_escaped() -> None:
+    child = "import ctypes, time; ctypes.CDLL(None).prctl(15, b'\\x1b]0;pwn\\x07'); time.sleep(60)"
+    hostile = subprocess.Popen([sys.executable, "-c", child])
+    try:
+        with terminal() as shown:
+            shown.wait_for("TOTAL%")
+            shown.type(f"/pid={hostile.pid}\r")
+            shown.wait_for("\\x1b]0;pwn\\x07")
+            assert b"\x1b]0;pwn" not in shown.written
+    finally:
+        hostile.kill()
+        hostile.wait()
+
+
+def test_another_machine_with_a_token_and_its_restart(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef0123\n")
+    command = (sys.executable, "-m", "cpuwatch", "serve", "--port", "0", "--token-file", str(token))
+    with running_server(command) as server, terminal(server.url, "--token-file", str(token), columns=140) as shown:
+        shown.wait_for("TOTAL%")
+        server.stop()
+        shown.wait_for("stale since")
+
+
+def test_a_pipe_gets_tables_without_escape_codes() -> None:
+    done = run("top", "--batch", "-n", "2", "-d", "0.1", "--top", "3")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("attributed:") == 2
+    assert "\x1b" not in done.stdout
+
+
+def test_sample_repeats() -> None:
+    done = run("sample", "--count", "3", "--every", "0.1", "--format", "ndjson", "-n", "1")
+    assert done.returncode == 0, done.stderr
+    done = run("sample", "--count", "2", "--every", "0.1", "--interval", "1")
+    assert done.returncode == 2
+    assert "--every conflicts with --interval" in done.stderr

@@ -1,0 +1,94 @@
+"""Screens of ``cpuwatch top`` as text. ``python tests/unit/terminal_screens.py`` writes them anew after a change."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cpuwatch import Attribution, ExitedUsage, Host, MachineUsage, ProcessUsage, Snapshot
+from cpuwatch.terminal.model.arrange import arranged
+from cpuwatch.terminal.model.frame import drawn
+from cpuwatch.terminal.model.header import Link, Scene
+from cpuwatch.terminal.model.rows import Moment
+from cpuwatch.terminal.model.state import ViewState
+from cpuwatch.terminal.model.text import Screen
+
+FOLDER = Path(__file__).parent / "terminal_screens"
+NOW = datetime(2026, 11, 26, 3, 14, 7, tzinfo=UTC)
+PAST = [(index * 37) % 101 for index in range(150)]
+
+SCREENS: dict[str, tuple[Screen, ViewState]] = {
+    "40x12": (Screen(40, 12), ViewState()),
+    "80x24": (Screen(80, 24), ViewState(cursor="12-1")),
+    "80x24-ascii": (Screen(80, 24, "ascii"), ViewState(view="name")),
+    "120x36-tree": (Screen(120, 36), ViewState(view="tree", panel="detail", opened="11-1")),
+    "200x60": (Screen(200, 60), ViewState()),
+    "300x20-help": (Screen(300, 20), ViewState(panel="help")),
+}
+
+
+def process(pid: int, ppid: int, name: str, total: float, user: str = "root") -> ProcessUsage:
+    exited = 30.0 if name == "make" else 0.0
+    own = total - exited
+    return ProcessUsage(
+        pid=pid,
+        start_time=NOW - timedelta(hours=pid),
+        key=f"{pid}-1",
+        ppid=ppid,
+        name=name,
+        user=user,
+        state="R" if total > 50 else "S",
+        threads=1 + pid % 7,
+        cpu_percent=own,
+        machine_percent=own / 4,
+        user_percent=own * 0.75,
+        system_percent=own * 0.25,
+        exited_percent=exited,
+        total_percent=total,
+        cpu_seconds=float(pid * 100),
+        first_seen=NOW - timedelta(minutes=1),
+        cgroup="/system.slice/nginx.service" if "nginx" in name else "/user.slice",
+    )
+
+
+def snapshot(sequence: int, *more: ProcessUsage) -> Snapshot:
+    idle = [process(100 + number, 2, f"kworker/{number}:1", 0.0) for number in range(40)]
+    return Snapshot(
+        sequence=sequence,
+        time=NOW + timedelta(seconds=sequence),
+        interval_seconds=1.0,
+        sweep_seconds=0.001,
+        host=Host("build-7", "boot", 4, "procfs/clock", 1e-9),
+        machine=MachineUsage(62.5, 50.0, 10.0, 1.5, 0.5, 0.5, [100.0, 75.0, 50.0, None], (2.5, 1.25, 0.75)),
+        attribution=Attribution(50.0, 10.0, 2.5, 0.0),
+        processes=[
+            process(1, 0, "systemd", 0.1),
+            process(2, 0, "kthreadd", 0.0),
+            process(10, 1, "bash", 0.0, "mary"),
+            process(11, 10, "make", 32.5, "mary"),
+            process(12, 11, "cc1", 98.7, "mary"),
+            process(13, 1, "nginx", 41.0, "www-data"),
+            process(14, 13, "nginx: žluť 界", 3.0, "www-data"),
+            process(15, 1, "\x1b[31mred", 7.5, "averylongusername"),
+            *idle,
+            *more,
+        ],
+        exited=[ExitedUsage("as", "mary", 11, "make", 12, 30.0, 7.5)],
+        exited_names="taskstats",
+    )
+
+
+def screen_text(screen: Screen, state: ViewState) -> str:
+    moment = Moment.of(snapshot(1, process(90, 11, "ld", 5.0, "mary")))
+    moment = Moment.of(snapshot(2), moment)
+    rows = arranged(moment, state)
+    scene = Scene(Link("", "live"), [float(value) for value in PAST], len(PAST) - 1, zone=UTC)
+    opened = None if state.opened is None else moment.by_key(state.opened)
+    frame = drawn(moment, rows, state, scene, screen, opened, [1.0, 40.0, 90.0])
+    return "".join("".join(text for _, text in line).rstrip() + "\n" for line in frame.lines)
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, (screen, state) in SCREENS.items():
+        (FOLDER / f"{name}.txt").write_text(screen_text(screen, state))
