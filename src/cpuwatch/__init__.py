@@ -17,6 +17,8 @@ from cpuwatch.encoding.ndjson import encode_lines
 from cpuwatch.encoding.table import table
 from cpuwatch.errors import CpuwatchError
 from cpuwatch.history import SnapshotStore
+from cpuwatch.measuring.block import Measurement, measure
+from cpuwatch.measuring.used import GroupUsed
 from cpuwatch.model import (
     Attribution,
     CpuTimes,
@@ -51,11 +53,13 @@ __all__ = [
     "CpuTimes",
     "CpuwatchError",
     "ExitedUsage",
+    "GroupUsed",
     "GroupedSnapshot",
     "Health",
     "Host",
     "MachineTimes",
     "MachineUsage",
+    "Measurement",
     "Monitor",
     "OpenSampler",
     "ProcessExit",
@@ -87,6 +91,7 @@ __all__ = [
     "encode",
     "encode_lines",
     "encode_view",
+    "measure",
     "open_recording",
     "open_sampler",
     "sample",

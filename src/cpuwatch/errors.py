@@ -13,6 +13,7 @@
     │   ├── MonitorNotStartedError                       read before start()
     │   ├── MonitorClosedError                           start() after close()
     │   └── MonitorForkedError                           used in a child process of its owner
+    ├── MeasurementError                                 a measurement is not started, in use, or of a generator
     ├── RecordingError
     │   ├── NotARecordingError                           the directory holds no recording, or one of a newer version
     │   ├── RecordingLockedError                         another process writes to it
@@ -74,6 +75,10 @@ class MonitorClosedError(MonitorError):
 
 class MonitorForkedError(MonitorError):
     """A monitor was used in a child process: its thread stayed in the parent."""
+
+
+class MeasurementError(CpuwatchError):
+    """A measurement was used before its block, twice at once, or on a generator."""
 
 
 class RecordingError(CpuwatchError):

@@ -15,7 +15,7 @@ import cpuwatch
 
 ROOT = Path(cpuwatch.__file__).parent
 LAYERS = [
-    ["errors", "text"],
+    ["errors", "text", "html_table"],
     ["parse", "fields", "redact", "host_names", "human_time", "interval", "packed_rows", "model"],
     ["accounting"],
     ["query", "tick_id"],

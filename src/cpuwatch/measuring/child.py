@@ -135,7 +135,7 @@ def _become(
     except OSError as error:
         number = error.errno or number
     except ValueError:
-        pass  # An empty name, or one with a null byte.
+        number = errno.ENOENT  # An empty name.
     finally:
         os.write(failure, b"%d" % number)
         os._exit(_NOT_FOUND if number == errno.ENOENT else _NOT_EXECUTABLE)

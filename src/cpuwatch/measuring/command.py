@@ -17,9 +17,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from cpuwatch.measuring.child import Child, adopt_orphans
+from cpuwatch.measuring.cpus_over_time import CpusOverTime
 from cpuwatch.measuring.descendants import Descendants
 from cpuwatch.measuring.task_clock import TaskClock
-from cpuwatch.measuring.timeline import Timeline
 from cpuwatch.measuring.used import GroupUsed, groups_of
 from cpuwatch.model import CpuTimes, ProcessExit, ProcessTimes
 from cpuwatch.query.cgroup_name import cgroup_name
@@ -94,13 +94,14 @@ class _Run:
         self._command = list(command)
         self._group_by = group_by
         self._sampler = sampler
-        self._tree = Descendants(os.getpid(), *GROUPS[group_by])
-        self._timeline = Timeline()
+        self._over_time = CpusOverTime()
         self._exited_names = ""
         self._interrupted = _Interrupted()
         self._own_ns = 0
         self._child = Child(command, self._see_zombie)
+        # What the child used as a copy of this process is not the command's.
         self._before_ns = max(0, read_one(self._child.pid))
+        self._tree = Descendants(os.getpid(), *GROUPS[group_by], before_ns={self._child.pid: self._before_ns})
         try:
             self._task_clock: TaskClock | None = stack.enter_context(TaskClock(self._child.pid))
         except OSError:
@@ -131,7 +132,7 @@ class _Run:
         self._tree.add(reading)
         self._exited_names = reading.exited_names
         self._interrupted.add(reading.machine.total)
-        self._timeline.add((reading.monotonic_ns - self._start_ns) / 1e9, self._total())
+        self._over_time.add((reading.monotonic_ns - self._start_ns) / 1e9, self._total())
         pause_seconds = (time.thread_time_ns() - begin_ns) / 1e9 / _MAX_SHARE
         self._pause_seconds = min(max(pause_seconds, _MIN_INTERVAL_SECONDS), _MAX_INTERVAL_SECONDS)
 
@@ -140,11 +141,10 @@ class _Run:
         if cpu_ns == GONE:
             return
         if pid == self._child.pid:
-            cpu_ns -= self._before_ns
-            self._own_ns = cpu_ns
+            self._own_ns = cpu_ns - self._before_ns
         folder = Path("/proc") / str(pid)
         name = parse_process_stat((folder / "stat").read_bytes()).name
-        self._tree.add_exit(ProcessExit(pid, os.getpid(), name, _user_name(folder.stat().st_uid), cpu_ns))
+        self._tree.add_exit(ProcessExit(pid, os.getpid(), name, _user_name(folder.stat().st_uid), cpu_ns), exact=True)
 
     def _waited(self) -> tuple[float, float]:
         user = sum(reaped.user_seconds for reaped in self._child.reaped)
@@ -152,12 +152,13 @@ class _Run:
 
     def _counted(self) -> float:
         """What children's time and the clocks of the living contain, in seconds."""
-        return sum(self._waited()) + (self._tree.living_ns() - self._before_ns) / 1e9
+        before_ns = 0 if self._child.exit_code is None else self._before_ns
+        return sum(self._waited()) + (self._tree.living_ns() - before_ns) / 1e9
 
     def _total(self) -> float:
         """All that is known to be used: what is counted, and beyond it the CPU time that nobody waited for."""
         counted = self._counted()
-        beyond = sum(named.cpu_ns for named in self._tree.named().values()) / 1e9
+        beyond = sum(named.cpu_ns - named.reported_ns for named in self._tree.named().values()) / 1e9
         if self._task_clock is not None:
             # Unlike the other clocks, it runs on while interrupts or other virtual machines have the CPU.
             beyond = self._task_clock.read_ns() / 1e9 * (1 - self._interrupted.share)
@@ -166,7 +167,7 @@ class _Run:
 
     def _result(self, exit_code: int, elapsed: float) -> CommandUsed:
         counted, total = self._counted(), self._total()
-        self._timeline.end(elapsed, total)
+        self._over_time.end(elapsed, total)
         user, system = self._waited()
         living_user_ns, living_system_ns = self._tree.living_ticks_ns()
         user, system = user + living_user_ns / 1e9, system + living_system_ns / 1e9
@@ -189,8 +190,8 @@ class _Run:
             unwaited_seconds=total - counted,
             estimated=self._task_clock is None and total > counted,
             mean_cpus=total / elapsed if elapsed > 0 else 0.0,
-            peak_cpus=self._timeline.peak or 0.0,
-            cpus=self._timeline.cpus(_GRAPH_COLUMNS),
+            peak_cpus=self._over_time.peak or 0.0,
+            cpus=self._over_time.cpus(_GRAPH_COLUMNS),
             group_by=self._group_by,
             groups=groups_of(named, total),
             exited_names=self._exited_names,

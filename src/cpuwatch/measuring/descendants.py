@@ -19,9 +19,14 @@ __all__ = ["Descendants", "Named"]
 
 
 class Named(Struct):
-    """What the processes of one group used, as far as it was seen; ``user_ns`` and ``system_ns`` are ticks."""
+    """What the processes of one group used, as far as it was seen.
+
+    ``reported_ns`` is the part of ``cpu_ns`` that is from the kernel's messages about exits, which count in ticks, and
+    so do ``user_ns`` and ``system_ns``. The rest is exact.
+    """
 
     cpu_ns: int = 0
+    reported_ns: int = 0
     user_ns: int = 0
     system_ns: int = 0
     alive_ns: int = 0
@@ -39,6 +44,7 @@ class _Member(Struct):
     system_ns: int = 0
     children_ns: int = 0
     baseline_ns: int = 0
+    own_baseline_ns: int = 0
     gone: bool = False
 
 
@@ -46,7 +52,7 @@ class Descendants:
     """Follows the descendants of ``root`` from reading to reading.
 
     ``group_of`` and ``group_of_exit`` name the group of a process. With ``baseline``, the first reading, what was used
-    before does not count.
+    before does not count. ``before_ns`` is by PID what a process had used that is observed from later on.
     """
 
     def __init__(
@@ -55,6 +61,7 @@ class Descendants:
         group_of: Callable[[ProcessTimes], str | None],
         group_of_exit: Callable[[ProcessExit], str | None],
         baseline: Reading | None = None,
+        before_ns: Mapping[int, int] | None = None,
     ) -> None:
         self._root = root
         self._group_of = group_of
@@ -62,10 +69,12 @@ class Descendants:
         self._members: dict[int, _Member] = {}
         self._named: dict[str | None, Named] = {}
         self._before: Mapping[int, ProcessTimes] = {}
+        self._before_ns = dict(before_ns or {})
         if baseline is not None:
             self.add(baseline)
             self._named.clear()
             for member in self._members.values():
+                member.own_baseline_ns = member.cpu_ns
                 member.baseline_ns = member.cpu_ns + member.children_ns
                 self._sum(member.group).alive += 1
 
@@ -85,13 +94,15 @@ class Descendants:
             self._drop(pid)
         self._before = processes
 
-    def add_exit(self, exit_: ProcessExit) -> None:
+    def add_exit(self, exit_: ProcessExit, *, exact: bool) -> None:
         """Add what a descendant used until its exit. A second report about it adds nothing unless it has more."""
         member = self._members.get(exit_.pid)
         if member is None:
-            member = self._members[exit_.pid] = _Member(None, self._group_of_exit(exit_), 0)
-            self._sum(member.group).alive += 1
-        self._credit(member, max(0, exit_.cpu_ns - member.cpu_ns))
+            member = self._join(exit_.pid, None, self._group_of_exit(exit_))
+        more_ns = max(0, exit_.cpu_ns - member.cpu_ns)
+        self._credit(member, more_ns)
+        if not exact:
+            self._sum(member.group).reported_ns += more_ns
         self._leave(member)
 
     def living_ns(self) -> int:
@@ -113,7 +124,7 @@ class Descendants:
             group.alive_ns = 0
         for member in self._members.values():
             if not member.gone:
-                self._sum(member.group).alive_ns += member.cpu_ns
+                self._sum(member.group).alive_ns += member.cpu_ns - member.own_baseline_ns
         return self._named
 
     def _changed(self, processes: Mapping[int, ProcessTimes]) -> list[ProcessTimes]:
@@ -126,7 +137,7 @@ class Descendants:
         parents = {exit_.pid: exit_.parent_pid for exit_ in exits}
         for exit_ in exits:
             if exit_.pid in self._members or self._is_descendant(exit_.parent_pid, parents):
-                self.add_exit(exit_)
+                self.add_exit(exit_, exact=False)
 
     def _is_descendant(self, pid: int, parents: Mapping[int, int]) -> bool:
         passed: set[int] = set()
@@ -139,9 +150,15 @@ class Descendants:
 
     def _insert(self, record: ProcessTimes) -> None:
         self._drop(record.pid)
-        member = self._members[record.pid] = _Member(record.key, self._group_of(record), 0)
-        self._sum(member.group).alive += 1
-        self._update(member, record)
+        self._update(self._join(record.pid, record.key, self._group_of(record)), record)
+
+    def _join(self, pid: int, key: str | None, group: str | None) -> _Member:
+        before_ns = self._before_ns.pop(pid, 0)
+        member = self._members[pid] = _Member(
+            key, group, cpu_ns=before_ns, baseline_ns=before_ns, own_baseline_ns=before_ns
+        )
+        self._sum(group).alive += 1
+        return member
 
     def _update(self, member: _Member, record: ProcessTimes) -> None:
         group = self._group_of(record)

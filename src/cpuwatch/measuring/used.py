@@ -9,12 +9,12 @@ from msgspec import Struct
 from cpuwatch.encoding.columns import aligned
 from cpuwatch.measuring.descendants import Named
 
-__all__ = ["GroupUsed", "graph", "group_rows", "groups_of", "seconds"]
+__all__ = ["HEADINGS", "GroupUsed", "graph", "group_cells", "group_rows", "groups_of", "seconds"]
 
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.:-=+*#"
-_HEADINGS = ("CPU s", "SHARE", "USER s", "SYS s", "ALIVE s", "EXITED s", "ALIVE", "EXITED", "PROGRAM")
-UNNAMED = "(unnamed)"
+HEADINGS = ("CPU s", "SHARE", "USER s", "SYS s", "ALIVE s", "EXITED s", "ALIVE", "EXITED", "PROGRAM")
+_UNNAMED = "(unnamed)"
 
 
 class GroupUsed(Struct, frozen=True, gc=False):
@@ -37,9 +37,15 @@ class GroupUsed(Struct, frozen=True, gc=False):
 
 
 def groups_of(named: dict[str | None, Named], total_seconds: float) -> list[GroupUsed]:
-    """The groups, busiest first. What was used beyond the named groups is the group None."""
+    """The groups, busiest first. What was used beyond the named groups is the group None.
+
+    If messages about exits make the groups exceed the total, which is exact, the amounts from messages are scaled down.
+    """
+    reported = sum(used.reported_ns for name, used in named.items() if name is not None) / 1e9
+    excess = sum(used.cpu_ns for name, used in named.items() if name is not None) / 1e9 - total_seconds
+    too_much = min(1.0, excess / reported) if excess > 0 and reported > 0 else 0.0
     rows = [
-        _group(name, used, total_seconds)
+        _group(name, used, used.cpu_ns - too_much * used.reported_ns, total_seconds)
         for name, used in named.items()
         if name is not None and (used.cpu_ns or used.alive or used.exited)
     ]
@@ -50,8 +56,8 @@ def groups_of(named: dict[str | None, Named], total_seconds: float) -> list[Grou
     return sorted(rows, key=lambda row: (-row.cpu_seconds, row.group or ""))
 
 
-def _group(name: str, used: Named, total_seconds: float) -> GroupUsed:
-    cpu_seconds, alive_seconds = used.cpu_ns / 1e9, used.alive_ns / 1e9
+def _group(name: str, used: Named, cpu_ns: float, total_seconds: float) -> GroupUsed:
+    cpu_seconds, alive_seconds = cpu_ns / 1e9, used.alive_ns / 1e9
     ticks_ns = used.user_ns + used.system_ns
     # The exact total is split like the ticks, as in snapshots.
     user_seconds = None if ticks_ns <= 0 else cpu_seconds * used.user_ns / ticks_ns
@@ -84,8 +90,8 @@ def group_rows(
 ) -> Iterator[str]:
     """The lines of the table of groups; ``title`` is the heading of their names."""
     return aligned(
-        (*_HEADINGS[:-1], title),
-        map(_cells, groups),
+        (*HEADINGS[:-1], title),
+        map(group_cells, groups),
         left={title},
         dispensable=("ALIVE s", "EXITED s", "SYS s", "USER s"),
         encoding=encoding,
@@ -94,7 +100,8 @@ def group_rows(
     )
 
 
-def _cells(group: GroupUsed) -> tuple[str, ...]:
+def group_cells(group: GroupUsed) -> tuple[str, ...]:
+    """A row of the table, in the order of the headings."""
     return (
         seconds(group.cpu_seconds),
         "-" if group.share_percent is None else f"{group.share_percent:.1f}%",
@@ -104,7 +111,7 @@ def _cells(group: GroupUsed) -> tuple[str, ...]:
         seconds(group.exited_seconds),
         "-" if group.alive is None else str(group.alive),
         "-" if group.exited is None else str(group.exited),
-        UNNAMED if group.group is None else group.group,
+        _UNNAMED if group.group is None else group.group,
     )
 
 

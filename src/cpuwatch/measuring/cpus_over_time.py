@@ -5,13 +5,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from itertools import pairwise
 
-__all__ = ["Timeline"]
+__all__ = ["CpusOverTime"]
 
 _MAX_POINTS = 4096
 _PEAK_SECONDS = 1.0
 
 
-class Timeline:
+class CpusOverTime:
     """The total CPU time at each instant, thinned out as it grows; both in seconds since the start."""
 
     def __init__(self) -> None:
