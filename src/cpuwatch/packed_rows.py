@@ -53,6 +53,17 @@ class PackedRows(Sequence[ProcessUsage]):
         """The packed rows: those of the processes that may have run."""
         return self._unpacked_rows(lambda column: column if len(column) == self.packed else column * self.packed)
 
+    def fields_of_fresh(self, names: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+        """These fields of the packed rows, without making the rows."""
+        columns = [(name, self.column(name)) for name in names]
+        return zip(
+            *(
+                _unpacked(name, column if len(column) == self.packed else column * self.packed)
+                for name, column in columns
+            ),
+            strict=True,
+        )
+
     def column(self, name: str) -> _Column:
         """The values of this field of the packed rows, or a single value if all are equal."""
         return self._columns[_FIELDS.index(name)] if self._columns else ()

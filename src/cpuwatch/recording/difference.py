@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import compress
 from operator import attrgetter, is_not, sub
 
@@ -157,10 +157,13 @@ def _cpus(machine: MachineTimes) -> list[tuple[int, CpuTimes]]:
 
 
 def _shape(machine: MachineTimes) -> list[CpuShape]:
-    return [
-        (number, sum(1 << bit for bit, value in enumerate(_kinds(times)) if value is not None))
-        for number, times in _cpus(machine)
-    ]
+    return [(number, _mask(_kinds(times))) for number, times in _cpus(machine)]
+
+
+def _mask(values: Sequence[int | None]) -> int:
+    if None not in values:
+        return (1 << len(CPU_KINDS)) - 1
+    return sum(1 << bit for bit, value in enumerate(values) if value is not None)
 
 
 def _counters(machine: MachineTimes) -> list[int]:

@@ -11,7 +11,7 @@ from cpuwatch.recording.clock_time import time_of, time_us
 from cpuwatch.recording.columns import Column, coded, growths, packed, sums_of, unpacked
 from cpuwatch.recording.records import Identity
 
-__all__ = ["IdentityColumns", "pack_identities", "unpack_identities"]
+__all__ = ["IdentityColumns", "key_number", "pack_identities", "unpack_identities"]
 
 _NONE = -1
 """Stands for ``None`` in columns of numbers that are not negative."""
@@ -49,7 +49,7 @@ def pack_identities(identities: Sequence[Identity]) -> IdentityColumns:
     count = len(identities)
     start_ns = [identity.start_ns for identity in identities]
     start_times_us = [time_us(identity.start_time) for identity in identities]
-    key_numbers = [_key_number(identity) for identity in identities]
+    key_numbers = [_relative_key_number(identity) for identity in identities]
     # One table for all kinds of text: the unit, the user and the program often have the same name.
     codes, texts = coded(
         [identity.name for identity in identities]
@@ -135,12 +135,18 @@ def unpack_identities(columns: IdentityColumns) -> list[Identity]:
 
 
 _HUNDREDTH_NS = 10_000_000
+_MAX_KEY_DIGITS = 19
+"""Numbers below 10**18 fit in a column, also as differences."""
 
 
-def _key_number(identity: Identity) -> int | None:
-    """The number in a key of the form that samplers for Linux make; None for any other key."""
-    pid, _, text = identity.key.partition("-")
-    if pid != str(identity.pid) or not (text.isascii() and text.isdecimal()) or text != str(int(text)):
+def key_number(pid: int, key: str) -> int | None:
+    """The number in a key of the form that samplers for Linux make, PID and ticks; None for any other key."""
+    prefix, _, text = key.partition("-")
+    if prefix != str(pid) or not (len(text) < _MAX_KEY_DIGITS and text.isascii() and text.isdecimal()):
         return None
-    number = int(text)
-    return number - identity.start_ns // _HUNDREDTH_NS if number.bit_length() < 63 else None
+    return int(text) if text == str(int(text)) else None
+
+
+def _relative_key_number(identity: Identity) -> int | None:
+    number = key_number(identity.pid, identity.key)
+    return None if number is None else number - identity.start_ns // _HUNDREDTH_NS

@@ -17,7 +17,7 @@ __all__ = ["Unpacker", "compressed", "damage_named", "pack", "pack_escaped"]
 
 _T = TypeVar("_T")
 
-_LEVEL = 12
+_LEVEL = 15
 _MAX_BYTES = 2**26
 """The content of a frame before its compression. A key of 100,000 processes is a third of it."""
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
+from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import astuple
 
 from cpuwatch.recording.columns import Column, coded, growths, packed, split, sums_of, unpacked
+from cpuwatch.recording.identities import key_number
 from cpuwatch.recording.packing import Unpacker, compressed, damage_named, pack_escaped
 from cpuwatch.recording.sums import DIMENSIONS, Amount, Dimension, ExitedKey, Key, MachineSums, ProcessKey, Slot
 
@@ -48,9 +50,15 @@ class _Level(Struct, frozen=True, array_like=True, gc=False):
 
 
 class _Sums(Struct, frozen=True, array_like=True, gc=False):
-    """``processes`` are the columns of the PIDs, and of the indexes of all other parts in ``texts``."""
+    """The slots of all levels, and the keys of their amounts.
+
+    ``processes`` are sorted by PID: columns of the PIDs, of the numbers in their keys (see
+    :class:`~cpuwatch.recording.identities.IdentityColumns`), and of the indexes of all other parts in ``texts``.
+    ``process_keys`` are the keys that have no number, by index.
+    """
 
     processes: list[Column]
+    process_keys: list[tuple[int, str]]
     names: list[str | None]
     users: list[str | None]
     cgroups: list[str | None]
@@ -71,11 +79,19 @@ def encode_sums(levels: Sequence[Sequence[Slot]]) -> bytes:
                 known = keys[dimension]
                 for key in table:
                     known.setdefault(key, len(known))
+    of_processes = sorted((key for key in keys["process"] if isinstance(key, ProcessKey)), key=attrgetter("pid", "key"))
+    keys["process"] = {key: code for code, key in enumerate(of_processes)}
     lists: list[Any] = [list(keys[dimension]) for dimension in DIMENSIONS]
     processes, names, users, cgroups, exited = lists
     codes, texts = coded([text for key in processes for text in _texts(key)])
+    numbers = [key_number(key.pid, key.key) for key in processes]
     content = _Sums(
-        [packed(growths([key.pid for key in processes])), *(packed(codes[place::_TEXTS]) for place in range(_TEXTS))],
+        [
+            packed(growths([key.pid for key in processes])),
+            packed([number or 0 for number in numbers]),
+            *(packed(codes[place::_TEXTS]) for place in range(_TEXTS)),
+        ],
+        [(place, key.key) for place, key in enumerate(processes) if numbers[place] is None],
         names,
         users,
         cgroups,
@@ -96,11 +112,11 @@ def decode_sums(data: bytes, level: int, dimensions: Collection[Dimension] = DIM
         return _slots(content, content.levels[level], dimensions)
 
 
-_TEXTS = 5
+_TEXTS = 4
 
 
 def _texts(key: ProcessKey) -> tuple[str | None, ...]:
-    return key.boot_id, key.key, key.name, key.user, key.cgroup
+    return key.boot_id, key.name, key.user, key.cgroup
 
 
 def _level(slots: Sequence[Slot], keys: Mapping[Dimension, Mapping[Key, int]]) -> _Level:
@@ -171,13 +187,14 @@ def _keys(content: _Sums, dimension: Dimension) -> Sequence[Key]:
 
 
 def _processes(content: _Sums) -> list[ProcessKey]:
-    pids, *codes = map(unpacked, content.processes)
+    pids, numbers, *codes = map(unpacked, content.processes)
+    keys = dict(content.process_keys)
     processes = []
-    for pid, *indexes in zip(sums_of(pids), *codes, strict=True):
-        boot_id, key, name, user, cgroup = (content.texts[index] for index in indexes)
-        if boot_id is None or key is None or name is None:
-            raise ValueError(f"process {pid} has no key or no name")
-        processes.append(ProcessKey(boot_id, key, pid, name, user, cgroup))
+    for place, (pid, number, *indexes) in enumerate(zip(sums_of(pids), numbers, *codes, strict=True)):
+        boot_id, name, user, cgroup = (content.texts[index] for index in indexes)
+        if boot_id is None or name is None:
+            raise ValueError(f"process {pid} has no boot or no name")
+        processes.append(ProcessKey(boot_id, keys.get(place, f"{pid}-{number}"), pid, name, user, cgroup))
     return processes
 
 
