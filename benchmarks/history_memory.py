@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import gc
 import tracemalloc
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -25,7 +24,7 @@ __all__ = ["HOUR", "HistoryMemory", "history_memory"]
 HOUR = 3600
 _MAX_BYTES = 2**40
 _PACKED_TICKS = 60
-"""The longest block: of that many ticks, and of fewer, the snapshots are not packed yet."""
+"""The longest block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class HistoryMemory:
 
 
 def history_memory(crowd: Crowd, ticks: int, *, packed: bool) -> HistoryMemory:
-    """The memory of the last of these ticks, an even number of blocks, from two measurements."""
+    """The memory of the history after these ticks, at least two of the longest blocks."""
     source = live_ticks(crowd_readings(crowd))
     next(source)
     gc.collect()
@@ -51,9 +50,9 @@ def history_memory(crowd: Crowd, ticks: int, *, packed: bool) -> HistoryMemory:
     try:
         history = SnapshotHistory(ticks, _MAX_BYTES)
         packer = HistoryPacker(history) if packed else None
-        half = ticks // (2 * _PACKED_TICKS) * _PACKED_TICKS
-        first = _fill(history, packer, source, half)
-        second = _fill(history, packer, source, ticks - half)
+        sizes = [_add(history, packer, tick) for tick in islice(source, ticks)]
+        gc.collect()
+        taken, _ = tracemalloc.get_traced_memory()
         estimated_bytes = history.estimated_bytes
         # What the crowd and its newest reading need is not the history's.
         del history, packer
@@ -61,17 +60,26 @@ def history_memory(crowd: Crowd, ticks: int, *, packed: bool) -> HistoryMemory:
         rest, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    return HistoryMemory(ticks, second - rest, estimated_bytes, (second - first) / (ticks - half))
+    return HistoryMemory(ticks, taken - rest, estimated_bytes, _growth(sizes))
 
 
-def _fill(history: SnapshotHistory, packer: HistoryPacker | None, source: Iterator[SampledTick], ticks: int) -> int:
-    for tick in islice(source, ticks):
-        if tick.snapshot is not None:
-            history.append(tick.snapshot)
-        if packer is not None:
-            packer.add(tick)
-    gc.collect()
+def _add(history: SnapshotHistory, packer: HistoryPacker | None, tick: SampledTick) -> int:
+    if tick.snapshot is not None:
+        history.append(tick.snapshot)
+    if packer is not None:
+        packer.add(tick)
     return tracemalloc.get_traced_memory()[0]
+
+
+def _growth(sizes: list[int]) -> float:
+    """Bytes a tick between the lowest points of two stretches, each as long as the longest block.
+
+    Memory falls when a block is packed. Between other points, the snapshots that wait would count as growth.
+    """
+    middle, end = len(sizes) - _PACKED_TICKS, len(sizes)
+    first = min(range(middle - _PACKED_TICKS, middle), key=sizes.__getitem__)
+    second = min(range(middle, end), key=sizes.__getitem__)
+    return (sizes[second] - sizes[first]) / (second - first)
 
 
 def main() -> None:
