@@ -16,16 +16,18 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 from readings import HOSTILE_NAMES, SECOND, process, reading, snapshot
 from recorded_runs import live_ticks
 from strategies import broken_texts, snapshots
 
 from cpuwatch import Snapshot, open_recording, to_arrow
 from cpuwatch.encoding.flat_tables import TableName, flat_table
-from cpuwatch.errors import ExportError
+from cpuwatch.errors import ExportError, QueryError
+from cpuwatch.query.summary import ExitedSummary, GroupSummaries, ProcessSummaries
 from cpuwatch.recording.export import exported
 from cpuwatch.recording.partitions import export_parquet
+from cpuwatch.recording.summary import summarize
 from cpuwatch.recording.writer import RecordingWriter
 from cpuwatch.text import text_from_bytes, text_without_surrogates
 
@@ -220,3 +222,28 @@ def test_a_recording_is_a_table(tmp_path: Path) -> None:
     assert to_arrow(recording.between(live[2].time, live[5].time), "ticks").to_pylist() == wanted_rows(
         live[3:6], "ticks"
     )
+
+
+def test_a_summary_is_a_table(tmp_path: Path) -> None:
+    ticks = list(
+        live_ticks(
+            reading(process(10, cpu_ns=number * SECOND // 3), process(11, cpu_ns=number), at_ns=(100 + number) * SECOND)
+            for number in range(9)
+        )
+    )
+    with RecordingWriter(tmp_path) as writer:
+        for tick in ticks:
+            writer.write(tick)
+    begin, end = ticks[0].reading.time, ticks[-1].reading.time
+    by_process = summarize(open_recording(tmp_path), begin, end)
+    assert isinstance(by_process, ProcessSummaries)
+    assert len(by_process.processes) == 2
+    assert to_arrow(by_process).to_pylist() == [
+        {"start": begin, "end": end, **asdict(row)} for row in by_process.processes
+    ]
+    assert to_arrow(by_process, "exited").column_names == ["start", "end", *ExitedSummary.__struct_fields__]
+    by_name = summarize(open_recording(tmp_path), begin, end, "name")
+    assert isinstance(by_name, GroupSummaries)
+    assert to_arrow(by_name).to_pylist() == [{"start": begin, "end": end, **asdict(row)} for row in by_name.groups]
+    with pytest.raises(QueryError, match="GroupSummaries has no table 'ticks'"):
+        to_arrow(by_name, "ticks")

@@ -7,9 +7,10 @@ from itertools import islice
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cpuwatch.encoding.flat_tables import FlatTable, Row, TableName, flat_table
+from cpuwatch.encoding.flat_tables import FlatColumn, Row, TableName, flat_table, summary_table
 from cpuwatch.errors import MissingExtraError
 from cpuwatch.model import Snapshot
+from cpuwatch.query.summary import Summary
 from cpuwatch.text import text_without_surrogates
 
 if TYPE_CHECKING:
@@ -35,45 +36,47 @@ _Item = TypeVar("_Item")
 
 
 def to_arrow(
-    snapshots: Snapshot | Iterable[Snapshot], table: TableName = "processes", *, active_only: bool = False
+    source: Snapshot | Iterable[Snapshot] | Summary, table: TableName = "processes", *, active_only: bool = False
 ) -> pa.Table:
-    """A snapshot, some of them or a whole recording as a ``pyarrow.Table``.
+    """A snapshot, some of them, a whole recording or a summary as a ``pyarrow.Table``.
 
     ``table`` is ``processes`` (a row for each process and tick), ``exited`` or ``ticks``; docs/analysis.md lists their
-    columns. ``active_only`` leaves out processes that were idle in the tick. Raises
-    :class:`~cpuwatch.errors.MissingExtraError` without pyarrow.
+    columns. Of a summary, ``processes`` are its processes or groups, without the rest. ``active_only`` leaves out
+    processes that were idle in the tick. Raises :class:`~cpuwatch.errors.MissingExtraError` without pyarrow.
     """
-    pyarrow = import_pyarrow()
-    flat = flat_table(table)
-    taken = [snapshots] if isinstance(snapshots, Snapshot) else snapshots
-    rows = (row for snapshot in taken for row in flat.rows(snapshot, active_only))
-    batches = (record_batch(flat, chunk) for chunk in chunks(rows, BATCH_ROWS))
-    made: pa.Table = pyarrow.Table.from_batches(batches, arrow_schema(flat)).unify_dictionaries()
+    if isinstance(source, Summary):
+        columns, rows = summary_table(source, table)
+    else:
+        flat = flat_table(table)
+        snapshots = [source] if isinstance(source, Snapshot) else source
+        columns, rows = flat.columns, (row for snapshot in snapshots for row in flat.rows(snapshot, active_only))
+    batches = (record_batch(columns, chunk) for chunk in chunks(rows, BATCH_ROWS))
+    made: pa.Table = import_pyarrow().Table.from_batches(batches, arrow_schema(columns)).unify_dictionaries()
     return made
 
 
 def to_polars(
-    snapshots: Snapshot | Iterable[Snapshot], table: TableName = "processes", *, active_only: bool = False
+    source: Snapshot | Iterable[Snapshot] | Summary, table: TableName = "processes", *, active_only: bool = False
 ) -> pl.DataFrame:
     """The same as :func:`to_arrow`, as a ``polars.DataFrame``. Texts are categorical."""
     try:
         import polars  # noqa: PLC0415, ICN001  optional, and slow to import
     except ModuleNotFoundError:
         raise MissingExtraError("to_polars() needs polars: install cpuwatch with [arrow], and polars") from None
-    frame = polars.from_arrow(to_arrow(snapshots, table, active_only=active_only))
+    frame = polars.from_arrow(to_arrow(source, table, active_only=active_only))
     assert isinstance(frame, polars.DataFrame)  # noqa: S101  a Series comes of an array only
     return frame
 
 
 def to_pandas(
-    snapshots: Snapshot | Iterable[Snapshot], table: TableName = "processes", *, active_only: bool = False
+    source: Snapshot | Iterable[Snapshot] | Summary, table: TableName = "processes", *, active_only: bool = False
 ) -> pd.DataFrame:
     """The same as :func:`to_arrow`, as a ``pandas.DataFrame``. Texts are categorical; integers may be ``pandas.NA``."""
     try:
         import pandas  # noqa: PLC0415, ICN001  optional, and slow to import
     except ModuleNotFoundError:
         raise MissingExtraError("to_pandas() needs pandas: install cpuwatch with [arrow], and pandas") from None
-    arrow = to_arrow(snapshots, table, active_only=active_only)
+    arrow = to_arrow(source, table, active_only=active_only)
     # Otherwise a column of integers with an unknown one would become floats.
     nullable = {import_pyarrow().int64(): pandas.Int64Dtype(), import_pyarrow().bool_(): pandas.BooleanDtype()}
     frame: pd.DataFrame = arrow.to_pandas(types_mapper=nullable.get)
@@ -90,7 +93,7 @@ def import_pyarrow() -> ModuleType:
     return module
 
 
-def arrow_schema(table: FlatTable) -> pa.Schema:
+def arrow_schema(columns: Sequence[FlatColumn]) -> pa.Schema:
     """The types of a table in Arrow.
 
     All integers have 64 bits: a PID on Windows has 32 without a sign, and encodings make nothing of leading zeros.
@@ -104,14 +107,13 @@ def arrow_schema(table: FlatTable) -> pa.Schema:
         "text": pyarrow.dictionary(pyarrow.int32(), pyarrow.string()),
         "time": pyarrow.timestamp("us", tz="UTC"),
     }
-    return pyarrow.schema([(column.name, types[column.type]) for column in table.columns])
+    return pyarrow.schema([(column.name, types[column.type]) for column in columns])
 
 
-def record_batch(table: FlatTable, rows: Sequence[Row]) -> pa.RecordBatch:
+def record_batch(columns: Sequence[FlatColumn], rows: Sequence[Row]) -> pa.RecordBatch:
     """Rows of a table, at least one, as a record batch."""
-    schema = arrow_schema(table)
-    columns = zip(*rows, strict=True)
-    arrays = [_array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+    schema = arrow_schema(columns)
+    arrays = [_array(values, field.type) for values, field in zip(zip(*rows, strict=True), schema, strict=True)]
     batch: pa.RecordBatch = import_pyarrow().record_batch(arrays, schema)
     return batch
 

@@ -12,15 +12,23 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from msgspec import Struct
-from msgspec.structs import fields
+from msgspec.structs import astuple, fields
 
 from cpuwatch.errors import QueryError
 from cpuwatch.fields import FIELDS
 from cpuwatch.model import ExitedUsage, Snapshot
 from cpuwatch.parse import invalid_choice
 from cpuwatch.query.cgroup_name import cgroup_name
+from cpuwatch.query.summary import (
+    ExitedSummary,
+    GroupSummaries,
+    GroupSummary,
+    ProcessSummaries,
+    ProcessSummary,
+    Summary,
+)
 
-__all__ = ["FLAT_TABLES", "FlatColumn", "FlatTable", "Row", "TableName", "flat_table"]
+__all__ = ["FLAT_TABLES", "FlatColumn", "FlatTable", "Row", "TableName", "flat_table", "summary_table"]
 
 Row = tuple[Any, ...]
 TableName = Literal["processes", "exited", "ticks"]
@@ -171,4 +179,37 @@ FLAT_TABLES = {
             "ticks", "a row for each tick: the machine, and where its time went", (*_TICK, *_MACHINE), _machine_rows
         ),
     )
+}
+
+
+def summary_table(summary: Summary, name: TableName) -> tuple[Sequence[FlatColumn], Iterator[Row]]:
+    """The columns and rows of a summary: its range, and its processes (or groups) or the exited ones.
+
+    Raises :class:`~cpuwatch.errors.QueryError` for any other table.
+    """
+    kind: type[Struct]
+    rows: Sequence[Struct]
+    match summary, name:
+        case ProcessSummaries(), "processes":
+            kind, rows = ProcessSummary, summary.processes
+        case ProcessSummaries(), "exited":
+            kind, rows = ExitedSummary, summary.exited
+        case GroupSummaries(), "processes":
+            kind, rows = GroupSummary, summary.groups
+        case _:
+            raise QueryError(f"a {type(summary).__name__} has no table {name!r}")
+    columns = [
+        FlatColumn("start", "time", "Begin of the range."),
+        FlatColumn("end", "time", "End of the range."),
+        *(FlatColumn(field.name, _TYPES[field.type], "") for field in fields(kind)),
+    ]
+    return columns, ((summary.start, summary.end, *astuple(row)) for row in rows)
+
+
+_TYPES: dict[Any, Literal["integer", "number", "text"]] = {
+    int: "integer",
+    float: "number",
+    float | None: "number",
+    str: "text",
+    str | None: "text",
 }

@@ -56,10 +56,10 @@ def _ndjson(table: FlatTable, chunks: Iterable[Sequence[Row]]) -> Iterator[bytes
 def _arrow(table: FlatTable, chunks: Iterable[Sequence[Row]]) -> Iterator[bytes]:
     """The streaming format of Arrow IPC. Its file format cannot be streamed: all batches share one dictionary there."""
     written = _Written()
-    with import_pyarrow().ipc.new_stream(written, arrow_schema(table)) as stream:
+    with import_pyarrow().ipc.new_stream(written, arrow_schema(table.columns)) as stream:
         yield written.taken()
         for rows in chunks:
-            stream.write_batch(record_batch(table, rows))
+            stream.write_batch(record_batch(table.columns, rows))
             yield written.taken()
     yield written.taken()
 

@@ -139,7 +139,7 @@ class _TableFile:
     def __init__(self, table: FlatTable, path: Path) -> None:
         self.table = table
         self.path = path
-        self._schema: pa.Schema = arrow_schema(table).remove(0)
+        self._schema: pa.Schema = arrow_schema(table.columns).remove(0)
         self._rows: list[Row] = []
         self._batches: list[pa.RecordBatch] = []
         self._writer: Any = None
@@ -160,7 +160,7 @@ class _TableFile:
     def _make_batch(self) -> None:
         rows, self._rows = self._rows, []
         if rows:
-            self._batches.append(record_batch(self.table, rows).drop_columns(["host"]))
+            self._batches.append(record_batch(self.table.columns, rows).drop_columns(["host"]))
 
     def _write_group(self) -> None:
         batches, self._batches = self._batches, []
