@@ -42,6 +42,8 @@ from cpuwatch.query.view import GroupedSnapshot, View, apply_view
 from cpuwatch.recording.reader import Recording, open_recording
 from cpuwatch.recording.recorder import Recorder
 from cpuwatch.recording.retention import RecordingLimits
+from cpuwatch.recording.summary import summarize
+from cpuwatch.recording.timeline import timeline
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.samplers.scripted import ScriptedSampler
 from cpuwatch.tick_id import TickId
@@ -96,7 +98,9 @@ __all__ = [
     "open_sampler",
     "sample",
     "select",
+    "summarize",
     "table",
+    "timeline",
     "to_arrow",
     "to_pandas",
     "to_polars",
