@@ -18,10 +18,14 @@ BUDGET_SECONDS = 25
 
 
 @pytest.mark.parametrize(
-    ("command", "token"), [(CPUWATCH_SERVE, TOKEN), (HYPERCORN, None)], ids=["cpuwatch-serve-token", "hypercorn-open"]
+    ("command", "token"),
+    [(CPUWATCH_SERVE, TOKEN), (HYPERCORN, None)],
+    ids=["cpuwatch-serve-token-recording", "hypercorn-open"],
 )
 def test_every_response_is_as_described(command: tuple[str, ...], token: str | None, tmp_path: Path) -> None:
-    settings = {"CPUWATCH_INTERVAL": "0.2"} | ({} if token is None else {"CPUWATCH_TOKEN": token})
+    settings = {"CPUWATCH_INTERVAL": "0.2"}
+    if token is not None:
+        settings |= {"CPUWATCH_TOKEN": token, "CPUWATCH_RECORD": str(tmp_path / "recording")}
     with running_server(command, **settings) as server:
         done = subprocess.run(
             [

@@ -74,8 +74,9 @@ def test_the_document_has_commands_with_responses_of_each_kind() -> None:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server(CPUWATCH_SERVE, CPUWATCH_INTERVAL="0.2") as running:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    directory = str(tmp_path_factory.mktemp("recording"))
+    with running_server(CPUWATCH_SERVE, CPUWATCH_INTERVAL="0.2", CPUWATCH_RECORD=directory) as running:
         yield running
 
 

@@ -74,7 +74,7 @@ def test_every_shortcut_has_a_touch_control(phone: Page, burner: Puppet) -> None
     expect(phone).to_have_url(re.compile("sort=threads"))
     phone.get_by_role("button", name="Pause").tap()
     expect(phone.locator("#status")).to_contain_text("Paused")
-    phone.locator("#scrub").tap(position={"x": 8, "y": 8})
+    phone.locator("#strip").tap(position={"x": 8, "y": 8})
     expect(phone).to_have_url(re.compile("at="))
     phone.get_by_role("button", name="Go live").tap()
     expect(phone.locator("#status")).to_contain_text("Live")

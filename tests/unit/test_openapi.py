@@ -21,7 +21,7 @@ from strategies import broken_texts, snapshots
 from cpuwatch import Query, Snapshot, View, apply_view, encode_view
 from cpuwatch.encoding.formats import FORMAT
 from cpuwatch.fields import FIELDS, NAMES
-from cpuwatch.query.parameters import AT, HISTORY, METRICS, VIEW
+from cpuwatch.query.parameters import AT, HISTORY, METRICS, SUMMARY, TIMELINE, VIEW
 from cpuwatch.query.view import Grouping
 from cpuwatch.settings import Settings
 from cpuwatch.token_file import parse_token
@@ -110,6 +110,8 @@ def test_the_parameters_are_those_that_are_parsed(document: dict[str, Any]) -> N
         "/cpu_usage": {**VIEW, **FORMAT, **AT},
         "/cpu_usage/stream": VIEW,
         "/cpu_usage/history": {**HISTORY, **VIEW},
+        "/cpu_usage/summary": SUMMARY,
+        "/cpu_usage/timeline": TIMELINE,
         "/metrics": METRICS,
     }
     for path, operation in operations(document):
@@ -140,6 +142,8 @@ def test_common_responses_are_listed_for_every_path(document: dict[str, Any]) ->
         ("/cpu_usage/{pid}", {"200", "404", "503"}),
         ("/cpu_usage/stream", {"200", "406", "429", "503"}),
         ("/cpu_usage/history", {"200", "304", "429", "503"}),
+        ("/cpu_usage/summary", {"200", "404", "503"}),
+        ("/cpu_usage/timeline", {"200", "404", "503"}),
         ("/cpu%20usage", {"308"}),
         ("/metrics", {"200", "406", "503"}),
         ("/livez", {"200"}),

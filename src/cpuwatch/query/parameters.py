@@ -16,6 +16,7 @@ from cpuwatch.fields import NAMES, SortKey
 from cpuwatch.parse import invalid, parse_choice, parse_integer
 from cpuwatch.query.name_pattern import compile_name_pattern
 from cpuwatch.query.select import DEFAULT_SORT, Order, Query
+from cpuwatch.query.summary import SUMMARY_GROUPS
 from cpuwatch.query.view import Grouping, View
 from cpuwatch.text import shortened
 from cpuwatch.tick_id import MAX_TICK_ID, TickId
@@ -25,6 +26,8 @@ __all__ = [
     "HISTORY",
     "METRICS",
     "PID",
+    "SUMMARY",
+    "TIMELINE",
     "VIEW",
     "Parameter",
     "choice",
@@ -40,6 +43,7 @@ _MAX_VALUES = 100
 _MAX_PERCENT = 1e6
 _MAX_PAST_SECONDS = 1e9
 _MAX_EXPOSED = 1000
+_MAX_POINTS = 2000
 _MAX_QUERY_STRING_BYTES = 4096
 _TICK = {"type": "integer", "minimum": 0, "maximum": MAX_TICK_ID}
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
@@ -248,6 +252,21 @@ HISTORY = parameters(
 )
 
 AT = parameters(("at", "The snapshot at this time (RFC 3339) instead of the newest one.", _TIME))
+
+_RANGE = parameters(
+    ("from", "Only what is after this time (RFC 3339), by default all that is recorded.", _TIME),
+    ("to", "Only what is not after this time (RFC 3339).", _TIME),
+)
+
+SUMMARY = {
+    **_RANGE,
+    **parameters(
+        ("group_by", "Sum up groups in place of processes.", choice(*SUMMARY_GROUPS)),
+        ("top", "List only the first N rows; the others are added up.", _integer(1, 100_000)),
+    ),
+}
+
+TIMELINE = {**_RANGE, **parameters(("points", "The largest number of points.", _integer(1, _MAX_POINTS)))}
 
 METRICS = {
     **parameters(

@@ -76,7 +76,10 @@ class Recording:
             return iter(self)
         # Runs follow one another, so everything before the first segment of this run is older.
         return self._replayed(
-            lambda segment: segment.number >= runs[run],
+            lambda segment: (
+                segment.number >= runs[run]
+                and (segment.is_growing or segment.header.run != run or segment.header.last_sequence > sequence)
+            ),
             lambda part, record: part.key.run != run or record.sequence > sequence,
         )
 

@@ -33,6 +33,8 @@ from cpuwatch.web.endpoints.history import PAST, History
 from cpuwatch.web.endpoints.metrics import EXPOSED, metrics
 from cpuwatch.web.endpoints.page import PAGE, STATIC, StaticFiles, page
 from cpuwatch.web.endpoints.stream import STREAM, Stream
+from cpuwatch.web.endpoints.summary import USED_IN_RANGE, summary
+from cpuwatch.web.endpoints.timeline import BUSY_OVER_TIME, timeline
 from cpuwatch.web.http.exchange import StallLimit
 from cpuwatch.web.http.response import Answer, Endpoint, problem
 from cpuwatch.web.middleware import AccessLog, RequestCheck
@@ -119,6 +121,8 @@ def _routes() -> list[Route]:
         (cpu_usage.ALL_PROCESSES, Endpoint(cpu_usage.all_processes)),
         (STREAM, Stream()),
         (PAST, History()),
+        (USED_IN_RANGE, Endpoint(summary)),
+        (BUSY_OVER_TIME, Endpoint(timeline)),
         (cpu_usage.ONE_PROCESS, Endpoint(cpu_usage.one_process)),
         (cpu_usage.REDIRECT, Endpoint(cpu_usage.redirect)),
         (EXPOSED, Endpoint(metrics)),

@@ -166,7 +166,7 @@ test("the state survives the address", () => {
   for (const sort of ["cpu_percent", "name"]) {
     for (const descending of [true, false]) {
       for (const view of ["", "tree", "user"]) {
-        const state = { sort, descending, view, filter: "a&b=c #/(é)/", scale: "machine", at: "2026-11-24T04:00:00.123456Z", open: "12:99" };
+        const state = { ...DEFAULTS, sort, descending, view, filter: "a&b=c #/(é)/", scale: "machine", at: "2026-11-24T04:00:00.123456Z", open: "12:99" };
         assert.deepEqual(fromFragment(toFragment(state), isColumn), state);
       }
     }

@@ -20,7 +20,7 @@ from cpuwatch.query.parameters import Parameter
 from cpuwatch.web.http.request import header
 from cpuwatch.web.http.response import Answer, FixedContent, problem
 from cpuwatch.web.openapi.operation import TEXT, Operation
-from cpuwatch.web.state import live
+from cpuwatch.web.state import Live, live
 
 __all__ = ["PAGE", "STATIC", "PageResponse", "StaticFiles", "fields_module", "page"]
 
@@ -58,13 +58,18 @@ STATIC = Operation(
 
 
 class PageResponse(Struct, frozen=True):
-    """The page with the busiest processes (:class:`~cpuwatch.web.response_cache.Representation`)."""
+    """The page with the busiest processes (:class:`~cpuwatch.web.response_cache.Representation`).
 
+    ``past`` tells its scripts where the past is: in ``memory``, in a ``recording``, or in a recording without a
+    present, ``playback``.
+    """
+
+    past: str
     is_made_ahead: ClassVar[bool] = False
 
     def make(self, snapshot: Snapshot) -> Answer:
         """The page for this snapshot."""
-        return _page(**page_texts(snapshot))
+        return _page(past=self.past, **page_texts(snapshot))
 
 
 async def page(scope: Scope) -> Answer:
@@ -78,8 +83,14 @@ async def page(scope: Scope) -> Answer:
         return problem(404, "the page is disabled (CPUWATCH_PAGE)")
     token = state.settings.token
     if token is not None and not token.matches(header(scope, b"authorization")):
-        return _page(summary="this server requires a token")
-    return await state.cache.get(PageResponse()) or _page(summary="no data yet")
+        return _page(past=_past_of(state), summary="this server requires a token")
+    return await state.cache.get(PageResponse(_past_of(state))) or _page(past=_past_of(state), summary="no data yet")
+
+
+def _past_of(state: Live) -> str:
+    if state.recording is None:
+        return "memory"
+    return "playback" if state.recorder is None else "recording"
 
 
 def _page(**shown: str) -> Answer:

@@ -34,7 +34,7 @@ _ABOUT = (
 _PROBLEMS = {
     400: "Malformed request, unknown parameter, value out of range, or conflicting parameters.",
     401: "The token is missing or wrong.",
-    404: "No such process, no such file, or the page is disabled.",
+    404: "No such process, no such file, no recording, or the page is disabled.",
     405: "The method is not GET, HEAD or OPTIONS.",
     406: "None of the accepted formats is available.",
     408: "The body of the request did not arrive in time.",
@@ -154,15 +154,24 @@ def _response(description: str, headers: Iterable[str], content: Mapping[str, An
     return {
         "description": description,
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in (*_HEADERS_OF_ALL, *headers)},
-        "content": {
-            media_type: {"schema": {"$ref": _SCHEMAS + body.__name__} if isinstance(body, type) else body}
-            for media_type, body in content.items()
-        },
+        "content": {media_type: {"schema": _body_schema(body)} for media_type, body in content.items()},
     }
 
 
+def _body_schema(body: Any) -> dict[str, Any]:
+    match body:
+        case type():
+            return {"$ref": _SCHEMAS + body.__name__}
+        case tuple():
+            return {"anyOf": [_body_schema(each) for each in body]}
+    schema: dict[str, Any] = body
+    return schema
+
+
 def _schemas(operations: Iterable[Operation]) -> dict[str, Any]:
-    bodies = {body for operation in operations for body in operation.content.values() if isinstance(body, type)}
+    contents = [body for operation in operations for body in operation.content.values()]
+    listed = [each for body in contents for each in (body if isinstance(body, tuple) else (body,))]
+    bodies = {body for body in listed if isinstance(body, type)}
     schemas = _components([*bodies, Problem, Snapshot])[1] | _grouped_snapshot()
     for name, schema in schemas["ProcessUsage"]["properties"].items():
         schema["description"] = FIELDS[name].description

@@ -21,9 +21,9 @@ SHOWN: dict[str, Any] = {"$ref": "#/components/schemas/Shown"}
 class Operation(Struct, frozen=True):
     """A path, the parameters of its GET and the responses to it.
 
-    ``content`` maps each media type of the response to a Struct or a JSON Schema. ``headers`` and ``problems`` list
-    what is specific to this path. An ``is_conditional`` response has an ETag and can be 304; an ``is_stream`` response
-    has no Content-Length; an ``is_open`` path needs no token.
+    ``content`` maps each media type of the response to a Struct, several Structs or a JSON Schema. ``headers`` and
+    ``problems`` list what is specific to this path. An ``is_conditional`` response has an ETag and can be 304; an
+    ``is_stream`` response has no Content-Length; an ``is_open`` path needs no token.
     """
 
     path: str

@@ -7,30 +7,35 @@ import { Arrangement } from "./model/arrange.js";
 import { parseFilter, rowTest } from "./model/filter.js";
 import { RegexMatcher } from "./model/regex_matcher.js";
 import { heldOrder } from "./model/sort.js";
+import { dayAndClock, moment } from "./model/time_text.js";
 import { fromFragment, toFragment } from "./model/url_state.js";
+import { Moments } from "./moments.js";
+import { Ranges } from "./ranges.js";
+import { Address } from "./view/address.js";
 import { columnOf } from "./view/columns.js";
 import { Controls } from "./view/controls.js";
 import { Detail } from "./view/detail.js";
 import { Keys } from "./view/keys.js";
 import { Overview } from "./view/overview.js";
+import { PastChart } from "./view/past_chart.js";
+import { PastInput } from "./view/past_input.js";
 import { showStatus } from "./view/status_line.js";
 import { showSum } from "./view/sum_line.js";
 import { TableView } from "./view/table_view.js";
 import { askToken } from "./view/token_dialog.js";
 
 const GROUPINGS = ["", "name", "user", "unit"];
-const SCRUB_DELAY_MS = 60;
 const STATUS_INTERVAL_MS = 500;
 const ORDER = ["sort", "descending", "view", "filter"];
 
 class App {
   constructor() {
     this.state = stateOfAddress();
-    /** The table of the moment shown; null while the page is live. */
-    this.frozen = null;
-    /** The sequence of the moment that was requested, or null. */
-    this.wanted = null;
-    this.requesting = 0;
+    /** Where the past is: "memory", "recording", or "playback" for a recording without a present. */
+    this.past = document.documentElement.dataset.past;
+    const hasRecording = this.past !== "memory";
+    if (!hasRecording) this.state.range = null;
+    this.address = new Address();
     this.closed = new Set();
     this.arrangement = new Arrangement();
     this.order = [];
@@ -49,11 +54,20 @@ class App {
     this.detail = new Detail((key) => this.change({ open: key }), () => this.closeDetail());
     this.keys = new Keys(this.actions());
     this.controls = new Controls(this.controlHandlers(), { areKeysOn: this.keys.on });
+    this.moments = new Moments(this, hasRecording);
+    this.ranges = new Ranges(this);
+    this.pastChart = new PastChart(() => this.paintSoon());
+    this.pastInput = new PastInput(this.moments, this.pastHandlers(), { canSelect: hasRecording });
     this.inbox = new Inbox(this.feedHandlers());
     this.feed = new Feed((message) => this.inbox.receive(message));
-    addEventListener("hashchange", () => this.follow(stateOfAddress()));
+    addEventListener("hashchange", () => {
+      this.address.follow();
+      this.follow(stateOfAddress());
+    });
     this.setFilter(this.state.filter);
     for (const part of document.querySelectorAll(".scripted")) part.hidden = false;
+    if (this.past === "playback") document.getElementById("live").textContent = "Go to newest";
+    if (!hasRecording) for (const part of document.querySelectorAll(".recorded-only")) part.remove();
     this.feed.listen(storedToken());
     setInterval(() => this.showStatus(), STATUS_INTERVAL_MS);
     this.showStatus();
@@ -63,12 +77,16 @@ class App {
     return this.inbox.live;
   }
 
-  get timeline() {
-    return this.inbox.timeline;
+  get frozen() {
+    return this.moments.frozen;
   }
 
   get table() {
     return this.frozen ?? this.live;
+  }
+
+  get chartWidth() {
+    return Math.max(100, Math.round(this.pastChart.width));
   }
 
   get pausedAt() {
@@ -78,8 +96,10 @@ class App {
   feedHandlers() {
     return {
       state: (link) => {
+        const isNew = link.state === "live" && this.link.state !== "live";
         this.link = link;
         if (link.state === "refused") askToken((token) => this.feed.listen(token));
+        if (isNew) this.start();
         this.showStatus();
       },
       tick: () => {
@@ -90,19 +110,29 @@ class App {
       chunk: (table) => {
         if (table === this.table) this.arrange();
       },
-      moment: (table, wanted) => {
-        if (wanted !== this.wanted) return;
-        table.adoptSeries(this.live);
-        this.frozen = table;
-        this.change({ at: table.head.time });
-      },
-      noMoment: (wanted) => {
-        if (wanted === this.wanted) this.controls.note("The server no longer has this moment.");
+      moment: (table, path) => this.moments.arrive(table, path),
+      momentPast: (message) => this.moments.arrivePast(message),
+      timeline: (timeline, path) => this.moments.arriveTimeline(timeline, path),
+      summary: (summary, path) => this.ranges.arrive(summary, path),
+      failed: (kind, path, why) => {
+        if (kind === "moment") this.moments.fail(path);
+        if (kind === "summary") this.ranges.fail(path, why);
       },
       pastComplete: () => {
-        if (this.state.at && !this.frozen) this.findMoment();
+        if (this.state.at && !this.frozen && this.past === "memory") this.moments.find(this.state.at);
         this.paintSoon();
       },
+    };
+  }
+
+  pastHandlers() {
+    return {
+      goTo: (milliseconds) => this.moments.goTo(milliseconds),
+      step: (ticks) => this.moments.step(ticks),
+      zoomTo: (window) => this.moments.zoomTo(window),
+      zoom: (direction) => this.moments.zoom(direction),
+      brush: (range) => this.ranges.brush(range),
+      select: (range) => this.ranges.select(range),
     };
   }
 
@@ -110,8 +140,10 @@ class App {
     return {
       "/": () => this.controls.focusFilter(),
       " ": () => this.togglePause(),
-      "[": () => this.step(-1),
-      "]": () => this.step(1),
+      "[": () => this.moments.step(-1),
+      "]": () => this.moments.step(1),
+      "+": () => this.moments.zoom(1),
+      "-": () => this.moments.zoom(-1),
       o: () => this.sortBy("total_percent"),
       c: () => this.sortBy("cpu_percent"),
       p: () => this.sortBy("pid"),
@@ -134,7 +166,6 @@ class App {
       turn: () => this.sortBy(this.state.sort),
       pause: () => this.togglePause(),
       live: () => this.goLive(),
-      goTo: (sequence) => this.goTo(sequence),
       keys: (isOn) => this.keys.switchTo(isOn),
     };
   }
@@ -143,17 +174,27 @@ class App {
   follow(state) {
     this.state = state;
     this.setFilter(state.filter);
-    if (state.at === null) this.frozen = null;
-    else if (this.frozen?.head.time !== state.at) this.findMoment();
+    this.moments.follow(state);
+    if (this.past !== "memory") this.ranges.follow(state);
     this.order = [];
     this.paintSoon();
   }
 
-  change(part) {
+  /** The page is connected, for the first time or again. */
+  start() {
+    this.moments.start();
+    if (this.past !== "memory") this.ranges.follow(this.state);
+  }
+
+  note(text) {
+    this.controls.note(text);
+  }
+
+  /** `isPlace`: the user can come back from here with the browser's back button. */
+  change(part, isPlace = this.state.at === null && typeof part.at === "string") {
     if (ORDER.some((name) => name in part && part[name] !== this.state[name])) this.order = [];
     this.state = { ...this.state, ...part };
-    // Replaced, not pushed: otherwise the browser's history has an entry for each letter typed.
-    history.replaceState(null, "", location.pathname + location.search + toFragment(this.state));
+    this.address.write(toFragment(this.state), isPlace);
     this.paintSoon();
   }
 
@@ -210,6 +251,7 @@ class App {
 
   escape() {
     if (this.state.open) this.closeDetail();
+    else if (this.state.range) this.ranges.close();
     else if (this.state.filter) this.setFilter("");
     else if (this.frozen) this.goLive();
     else document.activeElement?.blur?.();
@@ -218,42 +260,15 @@ class App {
   togglePause() {
     if (this.frozen) this.goLive();
     else if (this.live.head) {
-      this.frozen = this.live.copy();
-      this.wanted = null;
+      this.moments.pause();
       this.change({ at: this.live.head.time });
     }
   }
 
   goLive() {
-    this.frozen = null;
-    this.wanted = null;
-    this.controls.note("");
+    this.moments.live();
+    this.note("");
     this.change({ at: null });
-  }
-
-  step(ticks) {
-    const at = this.wanted ?? this.table.sequence;
-    if (this.frozen && at + ticks > this.timeline.newest.sequence) this.goLive();
-    else this.goTo(at + ticks);
-  }
-
-  goTo(sequence) {
-    if (!this.timeline.newest) return;
-    this.wanted = Math.max(this.timeline.oldest.sequence, Math.min(this.timeline.newest.sequence, sequence));
-    this.frozen ??= this.live.copy();
-    clearTimeout(this.requesting);
-    this.requesting = setTimeout(() => this.feed.requestMoment(this.wanted), SCRUB_DELAY_MS);
-    this.paintSoon();
-  }
-
-  /** Goes to the moment in the address. */
-  findMoment() {
-    const tick = this.timeline.nearest(this.state.at);
-    if (tick) this.goTo(tick.sequence);
-    else {
-      this.change({ at: null });
-      this.controls.note("The server no longer has the moment in the address. The page is live.");
-    }
   }
 
   paintSoon() {
@@ -276,14 +291,35 @@ class App {
     if (this.tableView.held && this.order.length > 0) rows = heldOrder(this.order, rows);
     this.order = rows.map((row) => row.id);
     const scale = state.scale === "machine" ? 1 / table.head.host.logical_cpus : 1;
-    const oldest = this.timeline.oldest?.sequence ?? table.sequence;
+    const oldest = this.frozen?.oldest ?? this.inbox.timeline.oldest?.sequence ?? table.sequence;
     this.tableView.show(rows, { ...state, scale, sequence: table.sequence, oldest });
     this.overview.show(table.head, table.rows.size);
-    this.overview.showPast(this.timeline, this.wanted ?? table.sequence, this.frozen === null);
+    this.showPast();
     this.showDetail(scale, oldest);
     showSum(rows, table.head, state);
-    this.controls.show(state, { isHeld: this.tableView.held, pausedAt: this.pausedAt });
+    this.controls.show(state, { isHeld: this.tableView.held, isPaused: this.frozen !== null, moment: this.momentText() });
     this.showStatus();
+  }
+
+  showPast() {
+    const { moments } = this;
+    const { window, limits } = moments;
+    if (window === null) return;
+    moments.load();
+    this.pastChart.show({
+      window,
+      points: moments.history.points(this.inbox.timeline),
+      shown: moments.shown,
+      missed: moments.missed,
+      selected: this.ranges.selected,
+      isZoomed: window.from > limits.from || window.to < limits.to,
+    });
+  }
+
+  momentText() {
+    if (this.frozen === null) return this.past === "playback" ? "Newest; drag to rewind" : "Live; drag to rewind";
+    const missed = this.moments.missed;
+    return missed === null ? `Shown: ${moment(this.pausedAt)}` : `Not recorded: ${dayAndClock(missed)}. Shown: ${dayAndClock(this.pausedAt)}`;
   }
 
   showDetail(scale, oldest) {
@@ -297,7 +333,8 @@ class App {
 
   showStatus() {
     const ageSeconds = (performance.now() - this.arrived) / 1000;
-    showStatus(this.link, this.live.head, ageSeconds, this.pausedAt);
+    const playback = this.past === "playback" && this.live.head ? { host: this.live.head.host.name, ...this.moments.history.whole } : null;
+    showStatus(this.link, this.live.head, ageSeconds, this.pausedAt, playback);
   }
 }
 

@@ -27,7 +27,11 @@ export class Feed {
     this.port.postMessage({ type, token: this.token });
   }
 
-  requestMoment(sequence) {
-    this.port.postMessage({ type: "moment", sequence });
+  /**
+   * Requests a path of the API; the answer is a message of type `kind`. Of several requests of a kind, one is under way
+   * and the newest one waits.
+   */
+  request(kind, path) {
+    this.port.postMessage({ type: "request", kind, path });
   }
 }

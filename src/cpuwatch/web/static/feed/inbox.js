@@ -5,7 +5,8 @@ import { Timeline } from "../model/timeline.js";
 
 export class Inbox {
   /**
-   * `on`: state(state), tick(), chunk(table), moment(table, wanted), noMoment(wanted) and pastComplete().
+   * `on`: state(state), tick(), chunk(table), moment(table, path), momentPast(message), timeline(timeline, path),
+   * summary(summary, path), failed(kind, path, why) and pastComplete().
    * `live` is the newest table, `timeline` the machine's past; after a restart of the server, both are new.
    */
   constructor(on) {
@@ -21,7 +22,10 @@ export class Inbox {
       tick: (message) => this.tick(message),
       more: (chunk) => this.fill(this.filling, chunk),
       moment: (message) => this.moment(message),
-      no_moment: ({ wanted }) => on.noMoment(wanted),
+      moment_past: (message) => on.momentPast(message),
+      timeline: ({ timeline, path }) => on.timeline(timeline, path),
+      summary: ({ summary, path }) => on.summary(summary, path),
+      failed: ({ kind, path, why }) => on.failed(kind, path, why),
       past: (message) => this.past(message),
     };
   }
@@ -45,10 +49,10 @@ export class Inbox {
     this.fill(this.live, { changed, last });
   }
 
-  moment({ type, wanted, changed, gone, last, ...head }) {
+  moment({ type, path, changed, gone, last, ...head }) {
     const table = new ProcessTable();
     table.begin(head, gone);
-    this.filled = () => this.on.moment(table, wanted);
+    this.filled = () => this.on.moment(table, path);
     this.fill(table, { changed, last });
   }
 

@@ -10,9 +10,9 @@ export class Past {
   }
 
   /** Adds a snapshot. The oldest comes first. */
-  add({ sequence, time, machine, processes }) {
+  add({ sequence, time, machine, attribution, processes }) {
     this.first ??= sequence;
-    this.ticks.push({ sequence, time, machine: { cpu_percent: machine.cpu_percent } });
+    this.ticks.push({ sequence, time, machine: { cpu_percent: machine.cpu_percent }, attribution });
     for (const { key, cpu_percent: percent } of processes) {
       if (!this.keys.has(key)) continue;
       let values = this.values.get(key);

@@ -6,19 +6,21 @@
 
 import { differences } from "./deltas.js";
 import { eventId, readEvents } from "./event_stream.js";
+import { fetchJson } from "./fetch_json.js";
+import { Newest } from "./newest.js";
 import { Past } from "./past.js";
 
-// The server's default history.
+// More would take seconds to read; with a recording, the chart does not need them.
 const PAST_TICKS = 600;
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 8000;
-const MOMENT_TIMEOUT_MS = 10_000;
 // A tab handles one chunk per task, within a few milliseconds, however many processes there are.
 const CHUNK_ROWS = 400;
 // Anything below is invisible in a sparkline.
 const PAST_FIELDS = "fields=key,cpu_percent&min_percent=0.2";
 
-const STREAM = new URL("../../cpu_usage/stream", import.meta.url);
+const ROOT = new URL("../../", import.meta.url);
+const STREAM = new URL("cpu_usage/stream", ROOT);
 
 /** The stream as one token may read it, and the tabs that listen to it. */
 class Feed {
@@ -119,33 +121,25 @@ class Feed {
     chunks.forEach((chunk, index) => port.postMessage({ type: "past", ...chunk, last: index === chunks.length - 1 }));
   }
 
-  /** Sends the whole snapshot with this sequence, or the next one in the server's history. */
-  async sendMoment(port, sequence) {
-    let found = null;
-    const sampling = this.last?.sampling;
-    try {
-      await readEvents(STREAM, {
-        token: this.token,
-        lastId: eventId(sampling, sequence - 1),
-        signal: AbortSignal.timeout(MOMENT_TIMEOUT_MS),
-        onEvent: (event) => {
-          const snapshot = JSON.parse(event.data);
-          if (snapshot.sampling.run === sampling.run) found = snapshot;
-          return true;
-        },
-      });
-    } catch {
-      // Reported as "no_moment".
-    }
-    if (found === null) port.postMessage({ type: "no_moment", wanted: sequence });
-    else sendSnapshot(port, { type: "moment", wanted: sequence, ...head(found), gone: [] }, found.processes);
-  }
-
   setState(state) {
     this.state = state;
     for (const port of this.ports) port.postMessage({ type: "state", ...state });
   }
 }
+
+/** What becomes of the answer to a request of each kind. */
+const ANSWERS = {
+  moment: (port, path, snapshot) => sendSnapshot(port, { type: "moment", path, ...head(snapshot), gone: [] }, snapshot.processes),
+  moment_past(port, path, { snapshots }) {
+    const run = snapshots.at(-1)?.sampling.run;
+    const ticks = snapshots.filter(({ sampling }) => sampling.run === run);
+    const past = new Past(new Set(ticks.flatMap(({ processes }) => processes.map(({ key }) => key))));
+    for (const snapshot of ticks) past.add(snapshot);
+    for (const chunk of past.chunks(CHUNK_ROWS)) port.postMessage({ type: "moment_past", path, ...chunk });
+  },
+  timeline: (port, path, timeline) => port.postMessage({ type: "timeline", path, timeline }),
+  summary: (port, path, summary) => port.postMessage({ type: "summary", path, summary }),
+};
 
 /** Sends a message with its rows. Rows beyond the first chunk follow at once, in messages of type "more". */
 function sendSnapshot(port, message, processes) {
@@ -165,6 +159,16 @@ const feeds = new Map();
 
 function serve(port) {
   let feed = null;
+  const requests = {};
+  for (const [kind, answer] of Object.entries(ANSWERS)) {
+    requests[kind] = new Newest(async (path) => {
+      try {
+        answer(port, path, await fetchJson(new URL(path, ROOT), feed?.token));
+      } catch (error) {
+        port.postMessage({ type: "failed", kind, path, why: error.detail ?? error.message });
+      }
+    });
+  }
   const handlers = {
     listen({ token }) {
       feed?.remove(port);
@@ -175,8 +179,8 @@ function serve(port) {
     sleep() {
       feed?.remove(port);
     },
-    moment({ sequence }) {
-      feed?.sendMoment(port, sequence);
+    request({ kind, path }) {
+      requests[kind].ask(path);
     },
   };
   port.onmessage = ({ data }) => handlers[data.type]?.(data);

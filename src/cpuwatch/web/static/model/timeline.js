@@ -6,8 +6,8 @@ export class Timeline {
     this.ticks = [];
   }
 
-  add({ sequence, time, machine }) {
-    const tick = { sequence, milliseconds: Date.parse(time), busy: machine.cpu_percent };
+  add({ sequence, time, machine, attribution }) {
+    const tick = { sequence, time, milliseconds: Date.parse(time), busy: machine.cpu_percent, exited: attribution?.exited_percent ?? null };
     const last = this.ticks.at(-1);
     if (last && last.sequence >= sequence) return;
     this.ticks.push(tick);
@@ -30,13 +30,14 @@ export class Timeline {
     return this.ticks.at(-1) ?? null;
   }
 
-  find(sequence) {
-    return this.ticks.find((tick) => tick.sequence === sequence) ?? null;
+  /** The tick this many ticks after the one at exactly this time; null if either is unknown. */
+  step(milliseconds, ticks) {
+    const index = this.ticks.findIndex((tick) => tick.milliseconds === milliseconds);
+    return index < 0 ? null : (this.ticks[index + ticks] ?? null);
   }
 
-  /** The tick nearest to a time, or null if none is within `slackMilliseconds`. */
-  nearest(time, slackMilliseconds = 5000) {
-    const wanted = Date.parse(time);
+  /** The tick nearest to a time in milliseconds, or null if none is within `slackMilliseconds`. */
+  nearest(wanted, slackMilliseconds = 5000) {
     let best = null;
     for (const tick of this.ticks) {
       const distance = Math.abs(tick.milliseconds - wanted);

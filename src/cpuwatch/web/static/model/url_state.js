@@ -1,5 +1,7 @@
 /** Converts the state of the page to the fragment of its address and back. Pure. */
 
+import { GROUPS } from "./ranking.js";
+
 const VIEWS = ["", "tree", "name", "user", "unit"];
 
 export const DEFAULTS = Object.freeze({
@@ -10,11 +12,19 @@ export const DEFAULTS = Object.freeze({
   scale: "core",
   at: null,
   open: null,
+  // The part of the past in the chart: null for all, {seconds} up to the newest tick, or {from, to} in milliseconds.
+  zoom: null,
+  // The range that is ranked, {from, to} in milliseconds, and how it is grouped.
+  range: null,
+  by: "process",
 });
 
 export function toFragment(state) {
   const parts = new URLSearchParams();
   if (state.at) parts.set("at", state.at);
+  if (state.zoom) parts.set("zoom", state.zoom.seconds === undefined ? intervalText(state.zoom) : String(state.zoom.seconds));
+  if (state.range) parts.set("range", intervalText(state.range));
+  if (state.by !== DEFAULTS.by) parts.set("by", state.by);
   if (state.sort !== DEFAULTS.sort || state.descending !== DEFAULTS.descending) {
     parts.set("sort", (state.descending ? "-" : "") + state.sort);
   }
@@ -40,6 +50,18 @@ export function fromFragment(fragment, isSortable) {
   if (parts.get("of") === "machine") state.scale = "machine";
   const at = parts.get("at");
   if (at && !Number.isNaN(Date.parse(at))) state.at = at;
+  const zoom = parts.get("zoom") ?? "";
+  state.zoom = /^[1-9][0-9]{0,8}$/.test(zoom) ? { seconds: Number(zoom) } : interval(zoom);
+  state.range = interval(parts.get("range") ?? "");
+  if (Object.hasOwn(GROUPS, parts.get("by") ?? "")) state.by = parts.get("by");
   state.open = parts.get("open")?.slice(0, 100) || null;
   return state;
+}
+
+/** As in ISO 8601: two times and a slash. */
+const intervalText = ({ from, to }) => `${new Date(from).toISOString()}/${new Date(to).toISOString()}`;
+
+function interval(text) {
+  const [from, to, ...more] = text.split("/").map((time) => Date.parse(time));
+  return from < to && more.length === 0 ? { from, to } : null;
 }

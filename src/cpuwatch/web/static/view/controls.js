@@ -1,13 +1,11 @@
-/** The controls around the table: filter, view, scale, order, pause, timeline and help. */
+/** The controls around the table: filter, view, scale, order, pause and help. */
 
-import { clock } from "../model/text.js";
 import { columnOf, COLUMNS, SORTABLE } from "./columns.js";
 import { byId, element, setAttribute, setText } from "./dom.js";
 
 export class Controls {
   /**
-   * `on`: filter(text), view(name), scale(name), sort(key, descending), turn(), pause(), live(), goTo(sequence) and
-   * keys(isOn).
+   * `on`: filter(text), view(name), scale(name), sort(key, descending), turn(), pause(), live() and keys(isOn).
    */
   constructor(on, { areKeysOn }) {
     const listen = (id, type, handler) => byId(id).addEventListener(type, ({ target }) => handler(target));
@@ -19,7 +17,6 @@ export class Controls {
     listen("direction", "click", () => on.turn());
     listen("pause", "click", () => on.pause());
     listen("live", "click", () => on.live());
-    listen("scrub", "input", ({ value }) => on.goTo(Number(value)));
     listen("help-open", "click", () => this.openHelp());
     byId("keys-on").checked = areKeysOn;
     listen("keys-on", "change", ({ checked }) => on.keys(checked));
@@ -34,8 +31,8 @@ export class Controls {
     byId("filter").focus();
   }
 
-  /** `pausedAt` is the moment shown, in milliseconds; null if the page is live. */
-  show({ filter, view, scale, sort, descending }, { isHeld, pausedAt }) {
+  /** `moment` is a text about the moment shown. */
+  show({ filter, view, scale, sort, descending }, { isHeld, isPaused, moment }) {
     if (byId("filter").value !== filter) byId("filter").value = filter;
     byId("view").value = view;
     byId("scale").value = scale;
@@ -43,11 +40,10 @@ export class Controls {
     setText(byId("direction"), descending ? "▼" : "▲");
     setAttribute(byId("direction"), "aria-label", descending ? "Descending; reverse the order" : "Ascending; reverse the order");
     setText(byId("held"), isHeld ? "Order held while you are in the table" : "");
-    const isPaused = pausedAt !== null;
     setAttribute(byId("pause"), "aria-pressed", String(isPaused));
     setText(byId("pause-label"), isPaused ? "Resume" : "Pause");
     byId("live").hidden = !isPaused;
-    setText(byId("moment"), isPaused ? `Shown: ${clock(pausedAt)}` : "Live; drag to rewind");
+    setText(byId("moment"), moment);
   }
 
   note(text) {

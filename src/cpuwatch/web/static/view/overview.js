@@ -1,8 +1,8 @@
-/** The machine, at the top of the page: CPU use now and in the past, each CPU, load, and attribution. */
+/** The machine, at the top of the page: CPU use, each CPU, load, and attribution. */
 
-import { byId, element, setAttribute, setText, svgElement } from "./dom.js";
+import { byId, element, setAttribute, setText } from "./dom.js";
 import { missingProcesses } from "../model/missing_processes.js";
-import { clock, percent, UNKNOWN } from "../model/text.js";
+import { percent, UNKNOWN } from "../model/text.js";
 
 const PARTS = [
   ["processes_percent", "live", "running processes"],
@@ -25,10 +25,6 @@ export class Overview {
       );
       return figure;
     });
-    this.area = svgElement("path", { class: "area" });
-    this.line = svgElement("path", { class: "line" });
-    this.mark = svgElement("path", { class: "mark" });
-    byId("past").append(this.area, this.line, this.mark);
     this.cpus = [];
     byId("cpus-toggle").addEventListener("click", () => this.toggleCpus());
   }
@@ -80,33 +76,5 @@ export class Overview {
       setText(this.cpus[index].figure, value === null ? UNKNOWN : `${Math.round(value)} %`);
       this.cpus[index].fill.style.setProperty("--share", `${value ?? 0}%`);
     });
-  }
-
-  /** The chart of the last minutes, with a mark at the moment shown. */
-  showPast(timeline, sequence, isLive) {
-    const { oldest, newest } = timeline;
-    if (newest === null) return;
-    const span = Math.max(1, newest.sequence - oldest.sequence);
-    let line = "";
-    let last = null;
-    for (const tick of timeline.ticks) {
-      if (tick.busy === null) continue;
-      const x = tick.sequence - oldest.sequence;
-      const joined = last !== null && tick.sequence - last <= 2;
-      line += `${joined ? "L" : "M"}${x},${(100 - tick.busy).toFixed(1)}`;
-      last = tick.sequence;
-    }
-    setAttribute(byId("past"), "viewBox", `0 -4 ${span} 108`);
-    setAttribute(this.line, "d", line);
-    setAttribute(this.area, "d", line && `M0,100${line.replace("M", "L").replaceAll(/M([0-9]+),[0-9.]+/g, (at, x) => `V100H${x}${at.replace("M", "L")}`)}V100Z`);
-    const x = sequence - oldest.sequence;
-    setAttribute(this.mark, "d", isLive ? "" : `M${x},-4V104`);
-    setText(byId("past-span"), `${clock(oldest.milliseconds)} – ${clock(newest.milliseconds)}`);
-    const scrub = byId("scrub");
-    setAttribute(scrub, "min", String(oldest.sequence));
-    setAttribute(scrub, "max", String(newest.sequence));
-    if (document.activeElement !== scrub || isLive) scrub.value = String(sequence);
-    const shown = timeline.find(sequence);
-    setAttribute(scrub, "aria-valuetext", isLive ? "live" : shown ? clock(shown.milliseconds) : String(sequence));
   }
 }
