@@ -12,8 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from msgspec import Struct
+
+from cpuwatch.shown_tables import SNAPSHOT_HEADINGS, html_table, rich_table, snapshot_rows, snapshot_summary
 
 __all__ = [
     "Attribution",
@@ -331,3 +334,13 @@ class Snapshot(Struct, frozen=True, gc=False):
     exited: list[ExitedUsage] = []
     exited_names: str = NO_NAMES
     sampling: Sampling = Sampling()
+
+    def __repr__(self) -> str:
+        # All fields of thousands of rows would bury what matters. A row shows all its fields.
+        return f"<Snapshot {snapshot_summary(self)}>"
+
+    def _repr_html_(self) -> str:
+        return html_table(snapshot_summary(self), SNAPSHOT_HEADINGS, snapshot_rows(self))
+
+    def __rich__(self) -> Any:
+        return rich_table(snapshot_summary(self), SNAPSHOT_HEADINGS, snapshot_rows(self))

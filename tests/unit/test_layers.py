@@ -15,7 +15,7 @@ import cpuwatch
 
 ROOT = Path(cpuwatch.__file__).parent
 LAYERS = [
-    ["errors", "text", "html_table"],
+    ["errors", "text", "shown_tables"],
     ["parse", "fields", "redact", "host_names", "human_time", "interval", "packed_rows", "model"],
     ["accounting"],
     ["query", "tick_id"],
@@ -34,7 +34,7 @@ LAYERS = [
     ["server"],
     ["terminal.model"],
     ["terminal"],
-    ["commands"],
+    ["commands", "pytest_plugin"],
     ["__main__"],
 ]
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from cpuwatch.encoding.arrow import import_pyarrow
 from cpuwatch.errors import MeasurementError
-from cpuwatch.html_table import html_table
 from cpuwatch.interval import LIBRARY_INTERVAL_SECONDS, checked_interval
 from cpuwatch.measuring.descendants import Descendants, Named
 from cpuwatch.measuring.process_counters import ProcessCounters, read_counters
 from cpuwatch.measuring.used import HEADINGS, GroupUsed, group_cells, group_rows, groups_of, seconds
 from cpuwatch.samplers import OpenSampler, open_sampler
+from cpuwatch.shown_tables import html_table, rich_table
 from cpuwatch.text import text_from_bytes
 
 if TYPE_CHECKING:
@@ -194,6 +194,9 @@ class Measurement:
 
     def _repr_html_(self) -> str:
         return html_table(self._summary(), HEADINGS, map(group_cells, self.groups))
+
+    def __rich__(self) -> Any:
+        return rich_table(self._summary(), HEADINGS, map(group_cells, self.groups))
 
     def to_arrow(self) -> pa.Table:
         """The groups as a ``pyarrow.Table``. Needs the extra ``arrow``."""
