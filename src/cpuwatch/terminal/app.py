@@ -65,6 +65,7 @@ class App:
         self._arranged_for: object = None
         self._opened_past: tuple[object, list[float | None]] = (None, [])
         self._frame: Frame | None = None
+        self._link = source.link
         self._is_changed = True
 
     def run(self) -> None:
@@ -98,7 +99,7 @@ class App:
         self._is_changed |= self._timeline.follow()
 
     def _poll(self) -> None:
-        self._is_changed = True
+        self._is_changed |= self._source.link != self._link or bool(self._messages)
         self._loop.alarm(_POLL_SECONDS, self._poll)
 
     def _on_input(self, events: Sequence[Input]) -> None:
@@ -168,7 +169,8 @@ class App:
         screen = self._screen.size
         moment = self._timeline.moment
         if moment is None:
-            self._frame = waiting(self._source.link.note or "waiting for the first snapshot ...", screen)
+            self._link = self._source.link
+            self._frame = waiting(self._link.note or "waiting for the first snapshot ...", screen)
         else:
             self._arrange()
             if self._messages:
@@ -182,7 +184,8 @@ class App:
 
     def _scene(self) -> Scene:
         timeline = self._timeline
-        return Scene(self._source.link, timeline.past, timeline.shown, timeline.is_frozen, self._zone)
+        self._link = self._source.link
+        return Scene(self._link, timeline.past, timeline.shown, timeline.is_frozen, self._zone)
 
     def _opened(self, moment: Moment) -> Item | None:
         key = self._state.opened
