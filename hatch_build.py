@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,4 +50,6 @@ class BuildHook(BuildHookInterface):
             "manual_title": "User Commands",
             "include": str(Path(self.root, "docs", "cpuwatch.1.include")),
         }
-        return str(Manpage(parser, about, format="single-commands-section"))
+        page = str(Manpage(parser, about, format="single-commands-section"))
+        # argparse-manpage breaks lines before a quote, which begins a request there (groff(7), control characters).
+        return re.sub(r"^'", r"\\&'", page, flags=re.MULTILINE)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.processes import forked
-from cpuwatch import CpuTimes, Host, MachineTimes, ProcessTimes, Reading, decode, encode, usage
+from cpuwatch import CpuTimes, Host, MachineTimes, ProcessTimes, Reading, decode, encode, measure, usage
 from cpuwatch.samplers.procfs import cpu_clock
 from cpuwatch.samplers.procfs.cgroup import CgroupReader
 from cpuwatch.samplers.procfs.parse import parse_machine_stat, parse_process_stat
@@ -137,3 +137,20 @@ def test_encode(benchmark: BenchmarkFixture, readings: tuple[Reading, Reading]) 
 def test_decode(benchmark: BenchmarkFixture, readings: tuple[Reading, Reading]) -> None:
     snapshot = usage(*readings)
     assert benchmark(decode, encode(snapshot)) == snapshot
+
+
+def test_measure_nothing(benchmark: BenchmarkFixture) -> None:
+    def block() -> None:
+        with measure():
+            pass
+
+    benchmark(block)
+
+
+def test_measure_with_a_living_child(benchmark: BenchmarkFixture) -> None:
+    def block() -> None:
+        with measure():
+            pass
+
+    with forked(1):
+        benchmark(block)

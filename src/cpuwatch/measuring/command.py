@@ -31,7 +31,7 @@ __all__ = ["GROUPS", "CommandUsed", "run_command"]
 
 _MIN_INTERVAL_SECONDS = 0.1
 _MAX_INTERVAL_SECONDS = 1.0
-_MAX_SHARE = 0.01
+_MAX_SHARE = 0.02
 """The part of one CPU that readings may take."""
 
 _NOISE_SECONDS = 0.01

@@ -6,7 +6,7 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from msgspec import Struct
@@ -82,20 +82,36 @@ def _has_children() -> bool:
 def _living_children() -> Iterator[tuple[str, LivingChild]]:
     """The descendants, found through ``/proc/PID/task/TID/children`` (proc_pid_task(5))."""
     tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-    waiting = [os.getpid()]
-    seen: set[int] = set()
+    own_pid = os.getpid()
+    waiting = list(_children(own_pid, os.listdir("/proc/self/task")))
+    seen = {own_pid}
     while waiting:
         pid = waiting.pop()
+        if pid in seen:
+            continue
+        seen.add(pid)
         # The process may exit at any point; then its parent has its time.
         with suppress(OSError):
-            for thread in os.listdir(f"/proc/{pid}/task"):
-                with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123  Path takes longer
-                    waiting += [child for child in map(int, file.read().split()) if child not in seen]
-            if pid == os.getpid() or pid in seen:
-                continue
-            seen.add(pid)
-            with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123  Path takes longer
-                stat = parse_process_stat(file.read())
+            stat = parse_process_stat(_read(f"/proc/{pid}/stat"))
             cpu_ns = read_one(pid)
             if cpu_ns != GONE:
                 yield f"{pid}-{stat.start_time}", LivingChild(stat.name, cpu_ns, stat.children_time * tick_ns)
+            waiting += _children(pid, os.listdir(f"/proc/{pid}/task") if stat.threads > 1 else [str(pid)])
+
+
+def _children(pid: int, threads: Iterable[str]) -> Iterator[int]:
+    for thread in threads:
+        with suppress(OSError):
+            yield from map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+
+
+def _read(path: str) -> bytes:
+    # A file object takes three times as long.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = b""
+        while chunk := os.read(fd, 65_536):
+            data += chunk
+        return data
+    finally:
+        os.close(fd)
