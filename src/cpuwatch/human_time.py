@@ -15,7 +15,8 @@ from cpuwatch.text import shortened
 
 __all__ = ["ALLOWED_TIMES", "parse_time"]
 
-ALLOWED_TIMES = "'now', '-15m', '-2h30m', '03:14', 'yesterday 03:14', '2026-11-26 03:14' or '2026-11-26T03:14:05Z'"
+# Without quotation marks: a line of a man page that begins with one would be a command.
+ALLOWED_TIMES = "now, -15m, -2h30m, 03:14, yesterday 03:14, 2026-11-26 03:14 or 2026-11-26T03:14:05Z"
 
 _ABSOLUTE = re.compile(
     r"""

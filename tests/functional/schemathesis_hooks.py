@@ -91,8 +91,9 @@ def _correct_groups(query: dict[str, object]) -> None:
 
 
 def _correct_history(query: dict[str, object]) -> None:
-    """One of the two parameters is required."""
-    if "since" in query:
-        query.pop("seconds", None)
-    else:
-        query.setdefault("seconds", "60")
+    """Exactly one of three parameters is required."""
+    beginnings = [name for name in ("since", "from", "seconds") if name in query]
+    for name in beginnings[1:]:
+        del query[name]
+    if not beginnings:
+        query["seconds"] = "60"

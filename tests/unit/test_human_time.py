@@ -68,7 +68,7 @@ def test_a_time_in_prague(text: str, expected: datetime) -> None:
     "text", ["", " ", "-", "m", "15m", "-15", "-5x", "noon", "tomorrow 03:14", "03", "Z", "+01:00", "2026-11", "3:4"]
 )
 def test_an_unknown_form_names_the_allowed_ones(text: str) -> None:
-    with pytest.raises(ValueError, match=r"invalid time .*: must be like 'now', '-15m', .* or '2026-11-26T03:14:05Z'"):
+    with pytest.raises(ValueError, match=r"invalid time .*: must be like now, -15m, .* or 2026-11-26T03:14:05Z"):
         parse_time(text, NOW, PRAGUE)
 
 

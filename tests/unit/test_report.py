@@ -62,7 +62,7 @@ def exit_code(arguments: list[str]) -> object:
     [
         (["--from", "-15m"], 1, "nothing was recorded in this range; the recording begins at 20"),
         (["--from", "2026-01-01", "--to", "2026-01-01"], 2, "empty range: 20"),
-        (["--from", "noon"], 2, "argument --from: invalid time 'noon': must be like 'now'"),
+        (["--from", "noon"], 2, "argument --from: invalid time 'noon': must be like now"),
         ([], 2, "--from"),
     ],
 )

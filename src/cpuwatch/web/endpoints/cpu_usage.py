@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import ClassVar
 from urllib.parse import quote
@@ -161,7 +161,8 @@ async def _of_the_past(scope: Scope, at: datetime, representation: ViewResponse)
         past = state.past
         snapshot = past.at(at)
         if snapshot is not None:
-            return representation.make(snapshot)
+            age_ms = max(0, int((datetime.now(UTC) - snapshot.time).total_seconds() * 1000))
+            return representation.make(snapshot).with_header(b"server-timing", b"age;dur=%d" % age_ms)
         oldest = next(iter(past), None)
         known = "there are no snapshots" if oldest is None else f"the oldest snapshot is of {time_text(oldest.time)}"
         return problem(404, f"there is no snapshot at or before {time_text(at)}: {known}")
