@@ -149,6 +149,34 @@ def test_another_machine_with_a_token_and_its_restart(tmp_path: Path) -> None:
         shown.wait_for("stale since")
 
 
+def test_a_recording_is_shown_at_its_end_and_home_goes_to_its_beginning(tmp_path: Path) -> None:
+    folder = tmp_path / "recording"
+    command = [sys.executable, "-m", "cpuwatch", "record", str(folder), "--interval", "0.1"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as recorder:
+        time.sleep(4)
+        recorder.terminate()
+    with terminal(str(folder)) as shown:
+        last = shown.wait_for(lambda text: "TOTAL%" in text and "? help" in text)
+        assert "recorded" in last
+        shown.type("\x1b[H")
+        first = shown.wait_for("frozen")
+        assert first.splitlines()[0] != last.splitlines()[0]
+        shown.type("\x1b[F")
+        shown.wait_for(lambda text: "recorded" in text and "frozen" not in text)
+
+
+def test_the_mouse_sorts_by_a_heading_and_opens_a_row() -> None:
+    with terminal() as shown:
+        lines = shown.wait_for("TOTAL%").splitlines()
+        line = next(index for index, text in enumerate(lines) if "TOTAL%" in text)
+        column = lines[line].index("PID")
+        shown.type(f"\x1b[<0;{column + 1};{line + 1}M\x1b[<0;{column + 1};{line + 1}m")
+        shown.wait_for(lambda text: "PID▲" in text or "PI▲" in text)
+        for _ in range(2):
+            shown.type(f"\x1b[<0;5;{line + 2}M\x1b[<0;5;{line + 2}m")
+        shown.wait_for("parents")
+
+
 def test_a_pipe_gets_tables_without_escape_codes() -> None:
     done = run("top", "--batch", "-n", "2", "-d", "0.1", "--top", "3")
     assert done.returncode == 0, done.stderr

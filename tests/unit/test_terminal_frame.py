@@ -15,7 +15,7 @@ from cpuwatch.terminal.model.keys import BINDINGS
 from cpuwatch.terminal.model.rows import Item, Moment
 from cpuwatch.terminal.model.state import ViewState
 from cpuwatch.terminal.model.text import Screen
-from cpuwatch.terminal.model.update import Shown, pressed
+from cpuwatch.terminal.model.update import Shown, kept_in_table, pressed
 from cpuwatch.terminal.palette import THEMES
 
 hostile = st.text(
@@ -95,3 +95,39 @@ def test_a_branch_of_the_tree_contains_its_exited_processes() -> None:
     assert rows["make"].total_percent == pytest.approx(2.5 + 98.7 + 30.0)
     closed = arranged(Moment.of(snapshot(1)), ViewState(view="tree", closed=frozenset({"11-1"})))
     assert "cc1" not in {row.name for row in closed}
+
+
+def test_the_cursor_stays_at_its_place_when_its_row_is_gone() -> None:
+    before = arranged(Moment.of(snapshot(1, process(90, 11, "gone", 50.0))), ViewState())
+    rows = arranged(Moment.of(snapshot(2)), ViewState())
+    index = [row.key for row in before].index("90-1")
+    assert kept_in_table(ViewState(cursor="90-1"), before, rows).cursor == rows[index].key
+    assert kept_in_table(ViewState(cursor="12-1"), before, rows).cursor == "12-1"
+    assert kept_in_table(ViewState(cursor="12-1"), before, []).cursor is None
+
+
+def test_search_goes_to_the_next_row_that_matches_and_starts_again_at_the_end() -> None:
+    rows = arranged(Moment.of(snapshot(1)), ViewState())
+    shown = Shown(rows, 10, 80)
+    state = ViewState()
+    for key in ["f", *"nginx", "enter"]:
+        state, _ = pressed(state, key, shown)
+    places = []
+    for _ in range(3):
+        places.append(state.cursor)
+        state, _ = pressed(state, "F", shown)
+    assert places == ["13-1", "14-1", "13-1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("mary cc1", {"cc1"}),
+        ("user=www-data", {"nginx", "nginx: žluť 界"}),
+        ("unit=nginx.service", {"nginx", "nginx: žluť 界"}),
+        ("pid=11", {"make"}),
+        ("/^ma.e$/", {"make"}),
+    ],
+)
+def test_a_filter_keeps_what_matches(text: str, names: set[str]) -> None:
+    assert {row.name for row in arranged(Moment.of(snapshot(1)), ViewState(filter=text))} == names

@@ -15,7 +15,7 @@ from cpuwatch.terminal.model.update import Shown, pressed
 
 WEB = Path(cpuwatch.__file__).parent / "web"
 PAGE_KEYS = {binding.page_key for binding in BINDINGS if binding.page_key is not None}
-SHOWN = {" ": "space", "Escape": "Esc"}
+SHOWN = {" ": "space", "Escape": "Esc", "-": "−"}  # noqa: RUF001  a minus sign, as the page has it
 
 
 def test_the_page_has_the_keys_of_the_table() -> None:
@@ -35,7 +35,7 @@ def test_the_help_of_the_page_names_the_keys_of_the_table() -> None:
 
 def test_a_key_of_the_page_does_the_same_in_the_terminal() -> None:
     for binding in BINDINGS:
-        if binding.page_key is not None:
+        if binding.page_key is not None and binding.keys:
             assert action_of("esc" if binding.page_key == "Escape" else binding.page_key) == binding.action
 
 
@@ -45,7 +45,7 @@ def test_no_key_has_two_actions() -> None:
 
 
 def test_every_action_does_something_without_rows() -> None:
-    for binding in BINDINGS:
+    for binding in filter(lambda binding: binding.keys, BINDINGS):
         state, effect = pressed(ViewState(view="tree", cursor="gone"), binding.keys[0], Shown([], 10, 80))
         assert isinstance(state, ViewState)
         assert isinstance(effect, str)
@@ -54,4 +54,4 @@ def test_every_action_does_something_without_rows() -> None:
 def test_the_help_shows_every_key() -> None:
     text = "\n".join("".join(part for _, part in line) for line in help_lines(Screen(200, 60)))
     for binding in BINDINGS:
-        assert binding.text in text
+        assert (binding.text in text) == bool(binding.keys)

@@ -21,7 +21,7 @@ from cpuwatch.terminal.model.frame import Frame, drawn, waiting
 from cpuwatch.terminal.model.header import Scene
 from cpuwatch.terminal.model.rows import Item, Moment
 from cpuwatch.terminal.model.state import ViewState
-from cpuwatch.terminal.model.update import Effect, Shown, clicked, pressed, scrolled
+from cpuwatch.terminal.model.update import Effect, Shown, clicked, kept_in_table, pressed, scrolled
 from cpuwatch.terminal.screen import Input, InputClosedError, TerminalScreen
 from cpuwatch.terminal.sources import Source
 from cpuwatch.terminal.timeline import Timeline
@@ -78,6 +78,7 @@ class App:
         self._screen.listen(self._loop, self._on_input)
         self._loop.enter_idle(self._draw)
         self._loop.alarm(_POLL_SECONDS, self._poll)
+        self._timeline.follow()
         watcher.start()
         self._loop.run()
 
@@ -157,7 +158,9 @@ class App:
             return
         keys = [row.key for row in self._rows] if state.cursor is not None and state.view != "tree" else []
         try:
-            self._rows = arranged(moment, state, keys)
+            rows = arranged(moment, state, keys)
+            self._state = kept_in_table(state, self._rows, rows)
+            self._rows = rows
         except CpuwatchError as error:
             self._state = replace(state, note=str(error))
         self._arranged_for = wanted

@@ -49,11 +49,16 @@ Action = Literal[
     "far_forward",
     "oldest",
     "live",
+    "zoom_in",
+    "zoom_out",
 ]
 
 
 class Binding(Struct, frozen=True):
-    """The keys of an action: those that the help names, others, and the one of the page."""
+    """The keys of an action: those that the help names, others, and the one of the page.
+
+    An action that only the page has is without keys.
+    """
 
     action: Action
     keys: tuple[str, ...]
@@ -97,6 +102,9 @@ BINDINGS = (
     Binding("last", ("ctrl e", "G"), "Last row", ("ctrl end",)),
     Binding("enter", ("enter",), "Open the details of a row, or the processes of a group"),
     Binding("escape", ("esc",), "Close, clear the filter, leave the table, go live", (), "Escape"),
+    # Only the page can zoom; in the terminal these keys belong to the tree, as in htop.
+    Binding("zoom_in", (), "Zoom the history in", (), "+"),
+    Binding("zoom_out", (), "Zoom the history out", (), "-"),
     Binding("help", ("?",), "This help", ("f1", "h"), "?"),
     Binding("quit", ("q",), "Quit", ("f10", "Q")),
 )

@@ -25,11 +25,12 @@ def help_lines(screen: Screen) -> list[Line]:
     """The keys, in two columns where there is room."""
     count = 2 if screen.columns >= _TWO_COLUMNS_CELLS or screen.rows <= len(BINDINGS) // 2 + 2 else 1
     width = (screen.columns - 2 * (count - 1)) // count
-    height = -(-len(BINDINGS) // count)
+    bindings = [binding for binding in BINDINGS if binding.keys]
+    height = -(-len(bindings) // count)
     lines = [fitted([("bold", "Keys"), ("dim", "   Esc closes this help")], screen.columns)]
     for row in range(height):
         line: Line = []
-        for binding in BINDINGS[row::height]:
+        for binding in bindings[row::height]:
             line += [*([("", "  ")] if line else []), *fitted(_key_line(binding, screen), width)]
         lines.append(fitted(line, screen.columns))
     return lines

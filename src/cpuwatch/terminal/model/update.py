@@ -16,7 +16,7 @@ from cpuwatch.terminal.model.keys import Action, action_of
 from cpuwatch.terminal.model.rows import Item, Row
 from cpuwatch.terminal.model.state import VIEWS, ViewName, ViewState
 
-__all__ = ["Effect", "Shown", "clicked", "pressed", "scrolled"]
+__all__ = ["Effect", "Shown", "clicked", "kept_in_table", "pressed", "scrolled"]
 
 Effect = Literal["", "quit", "freeze", "back", "forward", "far_back", "far_forward", "oldest", "live"]
 """What is outside of the view: the time, and the end."""
@@ -90,6 +90,16 @@ def scrolled(state: ViewState, rows: int, shown: Shown) -> ViewState:
     """The state after the wheel was turned: up is negative. The cursor stays in its row."""
     last = max(0, len(shown.rows) - shown.height)
     return replace(state, top=max(0, min(last, state.top + rows * _WHEEL_ROWS)))
+
+
+def kept_in_table(state: ViewState, before: Sequence[Item], rows: Sequence[Item]) -> ViewState:
+    """The state after the rows changed: if the row under the cursor is gone, the cursor is in the row at its place."""
+    if state.cursor is None or any(row.key == state.cursor for row in rows):
+        return state
+    index = next((index for index, row in enumerate(before) if row.key == state.cursor), None)
+    if index is None or not rows:
+        return replace(state, cursor=None)
+    return replace(state, cursor=rows[min(index, len(rows) - 1)].key)
 
 
 def _has_something_to_leave(state: ViewState) -> bool:
