@@ -160,7 +160,7 @@ def _attribution_line(snapshot: Snapshot, screen: Screen) -> Line:
     if screen.columns >= 110:
         parts.append([("dim", "irq "), ("", percent(machine.irq_percent))])
         parts.append([("dim", "steal "), ("", percent(machine.steal_percent))])
-        parts.append([("dim", f"in % of {snapshot.host.logical_cpus} CPUs")])
+        parts.append([("dim", f"% of {snapshot.host.logical_cpus} CPUs")] if screen.columns >= 120 else [])
     return fitted([("", " " * _CPU_LABEL_CELLS), *joined(parts)], screen.columns)
 
 
