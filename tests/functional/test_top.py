@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 from live_server import run, running_server
 from terminal import Terminal, terminal
 
+TOKEN = "0123456789abcdef0123"  # noqa: S105  of the tests
 LEAVES = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l")
 """Leave the alternate screen, show the cursor, stop reporting the mouse."""
 
@@ -141,12 +143,25 @@ def test_a_hostile_name_is_escaped() -> None:
 
 def test_another_machine_with_a_token_and_its_restart(tmp_path: Path) -> None:
     token = tmp_path / "token"
-    token.write_text("0123456789abcdef0123\n")
-    command = (sys.executable, "-m", "cpuwatch", "serve", "--port", "0", "--token-file", str(token))
+    token.write_text(f"{TOKEN}\n")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = (sys.executable, "-m", "cpuwatch", "serve", "--port", str(port), "--token-file", str(token))
     with running_server(command) as server, terminal(server.url, "--token-file", str(token), columns=140) as shown:
         shown.wait_for("TOTAL%")
         server.stop()
         shown.wait_for("stale since")
+        with running_server(command):
+            shown.wait_for(lambda text: "stale" not in text and "live" in text)
+
+
+def test_a_service_with_a_token_is_asked_for_it() -> None:
+    command = (sys.executable, "-m", "cpuwatch", "serve", "--port", "0")
+    with running_server(command, CPUWATCH_TOKEN=TOKEN) as server, terminal(server.url) as shown:
+        shown.wait_for("Token:")
+        shown.type(f"{TOKEN}\n")
+        shown.wait_for("TOTAL%")
+        assert TOKEN not in shown.text
 
 
 def test_a_recording_is_shown_at_its_end_and_home_goes_to_its_beginning(tmp_path: Path) -> None:
