@@ -69,6 +69,12 @@ def test_exits_of_processes_that_no_reading_saw_count_through_their_parents() ->
     assert {name: used.cpu_ns for name, used in followed.named().items()} == {"grandchild": 4, "child": 3}
 
 
+def test_exits_count_whose_parent_is_new_in_the_same_reading() -> None:
+    followed = tree()
+    followed.add(replace(reading(child(101, 5, name="sh")), exits=[ProcessExit(102, 101, "true", "nobody", 3)]))
+    assert followed.named()["true"].cpu_ns == 3
+
+
 def test_a_reused_pid_is_another_process() -> None:
     followed = tree()
     followed.add(reading(child(101, 5)))
@@ -96,3 +102,9 @@ def test_messages_about_exits_never_exceed_the_exact_total() -> None:
         "reported": Named(cpu_ns=4 * SECOND, reported_ns=4 * SECOND, exited=1),
     }
     assert [(group.group, group.cpu_seconds) for group in groups_of(named, 3.0)] == [("seen", 2.0), ("reported", 1.0)]
+
+
+def test_messages_about_exits_are_scaled_up_a_little_and_the_rest_is_unnamed() -> None:
+    named: dict[str | None, Named] = {"reported": Named(cpu_ns=4 * SECOND, reported_ns=4 * SECOND, exited=1)}
+    assert [(group.group, group.cpu_seconds) for group in groups_of(named, 4.5)] == [("reported", 4.5)]
+    assert [(group.group, group.cpu_seconds) for group in groups_of(named, 8.0)] == [("reported", 5.0), (None, 3.0)]

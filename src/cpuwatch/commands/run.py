@@ -19,6 +19,7 @@ from cpuwatch.text import printable, text_from_locale
 __all__ = ["add_run", "report"]
 
 _TITLES = {"name": "PROGRAM", "user": "USER", "cgroup": "CGROUP"}
+_NOTED_SHARE_PERCENT = 1.0
 _NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
 
@@ -90,4 +91,11 @@ def report(used: CommandUsed, *, encoding: str = "utf-8", width: int | None = No
         lines.append(f"{graph(used.cpus, max(used.cpus), encoding)}  0 to {max(used.cpus):.2f} CPUs")
     lines = [printable(line, encoding) for line in lines]
     rows = group_rows(used.groups, _TITLES[used.group_by], encoding=encoding, width=width)
-    return "\n".join([*lines, "", *rows, ""])
+    return "\n".join([*lines, "", *rows, *_unnamed_note(used, encoding), ""])
+
+
+def _unnamed_note(used: CommandUsed, encoding: str) -> list[str]:
+    if not any(group.group is None and (group.share_percent or 0) >= _NOTED_SHARE_PERCENT for group in used.groups):
+        return []
+    text = f"unnamed: processes that exited before a reading saw all of them (exit reports: {used.exited_names})"
+    return ["", printable(text, encoding)]

@@ -8,7 +8,7 @@ difference as unnamed.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
 
 from msgspec import Struct
@@ -81,7 +81,7 @@ class Descendants:
     def add(self, reading: Reading) -> None:
         """Add what the descendants used since the reading before."""
         processes = reading.processes
-        self._add_exits(reading.exits)
+        unknown = self._add_exits(reading.exits)
         for record in self._changed(processes):
             member = self._members.get(record.pid)
             if member is not None and member.key is not None and member.key == record.key:
@@ -92,6 +92,8 @@ class Descendants:
                 self._drop(record.pid)
         for pid in [pid for pid in self._members if pid not in processes]:
             self._drop(pid)
+        # Their parents may be new. Whoever has the PID of one of them by now is another process.
+        self._add_exits([exit_ for exit_ in unknown if exit_.pid not in self._members])
         self._before = processes
 
     def add_exit(self, exit_: ProcessExit, *, exact: bool) -> None:
@@ -133,11 +135,16 @@ class Descendants:
         changed = compress(records, map(operator.is_not, records, map(self._before.get, processes)))
         return sorted(changed, key=lambda record: (record.start_ns, record.pid))
 
-    def _add_exits(self, exits: Iterable[ProcessExit]) -> None:
+    def _add_exits(self, exits: Sequence[ProcessExit]) -> list[ProcessExit]:
+        """Add the exits of descendants; returns the others."""
         parents = {exit_.pid: exit_.parent_pid for exit_ in exits}
+        others = []
         for exit_ in exits:
             if exit_.pid in self._members or self._is_descendant(exit_.parent_pid, parents):
                 self.add_exit(exit_, exact=False)
+            else:
+                others.append(exit_)
+        return others
 
     def _is_descendant(self, pid: int, parents: Mapping[int, int]) -> bool:
         passed: set[int] = set()

@@ -14,6 +14,8 @@ __all__ = ["HEADINGS", "GroupUsed", "graph", "group_cells", "group_rows", "group
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = "_.:-=+*#"
 HEADINGS = ("CPU s", "SHARE", "USER s", "SYS s", "ALIVE s", "EXITED s", "ALIVE", "EXITED", "PROGRAM")
+_MAX_SCALE = 1.25
+"""As in snapshots (:mod:`cpuwatch.accounting.exited`)."""
 _UNNAMED = "(unnamed)"
 
 
@@ -39,13 +41,15 @@ class GroupUsed(Struct, frozen=True, gc=False):
 def groups_of(named: dict[str | None, Named], total_seconds: float) -> list[GroupUsed]:
     """The groups, busiest first. What was used beyond the named groups is the group None.
 
-    If messages about exits make the groups exceed the total, which is exact, the amounts from messages are scaled down.
+    Messages about exits are scaled to the rest of the total, which is exact: they count in ticks, and before the
+    teardown of the address space. A larger rest stays unnamed.
     """
-    reported = sum(used.reported_ns for name, used in named.items() if name is not None) / 1e9
-    excess = sum(used.cpu_ns for name, used in named.items() if name is not None) / 1e9 - total_seconds
-    too_much = min(1.0, excess / reported) if excess > 0 and reported > 0 else 0.0
+    known = [used for name, used in named.items() if name is not None]
+    reported = sum(used.reported_ns for used in known) / 1e9
+    rest = total_seconds - sum(used.cpu_ns - used.reported_ns for used in known) / 1e9
+    scale = min(_MAX_SCALE, max(0.0, rest) / reported) if reported > 0 else 1.0
     rows = [
-        _group(name, used, used.cpu_ns - too_much * used.reported_ns, total_seconds)
+        _group(name, used, used.cpu_ns + (scale - 1) * used.reported_ns, total_seconds)
         for name, used in named.items()
         if name is not None and (used.cpu_ns or used.alive or used.exited)
     ]

@@ -8,6 +8,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from cpuwatch.errors import SamplerUnavailableError
 from cpuwatch.model import Host, MachineTimes, ProcessExit, ProcessTimes, Reading
 from cpuwatch.samplers.process_table import ProcessTable
@@ -69,7 +71,9 @@ class ProcfsSampler:
             # To the first sweep all processes are new, and reading thousands takes up to a second, so its clocks do not
             # belong to one instant. The second sweep takes milliseconds.
             self._has_read = True
-            self._read()
+            first = self._read()
+            second = self._read()
+            return replace(second, exits=[*first.exits, *second.exits])
         return self._read()
 
     def _read(self) -> Reading:
