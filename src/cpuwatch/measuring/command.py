@@ -98,6 +98,7 @@ class _Run:
         self._exited_names = ""
         self._interrupted = _Interrupted()
         self._own_ns = 0
+        self._pause_seconds = 0.0
         self._child = Child(command, self._see_zombie)
         # What the child used as a copy of this process is not the command's.
         self._before_ns = max(0, read_one(self._child.pid))
@@ -133,7 +134,8 @@ class _Run:
         self._exited_names = reading.exited_names
         self._interrupted.add(reading.machine.total)
         self._over_time.add((reading.monotonic_ns - self._start_ns) / 1e9, self._total())
-        pause_seconds = (time.thread_time_ns() - begin_ns) / 1e9 / _MAX_SHARE
+        # The first reading takes far longer than the next ones.
+        pause_seconds = (time.thread_time_ns() - begin_ns) / 1e9 / _MAX_SHARE if self._pause_seconds else 0.0
         self._pause_seconds = min(max(pause_seconds, _MIN_INTERVAL_SECONDS), _MAX_INTERVAL_SECONDS)
 
     def _see_zombie(self, pid: int) -> None:
