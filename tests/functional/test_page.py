@@ -385,6 +385,8 @@ def test_a_link_keeps_sort_filter_grouping_and_scale(browser: Browser, page: Pag
     page.keyboard.press("n")
     page.keyboard.press("n")
     expect(page.locator("tr.group")).to_have_count(2)
+    # The address follows within a tenth of a second.
+    page.wait_for_timeout(500)
     with window(browser, page.url) as other:
         expect(other.locator("tr.group")).to_have_count(2)
         assert names(other) == names(page) == ["page-idler", "page-burner"]
@@ -452,6 +454,9 @@ def test_exited_processes_name_their_parent_and_open_it(page: Page) -> None:
         expect(exited).to_be_visible()
         page.locator("#filter").fill("name=true")
         expect(exited).to_have_count(1)
+        # Rows move while the loop runs.
+        page.locator("#filter").blur()
+        page.keyboard.press("Space")
         exited.click()
         expect(page.locator("#detail h2")).to_have_text(f"sh · {loop}")
 
