@@ -141,10 +141,14 @@ def test_chunked_responses_are_accepted(padding: int) -> None:
 @pytest.fixture
 def session() -> Iterator[int]:
     """Run a session in which one process uses a CPU. In the session of the tests, processes exit meanwhile."""
-    process = subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True)
+    command = [sys.executable, "-c", "print(flush=True)\nwhile True: pass"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout is not None
+    # Until then it only starts, which can take longer than the whole run.
+    process.stdout.readline()
     yield process.pid
     process.kill()
-    process.wait()
+    process.communicate()
 
 
 @pytest.mark.parametrize("form", [answer, chunked])
