@@ -16,6 +16,7 @@ from cpuwatch.monitor import Monitor
 from cpuwatch.recording.recorder import Recorder
 from cpuwatch.recording.retention import RecordingLimits
 from cpuwatch.samplers import open_sampler
+from cpuwatch.server.stop_log import StopLog
 from cpuwatch.server.stop_signals import stopping_at_signals
 
 __all__ = ["add_record"]
@@ -40,13 +41,14 @@ def _run(options: argparse.Namespace) -> None:
     settings = settings_from(options, _FIELDS)
     limits = RecordingLimits(settings.record_max_bytes, settings.record_max_age)
     stop = threading.Event()
+    stop_log = StopLog(_log.name, "the recorder", _STOP_SECONDS, settings.log_format)
 
     def on_stop(number: signal.Signals) -> None:
         _log.info("stopping after %s", number.name)
         stop.set()
 
     with (
-        stopping_at_signals(on_stop, _log_ignored, _log_hard_stop, _STOP_SECONDS),
+        stopping_at_signals(on_stop, stop_log.ignored, stop_log.hard_stop, _STOP_SECONDS),
         logging_to_stderr(settings.log_format),
         open_sampler(settings.backend, command_lines=settings.command_lines) as sampler,
     ):
@@ -60,11 +62,3 @@ def _run(options: argparse.Namespace) -> None:
                 stop.wait()
         health = recorder.health
         _log.info("recorded %d ticks, lost %d", health.recorded_ticks, health.lost_ticks)
-
-
-def _log_ignored(number: signal.Signals) -> None:
-    _log.info("ignored %s", number.name)
-
-
-def _log_hard_stop(number: signal.Signals) -> None:
-    _log.error("the recorder did not stop within %g s of %s: exiting now", _STOP_SECONDS, number.name)

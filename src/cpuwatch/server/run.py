@@ -8,20 +8,20 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from cpuwatch.errors import ListenError, MissingExtraError, SettingsError
-from cpuwatch.log import LineFormatter, logging_to_stderr, stderr_descriptor
+from cpuwatch.log import logging_to_stderr
 from cpuwatch.recording.reader import Recording
 from cpuwatch.recording.writer import RecordingWriter
 from cpuwatch.samplers import open_sampler
 from cpuwatch.server.listening import Listening, is_local
-from cpuwatch.server.stop_signals import stopping_at_signals, write_if_possible
+from cpuwatch.server.stop_log import StopLog
+from cpuwatch.server.stop_signals import stopping_at_signals
 from cpuwatch.server.tcp_sockets import open_tcp_sockets
 from cpuwatch.server.unix_socket import unix_listener
-from cpuwatch.settings import LogFormat, Settings
+from cpuwatch.settings import Settings
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
@@ -77,6 +77,7 @@ def serve(settings: Settings, listening: Listening, recording: Recording | None 
     config.backlog = _BACKLOG
     _prepare_tls(config, listening)
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
+    stop_log = StopLog(_log.name, "the server", _STOP_SECONDS, settings.log_format)
 
     def on_stop(_: signal.Signals) -> None:
         with suppress(RuntimeError):  # the loop is closed: the server has stopped
@@ -84,7 +85,7 @@ def serve(settings: Settings, listening: Listening, recording: Recording | None 
 
     with (
         _listening_sockets(config, listening.bind),
-        stopping_at_signals(on_stop, _log_ignored, partial(_write_hard_stop, settings.log_format), _STOP_SECONDS),
+        stopping_at_signals(on_stop, stop_log.ignored, stop_log.hard_stop, _STOP_SECONDS),
         logging_to_stderr(settings.log_format),
         asyncio.Runner(loop_factory=lambda: loop) as runner,
     ):
@@ -130,18 +131,6 @@ def _listening_sockets(config: Config, bind: str) -> Iterator[None]:
         # Detached: Hypercorn wraps the descriptors in its own sockets, and only one owner may close them.
         config.bind = [f"fd://{place.detach()}" for place in places]
         yield
-
-
-def _log_ignored(number: signal.Signals) -> None:
-    _log.info("ignored %s", number.name)
-
-
-def _write_hard_stop(form: LogFormat, number: signal.Signals) -> None:
-    """Write the last line of the log, without logging, because a hanging thread may hold its locks."""
-    message = "the server did not stop within %g s of %s: exiting now"
-    event = logging.LogRecord(_log.name, logging.ERROR, __file__, 0, message, (_STOP_SECONDS, number.name), None)
-    if (descriptor := stderr_descriptor()) is not None:
-        write_if_possible(descriptor, LineFormatter(form).format(event))
 
 
 def _open_sockets(config: Config, bind: str) -> list[socket.socket]:
