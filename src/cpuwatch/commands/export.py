@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import get_args
 
-from cpuwatch.commands.flags import typed
+from cpuwatch.commands.flags import parse_moment, typed
 from cpuwatch.commands.progress import with_progress
 from cpuwatch.commands.standard_streams import complain, output_encoding, write_output
 from cpuwatch.encoding.flat_tables import FLAT_TABLES, TableName
 from cpuwatch.errors import ExportError, SettingsError
-from cpuwatch.human_time import ALLOWED_TIMES, parse_time
+from cpuwatch.human_time import ALLOWED_TIMES
 from cpuwatch.model import Snapshot
 from cpuwatch.recording.export import exported, new_file
 from cpuwatch.recording.partitions import export_parquet
@@ -32,7 +32,7 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run)
     parser.add_argument("directory", metavar="DIR", help="the recording")
     what = parser.add_argument_group("rows")
-    time = typed(lambda text: parse_time(text, datetime.now(UTC)))
+    time = typed(parse_moment)
     what.add_argument(
         "--from",
         dest="start",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
+from cpuwatch.human_time import parse_time
 from cpuwatch.parse import parse_integer
 from cpuwatch.settings import (
     Settings,
@@ -22,6 +24,7 @@ __all__ = [
     "add_retention_flags",
     "add_sampling_flags",
     "parse_count",
+    "parse_moment",
     "settings_from",
     "typed",
 ]
@@ -97,6 +100,11 @@ def typed(parse: Callable[[str], object]) -> Callable[[str], object]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return parse_argument
+
+
+def parse_moment(text: str) -> datetime:
+    """A time relative to now, in local time unless it has an offset. Raises ``ValueError`` with what is allowed."""
+    return parse_time(text, datetime.now(UTC))
 
 
 def settings_from(options: argparse.Namespace, fields: Collection[str]) -> Settings:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
-from cpuwatch.commands.flags import settings_from, typed
+from cpuwatch.commands.flags import parse_moment, settings_from, typed
 from cpuwatch.commands.listening_flags import add_listening_flags, listening_from
 from cpuwatch.commands.standard_streams import complain, write_output
 from cpuwatch.commands.view_flags import add_view_flags, given_view, write_snapshot
 from cpuwatch.errors import NotFoundError, SettingsError
-from cpuwatch.human_time import ALLOWED_TIMES, parse_time
+from cpuwatch.human_time import ALLOWED_TIMES
 from cpuwatch.model import Snapshot
 from cpuwatch.recording.reader import Recording, open_recording
 from cpuwatch.server.run import serve
@@ -30,7 +30,7 @@ def add_replay(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run)
     parser.add_argument("directory", type=Path, metavar="DIR", help="directory of the recording")
     moment = parser.add_argument_group("moment")
-    time = typed(lambda text: parse_time(text, datetime.now(UTC)))
+    time = typed(parse_moment)
     moment.add_argument(
         "--at",
         type=time,

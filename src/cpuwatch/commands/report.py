@@ -7,11 +7,11 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cpuwatch.commands.flags import typed
+from cpuwatch.commands.flags import parse_moment, typed
 from cpuwatch.commands.standard_streams import output_encoding, write_output
 from cpuwatch.encoding.summary import encode_summary, local_text, summary_table
 from cpuwatch.errors import NotFoundError
-from cpuwatch.human_time import ALLOWED_TIMES, parse_time
+from cpuwatch.human_time import ALLOWED_TIMES
 from cpuwatch.query.parameters import VIEW
 from cpuwatch.query.summary import SUMMARY_GROUPS
 from cpuwatch.recording.clock_time import time_of, time_us
@@ -27,7 +27,7 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the command."""
     parser.set_defaults(run=_run)
     parser.add_argument("directory", type=Path, metavar="DIR", help="directory of the recording")
-    time = typed(lambda text: parse_time(text, datetime.now(UTC)))
+    time = typed(parse_moment)
     parser.add_argument(
         "--from",
         dest="start",

@@ -193,18 +193,14 @@ def _pattern(name: str, text: str) -> str:
 def _since(name: str, text: str) -> TickId | datetime:
     with suppress(ValueError):
         return TickId.parse(text)
-    try:
-        return _time(name, text)
-    except ValueError as error:
-        if "offset" in str(error):
-            raise
-    raise ValueError(
-        invalid(name, text, "must be the id of an event, a sequence, or a time, such as 2026-01-31T12:00:00Z")
-    )
+    return _instant(name, text, "must be the id of an event, a sequence, or a time, such as 2026-01-31T12:00:00Z")
 
 
 def _time(name: str, text: str) -> datetime:
-    rule = "must be a time, such as 2026-01-31T12:00:00Z"
+    return _instant(name, text, "must be a time, such as 2026-01-31T12:00:00Z")
+
+
+def _instant(name: str, text: str, rule: str) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
