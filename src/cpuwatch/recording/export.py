@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,17 +38,20 @@ def new_file(path: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
     """
     _check_target(path, overwrite=overwrite)
     unfinished = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
-    try:
+    with ExitStack() as failed:
+        failed.callback(_remove, unfinished)
         with unfinished.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         place(unfinished, path, overwrite=overwrite)
-    except BaseException:
-        with suppress(OSError):
-            unfinished.unlink()
-        raise
+        failed.pop_all()
     sync_directory(path.parent)
+
+
+def _remove(unfinished: Path) -> None:
+    with suppress(OSError):
+        unfinished.unlink()
 
 
 def place(unfinished: Path, path: Path, *, overwrite: bool) -> None:

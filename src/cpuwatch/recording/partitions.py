@@ -12,6 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib import import_module
 from itertools import chain, groupby
@@ -181,18 +182,15 @@ def _place_all(files: Sequence[_File], *, overwrite: bool) -> None:
     replaced = [
         path for file in files for path in _overlapped(file.partition, file.begin, file.end, overwrite=overwrite)
     ]
-    placed: list[Path] = []
-    try:
+    with ExitStack() as failed:
         for file in files:
             file.partition.mkdir(parents=True, exist_ok=True)
             _sync_file(file.unfinished)
             place(file.unfinished, file.path, overwrite=overwrite)
-            placed.append(file.path)
-    except BaseException:
-        for path in set(placed) - set(replaced):
-            path.unlink()
-        raise
-    for path in set(replaced) - set(placed):
+            if file.path not in replaced:
+                failed.callback(file.path.unlink)
+        failed.pop_all()
+    for path in set(replaced) - {file.path for file in files}:
         path.unlink()
     for folder in {file.partition for file in files}:
         sync_directory(folder)
