@@ -33,7 +33,7 @@ from cpuwatch.model import (
     Sampling,
     Snapshot,
 )
-from cpuwatch.monitor import Health, Monitor
+from cpuwatch.monitor import Monitor
 from cpuwatch.one_shot import sample
 from cpuwatch.query.cgroup_name import cgroup_name
 from cpuwatch.query.group import TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
@@ -46,6 +46,7 @@ from cpuwatch.recording.summary import summarize
 from cpuwatch.recording.timeline import timeline
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.samplers.scripted import ScriptedSampler
+from cpuwatch.snapshot_source import Health
 from cpuwatch.tick_id import TickId
 
 __all__ = [

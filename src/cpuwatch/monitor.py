@@ -14,9 +14,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from cpuwatch.accounting.reaped import NO_CARRY
@@ -26,12 +25,13 @@ from cpuwatch.errors import MonitorClosedError, MonitorForkedError, MonitorNotSt
 from cpuwatch.history import DEFAULT_HISTORY_BYTES, SnapshotHistory, SnapshotStore, Tick
 from cpuwatch.interval import LIBRARY_INTERVAL_SECONDS, checked_interval
 from cpuwatch.model import Reading, Snapshot
-from cpuwatch.recording.memory import HistoryPacker
+from cpuwatch.recording.memory import MAX_TICKS, HistoryPacker
 from cpuwatch.sampled_tick import SampledTick
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
+from cpuwatch.snapshot_source import Health
 from cpuwatch.tick_id import new_run
 
-__all__ = ["Health", "Monitor", "SnapshotSource", "next_deadline"]
+__all__ = ["Monitor", "next_deadline"]
 
 FIRST_INTERVAL_SECONDS = 0.25
 """The first snapshot is made after this time, not after a whole interval."""
@@ -45,70 +45,6 @@ _LONG_BREAK_TICKS = 3
 _STALE_AFTER_INTERVALS = 3
 
 _log = logging.getLogger("cpuwatch.monitor")
-
-
-class Health(Struct, frozen=True, gc=False):
-    """The state of the sampling: counts since the start, and the cause if the last tick failed.
-
-    ``failed_follower_calls`` counts calls of followers (:meth:`Monitor.follow`) that raised. Their ticks did not fail.
-    """
-
-    missed_ticks: int = 0
-    failed_ticks: int = 0
-    failure: str | None = None
-    failed_follower_calls: int = 0
-
-
-class SnapshotSource(Protocol):
-    """Snapshots as a service shows them: those of a :class:`Monitor`, or of a recording in its place."""
-
-    @property
-    def interval_seconds(self) -> float:
-        """The time between two snapshots."""
-        ...
-
-    @property
-    def max_age_seconds(self) -> float:
-        """The age above which the newest snapshot is stale."""
-        ...
-
-    @property
-    def age_seconds(self) -> float | None:
-        """Seconds since the newest snapshot was taken; None before the first one."""
-        ...
-
-    @property
-    def reading_seconds(self) -> float | None:
-        """How long the current reading has taken so far; None between two readings."""
-        ...
-
-    @property
-    def health(self) -> Health:
-        """How sampling is going."""
-        ...
-
-    @property
-    def history(self) -> SnapshotStore:
-        """The snapshots that can be read."""
-        ...
-
-    def newest(self) -> tuple[Snapshot, float] | None:
-        """The newest snapshot with the time of its reading, by ``time.monotonic``."""
-        ...
-
-    def follow(self, follower: Callable[[Snapshot], object]) -> None:
-        """Call ``follower`` with every snapshot from now on."""
-        ...
-
-    async def wait_async(self, after: Tick | None = None, timeout: float | None = None) -> Snapshot | None:
-        """The newest snapshot after this tick, as soon as there is one; None after ``timeout`` seconds."""
-        ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
 
 def next_deadline(start_ns: int, interval_ns: int, now_ns: int) -> int:
@@ -149,7 +85,8 @@ class Monitor:
         self._interval_ns = round(checked_interval(interval, LIBRARY_INTERVAL_SECONDS) * 1e9)
         self._wanted = sampler
         self._history = SnapshotHistory(history, history_bytes)
-        self._packer = HistoryPacker(self._history)
+        # A shorter history drops its snapshots before a block is full.
+        self._packer = HistoryPacker(self._history) if history > MAX_TICKS else None
         self._reading: Reading | None = None
         self._carry = NO_CARRY
         self._taken_ns = 0
@@ -370,7 +307,8 @@ class Monitor:
             with self._publishing:
                 self._taken_ns = self._reading.monotonic_ns
                 self._history.append(snapshot)
-        self._packer.add(tick)
+        if self._packer is not None:
+            self._packer.add(tick)
 
     def _read(self, sampler: OpenSampler) -> Reading:
         self._reading_since_ns = time.monotonic_ns()

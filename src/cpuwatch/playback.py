@@ -9,14 +9,14 @@ from typing import Self
 
 from cpuwatch.history import SnapshotStore, Tick
 from cpuwatch.model import Snapshot
-from cpuwatch.monitor import Health
 from cpuwatch.recording.reader import Recording
+from cpuwatch.snapshot_source import Health
 
 __all__ = ["Playback"]
 
 
 class Playback:
-    """A :class:`~cpuwatch.monitor.SnapshotSource` whose newest snapshot is the last one that was recorded.
+    """A :class:`~cpuwatch.snapshot_source.SnapshotSource` whose newest snapshot is the last one that was recorded.
 
     If another process is recording, its ticks appear as they come.
     """

@@ -49,7 +49,7 @@ def steady(count: int) -> Iterator[Reading]:
 def test_packed_snapshots_equal_the_live_ones(ticks: list[SampledTick]) -> None:
     live = [tick.snapshot for tick in ticks if tick.snapshot is not None]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(memory, "_MAX_TICKS", 3)
+        patched.setattr(memory, "MAX_TICKS", 3)
         history = packed(ticks)
     assert list(history) == live
     assert list(history.between()) == live
@@ -107,6 +107,6 @@ def test_ticks_that_cannot_be_packed_stay_as_they_are() -> None:
     readings[4] = replace(readings[4], processes={**readings[4].processes, 10: nonsense})
     ticks = list(live_ticks(readings))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(memory, "_MAX_TICKS", 2)
+        patched.setattr(memory, "MAX_TICKS", 2)
         history = packed(ticks)
     assert list(history) == [tick.snapshot for tick in ticks[1:]]

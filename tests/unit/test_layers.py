@@ -21,7 +21,7 @@ LAYERS = [
     ["query", "tick_id"],
     ["encoding"],
     ["samplers", "sampled_tick"],
-    ["snapshot_bytes", "history", "attempts"],
+    ["snapshot_bytes", "history", "attempts", "snapshot_source"],
     ["recording"],
     ["monitor", "one_shot", "playback", "measuring"],
     ["quantities", "settings", "token_file", "environment", "log", "log_writer"],

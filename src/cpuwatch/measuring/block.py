@@ -35,8 +35,9 @@ _Result = TypeVar("_Result")
 def measure(*, interval: float | None = None, report: Callable[[Measurement], object] | None = None) -> Measurement:
     """Measure a block: use it in ``with`` or ``async with``, or as a decorator of a function.
 
-    With ``interval``, a thread reads all processes every so many seconds, which names the subprocesses that exit in
-    the block. Without it, only those alive at the end have a name, and a measurement takes less than 100 microseconds.
+    With ``interval``, a thread reads all processes at this interval in seconds, which names the subprocesses that exit
+    in the block. Without it, only those alive at the end have a name, and a measurement takes less than 100
+    microseconds.
     ``report`` is called with the measurement at the end of the block, or of each call of a decorated function.
     """
     return Measurement(interval, report)

@@ -19,9 +19,9 @@ from cpuwatch.recording.records import KeyRecord, TickRecord
 from cpuwatch.recording.replay import Replay
 from cpuwatch.sampled_tick import SampledTick
 
-__all__ = ["HistoryPacker", "PackedTicks"]
+__all__ = ["MAX_TICKS", "HistoryPacker", "PackedTicks"]
 
-_MAX_TICKS = 60
+MAX_TICKS = 60
 _MAX_BYTES = 2**20
 """Of records that wait for their block: where thousands of processes run, blocks are shorter."""
 _MAX_CURSORS = 2
@@ -63,7 +63,7 @@ class HistoryPacker:
             self._size_bytes += len(record)
             if tick.snapshot is not None:
                 self._sequences.append(tick.snapshot.sequence)
-            if len(self._records) >= _MAX_TICKS or self._size_bytes >= _MAX_BYTES:
+            if len(self._records) >= MAX_TICKS or self._size_bytes >= _MAX_BYTES:
                 self._pack(tick.run)
                 self._begin(tick)
         self._last = tick

@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from cpuwatch.encoding.sse import encode_view_event
 from cpuwatch.model import Snapshot
-from cpuwatch.monitor import SnapshotSource
 from cpuwatch.query.parameters import VIEW, parse_query_string, view_from
 from cpuwatch.query.view import View, apply_view
+from cpuwatch.snapshot_source import SnapshotSource
 from cpuwatch.web.access.client_limits import refused, share_of
 from cpuwatch.web.http.response import Answer
 from cpuwatch.web.response_cache import ResponseCache

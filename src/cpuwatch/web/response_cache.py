@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from cpuwatch.fixed_threads import FixedThreads
 from cpuwatch.model import Snapshot
-from cpuwatch.monitor import SnapshotSource
+from cpuwatch.snapshot_source import SnapshotSource
 from cpuwatch.tick_id import TickId
 
 __all__ = ["Representation", "ResponseCache", "etag_of", "keep"]

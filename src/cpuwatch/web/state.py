@@ -14,11 +14,11 @@ from starlette.types import Scope
 
 from cpuwatch.accounting.totals import RunningTotals
 from cpuwatch.history import SnapshotStore
-from cpuwatch.monitor import SnapshotSource
 from cpuwatch.recording.past import Past
 from cpuwatch.recording.reader import Recording
 from cpuwatch.recording.recorder import Recorder
 from cpuwatch.settings import Settings
+from cpuwatch.snapshot_source import SnapshotSource
 from cpuwatch.supervisor import Supervisor
 from cpuwatch.web.access.hosts import AllowedHosts
 from cpuwatch.web.broadcast import Broadcast

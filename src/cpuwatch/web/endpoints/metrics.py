@@ -13,10 +13,10 @@ from cpuwatch.accounting.totals import CpuTotals
 from cpuwatch.encoding.metric_families import metric_families, process_families, recording_families
 from cpuwatch.encoding.openmetrics import EXPOSITIONS
 from cpuwatch.model import Snapshot
-from cpuwatch.monitor import Health
 from cpuwatch.query.parameters import METRICS, exposed_processes, parse_query_string
 from cpuwatch.query.select import Query, select
 from cpuwatch.recording.recorder import RecorderHealth
+from cpuwatch.snapshot_source import Health
 from cpuwatch.text import shortened
 from cpuwatch.web.http.negotiation import accepted, choose_coding
 from cpuwatch.web.http.request import header, header_text
