@@ -20,8 +20,9 @@ from cpuwatch.measuring.child import Child, adopt_orphans
 from cpuwatch.measuring.cpus_over_time import CpusOverTime
 from cpuwatch.measuring.descendants import Descendants
 from cpuwatch.measuring.task_clock import TaskClock
+from cpuwatch.measuring.total import TaskTime, Total, total_of
 from cpuwatch.measuring.used import GroupUsed, groups_of
-from cpuwatch.model import CpuTimes, ProcessExit, ProcessTimes
+from cpuwatch.model import ProcessExit, ProcessTimes
 from cpuwatch.query.cgroup_name import cgroup_name
 from cpuwatch.samplers import OpenSampler, open_sampler
 from cpuwatch.samplers.procfs.cpu_clock import GONE, read_one
@@ -33,10 +34,6 @@ _MIN_INTERVAL_SECONDS = 0.1
 _MAX_INTERVAL_SECONDS = 1.0
 _MAX_SHARE = 0.02
 """The part of one CPU that readings may take."""
-
-_NOISE_SECONDS = 0.01
-_NOISE_SHARE = 0.01
-"""The difference between clocks that is not taken for processes that nobody waited for."""
 
 _GRAPH_COLUMNS = 60
 
@@ -96,7 +93,7 @@ class _Run:
         self._sampler = sampler
         self._over_time = CpusOverTime()
         self._exited_names = ""
-        self._interrupted = _Interrupted()
+        self._task_time = TaskTime()
         self._own_ns = 0
         self._pause_seconds = 0.0
         self._child = Child(command, self._see_zombie)
@@ -132,8 +129,9 @@ class _Run:
         reading = self._sampler.read()
         self._tree.add(reading)
         self._exited_names = reading.exited_names
-        self._interrupted.add(reading.machine.total)
-        self._over_time.add((reading.monotonic_ns - self._start_ns) / 1e9, self._total())
+        if self._task_clock is not None:
+            self._task_time.add(self._task_clock.read_ns(), reading.machine.total)
+        self._over_time.add((reading.monotonic_ns - self._start_ns) / 1e9, self._total().seconds)
         # The first reading takes far longer than the next ones.
         pause_seconds = (time.thread_time_ns() - begin_ns) / 1e9 / _MAX_SHARE if self._pause_seconds else 0.0
         self._pause_seconds = min(max(pause_seconds, _MIN_INTERVAL_SECONDS), _MAX_INTERVAL_SECONDS)
@@ -152,29 +150,21 @@ class _Run:
         user = sum(reaped.user_seconds for reaped in self._child.reaped)
         return user, sum(reaped.system_seconds for reaped in self._child.reaped)
 
-    def _counted(self) -> float:
-        """What children's time and the clocks of the living contain, in seconds."""
+    def _total(self) -> Total:
         before_ns = 0 if self._child.exit_code is None else self._before_ns
-        return sum(self._waited()) + (self._tree.living_ns() - before_ns) / 1e9
-
-    def _total(self) -> float:
-        """All that is known to be used: what is counted, and beyond it the CPU time that nobody waited for."""
-        counted = self._counted()
-        beyond = sum(named.cpu_ns - named.reported_ns for named in self._tree.named().values()) / 1e9
-        if self._task_clock is not None:
-            # Unlike the other clocks, it runs on while interrupts or other virtual machines have the CPU.
-            beyond = self._task_clock.read_ns() / 1e9 * (1 - self._interrupted.share)
-        is_more = beyond - counted > max(_NOISE_SECONDS, _NOISE_SHARE * counted)
-        return beyond if is_more else counted
+        counted_seconds = sum(self._waited()) + (self._tree.living_ns() - before_ns) / 1e9
+        seen_ns = sum(named.cpu_ns - named.reported_ns for named in self._tree.named().values())
+        return total_of(counted_seconds, seen_ns / 1e9, self._task_time if self._task_clock is not None else None)
 
     def _result(self, exit_code: int, elapsed: float) -> CommandUsed:
-        counted, total = self._counted(), self._total()
-        self._over_time.end(elapsed, total)
+        total = self._total()
+        seconds = total.seconds
+        self._over_time.end(elapsed, seconds)
         user, system = self._waited()
         living_user_ns, living_system_ns = self._tree.living_ticks_ns()
         user, system = user + living_user_ns / 1e9, system + living_system_ns / 1e9
         # Ticks are coarse, and what nobody waited for has no split: the exact total is split like the rest.
-        user_seconds = total * user / (user + system) if user + system > 0 else total
+        user_seconds = seconds * user / (user + system) if user + system > 0 else seconds
         named = self._tree.named()
         alive_seconds = sum(used.alive_ns for used in named.values()) / 1e9
         own_seconds = self._own_ns / 1e9
@@ -183,37 +173,21 @@ class _Run:
             exit_code=exit_code,
             started=self._started,
             elapsed_seconds=elapsed,
-            cpu_seconds=total,
+            cpu_seconds=seconds,
             user_seconds=user_seconds,
-            system_seconds=total - user_seconds,
+            system_seconds=seconds - user_seconds,
             own_seconds=own_seconds,
-            exited_seconds=max(0.0, total - own_seconds - alive_seconds),
+            exited_seconds=max(0.0, seconds - own_seconds - alive_seconds),
             alive_seconds=alive_seconds,
-            unwaited_seconds=total - counted,
-            estimated=self._task_clock is None and total > counted,
-            mean_cpus=total / elapsed if elapsed > 0 else 0.0,
+            unwaited_seconds=total.unwaited_seconds,
+            estimated=self._task_clock is None and total.unwaited_seconds > 0,
+            mean_cpus=seconds / elapsed if elapsed > 0 else 0.0,
             peak_cpus=self._over_time.peak or 0.0,
             cpus=self._over_time.cpus(_GRAPH_COLUMNS),
             group_by=self._group_by,
-            groups=groups_of(named, total),
+            groups=groups_of(named, seconds),
             exited_names=self._exited_names,
         )
-
-
-class _Interrupted:
-    """The share of the machine's busy time that interrupts and other virtual machines took."""
-
-    def __init__(self) -> None:
-        self._first: tuple[int, int] | None = None
-        self.share: float = 0.0
-
-    def add(self, times: CpuTimes) -> None:
-        taken = (times.irq_ns or 0) + (times.steal_ns or 0)
-        busy = times.user_ns + times.system_ns + taken
-        if self._first is None:
-            self._first = taken, busy
-        elif busy > self._first[1]:
-            self.share = max(0, taken - self._first[0]) / (busy - self._first[1])
 
 
 def _user_name(user_id: int) -> str:
