@@ -12,11 +12,12 @@ from cpuwatch.model import Snapshot
 from cpuwatch.query.view import GroupedSnapshot
 from cpuwatch.text import shortened
 
-__all__ = ["MAX_TICK_ID", "TickId", "new_run"]
+__all__ = ["RANGES", "TickId", "new_run"]
 
 _RUNS = (100_000_000, 900_000_000)
-MAX_TICK_ID = _RUNS[1] * 10**10 - 1
-"""Below 2**63."""
+_SEQUENCES = 10**10
+RANGES = ((0, _SEQUENCES - 1), (_RUNS[0] * _SEQUENCES, _RUNS[1] * _SEQUENCES - 1))
+"""The smallest and the largest number of a bare sequence, and of an id; all below 2**63."""
 _TICK_ID = re.compile(r"(?P<run>[1-8][0-9]{8})?(?P<sequence>(?(run)[0-9]{10}|[0-9]{1,10}))", re.ASCII)
 
 

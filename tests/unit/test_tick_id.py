@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.tick_id import MAX_TICK_ID, TickId, new_run
+from cpuwatch.tick_id import RANGES, TickId, new_run
 
 runs = st.from_regex("[1-8][0-9]{8}", fullmatch=True)
 sequences = st.integers(0, 10**10 - 1)
@@ -16,8 +16,20 @@ ids = st.builds(TickId, runs | st.none(), sequences)
 @given(ids)
 def test_a_number_is_parsed_to_the_same_id(tick: TickId) -> None:
     assert TickId.parse(str(tick)) == tick
-    assert 0 <= int(str(tick)) <= MAX_TICK_ID < 2**63
+    low, high = RANGES[tick.run is not None]
+    assert low <= int(str(tick)) <= high < 2**63
     assert TickId.parse(str(tick)).sequence == int(str(tick)) % 10**10
+
+
+@given(
+    st.integers(-1, 2**63) | st.sampled_from([edge + step for ends in RANGES for edge in ends for step in (-1, 0, 1)])
+)
+def test_a_number_is_accepted_if_and_only_if_it_is_in_the_stated_ranges(number: int) -> None:
+    if any(low <= number <= high for low, high in RANGES):
+        assert int(str(TickId.parse(str(number)))) == number
+    else:
+        with pytest.raises(ValueError, match="must be the id of an event or a sequence"):
+            TickId.parse(str(number))
 
 
 @given(runs, sequences, sequences)

@@ -19,7 +19,7 @@ from cpuwatch.query.select import DEFAULT_SORT, Order, Query
 from cpuwatch.query.summary import SUMMARY_GROUPS
 from cpuwatch.query.view import Grouping, View
 from cpuwatch.text import shortened
-from cpuwatch.tick_id import MAX_TICK_ID, TickId
+from cpuwatch.tick_id import RANGES, TickId
 
 __all__ = [
     "AT",
@@ -27,6 +27,7 @@ __all__ = [
     "METRICS",
     "PID",
     "SUMMARY",
+    "TICK_SCHEMAS",
     "TIMELINE",
     "VIEW",
     "Parameter",
@@ -45,7 +46,8 @@ _MAX_PAST_SECONDS = 1e9
 _MAX_EXPOSED = 1000
 _MAX_POINTS = 2000
 _MAX_QUERY_STRING_BYTES = 4096
-_TICK = {"type": "integer", "minimum": 0, "maximum": MAX_TICK_ID}
+TICK_SCHEMAS = [{"type": "integer", "minimum": low, "maximum": high} for low, high in RANGES]
+"""A tick: a sequence, or an id."""
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 """As in JSON (RFC 8259, 6), with leading zeros allowed."""
 
@@ -202,7 +204,8 @@ def _time(name: str, text: str) -> datetime:
 
 def _instant(name: str, text: str, rule: str) -> datetime:
     try:
-        instant = datetime.fromisoformat(text)
+        # RFC 3339 allows small letters.
+        instant = datetime.fromisoformat(text.upper())
     except ValueError:
         raise ValueError(invalid(name, text, rule)) from None
     if instant.tzinfo is None:
@@ -241,7 +244,7 @@ HISTORY = parameters(
     (
         "since",
         "All snapshots after this tick (the id of its event, or its sequence alone), or after this time (RFC 3339).",
-        ({"anyOf": [_TICK, {"type": "string", "format": "date-time"}]}, _since),
+        ({"anyOf": [*TICK_SCHEMAS, {"type": "string", "format": "date-time"}]}, _since),
     ),
     ("from", "All snapshots after this time (RFC 3339), also those that are only in the recording.", _TIME),
     ("to", "No snapshots after this time (RFC 3339).", _TIME),

@@ -16,8 +16,8 @@ import msgspec
 
 from cpuwatch.fields import FIELDS
 from cpuwatch.model import Snapshot
+from cpuwatch.query.parameters import TICK_SCHEMAS
 from cpuwatch.query.view import GroupedSnapshot
-from cpuwatch.tick_id import MAX_TICK_ID
 from cpuwatch.web.http.response import SECURITY_HEADERS, Problem
 from cpuwatch.web.openapi.operation import TEXT, Operation
 
@@ -53,7 +53,7 @@ _REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
     "If-None-Match": ("The ETags that the client holds; if one is current, the response is 304.", TEXT),
     "Last-Event-ID": (
         "The last event received; the response begins with those after it, or with the whole history after a restart.",
-        {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_TICK_ID}, {"type": "string", "maxLength": 0}]},
+        {"anyOf": [*TICK_SCHEMAS, {"type": "string", "maxLength": 0}]},
     ),
     "Prefer": ("wait=SECONDS: with If-None-Match, delay a 304 until the next tick (RFC 7240).", TEXT),
     "X-Prometheus-Scrape-Timeout-Seconds": ("From Prometheus; counters new since its last scrape start at 0.", TEXT),
