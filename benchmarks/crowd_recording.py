@@ -22,8 +22,16 @@ from cpuwatch.recording.directory import list_segments, segment_path
 from cpuwatch.recording.frames import Damage, Frame, FrameKind, frames
 from cpuwatch.recording.records import Identity, KeyRecord, TickRecord
 from cpuwatch.recording.retention import RecordingLimits
-from cpuwatch.recording.segment import Stretch, block_bytes, stretches, sums_file_bytes, sums_in
-from cpuwatch.recording.sums import Key, ProcessKey, Slot
+from cpuwatch.recording.segment import (
+    Stretch,
+    block_bytes,
+    header_of_stretches,
+    segment_sums_in,
+    stretches,
+    sums_file_bytes,
+)
+from cpuwatch.recording.sums import Key, ProcessKey, SegmentSums, Slot
+from cpuwatch.recording.sums_files import wider_sums
 from cpuwatch.recording.writer import LogSize, RecordingWriter
 from cpuwatch.sampled_tick import SampledTick
 
@@ -83,13 +91,14 @@ def bytes_of(recording: Path) -> RecordingBytes:
     """What the files of a finished recording take."""
     ticks = keys = sums = 0
     for file in list_segments(recording):
-        size = file.path.stat().st_size
-        if file.kind == "sums":
+        path = recording / file.name
+        size = path.stat().st_size
+        if file.kind != "block":
             sums += size
             continue
         of_key = sum(
             len(found.payload)
-            for found in frames(file.path.read_bytes())
+            for found in frames(path.read_bytes())
             if isinstance(found, Frame) and found.kind == FrameKind.KEY_TICK
         )
         keys += of_key
@@ -103,12 +112,14 @@ def repeat_day(recording: Path, days: int) -> None:
     for day in range(1, days):
         for number in numbers:
             data = segment_path(recording, number, "block").read_bytes()
-            sums = segment_path(recording, number, "sums").read_bytes()
+            sums = segment_sums_in(segment_path(recording, number, "sums").read_bytes())
             parts = [_later_stretch(part, day) for part in stretches(data) if not isinstance(part, Damage)]
-            levels = [[_later_slot(slot, day) for slot in sums_in(sums, level)] for level in (0, 1)]
             copy = day * len(numbers) + number
             segment_path(recording, copy, "block").write_bytes(block_bytes(parts))
-            segment_path(recording, copy, "sums").write_bytes(sums_file_bytes(parts, levels))
+            later = _later_sums(sums, day)
+            segment_path(recording, copy, "sums").write_bytes(sums_file_bytes(header_of_stretches(parts), later))
+            for kind, content in wider_sums(recording, copy):
+                segment_path(recording, copy, kind).write_bytes(content)
         say(f"day {day + 1} of {days} copied")
 
 
@@ -143,6 +154,16 @@ def _later_identity(identity: Identity, days: int) -> Identity:
     )
 
 
+def _later_sums(sums: SegmentSums, days: int) -> SegmentSums:
+    assert sums.total is not None
+    started, ended = (
+        {(boot_id, _later_process(key, days)) for boot_id, key in ids} for ids in (sums.started, sums.ended)
+    )
+    return SegmentSums(
+        _later_slot(sums.total, days), [_later_slot(slot, days) for slot in sums.minutes], started, ended
+    )
+
+
 def _later_slot(slot: Slot, days: int) -> Slot:
     amounts = dict(slot.amounts)
     amounts["process"] = {_later_key(key, days): amount for key, amount in amounts["process"].items()}
@@ -152,10 +173,13 @@ def _later_slot(slot: Slot, days: int) -> Slot:
 
 def _later_key(key: Key, days: int) -> Key:
     assert isinstance(key, ProcessKey)
-    start_ns = int(key.key.partition("-")[2]) * _TICK_NS
-    if not _started_that_day(start_ns):
-        return key
-    return replace(key, key=f"{key.pid}-{(start_ns + days * _DAY_NS) // _TICK_NS}")
+    return replace(key, key=_later_process(key.key, days))
+
+
+def _later_process(key: str, days: int) -> str:
+    pid, _, started_ticks = key.partition("-")
+    start_ns = int(started_ticks) * _TICK_NS
+    return f"{pid}-{(start_ns + days * _DAY_NS) // _TICK_NS}" if _started_that_day(start_ns) else key
 
 
 def _started_that_day(start_ns: int) -> bool:

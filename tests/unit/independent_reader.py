@@ -275,8 +275,8 @@ def states(directory: Path) -> Iterator[State]:
 def name_totals(path: Path) -> dict[str | None, tuple[int, int]]:
     """The CPU time by name over a whole segment, in units of 0.1 ms: of living and of exited processes."""
     (record,) = (decompress(payload) for kind, payload in frames(path.read_bytes()) if kind == SUMS)
-    begin_us, _, _, tables = record[7][0]
+    begin_us, _, _, tables = record[5][0]
     assert begin_us[0] <= 1
     counts, _, own, exited, _ = tables[1]
     amounts = iter(zip(column(own), column(exited), strict=True))
-    return {name: next(amounts) for name, count in zip(record[2], column(counts), strict=True) if count}
+    return {name: next(amounts) for name, count in zip(record[1], column(counts), strict=True) if count}

@@ -124,6 +124,15 @@ def test_an_independent_reader_finds_the_sums(tmp_path: Path) -> None:
     assert independent_reader.name_totals(tmp_path / "00000001.sums") == {"work": (7000, 0), "play": (7000, 0)}
 
 
+def test_an_independent_reader_finds_the_sums_of_several_segments(tmp_path: Path) -> None:
+    with RecordingWriter(tmp_path, log_size=SMALL) as writer:
+        for tick in busy_ticks(80, names=["work", "play"]):
+            writer.write(tick)
+    parts = [independent_reader.name_totals(tmp_path / f"{number:08}.sums") for number in range(1, 9)]
+    own = sum(part["work"][0] for part in parts)
+    assert independent_reader.name_totals(tmp_path / "00000008.sums8") == {"work": (own, 0), "play": (own, 0)}
+
+
 def test_the_example_in_the_document_is_what_is_written(tmp_path: Path) -> None:
     lines = re.findall(r"^([0-9a-f]{4})  ((?:[0-9a-f]{2} ?)+)", DOCUMENT.read_text(), re.MULTILINE)
     write_recording(tmp_path, busy_ticks(2), finish=False)

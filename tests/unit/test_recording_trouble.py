@@ -22,6 +22,7 @@ from small_recordings import SMALL, busy_ticks, size_of, snapshots_of, write_rec
 from cpuwatch import open_recording
 from cpuwatch.errors import RecordingError
 from cpuwatch.recording import recorder as recorder_module
+from cpuwatch.recording.directory import WIDTHS
 from cpuwatch.recording.frames import Frame, FrameKind, frames
 from cpuwatch.recording.recorder import Recorder
 from cpuwatch.recording.retention import RecordingLimits
@@ -130,6 +131,19 @@ def test_what_is_older_than_the_limit_is_deleted(tmp_path: Path) -> None:
     kept = list(open_recording(tmp_path))
     assert kept[-1].time - timedelta(seconds=60 + 2 * 20) <= kept[0].time
     assert kept[0].time <= kept[-1].time - timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("limits", [RecordingLimits(max_age_seconds=60), RecordingLimits(130_000)])
+def test_sums_of_many_segments_are_deleted_with_the_first_of_them(tmp_path: Path, limits: RecordingLimits) -> None:
+    with RecordingWriter(tmp_path, limits, LogSize(ticks=4)) as writer:
+        for tick in noisy_ticks(400):
+            writer.write(tick)
+            assert writer.used_bytes == size_of(tmp_path)
+    numbers = {int(path.stem) for path in tmp_path.glob("*.sums")}
+    assert 1 not in numbers
+    wide = [path for kind in WIDTHS for path in tmp_path.glob(f"*.{kind}")]
+    assert wide
+    assert all(int(path.stem) - int(path.suffix.removeprefix(".sums")) + 1 in numbers for path in wide)
 
 
 def test_a_damaged_header_does_not_keep_other_segments_from_being_deleted(tmp_path: Path) -> None:

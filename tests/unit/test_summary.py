@@ -20,6 +20,10 @@ from cpuwatch import CpuTimes, Recording, Snapshot, open_recording
 from cpuwatch.errors import QueryError
 from cpuwatch.query.group import UsageGroup, by_cgroup, by_name, by_user
 from cpuwatch.query.summary import GroupSummaries, ProcessSummaries, SummaryGroup
+from cpuwatch.recording import summary as summary_module
+from cpuwatch.recording import sums_files
+from cpuwatch.recording.directory import WIDTHS
+from cpuwatch.recording.segment import sums_in
 from cpuwatch.recording.summary import summarize
 from cpuwatch.recording.writer import LogSize, RecordingWriter
 from cpuwatch.sampled_tick import SampledTick
@@ -239,3 +243,81 @@ def test_an_empty_range_and_an_unknown_group_are_errors() -> None:
             summarize(recording, BOOT, BOOT)
         with pytest.raises(QueryError, match="unknown group 'colour': must be one of name, user, cgroup"):
             summarize(recording, BOOT, BOOT + timedelta(1), "colour")  # type: ignore[arg-type]
+
+
+def generations(count: int) -> list[SampledTick]:
+    """A tick a second. One process lives throughout, and in each second another one starts, which lives for three."""
+    return list(
+        live_ticks(
+            reading(
+                process(10, cpu_ns=number * SECOND // 100, name="old"),
+                *(
+                    process(
+                        100 + begin,
+                        start_ns=(100 + begin) * SECOND - SECOND // 2,
+                        cpu_ns=(1 + number - begin) * (1 + begin % 7) * SECOND // 100,
+                        name="young",
+                    )
+                    for begin in range(max(1, number - 2), number + 1)
+                ),
+                at_ns=(100 + number) * SECOND,
+            )
+            for number in range(count)
+        )
+    )
+
+
+def wide_files(directory: Path) -> list[Path]:
+    return sorted(path for kind in WIDTHS for path in directory.glob(f"*.{kind}"))
+
+
+@pytest.mark.parametrize("group_by", [None, *GROUPINGS])
+def test_sums_of_many_segments_do_not_change_a_summary(group_by: SummaryGroup | None) -> None:
+    ticks = generations(280)
+    times = [tick.reading.time for tick in ticks]
+    ranges = [(0, 279), (0, 140), (3, 277), (31, 33), (30, 64), (32, 256), (100, 279)]
+    with recorded(ticks, log_size=LogSize(ticks=4)) as (recording, directory):
+        found = [summarize(recording, times[start], times[end], group_by, 12) for start, end in ranges]
+        files = wide_files(directory)
+        assert [path.name for path in files if path.suffix != ".sums8"] == ["00000064.sums64"]
+        assert len(files) == 9
+        for path in files:
+            path.unlink()
+        expected = [summarize(recording, times[start], times[end], group_by, 12) for start, end in ranges]
+    assert found == expected
+
+
+def test_small_processes_that_ended_are_left_out_of_the_sums_of_many_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sums_files, "MAX_SHORT_LIVED", 5)
+    monkeypatch.setattr(summary_module, "MAX_SHORT_LIVED", 5)
+    ticks = generations(280)
+    start, end = ticks[0].reading.time, ticks[-1].reading.time
+    with recorded(ticks, log_size=LogSize(ticks=16)) as (recording, directory):
+        counts = [len(sums_in(path.read_bytes(), 0)[0].amounts["process"]) for path in wide_files(directory)]
+        # Of 130 processes in 128 ticks: the old one, three at each end of a segment, and the largest five.
+        assert counts
+        assert max(counts) <= 1 + 9 * 3 + 5
+        complete = summarize(recording, start, end)
+        for top in (1, 5, 6):
+            summary = summarize(recording, start, end, None, top)
+            assert isinstance(summary, ProcessSummaries)
+            assert isinstance(complete, ProcessSummaries)
+            assert summary.processes == complete.processes[:top]
+            assert summary.machine == complete.machine
+
+
+@pytest.mark.parametrize("content", [None, b"", b"damaged"])
+def test_without_the_sums_of_many_segments_those_of_each_are_added(content: bytes | None) -> None:
+    ticks = generations(80)
+    start, end = ticks[0].reading.time, ticks[-1].reading.time
+    with recorded(ticks, log_size=LogSize(ticks=4)) as (recording, directory):
+        expected = summarize(recording, start, end, "name", 5)
+        path = directory / "00000008.sums8"
+        assert path.exists()
+        if content is None:
+            path.unlink()
+        else:
+            path.write_bytes(content)
+        again = open_recording(directory)
+        assert summarize(again, start, end, "name", 5) == expected
+        assert [part.path for part in again.damage] == ([] if content is None else [path])

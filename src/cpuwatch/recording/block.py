@@ -147,16 +147,18 @@ def _records(columns: _Ticks) -> list[TickRecord]:
     ticks = [tick - 1 for gaps in split(unpacked(columns.gaps), changes) for tick in accumulate(gaps)]
     if min(ticks, default=0) < 0:
         raise ValueError("a change before the first tick")
-    by_tick = sorted(range(len(ticks)), key=ticks.__getitem__)
-    changes_of_tick = [0] * count
-    for tick in ticks:
-        changes_of_tick[tick] += 1
+    places: list[list[int]] = [[] for _ in range(count)]
+    for place, tick in enumerate(ticks):
+        places[tick].append(place)
+    by_tick = list(chain.from_iterable(places))
+    changes_of_tick = list(map(len, places))
     row_pids = list(chain.from_iterable(map(repeat, pids, changes)))
+    row_statuses = list(map(columns.statuses.__getitem__, unpacked(columns.status_codes)))
     rows = [
-        split([flat[row] for row in by_tick], changes_of_tick) for flat in (row_pids, *map(unpacked, columns.growths))
+        split(list(map(flat.__getitem__, by_tick)), changes_of_tick)
+        for flat in (row_pids, *map(unpacked, columns.growths))
     ]
-    status_codes = unpacked(columns.status_codes)
-    statuses = split([columns.statuses[status_codes[row]] for row in by_tick], changes_of_tick)
+    statuses = split(list(map(row_statuses.__getitem__, by_tick)), changes_of_tick)
     exits = split(_exits(columns), unpacked(columns.exit_counts))
     numbers = range(columns.first_number, columns.first_number + count)
     return [

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-__all__ = ["Column", "coded", "growths", "packed", "split", "sums_of", "unpacked"]
+__all__ = ["Column", "coded", "growths", "packed", "scaled", "split", "sums_of", "unpacked"]
 
 _T = TypeVar("_T")
 _Code = TypeVar("_Code", bound=Hashable)
@@ -67,6 +67,9 @@ def unpacked(column: Column) -> list[int]:
     width, rest = divmod(len(column.data), count)
     if rest or width > _WIDTH:
         raise ValueError(f"a column of {count} values has {len(column.data)} bytes")
+    if width == 1:
+        # Most columns: a table of all values saves the arithmetic.
+        return list(map([minimum + scale * number for number in range(256)].__getitem__, column.data))
     raw = bytearray(_WIDTH * count)
     for place in range(width):
         raw[place::_WIDTH] = column.data[place * count : (place + 1) * count]
@@ -77,6 +80,11 @@ def unpacked(column: Column) -> list[int]:
     if scale == 1 and not minimum:
         return numbers.tolist()
     return [minimum + scale * number for number in numbers]
+
+
+def scaled(column: Column, factor: int) -> Column:
+    """The column of the values times this factor."""
+    return Column(column.count, factor * column.minimum, factor * column.scale, column.data)
 
 
 def growths(values: Sequence[int]) -> list[int]:
@@ -95,9 +103,9 @@ def coded(values: Iterable[_Code]) -> tuple[list[int], list[_Code]]:
     return [codes.setdefault(value, len(codes)) for value in values], list(codes)
 
 
-def split(values: Sequence[_T], counts: Sequence[int]) -> list[list[_T]]:
+def split(values: list[_T], counts: Sequence[int]) -> list[list[_T]]:
     """The values in parts of these lengths. Raises ``ValueError`` if they do not match."""
     ends = list(accumulate(counts, initial=0))
     if min(counts, default=0) < 0 or ends[-1] != len(values):
         raise ValueError(f"{len(values)} values in parts of {ends[-1]} in all")
-    return [list(values[begin:end]) for begin, end in pairwise(ends)]
+    return [values[begin:end] for begin, end in pairwise(ends)]

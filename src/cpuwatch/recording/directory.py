@@ -2,18 +2,18 @@
 
 A recording is a directory with a file ``recording.json``, which says what it is, and numbered segments. Each segment is
 a log (``00000042.log``) while it grows, and then a block (``00000042.block``) with its sums (``00000042.sums``). The
-sums outlive the block. Files ``*.tmp`` are not finished, and mean nothing.
+sums outlive the block. Totals of 8, 64 and 512 segments are in files named after the last of them
+(``00000064.sums8``). Files ``*.tmp`` are not finished, and mean nothing.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import re
 import socket
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Literal, Self, cast, get_args
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +23,7 @@ from cpuwatch.recording.segment import HEADER_BYTES, VERSION, header_of
 from cpuwatch.text import shortened
 
 __all__ = [
+    "WIDTHS",
     "Kind",
     "Lock",
     "SegmentFile",
@@ -35,12 +36,16 @@ __all__ = [
     "write_file",
 ]
 
-Kind = Literal["log", "block", "sums"]
+Kind = Literal["log", "block", "sums", "sums8", "sums64", "sums512"]
+
+WIDTHS: dict[Kind, int] = {"sums8": 8, "sums64": 64, "sums512": 512}
+"""The number of segments in a file of totals, each made of eight others: a range of any length needs few files."""
 
 _MARKER = "recording.json"
 _LOCK = "writer.lock"
 _UNFINISHED = ".tmp"
-_NAME = re.compile(rf"(?P<number>[0-9]{{8}})\.(?P<kind>{'|'.join(get_args(Kind))})", re.ASCII)
+_NUMBER_DIGITS = 8
+_KINDS = frozenset(get_args(Kind))
 
 
 class _Marker(Struct, frozen=True):
@@ -55,21 +60,33 @@ class SegmentFile(Struct, frozen=True, gc=False, order=True):
     """A file of a segment. Ordered by number, in which order they were recorded."""
 
     number: int
-    kind: str
-    path: Path
+    kind: Kind
+    name: str
+
+    @property
+    def width(self) -> int:
+        """The number of segments that it describes: those up to ``number``."""
+        return WIDTHS.get(self.kind, 1)
 
 
 def segment_path(directory: Path, number: int, kind: Kind) -> Path:
     """The path of this file of a segment."""
-    return directory / f"{number:08}.{kind}"
+    return directory / f"{number:0{_NUMBER_DIGITS}}.{kind}"
 
 
 def list_segments(directory: Path) -> list[SegmentFile]:
     """The files of all segments, in order. Raises ``OSError``."""
-    matches = map(_NAME.fullmatch, os.listdir(directory))
+    # Without a regular expression and without paths: there are thousands of names.
+    names = [(name, *name.partition(".")) for name in os.listdir(directory)]
     return sorted(
-        SegmentFile(int(match["number"]), match["kind"], directory / match[0]) for match in matches if match is not None
+        SegmentFile(int(digits), cast("Kind", kind), name)
+        for name, digits, _, kind in names
+        if kind in _KINDS and _is_number(digits)
     )
+
+
+def _is_number(digits: str) -> bool:
+    return len(digits) == _NUMBER_DIGITS and digits.isascii() and digits.isdigit()
 
 
 def own_files(directory: Path) -> list[Path]:
@@ -84,7 +101,8 @@ def unfinished_files(directory: Path) -> list[Path]:
 
 def _is_own(name: str) -> bool:
     final = name.removesuffix(_UNFINISHED)
-    return final in {_MARKER, _LOCK} or _NAME.fullmatch(final) is not None
+    digits, _, kind = final.partition(".")
+    return final in {_MARKER, _LOCK} or (kind in _KINDS and _is_number(digits))
 
 
 def damaged_marker(directory: Path) -> Path | None:
@@ -122,7 +140,7 @@ def damaged_marker(directory: Path) -> Path | None:
 def _has_segments(directory: Path) -> bool:
     """Whether there is a file with an intact header. Other programs use names like those of logs."""
     for file in list_segments(directory):
-        with suppress(OSError, RecordingError), file.path.open("rb") as content:
+        with suppress(OSError, RecordingError), (directory / file.name).open("rb") as content:
             header_of(content.read(HEADER_BYTES))
             return True
     return False

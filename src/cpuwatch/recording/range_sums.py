@@ -1,11 +1,12 @@
 """The sums of a range of a recording, from as few slots as possible.
 
-Segments inside the range are taken as a whole, minutes where the range ends within a segment, and replayed ticks where
-it ends within a minute.
+Segments inside the range are taken as a whole, many at once where there are sums of several; minutes where the range
+ends within a segment, and replayed ticks where it ends within a minute.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from itertools import pairwise
 
@@ -29,7 +30,8 @@ class RangeSums:
 
     Only ``dimensions`` are in their amounts. ``omits_ticks`` is true after the iteration if the range ends within a
     minute whose ticks have been deleted: that minute is left out. With ``max_slot_us``, slots are at most that long,
-    unless only longer ones are left, and contain no gaps.
+    unless only longer ones are left, and contain no gaps. If ``is_complete`` is false, the amounts need not have the
+    processes that are not among the largest :data:`~cpuwatch.recording.sums_files.MAX_SHORT_LIVED`.
     """
 
     def __init__(
@@ -39,27 +41,54 @@ class RangeSums:
         end_us: int,
         dimensions: Collection[Dimension],
         max_slot_us: int | None = None,
+        *,
+        is_complete: bool = True,
     ) -> None:
         self._segments = segments
         self._start_us = start_us
         self._end_us = end_us
         self._dimensions = dimensions
         self._max_slot_us = max_slot_us
+        self._takes_wider = not is_complete or "process" not in dimensions
         self.omits_ticks = False
 
     def __iter__(self) -> Iterator[Slot]:
-        for segment in self._segments.listed():
-            if segment.is_growing:
+        listed = self._segments.listed()
+        not_inside = [segment.number for segment in listed if not self._is_inside(segment)]
+        done = 0
+        for segment in listed:
+            if segment.number <= done:
+                continue
+            next_cut = bisect_left(not_inside, segment.number)
+            inside_until = not_inside[next_cut] - 1 if next_cut < len(not_inside) else listed[-1].number
+            wider = self._wider(segment, inside_until) if self._takes_wider else None
+            if wider is not None:
+                slots, done = wider
+                yield from slots
+            elif segment.is_growing:
                 yield from self._ticks(segment, [(self._start_us, self._end_us)])
             elif self._start_us < segment.header.max_time_us and segment.header.min_time_us <= self._end_us:
                 yield from self._slots(segment)
+
+    def _is_inside(self, segment: Segment) -> bool:
+        header = segment.header
+        return not segment.is_growing and self._start_us < header.min_time_us and header.max_time_us <= self._end_us
+
+    def _wider(self, segment: Segment, last_number: int) -> tuple[list[Slot], int] | None:
+        """The sums of as many segments as possible, from this one to the last one at most, and where they end."""
+        for file in segment.wider_sums:
+            if file.number <= last_number:
+                slots = self._segments.wider_sums(file, self._dimensions)
+                if slots is not None and all(map(self._is_fine, slots)):
+                    return slots, file.number
+        return None
 
     def _slots(self, segment: Segment) -> Iterator[Slot]:
         if self._max_slot_us is not None and self._max_slot_us < SLOT_SECONDS * 1_000_000:
             if self._segments.parts(segment):
                 yield from self._ticks(segment, [(self._start_us, self._end_us)])
                 return
-        elif self._start_us < segment.header.min_time_us and segment.header.max_time_us <= self._end_us:
+        elif self._is_inside(segment):
             whole = self._segments.sums(segment, 0, self._dimensions)
             if whole is not None and all(map(self._is_fine, whole)):
                 yield from whole

@@ -30,7 +30,7 @@ class Retention:
         self._limits = limits
         self._directory = directory
         self._sizes = {path: path.stat().st_size for path in own_files(directory)}
-        self._max_times_us: dict[Path, int] = {}
+        self._times_us: dict[Path, int] = {}
         self.used_bytes: int = sum(self._sizes.values())
         """The size of all files."""
 
@@ -43,7 +43,7 @@ class Retention:
         """Delete a file. Raises ``OSError``."""
         path.unlink(missing_ok=True)
         self.used_bytes -= self._sizes.pop(path, 0)
-        self._max_times_us.pop(path, None)
+        self._times_us.pop(path, None)
 
     def make_room(self, needed_bytes: int) -> None:
         """Delete what is oldest until there is room for this many more bytes.
@@ -71,23 +71,28 @@ class Retention:
         oldest_us = now_us - round(self._limits.max_age_seconds * 1e6)
         for file in list_segments(self._directory):
             # No early end: after the wall clock was set back, older segments have later times.
-            if file.kind != "log" and self._max_time_us(file.path) < oldest_us:
-                self.remove(file.path)
+            path = self._directory / file.name
+            if file.kind != "log" and self._time_us(path, is_wide=file.width > 1) < oldest_us:
+                self.remove(path)
 
-    def _max_time_us(self, path: Path) -> int:
-        if path not in self._max_times_us:
+    def _time_us(self, path: Path, *, is_wide: bool) -> int:
+        """The latest time in a segment, but the first one in totals: they may not outlive any of their segments."""
+        if path not in self._times_us:
             with path.open("rb") as content:
                 try:
-                    self._max_times_us[path] = header_of(content.read(HEADER_BYTES)).max_time_us
+                    header = header_of(content.read(HEADER_BYTES))
+                    self._times_us[path] = header.min_time_us if is_wide else header.max_time_us
                 except RecordingDamagedError:
-                    self._max_times_us[path] = round(path.stat().st_mtime * 1e6)
-        return self._max_times_us[path]
+                    self._times_us[path] = round(path.stat().st_mtime * 1e6)
+        return self._times_us[path]
 
     def _expendable(self) -> list[Path]:
         """The files to delete, in this order: blocks, unless sums take more than their share."""
         files = list_segments(self._directory)
-        blocks = [file.path for file in files if file.kind == "block"]
-        sums = [file.path for file in files if file.kind == "sums"]
+        blocks = [self._directory / file.name for file in files if file.kind == "block"]
+        # Totals go with the first of their segments.
+        by_begin = sorted((file.number - file.width, -file.width, file.name) for file in files if "sums" in file.kind)
+        sums = [self._directory / name for _, _, name in by_begin]
         sums_bytes = sum(self._sizes.get(path, 0) for path in sums)
         order: list[Path] = []
         while sums and sums_bytes > self._limits.max_bytes // _SUMS_SHARE:

@@ -11,8 +11,8 @@ from cpuwatch.recording.block import decode_ticks, encode_ticks
 from cpuwatch.recording.frames import Damage, Frame, FrameKind, frame, frames
 from cpuwatch.recording.packing import Unpacker, pack, pack_escaped
 from cpuwatch.recording.records import KeyRecord, TickRecord
-from cpuwatch.recording.sums import DIMENSIONS, Dimension, Slot
-from cpuwatch.recording.sums_format import decode_sums, encode_sums
+from cpuwatch.recording.sums import DIMENSIONS, Dimension, SegmentSums, Slot
+from cpuwatch.recording.sums_format import decode_segment_sums, decode_sums, encode_sums
 
 __all__ = [
     "HEADER_BYTES",
@@ -21,10 +21,12 @@ __all__ = [
     "Stretch",
     "block_bytes",
     "header_of",
+    "header_of_segments",
     "header_of_stretches",
     "log_header",
     "log_key",
     "log_tick",
+    "segment_sums_in",
     "stretches",
     "sums_file_bytes",
     "sums_in",
@@ -85,7 +87,7 @@ class Stretch(Struct, frozen=True, gc=False):
 
 def log_header(key: KeyRecord) -> bytes:
     """The beginning of a log."""
-    return _header_frame([Stretch(key, [])]) + log_key(key)
+    return _header_frame(header_of_stretches([Stretch(key, [])])) + log_key(key)
 
 
 def log_key(key: KeyRecord) -> bytes:
@@ -100,7 +102,7 @@ def log_tick(record: TickRecord) -> bytes:
 
 def block_bytes(parts: Sequence[Stretch]) -> bytes:
     """The file of a block: the stretches of one log, at least one."""
-    return _header_frame(parts) + b"".join(map(_stretch_bytes, parts))
+    return _header_frame(header_of_stretches(parts)) + b"".join(map(_stretch_bytes, parts))
 
 
 def _stretch_bytes(part: Stretch) -> bytes:
@@ -112,9 +114,9 @@ def _stretch_bytes(part: Stretch) -> bytes:
         return log_key(part.key) + b"".join(map(log_tick, part.ticks))
 
 
-def sums_file_bytes(parts: Sequence[Stretch], levels: Sequence[Sequence[Slot]]) -> bytes:
-    """The file with the sums of a segment."""
-    return _header_frame(parts) + frame(FrameKind.SUMS, encode_sums(levels))
+def sums_file_bytes(header: Header, sums: SegmentSums) -> bytes:
+    """The file with the sums of a segment, or of several."""
+    return _header_frame(header) + frame(FrameKind.SUMS, encode_sums(sums))
 
 
 def sums_in(data: bytes, level: int, dimensions: Collection[Dimension] = DIMENSIONS) -> list[Slot]:
@@ -122,14 +124,23 @@ def sums_in(data: bytes, level: int, dimensions: Collection[Dimension] = DIMENSI
 
     Raises :class:`~cpuwatch.errors.RecordingDamagedError`.
     """
+    return decode_sums(_sums_payload(data), level, dimensions)
+
+
+def segment_sums_in(data: bytes) -> SegmentSums:
+    """All that a file of sums contains. Raises :class:`~cpuwatch.errors.RecordingDamagedError`."""
+    return decode_segment_sums(_sums_payload(data))
+
+
+def _sums_payload(data: bytes) -> bytes:
     for found in frames(data):
         if isinstance(found, Frame) and found.kind == FrameKind.SUMS:
-            return decode_sums(found.payload, level, dimensions)
+            return found.payload
     raise RecordingDamagedError("the sums are damaged")
 
 
-def _header_frame(parts: Sequence[Stretch]) -> bytes:
-    return frame(FrameKind.HEADER, pack_escaped(header_of_stretches(parts)))
+def _header_frame(header: Header) -> bytes:
+    return frame(FrameKind.HEADER, pack_escaped(header))
 
 
 def header_of_stretches(parts: Sequence[Stretch]) -> Header:
@@ -146,6 +157,21 @@ def header_of_stretches(parts: Sequence[Stretch]) -> Header:
         min(times_us),
         max(times_us),
         len(ticks),
+    )
+
+
+def header_of_segments(headers: Sequence[Header]) -> Header:
+    """What consecutive segments, at least one, cover together."""
+    first, last = headers[0], headers[-1]
+    return Header(
+        VERSION,
+        first.run,
+        first.boot_id,
+        first.first_sequence,
+        last.last_sequence,
+        min(header.min_time_us for header in headers),
+        max(header.max_time_us for header in headers),
+        sum(header.ticks for header in headers),
     )
 
 

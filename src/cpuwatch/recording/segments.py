@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Collection
 from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
 
 from msgspec import Struct
@@ -31,16 +33,29 @@ class DamagedPart(Struct, frozen=True, gc=False):
 
 
 class Segment(Struct, frozen=True, gc=False):
-    """Some minutes of a recording. Either path is None if there is no such file, or not any more.
+    """Some minutes of a recording. Either name is None if there is no such file, or not any more.
 
-    While it ``is_growing``, the header describes only its beginning.
+    While it ``is_growing``, the header describes only its beginning. ``wider_sums`` are the files with the sums of this
+    and later segments, the widest first.
     """
 
     number: int
     header: Header
-    ticks_path: Path | None
-    sums_path: Path | None
+    directory: Path
+    ticks_name: str | None
+    sums_name: str | None
     is_growing: bool
+    wider_sums: list[SegmentFile]
+
+    @property
+    def ticks_path(self) -> Path | None:
+        """The log or the block."""
+        return None if self.ticks_name is None else self.directory / self.ticks_name
+
+    @property
+    def sums_path(self) -> Path | None:
+        """The file with the sums."""
+        return None if self.sums_name is None else self.directory / self.sums_name
 
 
 class SegmentReader:
@@ -53,7 +68,7 @@ class SegmentReader:
         marker = damaged_marker(directory)
         self._directory = directory
         self._guard = threading.Lock()
-        self._headers: dict[Path, Header] = {}
+        self._headers: dict[str, Header] = {}
         self._parts: OrderedDict[tuple[Path, int], list[Stretch]] = OrderedDict()
         self._damage: dict[DamagedPart, None] = {}
         self._replayable: dict[tuple[int, str, int], int] = {}
@@ -73,28 +88,34 @@ class SegmentReader:
     def listed(self) -> list[Segment]:
         """The segments that exist now, in the order in which they were recorded."""
         by_number: dict[int, dict[str, SegmentFile]] = {}
+        wider: dict[int, list[SegmentFile]] = {}
         files_now = self._files()
         if len(self._headers) > len(files_now):
             # Files go, and a directory that was removed may come again with the same names.
-            paths = {file.path for file in files_now}
-            self._headers = {path: header for path, header in self._headers.items() if path in paths}
+            names = {file.name for file in files_now}
+            self._headers = {name: header for name, header in self._headers.items() if name in names}
         for file in files_now:
-            by_number.setdefault(file.number, {})[file.kind] = file
+            if file.width == 1:
+                by_number.setdefault(file.number, {})[file.kind] = file
+            else:
+                wider.setdefault(file.number - file.width + 1, []).append(file)
         found = []
         for number, files in by_number.items():
             # Where there is both, the log has just become the block.
             ticks = files.get("block") or files.get("log")
             sums = files.get("sums")
             described = ticks or sums
-            header = None if described is None else self._header(described.path)
+            header = None if described is None else self._header(described.name)
             if header is not None:
                 found.append(
                     Segment(
                         number,
                         header,
-                        None if ticks is None else ticks.path,
-                        None if sums is None else sums.path,
+                        self._directory,
+                        None if ticks is None else ticks.name,
+                        None if sums is None else sums.name,
                         is_growing=ticks is not None and ticks.kind == "log",
+                        wider_sums=sorted(wider.get(number, ()), key=attrgetter("width"), reverse=True),
                     )
                 )
         return found
@@ -104,7 +125,7 @@ class SegmentReader:
         sizes = []
         for file in self._files()[-2:]:
             with suppress(FileNotFoundError):
-                sizes.append((file.path.name, file.path.stat().st_size))
+                sizes.append((file.name, (self._directory / file.name).stat().st_size))
         return sizes
 
     def parts(self, segment: Segment) -> list[Stretch]:
@@ -141,20 +162,27 @@ class SegmentReader:
             return
         self._damage[DamagedPart(path, 0, size_bytes)] = None
 
-    def _content(self, path: Path, max_bytes: int = -1) -> bytes:
-        """The beginning of a file. A bad sector in one file does not make the others unreadable.
+    def _content(self, path: Path | str, max_bytes: int | None = None) -> bytes:
+        """The content of a file, or its beginning. A bad sector in one file does not make the others unreadable.
 
         Raises ``FileNotFoundError``, and :class:`~cpuwatch.errors.RecordingError` if reading is not possible here.
         """
         try:
-            with path.open("rb") as file:
-                return file.read(max_bytes)
+            # Without a file object, which takes longer than the calls: there are thousands of headers.
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                if max_bytes is not None:
+                    return os.read(descriptor, max_bytes)
+                with os.fdopen(descriptor, "rb", closefd=False) as file:
+                    return file.read()
+            finally:
+                os.close(descriptor)
         except FileNotFoundError:
             raise
         except OSError as error:
             if error.errno != errno.EIO:
                 raise RecordingError(f"cannot read {path}: {error.strerror}") from error
-            self._note_damage(path)
+            self._note_damage(Path(path))
             return b""
 
     def _read_parts(self, path: Path) -> list[Stretch]:
@@ -183,14 +211,19 @@ class SegmentReader:
 
         Only the amounts of these dimensions are read.
         """
-        if segment.sums_path is None:
-            return None
+        return None if segment.sums_path is None else self._sums(segment.sums_path, level, dimensions)
+
+    def wider_sums(self, file: SegmentFile, dimensions: Collection[Dimension]) -> list[Slot] | None:
+        """One slot over all segments of this file; None if it is not there any more."""
+        return self._sums(self._directory / file.name, 0, dimensions)
+
+    def _sums(self, path: Path, level: int, dimensions: Collection[Dimension]) -> list[Slot] | None:
         try:
-            return sums_in(self._content(segment.sums_path), level, dimensions)
+            return sums_in(self._content(path), level, dimensions)
         except FileNotFoundError:
             return None
         except RecordingDamagedError:
-            self._note_damage(segment.sums_path)
+            self._note_damage(path)
             return None
 
     def _files(self) -> list[SegmentFile]:
@@ -199,10 +232,11 @@ class SegmentReader:
         except OSError as error:
             raise RecordingError(f"cannot read the recording {str(self._directory)!r}: {error.strerror}") from error
 
-    def _header(self, path: Path) -> Header | None:
-        known = self._headers.get(path)
+    def _header(self, name: str) -> Header | None:
+        known = self._headers.get(name)
         if known is not None:
             return known
+        path = f"{self._directory}/{name}"
         try:
             header = self._read_header(path)
         except FileNotFoundError:
@@ -210,17 +244,17 @@ class SegmentReader:
         except NotARecordingError as error:
             raise NotARecordingError(f"cannot read {path}: {error}") from None
         if header is not None:
-            self._headers[path] = header
+            self._headers[name] = header
         return header
 
-    def _read_header(self, path: Path) -> Header | None:
+    def _read_header(self, path: str) -> Header | None:
         """A header that is damaged is made again from the ticks. Sums cannot be used without theirs."""
         try:
             return header_of(self._content(path, HEADER_BYTES))
         except RecordingDamagedError:
             pass
-        if path.suffix == ".sums":
-            self._note_damage(path)
+        if path.endswith(".sums"):
+            self._note_damage(Path(path))
             return None
-        parts = self._read_parts(path)
+        parts = self._read_parts(Path(path))
         return header_of_stretches(parts) if parts else None

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from heapq import nlargest
+from itertools import repeat
+from typing import Any, TypeVar
+
+from msgspec.structs import astuple
 
 from cpuwatch.errors import QueryError
 from cpuwatch.query.cgroup_name import unit_names
@@ -21,9 +25,11 @@ from cpuwatch.query.summary import (
     SummaryGroup,
 )
 from cpuwatch.recording.clock_time import time_us
+from cpuwatch.recording.packed_processes import PackedProcesses, ProcessTable
 from cpuwatch.recording.range_sums import RangeSums
 from cpuwatch.recording.reader import Recording
-from cpuwatch.recording.sums import Amount, ExitedKey, MachineSums, ProcessKey
+from cpuwatch.recording.sums import Amount, ExitedKey, Key, MachineSums, ProcessId, ProcessKey
+from cpuwatch.recording.sums_files import MAX_SHORT_LIVED
 from cpuwatch.text import time_text
 
 __all__ = ["summarize"]
@@ -55,6 +61,7 @@ def summarize(
         time_us(start),
         time_us(end),
         ("process", "exited") if group_by is None else (group_by,),
+        is_complete=top is None or top > MAX_SHORT_LIVED,
     )
     machine = MachineSums()
     processes = _ProcessTotals()
@@ -63,7 +70,7 @@ def summarize(
         machine.add(slot.machine)
         for dimension, table in slot.amounts.items():
             if dimension == "process":
-                processes.add(cast("Mapping[ProcessKey, Amount]", table))
+                processes.add(table)
             else:
                 _add(others, table.items())
     # Estimates are in the rows, but not in the exited time of the machine.
@@ -75,17 +82,37 @@ def summarize(
 
 
 class _ProcessTotals:
-    """A process is the same one under any name: ``last`` is what it was called last."""
+    """The amounts of processes. A process is the same one under any name."""
 
     def __init__(self) -> None:
-        self.amounts: dict[tuple[str, str], Amount] = {}
-        self.last: dict[tuple[str, str], ProcessKey] = {}
+        self.amounts: dict[ProcessId, Amount] = {}
+        self._last: dict[ProcessId, tuple[ProcessTable, int] | ProcessKey] = {}
 
-    def add(self, table: Mapping[ProcessKey, Amount]) -> None:
-        for key, amount in table.items():
-            process = key.boot_id, key.key
-            self.last[process] = key
-            _add(self.amounts, [(process, amount)])
+    def add(self, table: Mapping[Key, Amount]) -> None:
+        if isinstance(table, PackedProcesses):
+            ids = table.table.ids
+            self._last.update(zip(ids, zip(repeat(table.table), range(len(ids)), strict=False), strict=True))
+            self._add(zip(ids, table.own_ns, table.exited_ns, table.peaks, strict=True))
+            return
+        keys = [key for key in table if isinstance(key, ProcessKey)]
+        self._last.update(((key.boot_id, key.key), key) for key in keys)
+        self._add(((key.boot_id, key.key), *astuple(table[key])) for key in keys)
+
+    def _add(self, rows: Iterable[tuple[ProcessId, int, int, int]]) -> None:
+        amounts = self.amounts
+        for process, own_ns, exited_ns, peak in rows:
+            known = amounts.get(process)
+            if known is None:
+                amounts[process] = Amount(own_ns, exited_ns, peak)
+            else:
+                known.own_ns += own_ns
+                known.exited_ns += exited_ns
+                known.peak = max(known.peak, peak)
+
+    def key(self, process: ProcessId) -> ProcessKey:
+        """What the process was called last."""
+        last = self._last[process]
+        return last if isinstance(last, ProcessKey) else last[0].key(last[1])
 
 
 def _add(sums: dict[_Key, Amount], amounts: Iterable[tuple[_Key, Amount]]) -> None:
@@ -99,8 +126,12 @@ def _add(sums: dict[_Key, Amount], amounts: Iterable[tuple[_Key, Amount]]) -> No
 
 def _largest(sums: Mapping[_Key, Amount], top: int | None) -> list[tuple[_Key, Amount]]:
     """The largest amounts; of equal ones, that of the lower key."""
-    ordered = sorted(sums.items(), key=lambda item: (-item[1].own_ns - item[1].exited_ns, repr(item[0])))
-    return ordered[:top]
+    rows = list(sums.items())
+    if top is not None and top < len(rows):
+        # The order of the keys only matters for amounts that are as large as the last one.
+        least_ns = min(nlargest(top, (_total_ns(amount) for _, amount in rows)), default=0)
+        rows = [row for row in rows if _total_ns(row[1]) >= least_ns]
+    return sorted(rows, key=lambda row: (-_total_ns(row[1]), repr(row[0])))[:top]
 
 
 def _head(
@@ -141,7 +172,7 @@ def _by_process(
     exited_rows = _largest(exited, top)
     return ProcessSummaries(
         **head,
-        processes=[_process(processes.last[key], amount, machine) for key, amount in rows],
+        processes=[_process(processes.key(process), amount, machine) for process, amount in rows],
         rest=Rest(
             (machine.own_ns - sum(amount.own_ns for _, amount in rows)) / 1e9,
             (machine.exited_ns - sum(amount.exited_ns for _, amount in rows)) / 1e9,

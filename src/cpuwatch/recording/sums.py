@@ -24,10 +24,13 @@ __all__ = [
     "ExitedKey",
     "Key",
     "MachineSums",
+    "ProcessId",
     "ProcessKey",
+    "SegmentSums",
     "Slot",
     "add_slot",
     "empty_slot",
+    "process_ids",
     "slot_of",
 ]
 
@@ -60,6 +63,9 @@ _FIELDS = ("key", "pid", "ppid", "name", "user", "cgroup", "cpu_percent", "exite
 _unit_path = lru_cache(maxsize=4096)(unit_path)
 
 Key = ProcessKey | ExitedKey | str | None
+
+ProcessId = tuple[str, str]
+"""The boot ID and the key of a process: it stays the same one when its name changes."""
 
 
 class Amount(Struct, gc=False):
@@ -118,6 +124,21 @@ class Slot(Struct, gc=False):
     amounts: dict[Dimension, dict[Key, Amount]]
 
 
+class SegmentSums(Struct, gc=False):
+    """The sums of one segment or of consecutive ones: a slot over all ticks, and slots of a minute.
+
+    ``total`` is None if there are no snapshots. ``started`` has the processes that are not in the first reading, and
+    ``ended`` those that are not in the last one: what is in both is in no other segment. If ``is_complete`` is false,
+    only the largest of those are in the amounts.
+    """
+
+    total: Slot | None
+    minutes: list[Slot]
+    started: set[ProcessId]
+    ended: set[ProcessId]
+    is_complete: bool = True
+
+
 def slot_of(begin_us: int, end_us: int, processes: Mapping[int, ProcessTimes], snapshot: Snapshot) -> Slot:
     """The slot of a single tick: a snapshot and the processes of its reading."""
     interval_ns = round(snapshot.interval_seconds * 1e9)
@@ -165,6 +186,11 @@ def add_slot(into: Slot, slot: Slot) -> None:
                 sums[key] = Amount(amount.own_ns, amount.exited_ns, amount.peak)
             else:
                 known.add(amount)
+
+
+def process_ids(slot: Slot) -> set[ProcessId]:
+    """The processes of a slot."""
+    return {(key.boot_id, key.key) for key in slot.amounts["process"] if isinstance(key, ProcessKey)}
 
 
 def _machine(snapshot: Snapshot, interval_ns: int, capacity_ns: int) -> MachineSums:

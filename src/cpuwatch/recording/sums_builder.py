@@ -6,10 +6,9 @@ whole recording, and saved at most 50 replayed ticks at each end of a range, 20 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from cpuwatch.model import ProcessTimes, Snapshot
-from cpuwatch.recording.sums import Slot, add_slot, empty_slot, slot_of
+from cpuwatch.model import Reading, Snapshot
+from cpuwatch.recording.clock_time import time_us
+from cpuwatch.recording.sums import ProcessId, SegmentSums, Slot, add_slot, empty_slot, process_ids, slot_of
 
 __all__ = ["SLOT_SECONDS", "SumsBuilder"]
 
@@ -20,36 +19,45 @@ _TOLERANCE_SECONDS = 0.5
 
 
 class SumsBuilder:
-    """The sums of the ticks of one segment. ``begin_us`` is the time of its key.
+    """The sums of the ticks of one segment. ``first`` is the reading of its key.
 
     A slot ends when it is long enough, at a gap, and where the wall clock was set back. So times ascend within a slot,
     and it covers all the time from its begin to its end.
     """
 
-    def __init__(self, begin_us: int) -> None:
-        self._time_us = begin_us
+    def __init__(self, first: Reading) -> None:
+        self._time_us = time_us(first.time)
+        self._at_first = _ids(first)
+        self._last = first
         self._slots: list[Slot] = []
         self._open: Slot | None = None
 
-    def add(self, time_us: int, processes: Mapping[int, ProcessTimes], snapshot: Snapshot | None) -> None:
-        """Add the tick that follows: its time, the processes of its reading, and its snapshot if there is one."""
-        if snapshot is None or time_us < self._time_us:
+    def add(self, reading: Reading, snapshot: Snapshot | None) -> None:
+        """Add the tick that follows: its reading, and its snapshot if there is one."""
+        end_us = time_us(reading.time)
+        if snapshot is None or end_us < self._time_us:
             self._open = None
         if snapshot is not None:
-            begin_us = min(self._time_us, time_us - 1)
+            begin_us = min(self._time_us, end_us - 1)
             if self._open is None:
                 self._open = empty_slot(begin_us)
                 self._slots.append(self._open)
-            add_slot(self._open, slot_of(begin_us, time_us, processes, snapshot))
+            add_slot(self._open, slot_of(begin_us, end_us, reading.processes, snapshot))
             if self._open.machine.elapsed_ns >= (SLOT_SECONDS - _TOLERANCE_SECONDS) * 1e9:
                 self._open = None
-        self._time_us = time_us
+        self._time_us = end_us
+        self._last = reading
 
-    def levels(self) -> tuple[list[Slot], list[Slot]]:
-        """One slot over all ticks, and the slots of a minute; both are empty if there are no snapshots."""
+    def sums(self) -> SegmentSums:
+        """The sums of all ticks."""
         if not self._slots:
-            return [], []
+            return SegmentSums(None, [], set(), set())
         total = empty_slot(self._slots[0].begin_us)
         for slot in self._slots:
             add_slot(total, slot)
-        return [total], self._slots
+        ran = process_ids(total)
+        return SegmentSums(total, self._slots, ran - self._at_first, ran - _ids(self._last))
+
+
+def _ids(reading: Reading) -> set[ProcessId]:
+    return {(reading.host.boot_id, record.key) for record in reading.processes.values()}

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
-from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from cpuwatch.recording.columns import Column, coded, growths, packed, split, sums_of, unpacked
-from cpuwatch.recording.identities import key_number
+from cpuwatch.recording.columns import Column, growths, packed, scaled, split, sums_of, unpacked
+from cpuwatch.recording.packed_processes import PackedProcesses, ProcessColumns, ProcessTable, pack_processes
 from cpuwatch.recording.packing import Unpacker, compressed, damage_named, pack_escaped
-from cpuwatch.recording.sums import DIMENSIONS, Amount, Dimension, ExitedKey, Key, MachineSums, ProcessKey, Slot
+from cpuwatch.recording.sums import DIMENSIONS, Amount, Dimension, ExitedKey, Key, MachineSums, SegmentSums, Slot
 
-__all__ = ["decode_sums", "encode_sums"]
+__all__ = ["decode_segment_sums", "decode_sums", "encode_sums"]
 
 _AMOUNT_NS = 100_000
 _PEAK = 10
@@ -50,28 +49,23 @@ class _Level(Struct, frozen=True, array_like=True, gc=False):
 
 
 class _Sums(Struct, frozen=True, array_like=True, gc=False):
-    """The slots of all levels, and the keys of their amounts.
+    """The slots of all levels, and the keys of their amounts."""
 
-    ``processes`` are sorted by PID: columns of the PIDs, of the numbers in their keys (see
-    :class:`~cpuwatch.recording.identities.IdentityColumns`), and of the indexes of all other parts in ``texts``.
-    ``process_keys`` are the keys that have no number, by index.
-    """
-
-    processes: list[Column]
-    process_keys: list[tuple[int, str]]
+    processes: ProcessColumns
     names: list[str | None]
     users: list[str | None]
     cgroups: list[str | None]
     exited: list[ExitedKey]
-    texts: list[str | None]
     levels: list[_Level]
+    is_complete: bool
 
 
 _sums = Unpacker(_Sums)
 
 
-def encode_sums(levels: Sequence[Sequence[Slot]]) -> bytes:
-    """The slots of each level as compressed bytes. Raises ``OverflowError`` for values that do not fit into columns."""
+def encode_sums(sums: SegmentSums) -> bytes:
+    """The sums as compressed bytes. Raises ``OverflowError`` for values that do not fit into columns."""
+    levels = [[] if sums.total is None else [sums.total], sums.minutes]
     keys: dict[Dimension, dict[Key, int]] = {dimension: {} for dimension in DIMENSIONS}
     for level in levels:
         for slot in level:
@@ -79,26 +73,9 @@ def encode_sums(levels: Sequence[Sequence[Slot]]) -> bytes:
                 known = keys[dimension]
                 for key in table:
                     known.setdefault(key, len(known))
-    of_processes = sorted((key for key in keys["process"] if isinstance(key, ProcessKey)), key=attrgetter("pid", "key"))
-    keys["process"] = {key: code for code, key in enumerate(of_processes)}
-    lists: list[Any] = [list(keys[dimension]) for dimension in DIMENSIONS]
-    processes, names, users, cgroups, exited = lists
-    codes, texts = coded([text for key in processes for text in _texts(key)])
-    numbers = [key_number(key.pid, key.key) for key in processes]
-    content = _Sums(
-        [
-            packed(growths([key.pid for key in processes])),
-            packed([number or 0 for number in numbers]),
-            *(packed(codes[place::_TEXTS]) for place in range(_TEXTS)),
-        ],
-        [(place, key.key) for place, key in enumerate(processes) if numbers[place] is None],
-        names,
-        users,
-        cgroups,
-        exited,
-        texts,
-        [_level(level, keys) for level in levels],
-    )
+    processes, keys["process"] = pack_processes(keys["process"], sums.started, sums.ended)
+    names, users, cgroups, exited = (list(keys[dimension]) for dimension in DIMENSIONS[1:])
+    content = [processes, names, users, cgroups, exited, [_level(level, keys) for level in levels], sums.is_complete]
     return compressed(pack_escaped(content))
 
 
@@ -112,11 +89,13 @@ def decode_sums(data: bytes, level: int, dimensions: Collection[Dimension] = DIM
         return _slots(content, content.levels[level], dimensions)
 
 
-_TEXTS = 4
-
-
-def _texts(key: ProcessKey) -> tuple[str | None, ...]:
-    return key.boot_id, key.name, key.user, key.cgroup
+def decode_segment_sums(data: bytes) -> SegmentSums:
+    """The sums in these bytes. Raises :class:`~cpuwatch.errors.RecordingDamagedError` for any other bytes."""
+    content = _sums.decompress(data)
+    with damage_named("not a block of sums"):
+        total, minutes = (_slots(content, level, DIMENSIONS) for level in content.levels)
+        started, ended = ProcessTable(content.processes).lived()
+        return SegmentSums(total[0] if total else None, minutes, started, ended, content.is_complete)
 
 
 def _level(slots: Sequence[Slot], keys: Mapping[Dimension, Mapping[Key, int]]) -> _Level:
@@ -166,46 +145,49 @@ def _slots(content: _Sums, level: _Level, dimensions: Collection[Dimension]) -> 
             strict=True,
         )
     ]
+    keys: dict[Dimension, Sequence[Any]] = {
+        "name": content.names,
+        "user": content.users,
+        "cgroup": content.cgroups,
+        "exited": content.exited,
+    }
     for dimension, table in zip(DIMENSIONS, level.tables, strict=True):
-        if dimension in dimensions:
-            _fill(slots, dimension, _keys(content, dimension), table)
+        if dimension not in dimensions:
+            continue
+        if dimension != "process":
+            _fill(slots, dimension, keys[dimension], table)
+        elif len(slots) == 1:
+            # It is only read.
+            slots[0].amounts["process"] = cast("dict[Key, Amount]", _packed_processes(content, table))
+        else:
+            _fill(slots, "process", ProcessTable(content.processes).keys, table)
     return slots
 
 
-def _keys(content: _Sums, dimension: Dimension) -> Sequence[Key]:
-    match dimension:
-        case "process":
-            return _processes(content)
-        case "name":
-            return content.names
-        case "user":
-            return content.users
-        case "cgroup":
-            return content.cgroups
-        case "exited":
-            return content.exited
+def _packed_processes(content: _Sums, table: _Table) -> PackedProcesses:
+    """The amounts of a single slot, in which all processes are."""
+    processes = ProcessTable(content.processes)
+    amounts = _amounts(table)
+    counts = {(1, 0)} if processes.ids else set()
+    if set(zip(unpacked(table.counts), unpacked(table.slots), strict=True)) != counts:
+        raise ValueError("a process is not in the slot")
+    if {len(values) for values in amounts} != {len(processes.ids)}:
+        raise ValueError(f"{len(processes.ids)} processes do not have as many amounts")
+    return PackedProcesses(processes, *amounts)
 
 
-def _processes(content: _Sums) -> list[ProcessKey]:
-    pids, numbers, *codes = map(unpacked, content.processes)
-    keys = dict(content.process_keys)
-    processes = []
-    for place, (pid, number, *indexes) in enumerate(zip(sums_of(pids), numbers, *codes, strict=True)):
-        boot_id, name, user, cgroup = (content.texts[index] for index in indexes)
-        if boot_id is None or name is None:
-            raise ValueError(f"process {pid} has no boot or no name")
-        processes.append(ProcessKey(boot_id, keys.get(place, f"{pid}-{number}"), pid, name, user, cgroup))
-    return processes
+def _amounts(table: _Table) -> list[list[int]]:
+    return [
+        unpacked(scaled(column, factor))
+        for column, factor in ((table.own, _AMOUNT_NS), (table.exited, _AMOUNT_NS), (table.peak, _PEAK))
+    ]
 
 
 def _fill(slots: Sequence[Slot], dimension: Dimension, keys: Sequence[Key], table: _Table) -> None:
     distances = unpacked(table.slots)
     if min(distances, default=0) < 0:
         raise ValueError("slots are not in order")
-    amounts = [
-        Amount(_AMOUNT_NS * own, _AMOUNT_NS * exited, _PEAK * peak)
-        for own, exited, peak in zip(unpacked(table.own), unpacked(table.exited), unpacked(table.peak), strict=True)
-    ]
+    amounts = [Amount(*values) for values in zip(*_amounts(table), strict=True)]
     counts = unpacked(table.counts)
     for key, part, of_key in zip(keys, split(distances, counts), split(amounts, counts), strict=True):
         for place, amount in zip(accumulate(part), of_key, strict=True):

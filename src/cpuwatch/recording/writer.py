@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
 from msgspec import Struct
 
-from cpuwatch.errors import RecordingDamagedError, RecordingError
+from cpuwatch.errors import RecordingError
 from cpuwatch.recording.clock_time import time_us
 from cpuwatch.recording.difference import key_record, tick_record
 from cpuwatch.recording.directory import (
@@ -28,7 +28,6 @@ from cpuwatch.recording.directory import (
     write_file,
 )
 from cpuwatch.recording.frames import Damage
-from cpuwatch.recording.replay import Replay
 from cpuwatch.recording.retention import RecordingLimits, Retention
 from cpuwatch.recording.segment import (
     Stretch,
@@ -37,10 +36,10 @@ from cpuwatch.recording.segment import (
     log_key,
     log_tick,
     stretches,
-    sums_file_bytes,
 )
-from cpuwatch.recording.sums import Slot
+from cpuwatch.recording.sums import SegmentSums
 from cpuwatch.recording.sums_builder import SumsBuilder
+from cpuwatch.recording.sums_files import segment_sums, sums_of_stretches, wider_sums
 from cpuwatch.sampled_tick import SampledTick
 
 __all__ = ["LogSize", "RecordingWriter"]
@@ -183,10 +182,10 @@ class RecordingWriter:
         log, self._log = self._log, None
         if log is not None:
             log.close()
-            self._finish(log.number, log.sums.levels())
+            self._finish(log.number, log.sums.sums())
             self._retention.remove_old(log.last_time_us)
 
-    def _finish(self, number: int, levels: tuple[list[Slot], list[Slot]] | None) -> None:
+    def _finish(self, number: int, sums: SegmentSums | None) -> None:
         """Make a log a block with its sums, which are computed again if they are not known."""
         path = segment_path(self._directory, number, "log")
         if segment_path(self._directory, number, "block").exists():
@@ -199,40 +198,19 @@ class RecordingWriter:
             if isinstance(part, Damage):
                 _log.warning("%s is damaged from byte %d to %d; the rest is kept", path, part.begin, part.end)
         if any(part.ticks for part in parts):
-            sums = _sums_bytes(parts, sums_of_stretches(parts) if levels is None else levels)
-            if sums is not None:
-                self._write("sums", number, sums)
+            content = segment_sums(parts, sums_of_stretches(parts) if sums is None else sums)
+            if content is not None:
+                self._write("sums", number, content)
             self._write("block", number, block_bytes(parts))
         self._retention.remove(path)
+        for kind, content in wider_sums(self._directory, number):
+            self._write(kind, number, content)
 
     def _write(self, kind: Kind, number: int, content: bytes) -> None:
         path = segment_path(self._directory, number, kind)
         self._retention.make_room(len(content))
         write_file(path, content)
         self._retention.note(path, len(content))
-
-
-def _sums_bytes(parts: Sequence[Stretch], levels: tuple[list[Slot], list[Slot]]) -> bytes | None:
-    """None if the figures are beyond what columns can hold; readers then compute them from the ticks."""
-    try:
-        return sums_file_bytes(parts, levels)
-    except OverflowError:
-        return None
-
-
-def sums_of_stretches(parts: Sequence[Stretch]) -> tuple[list[Slot], list[Slot]]:
-    """The sums of the snapshots in these stretches, which are computed for it."""
-    builder = SumsBuilder(parts[0].key.tick.time_us)
-    for part in parts:
-        builder.add(part.key.tick.time_us, {}, None)
-        try:
-            replay = Replay(part.key)
-            for record in part.ticks:
-                snapshot = replay.next(record)
-                builder.add(record.time_us, replay.reading().processes, snapshot)
-        except RecordingDamagedError as error:
-            _log.warning("a part of the recording cannot be replayed: %s", error)
-    return builder.levels()
 
 
 class _Log:
@@ -249,7 +227,7 @@ class _Log:
         self.first_bytes = 0
         self.size_bytes = 0
         self.synced_ns = tick.reading.monotonic_ns
-        self.sums = SumsBuilder(time_us(tick.reading.time))
+        self.sums = SumsBuilder(tick.reading)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
 
     @property
@@ -276,14 +254,14 @@ class _Log:
 
     def add(self, tick: SampledTick) -> None:
         """Note a tick that was written."""
-        self.sums.add(time_us(tick.reading.time), tick.reading.processes, tick.snapshot)
+        self.sums.add(tick.reading, tick.snapshot)
         self.last = tick
         self.ticks += 1
         self.ticks_since_key += 1
 
     def add_key(self, tick: SampledTick) -> None:
         """Note a key that was written after a gap. Its snapshot is not in the recording, and so not in the sums."""
-        self.sums.add(time_us(tick.reading.time), tick.reading.processes, None)
+        self.sums.add(tick.reading, None)
         self.last = tick
 
     def sync(self, now_ns: int) -> None:
