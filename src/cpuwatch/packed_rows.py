@@ -1,7 +1,9 @@
 """The rows of a snapshot, stored in columns. Pure.
 
 A history holds hundreds of snapshots, and each has new rows of the processes that ran. Such a row takes 360 bytes as a
-Struct with its floats, and 136 in columns. Rows of idle processes are shared between snapshots and stay objects.
+Struct with its floats, and 136 in columns. Rows of idle processes are shared between snapshots and stay objects. They
+are looked up when somebody reads them: that takes longer than the rest of the arithmetic on an idle process, and nobody
+reads most snapshots.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import isnan, nan
-from typing import Any, ClassVar, TypeAlias, overload
+from typing import Any, ClassVar, Protocol, TypeAlias, overload
 
 from msgspec.structs import fields
 
@@ -25,22 +27,34 @@ _FIELDS = tuple(field.name for field in fields(ProcessUsage))
 _Column: TypeAlias = "tuple[Any, ...] | array[Any]"
 
 
+class IdleProcess(Protocol):
+    """The record of a process that did not run (:class:`~cpuwatch.ProcessTimes`)."""
+
+    @property
+    def at_rest(self) -> ProcessUsage:
+        """Its row, the same object each time."""
+        ...
+
+
 class PackedRows(Sequence[ProcessUsage]):
     """An immutable list of rows, some of which are packed.
 
-    ``rows`` has the others as objects, and ``None`` at each of the ``places`` of the packed ones, in ascending order.
-    ``columns`` are the values of each field of the packed rows, by its name; without packed rows they may be empty.
+    ``idle`` has the processes whose rows are not packed, and ``None`` at each of the ``places`` of the packed rows, in
+    ascending order. ``columns`` are the values of each field of the packed rows, by its name; without packed rows they
+    may be empty.
 
     Each access creates a packed row anew: the rows of two accesses are equal, but not identical. ``PackedRows`` are
     equal to a list of equal rows, so a snapshot is equal to its copy from :func:`~cpuwatch.decode`.
     """
 
-    __slots__ = ("_columns", "_places", "_rows")
+    __slots__ = ("_columns", "_idle", "_length", "_places", "_rows")
 
     def __init__(
-        self, rows: list[ProcessUsage | None], places: Iterable[int], columns: Mapping[str, Sequence[Any]]
+        self, idle: Sequence[IdleProcess | None], places: Iterable[int], columns: Mapping[str, Sequence[Any]]
     ) -> None:
-        self._rows = rows
+        self._idle = idle
+        self._rows: list[ProcessUsage | None] | None = None
+        self._length = len(idle)
         self._places = array("I", places)
         self._columns = tuple(_packed(name, columns[name]) for name in _FIELDS) if self._places else ()
 
@@ -68,8 +82,16 @@ class PackedRows(Sequence[ProcessUsage]):
         """The values of this field of the packed rows, or a single value if all are equal."""
         return self._columns[_FIELDS.index(name)] if self._columns else ()
 
+    def _idle_rows(self) -> list[ProcessUsage | None]:
+        # Another thread may have set the rows and dropped the processes, in this order: hence the reverse order here.
+        idle = self._idle
+        if self._rows is None:
+            self._rows = [None if process is None else process.at_rest for process in idle]
+            self._idle = ()
+        return self._rows
+
     def _list(self) -> list[ProcessUsage]:
-        rows: list[Any] = self._rows.copy()
+        rows: list[Any] = self._idle_rows().copy()
         for place, row in zip(self._places, self.fresh(), strict=True):
             rows[place] = row
         return rows
@@ -79,7 +101,7 @@ class PackedRows(Sequence[ProcessUsage]):
         return map(ProcessUsage, *map(_unpacked, _FIELDS, map(part, self._columns))) if self._columns else iter(())
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._length
 
     def __iter__(self) -> Iterator[ProcessUsage]:
         return iter(self._list())
@@ -91,9 +113,9 @@ class PackedRows(Sequence[ProcessUsage]):
     def __getitem__(self, index: int | slice) -> ProcessUsage | list[ProcessUsage]:
         if isinstance(index, slice):
             return self._list()[index]
-        row = self._rows[index]
+        row = self._idle_rows()[index]
         if row is None:
-            at = bisect_left(self._places, index % len(self._rows))
+            at = bisect_left(self._places, index % self._length)
             (row,) = self._unpacked_rows(lambda column: column[at : at + 1] if len(column) > 1 else column)
         return row
 
@@ -109,11 +131,15 @@ class PackedRows(Sequence[ProcessUsage]):
 
 
 def _packed(name: str, column: Sequence[Any]) -> _Column:
-    if column.count(column[0]) == len(column):
+    # Most columns of floats are not constant, and their ends already show it.
+    if column[0] == column[-1] and column.count(column[0]) == len(column):
         column = column[:1]
     if name in _FLOATS:
-        # No percentage is NaN, so NaN can represent None.
-        return array("d", column if None not in column else [nan if value is None else value for value in column])
+        try:
+            return array("d", column)
+        except TypeError:
+            # No percentage is NaN, so NaN can represent None.
+            return array("d", [nan if value is None else value for value in column])
     if name in _INTEGERS:
         with suppress(TypeError, OverflowError):  # None, or out of the range of the kernel's integers
             return array("i", column)

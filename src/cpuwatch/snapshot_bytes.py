@@ -14,8 +14,8 @@ _CPU_BYTES = 48
 _EXITED_ROW_BYTES = 224
 _ROW_BYTES = 368
 """An unpacked row: the Struct, its floats, and the reference to it."""
-_RESTING_ROW_BYTES = 192
-"""The same for an idle process, whose rows share their percentages."""
+_IDLE_BYTES = 320
+"""The record of an idle process. Its row, which takes its place when somebody reads it, is smaller."""
 _PACKED_ROW_BYTES = 136
 """7 floats, 3 integers of 4 bytes, 8 references to objects, and the index of the row."""
 _REFERENCE_BYTES = 8
@@ -25,8 +25,8 @@ _OBJECT_COLUMNS = ("key", "name", "cgroup", "command_line", "start_time", "first
 class SnapshotBytes:
     """Counts the memory of each snapshot that it does not share with the previous one.
 
-    That is its packed rows, the rows of processes that became idle, and new texts. The records that the sampler keeps
-    for each living process are not included.
+    That is its packed rows, the records or rows of processes that became idle, and new texts. The records that the
+    sampler keeps for each living process are not included.
     """
 
     def __init__(self) -> None:
@@ -42,8 +42,8 @@ class SnapshotBytes:
         if not isinstance(rows, PackedRows):
             return size_bytes + _ROW_BYTES * len(rows)
         keys = set(rows.column("key"))
-        # A process that ran in the previous tick but not in this one has a new idle row, unless it exited.
-        size_bytes += _RESTING_ROW_BYTES * len(self._packed_keys - keys)
+        # A process that ran in the previous tick but not in this one has a new record, unless it exited.
+        size_bytes += _IDLE_BYTES * len(self._packed_keys - keys)
         size_bytes += _REFERENCE_BYTES * len(rows) + _PACKED_ROW_BYTES * rows.packed
         objects = {id(item): item for name in _OBJECT_COLUMNS for item in rows.column(name)}
         # The previous snapshot still exists, so an id that was in it belongs to the same object.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import dataclass
 from itertools import compress, count
 
 import pytest
@@ -17,8 +18,13 @@ from cpuwatch.packed_rows import PackedRows
 rows_of_any_kind = snapshots().map(lambda snapshot: list(snapshot.processes))
 
 
+@dataclass
+class Idle:
+    at_rest: ProcessUsage
+
+
 def packed_rows(rows: list[ProcessUsage], is_packed: list[bool]) -> PackedRows:
-    kept = [None if packs else row for row, packs in zip(rows, is_packed, strict=True)]
+    kept = [None if packs else Idle(row) for row, packs in zip(rows, is_packed, strict=True)]
     packed = list(compress(rows, is_packed))
     columns = {name: [getattr(row, name) for row in packed] for name in ProcessUsage.__struct_fields__}
     return PackedRows(kept, compress(count(), is_packed), columns)
@@ -80,6 +86,22 @@ def test_integers_out_of_the_range_of_the_kernel_are_kept(number: int | None) ->
     (row,) = usage(reading(process()), reading(process(cpu_ns=SECOND), at_ns=101 * SECOND)).processes
     rows = [row, replace(row, threads=number)]
     assert list(packed_rows(rows, [True, True])) == rows
+
+
+def test_idle_rows_are_made_when_somebody_reads_them_and_then_kept() -> None:
+    made: list[int] = []
+    (row,) = usage(reading(process()), reading(process(), at_ns=101 * SECOND)).processes
+
+    class Counted:
+        @property
+        def at_rest(self) -> ProcessUsage:
+            made.append(row.pid)
+            return row
+
+    rows = PackedRows([Counted()], [], {})
+    assert (len(rows), made) == (1, [])
+    assert rows[0] is row
+    assert (len(rows), list(rows), made) == (1, [row], [row.pid])
 
 
 def test_an_idle_row_is_shared_between_snapshots() -> None:

@@ -65,7 +65,7 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
     attribution = Attribution(None, None, None, None)
     if span.interval_ns:
         # The work on all processes runs in C. An idle process is the identical record in both readings, and costs only
-        # this comparison and the choice of its row below.
+        # this comparison.
         before = earlier.processes.get
         may_have_run = list(map(operator.is_not, records, map(before, later.processes)))
         places = list(compress(count(), may_have_run))
@@ -84,8 +84,10 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
         )
         credits_ns, carry = reaped.credits_ns, reaped.carry
         columns = active_columns(changes, credits_ns, span)
-        idle_rows = [None if ran else record.at_rest for ran, record in zip(may_have_run, records, strict=True)]
-        processes = PackedRows(idle_rows, places, columns)
+        idle: list[ProcessTimes | None] = [*records]
+        for place in places:
+            idle[place] = None
+        processes = PackedRows(idle, places, columns)
         plausible_ns = {pid: ns for pid, ns in credits_ns.items() if span.is_plausible_credit(ns)}
         # On a platform without children's time the use of exited processes is unknown.
         has_children_time = any(record.children_ns is not None for record in records)

@@ -13,10 +13,10 @@ from collections.abc import Collection, Container, Iterator
 
 __all__ = ["COMMAND_LINES_BUDGET_NS", "MAX_COMMAND_LINES_PER_READING", "PidQueue", "RereadSchedule"]
 
-READINGS_PER_ROUND = 120
+READINGS_PER_ROUND = 180
 """Every process is reread at least once in this many readings."""
 
-MIN_PER_READING = 8
+MIN_PER_READING = 6
 """At least this many processes are reread in each reading, so a round is shorter if there are few."""
 
 MAX_BUSY_PER_READING = 8

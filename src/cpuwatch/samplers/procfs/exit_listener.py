@@ -7,15 +7,13 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 from cpuwatch.errors import SamplerUnavailableError
 from cpuwatch.model import ProcessExit
 from cpuwatch.samplers.procfs import taskstats
-from cpuwatch.samplers.procfs.exit_names import ExitNames
+from cpuwatch.samplers.procfs.exit_names import ExitNames, NamedExit
 from cpuwatch.samplers.procfs.new_pids import run_empty_thread
-from cpuwatch.samplers.procfs.taskstats import ExitedTask
 from cpuwatch.samplers.users import UserNames
 
 __all__ = ["ExitListener"]
@@ -115,32 +113,33 @@ class ExitListener:
 
     def receive(self) -> list[ProcessExit]:
         """Return the processes that exited since the last call."""
-        exits = [self._exit(*named) for task in self._messages() for named in self._names.add(task)]
-        exits += [self._exit(*named) for named in self._names.expire()]
-        return exits
-
-    def _exit(self, task: ExitedTask, name: str | None) -> ProcessExit:
-        return ProcessExit(task.process_id, task.parent_pid, name, self._users[task.user_id], task.cpu_ns)
-
-    def _messages(self) -> Iterator[ExitedTask]:
-        receive = self._socket.recvfrom
+        exits: list[ProcessExit] = []
+        receive, family, add = self._socket.recvfrom, self._family, self._names.add
         for _ in range(_MAX_MESSAGES):
             try:
                 data, (sender, _) = receive(_MESSAGE_BYTES)
             except BlockingIOError:
-                return
+                break
             except OSError as error:
                 # The buffer was full and a message was lost; the queued ones are still there.
                 if error.errno != errno.ENOBUFS:
                     raise
                 continue
-            if sender != _KERNEL_PORT or not taskstats.belongs_to_family(data, self._family):
+            if sender != _KERNEL_PORT or not taskstats.belongs_to_family(data, family):
                 self._count_unexpected(f"{data[:64]!r} from port {sender}")
                 continue
             try:
-                yield taskstats.parse_task(data)
+                task = taskstats.parse_task(data)
             except taskstats.MessageError as error:
                 self._count_unexpected(str(error))
+                continue
+            exits += map(self._exit, add(task))
+        exits += map(self._exit, self._names.expire())
+        return exits
+
+    def _exit(self, named: NamedExit) -> ProcessExit:
+        task, name = named
+        return ProcessExit(task.process_id, task.parent_pid, name, self._users[task.user_id], task.cpu_ns)
 
     def _count_unexpected(self, what: str) -> None:
         if not self.unexpected:

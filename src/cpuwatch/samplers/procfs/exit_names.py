@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from cpuwatch.samplers.procfs.taskstats import ExitedTask
 
-__all__ = ["ExitNames"]
+__all__ = ["ExitNames", "NamedExit"]
 
 _MAX_MAIN_THREADS = 10_000
 """Names kept of main threads that exited before their process; the oldest goes first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -79,17 +79,14 @@ class ProcessReader:
             for record in processes.values():
                 if record.user_id in renamed_users:
                     changed[record.pid] = replace(record, user=self._users[record.user_id])
-        for pid in self._schedule.due(processes):
-            self._queue_command_line(pid)
+        due = self._schedule.due(processes)
+        for pid in due:
             known = changed.get(pid, processes[pid])
             record = self._recheck_cgroup(known)
             if record is not known:
                 changed[pid] = record
-        for pid in self._command_line_queue.pop_for(COMMAND_LINES_BUDGET_NS, MAX_COMMAND_LINES_PER_READING, processes):
-            known = changed.get(pid, processes[pid])
-            record = self._recheck_command_line(known)
-            if record is not known:
-                changed[pid] = record
+        if self._command_lines is not None:
+            self._reread_command_lines(due, processes, changed)
         return list(changed.values())
 
     def end_sweep(self) -> None:
@@ -99,6 +96,18 @@ class ProcessReader:
     def close(self) -> None:
         """Close all files."""
         self._files.close()
+
+    def _reread_command_lines(
+        self, due: Iterable[int], processes: Mapping[int, ProcessTimes], changed: dict[int, ProcessTimes]
+    ) -> None:
+        """Add those whose command line changed to ``changed``."""
+        for pid in due:
+            self._command_line_queue.append(pid)
+        for pid in self._command_line_queue.pop_for(COMMAND_LINES_BUDGET_NS, MAX_COMMAND_LINES_PER_READING, processes):
+            known = changed.get(pid, processes[pid])
+            record = self._recheck_command_line(known)
+            if record is not known:
+                changed[pid] = record
 
     def _recheck_cgroup(self, known: ProcessTimes) -> ProcessTimes:
         """A new record if the cgroup changed, or the state of a process that may be frozen; otherwise the same one."""
