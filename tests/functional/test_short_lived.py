@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,7 +16,9 @@ from watched_group import NOBODY, watched
 
 from benchmarks.accounting_group import AccountingGroup, NoGroupError, accounting_group
 from benchmarks.loads import BUILD, PIPELINE_LOOP, TRUE_LOOP
+from cpuwatch import ProcessTimes, open_sampler
 from cpuwatch.errors import SamplerUnavailableError
+from cpuwatch.samplers import OpenSampler
 from cpuwatch.samplers.procfs.exit_listener import ExitListener
 from cpuwatch.samplers.users import UserNames
 
@@ -53,6 +56,23 @@ def test_a_listener_can_be_reopened_while_processes_exit(group: AccountingGroup)
     with group.running(TRUE_LOOP):
         for _ in range(2_000):
             ExitListener(UserNames()).close()
+
+
+def test_a_process_first_seen_as_a_zombie_is_in_the_cgroup_that_it_was_in(group: AccountingGroup) -> None:
+    # The kernel shows it in the root of every hierarchy of cgroup v1.
+    with open_sampler("procfs") as sampler:
+        sampler.read()
+        with group.running([sys.executable, str(CHILDREN / "short_lives.py"), "unreaped"]):
+            for _ in range(100):
+                states = {record.state for record in _members(sampler, group)}
+                if "Z" in states:
+                    return
+                time.sleep(0.1)
+    raise AssertionError(f"no zombie in {group.path}, only {states}")
+
+
+def _members(sampler: OpenSampler, group: AccountingGroup) -> list[ProcessTimes]:
+    return [record for record in sampler.read().processes.values() if record.cgroup == group.path]
 
 
 @pytest.mark.parametrize("load", LOADS.values(), ids=LOADS)

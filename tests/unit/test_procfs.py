@@ -672,6 +672,26 @@ def test_an_exiting_process_keeps_its_cgroup(proc: FakeProc, sampler: OpenSample
         assert sampler.read().processes[7].cgroup == "/a.service"
 
 
+@pytest.mark.parametrize(
+    ("own", "shown"),
+    [
+        pytest.param(b"2:cpu:/\n", "/a.service", id="cgroup v1 shows the root"),
+        pytest.param(b"0::/b.service\n", "/b.service", id="cgroup v2 shows its own"),
+    ],
+)
+def test_a_process_first_seen_as_a_zombie_is_in_the_cgroup_of_its_parent_unless_it_has_one(
+    proc: FakeProc, sampler: OpenSampler, own: bytes, shown: str
+) -> None:
+    proc.start(7)
+    proc.move(7, b"2:cpu:/a.service\n")
+    sampler.read()
+    proc.start(8, ppid=7)
+    proc.write(8, ppid=7, state="Z", flags=0x4)
+    proc.move(8, own)
+    for _ in range(3):
+        assert sampler.read().processes[8].cgroup == shown
+
+
 def test_values_of_a_process_that_reused_the_pid_are_not_mixed_in(proc: FakeProc, clock_sampler: OpenSampler) -> None:
     proc.start(7, start_tick=100)
     proc.move(7, b"0::/a.service\n")

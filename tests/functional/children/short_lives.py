@@ -1,6 +1,6 @@
 """Starts processes that live for milliseconds, in one of several ways, until it is killed.
 
-short_lives.py burners | double-fork | ignored | threads
+short_lives.py burners | double-fork | ignored | threads | unreaped
 """
 
 from __future__ import annotations
@@ -61,4 +61,12 @@ def threads() -> None:
         thread.join()
 
 
-{"burners": burners, "double-fork": double_fork, "ignored": ignored, "threads": threads}[sys.argv[1]]()
+def unreaped() -> None:
+    """Leave a zombie."""
+    if os.fork() == 0:
+        os._exit(0)
+    signal.pause()
+
+
+LOADS = {"burners": burners, "double-fork": double_fork, "ignored": ignored, "threads": threads, "unreaped": unreaped}
+LOADS[sys.argv[1]]()

@@ -219,8 +219,12 @@ class ProcessReader:
         """
         fd = os.open(f"{directory}/stat", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            stat = parse_process_stat(os.pread(fd, STAT_BYTES, 0))
             membership = self._membership(directory)
+            data = os.pread(fd, STAT_BYTES, 0)
+            stat = parse_process_stat(data)
+            if is_exiting(data) and membership is not None and membership.path == "/":
+                # cgroup v1 shows an exiting process there, as in _confirmed. It started in the cgroup of its parent.
+                membership = self._membership(f"{self._root}/{stat.ppid}")
             age_ns = instant.uptime_ns - stat.start_time * self._tick_ns
             user_id = os.stat(directory).st_uid
             tick_ns = self._tick_ns
