@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import Enum, auto
+from operator import attrgetter
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -85,7 +86,7 @@ def snapshots(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Snapsho
             load_average=loads,
         ),
         attribution=st.builds(Attribution, known_or_not, known_or_not, known_or_not, known_or_not),
-        processes=st.lists(process_rows(text), max_size=4),
+        processes=st.lists(process_rows(text), max_size=4, unique_by=attrgetter("pid")),
         exited=st.lists(
             st.builds(
                 ExitedUsage,
