@@ -33,7 +33,9 @@ from benchmarks.recording_peers import PeerRun, compare_peers
 from benchmarks.tables import Spread, markdown_table
 from cpuwatch import open_recording
 from cpuwatch.history import SnapshotHistory
+from cpuwatch.query.summary import SummaryGroup
 from cpuwatch.recording.memory import HistoryPacker
+from cpuwatch.recording.summary import summarize
 from cpuwatch.sampled_tick import SampledTick
 
 __all__ = ["Result", "peer_results", "result_table"]
@@ -47,6 +49,8 @@ _CPU_TICKS = 1200
 """Two blocks."""
 _BUSY_TICKS = 480
 _PEER_ACTIVE_SHARE = 0.05
+_RANKINGS: dict[str, SummaryGroup | None] = {"process": None, "name": "name"}
+_RANKED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,28 @@ def finding(recording: Path, days: int, tries: int) -> Result:
     return Result(
         f"snapshot at a random second of {days} days, cold", "≤ 50 ms", f"{Spread.of(each).text('{:.0f}')} ms"
     )
+
+
+def ranking(recording: Path, days: int, tries: int) -> list[Result]:
+    """From opening a recording to the ranking of a random range, which begins and ends anywhere within a minute."""
+    random = Random(2)  # noqa: S311  no secret
+    ranges = [sorted(random.uniform(2, days * DAY) for _ in range(2)) for _ in range(tries)]
+    results = []
+    for name, group_by in _RANKINGS.items():
+        each = []
+        for bounds in ranges:
+            start, end = (START + timedelta(seconds=seconds) for seconds in bounds)
+            each.append(
+                1000 * _cpu_seconds(lambda: summarize(open_recording(recording), start, end, group_by, _RANKED))  # noqa: B023  called now
+            )
+        results.append(
+            Result(
+                f"ranking of a random range within {days} days by {name}, cold",
+                "≤ 200 ms",
+                f"{Spread.of(each).text('{:.0f}')} ms",
+            )
+        )
+    return results
 
 
 def replaying(recording: Path, rounds: int, seconds: int) -> Result:
@@ -203,6 +229,7 @@ def main() -> None:
             *peer_results(compare_peers(_LARGE.processes, _PEER_ACTIVE_SHARE, options.peer_seconds)),
             *cpu_results(options.rounds, scratch),
             finding(large, options.days, options.tries),
+            *ranking(large, options.days, options.tries),
             *memory_results(),
             replaying(large, options.rounds, options.replay_seconds),
         ]

@@ -53,8 +53,7 @@ def test_a_replay_may_skip_to_any_tick(ticks: list[SampledTick]) -> None:
     records = records_of(ticks)
     for wanted, tick in enumerate(ticks[1:]):
         replay = Replay(key_of(ticks[0]))
-        for record in records[:wanted]:
-            replay.skip(record)
+        replay.skip(records[:wanted])
         assert replay.next(records[wanted]) == tick.snapshot
 
 
@@ -76,6 +75,5 @@ def test_the_carry_of_the_accounting_survives_skipping_and_beginning_anywhere() 
     for first, tick in enumerate(ticks):
         assert list(Replay(key_of(tick)).snapshots(records[first:])) == [later.snapshot for later in ticks[first + 1 :]]
         replay = Replay(key_of(ticks[0]))
-        for record in records[:first]:
-            replay.skip(record)
+        replay.skip(records[:first])
         assert list(replay.snapshots(records[first:])) == [later.snapshot for later in ticks[first + 1 :]]

@@ -139,12 +139,10 @@ class _Cursor:
     def snapshot(self, sequence: int) -> Snapshot:
         if self._newest is not None and self._newest.sequence == sequence:
             return self._newest
-        for record in self._records[self._next :]:
-            self._next += 1
-            if record.sequence != sequence:
-                self._replay.skip(record)
-                continue
-            self._newest = self._replay.next(record)
-            if self._newest is not None:
-                return self._newest
+        rest = self._records[self._next :]
+        wanted = [index for index, record in enumerate(rest) if record.sequence == sequence]
+        for index, snapshot in self._replay.chosen(rest, wanted):
+            self._next += index + 1
+            self._newest = snapshot
+            return snapshot
         raise RecordingDamagedError(f"the block does not have the snapshot {sequence}")

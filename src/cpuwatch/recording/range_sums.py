@@ -142,13 +142,8 @@ def _replayed(part: Stretch, windows: list[_Window]) -> Iterator[Slot]:
     ]
     if not wanted:
         return
-    is_wanted = set(wanted)
     replay = Replay(part.key)
-    for index, record in enumerate(part.ticks[: wanted[-1] + 1]):
-        if index not in is_wanted:
-            replay.skip(record)
-            continue
-        begin_us = min(replay.tick.time_us, record.time_us - 1)
-        snapshot = replay.next(record)
-        if snapshot is not None:
-            yield slot_of(begin_us, record.time_us, replay.reading().processes, snapshot)
+    for index, snapshot in replay.chosen(part.ticks, wanted):
+        before, record = part.ticks[index - 1] if index else part.key.tick, part.ticks[index]
+        begin_us = min(before.time_us, record.time_us - 1)
+        yield slot_of(begin_us, record.time_us, replay.reading().processes, snapshot)

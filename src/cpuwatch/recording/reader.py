@@ -111,14 +111,13 @@ class Recording:
 
     def _snapshot_of(self, segment: Segment, part: Stretch, index: int) -> tuple[Snapshot | None, int]:
         """The snapshot of a tick, or None and the index of the first tick that cannot be replayed."""
-        failed = 0
+        replay: Replay | None = None
         try:
             replay = Replay(part.key)
-            for failed, record in enumerate(part.ticks[:index]):  # noqa: B007  it is used where it failed
-                replay.skip(record)
-            failed = index
+            replay.skip(part.ticks[:index])
             return replay.next(part.ticks[index]), index
         except RecordingDamagedError:
+            failed = 0 if replay is None else replay.replayed
             self.segments.distrust(segment, part, failed)
             return None, failed
 
@@ -218,21 +217,16 @@ class Recording:
         def is_wanted(record: TickRecord) -> bool:
             return bool(record.sequence) and record.number > after_number and wants(part, record)
 
-        last = _last_index(part, is_wanted, len(part.ticks))
-        if last is None:
+        wanted = [index for index, record in enumerate(part.ticks) if is_wanted(record)]
+        if not wanted:
             return
-        index = 0
+        replay: Replay | None = None
         try:
             replay = Replay(part.key)
-            for index, record in enumerate(part.ticks[: last + 1]):  # noqa: B007  it is used where it failed
-                if not is_wanted(record):
-                    replay.skip(record)
-                    continue
-                snapshot = replay.next(record)
-                if snapshot is not None:
-                    yield record, snapshot
+            for index, snapshot in replay.chosen(part.ticks, wanted):
+                yield part.ticks[index], snapshot
         except RecordingDamagedError:
-            self.segments.distrust(segment, part, index)
+            self.segments.distrust(segment, part, 0 if replay is None else replay.replayed)
 
 
 def _last_index(part: Stretch, wants: Callable[[TickRecord], bool], end: int) -> int | None:
