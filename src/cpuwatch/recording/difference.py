@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import compress
 from operator import attrgetter, is_not, sub
 
 from cpuwatch.accounting.reaped import Carry
 from cpuwatch.model import CpuTimes, MachineTimes, ProcessTimes, Reading
-from cpuwatch.recording.clock_time import time_us
+from cpuwatch.recording.clock_time import time_of, time_us
 from cpuwatch.recording.records import CPU_KINDS, Context, CpuShape, Identity, KeyRecord, Status, TickRecord
 from cpuwatch.sampled_tick import SampledTick
 
@@ -29,6 +29,11 @@ _identity_fields = attrgetter(
     "user_id",
 )
 _kinds = attrgetter(*CPU_KINDS)
+_pid, _cpu_ns, _user_ns, _system_ns = map(attrgetter, ("pid", "cpu_ns", "user_ns", "system_ns"))
+_status: Callable[[ProcessTimes], Status] = attrgetter("state", "threads")
+
+_NOTHING = ProcessTimes(0, "", 0, time_of(0), time_of(0), None, "", None, None, None, 0, 0, 0)
+"""That from which the counters of a new process have grown."""
 
 
 def key_record(tick: SampledTick) -> KeyRecord:
@@ -49,37 +54,24 @@ def _record(earlier: Reading | None, carry: Carry | None, tick: SampledTick) -> 
     is_ascending = order == sorted(order)
     removed: list[int] = []
     identities: list[Identity] = []
-    pids: list[int] = []
-    cpu_ns: list[int] = []
-    user_ns: list[int] = []
-    system_ns: list[int] = []
-    children_ns: list[int] = []
-    statuses: list[Status] = []
     new = 0
-    # Most processes are the identical records in both readings; this comparison runs in C.
-    changed = compress(processes.values(), map(is_not, processes.values(), map(before, processes)))
-    for now in changed if is_ascending else sorted(changed, key=attrgetter("pid")):
+    # Most processes are the identical records in both readings; this comparison runs in C, as do the columns below.
+    found = compress(processes.values(), map(is_not, processes.values(), map(before, processes)))
+    changed = list(found) if is_ascending else sorted(found, key=_pid)
+    bases: list[ProcessTimes] = []
+    for now in changed:
         old = before(now.pid)
         if old is not None and old.key != now.key:
             removed.append(now.pid)
-            new += 1
             old = None
-        elif old is None:
+        if old is None:
             new += 1
         if old is None or _has_other_identity(now, old):
             identities.append(_identity(now))
-        pids.append(now.pid)
-        statuses.append((now.state, now.threads))
-        if old is None:
-            cpu_ns.append(now.cpu_ns)
-            user_ns.append(now.user_ns)
-            system_ns.append(now.system_ns)
-            children_ns.append(now.children_ns or 0)
-        else:
-            cpu_ns.append(now.cpu_ns - old.cpu_ns)
-            user_ns.append(now.user_ns - old.user_ns)
-            system_ns.append(now.system_ns - old.system_ns)
-            children_ns.append((now.children_ns or 0) - (old.children_ns or 0))
+        bases.append(_NOTHING if old is None else old)
+    cpu_ns, user_ns, system_ns, children_ns = (
+        list(map(sub, map(get, changed), map(get, bases))) for get in (_cpu_ns, _user_ns, _system_ns, _children_ns)
+    )
     if len(processes) - new != len(known) - len(removed):
         removed += known.keys() - processes.keys()
     context = _context(later)
@@ -104,15 +96,19 @@ def _record(earlier: Reading | None, carry: Carry | None, tick: SampledTick) -> 
         order=None if is_ascending else order,
         removed=sorted(removed),
         identities=identities,
-        pids=pids,
+        pids=list(map(_pid, changed)),
         cpu_ns=cpu_ns,
         user_ns=user_ns,
         system_ns=system_ns,
         children_ns=children_ns,
-        statuses=statuses,
+        statuses=list(map(_status, changed)),
         exits=later.exits,
         excess_ns=None if tick.carry == carry else tick.carry.excess_ns,
     )
+
+
+def _children_ns(record: ProcessTimes) -> int:
+    return record.children_ns or 0
 
 
 def _has_other_identity(now: ProcessTimes, old: ProcessTimes) -> bool:

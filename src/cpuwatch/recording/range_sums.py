@@ -13,7 +13,7 @@ from itertools import pairwise
 from cpuwatch.recording.replay import Replay
 from cpuwatch.recording.segment import Stretch
 from cpuwatch.recording.segments import Segment, SegmentReader
-from cpuwatch.recording.sums import Dimension, Slot, slot_of
+from cpuwatch.recording.sums import Dimension, Slot, add_tick, empty_slot
 from cpuwatch.recording.sums_builder import SLOT_SECONDS
 
 __all__ = ["RangeSums"]
@@ -146,4 +146,6 @@ def _replayed(part: Stretch, windows: list[_Window]) -> Iterator[Slot]:
     for index, snapshot in replay.chosen(part.ticks, wanted):
         before, record = part.ticks[index - 1] if index else part.key.tick, part.ticks[index]
         begin_us = min(before.time_us, record.time_us - 1)
-        yield slot_of(begin_us, record.time_us, replay.reading().processes, snapshot)
+        slot = empty_slot(begin_us)
+        add_tick(slot, begin_us, record.time_us, replay.reading().processes, snapshot)
+        yield slot

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from msgspec import Struct
 
 from cpuwatch.accounting.kernel_threads import KTHREADD, summed_name
-from cpuwatch.model import ExitedUsage, ProcessTimes, Snapshot
+from cpuwatch.model import ProcessTimes, Snapshot
 from cpuwatch.packed_rows import PackedRows
 from cpuwatch.query.cgroup_name import unit_path
 
@@ -29,9 +29,9 @@ __all__ = [
     "SegmentSums",
     "Slot",
     "add_slot",
+    "add_tick",
     "empty_slot",
     "process_ids",
-    "slot_of",
 ]
 
 Dimension = Literal["process", "name", "user", "cgroup", "exited"]
@@ -139,33 +139,73 @@ class SegmentSums(Struct, gc=False):
     is_complete: bool = True
 
 
-def slot_of(begin_us: int, end_us: int, processes: Mapping[int, ProcessTimes], snapshot: Snapshot) -> Slot:
-    """The slot of a single tick: a snapshot and the processes of its reading."""
+def add_tick(into: Slot, begin_us: int, end_us: int, processes: Mapping[int, ProcessTimes], snapshot: Snapshot) -> None:
+    """Add a single tick: a snapshot and the processes of its reading."""
     interval_ns = round(snapshot.interval_seconds * 1e9)
-    capacity_ns = interval_ns * snapshot.host.logical_cpus
-    slot = Slot(begin_us, end_us, _machine(snapshot, interval_ns, capacity_ns), {name: {} for name in DIMENSIONS})
+    _extend(into, begin_us, end_us, _machine(snapshot, interval_ns))
     boot_id = snapshot.host.boot_id
     name_of = _summing_names(processes)
-    of_processes, names, users, cgroups, _ = slot.amounts.values()
+    of_processes = into.amounts["process"]
+    names, users, cgroups, exited = _TickTable(), _TickTable(), _TickTable(), _TickTable()
     for key, pid, ppid, name, user, cgroup, own_percent, exited_percent in _ran(snapshot):
         if own_percent is None:
             continue
         own_ns, exited_ns = _ns(own_percent, interval_ns), _ns(exited_percent, interval_ns)
         if own_ns or exited_ns:
-            of_processes[ProcessKey(boot_id, key, pid, name, user, cgroup)] = Amount(own_ns, exited_ns)
+            process = ProcessKey(boot_id, key, pid, name, user, cgroup)
+            _add_amount(of_processes, process, own_ns, exited_ns, _peak(own_ns + exited_ns, interval_ns))
         if own_ns:
-            _book(names, name_of(name, ppid), own_ns)
-            _book(users, user, own_ns)
-            _book(cgroups, None if cgroup is None else _unit_path(cgroup), own_ns)
-    for exited in snapshot.exited:
-        exited_ns = _ns(exited.cpu_percent, interval_ns)
+            names.add_own(name_of(name, ppid), own_ns)
+            users.add_own(user, own_ns)
+            cgroups.add_own(None if cgroup is None else _unit_path(cgroup), own_ns)
+    for one in snapshot.exited:
+        exited_ns = _ns(one.cpu_percent, interval_ns)
         if exited_ns:
-            _book_exited(slot, exited, processes.get(exited.parent_pid or 0), name_of, exited_ns)
-    if interval_ns:
-        for table in slot.amounts.values():
-            for amount in table.values():
-                amount.peak = 10_000 * (amount.own_ns + amount.exited_ns) // interval_ns
-    return slot
+            # The groups of what exited are those of cpuwatch.query.group.
+            parent = processes.get(one.parent_pid or 0)
+            cgroup = None if parent is None else parent.cgroup
+            name = None if one.name is None else name_of(one.name, one.parent_pid)
+            exited.add_exited(ExitedKey(name, one.user, one.parent_name), exited_ns)
+            names.add_exited(name, exited_ns)
+            users.add_exited(one.user if one.user is not None or parent is None else parent.user, exited_ns)
+            cgroups.add_exited(None if cgroup is None else _unit_path(cgroup), exited_ns)
+    for dimension, tick in zip(DIMENSIONS[1:], (names, users, cgroups, exited), strict=True):
+        tick.add_to(into.amounts[dimension], interval_ns)
+
+
+class _TickTable:
+    """The amounts of a dimension in one tick. The peak is that of their sums."""
+
+    __slots__ = ("_exited_ns", "_own_ns")
+
+    def __init__(self) -> None:
+        self._own_ns: dict[Key, int] = {}
+        self._exited_ns: dict[Key, int] = {}
+
+    def add_own(self, key: Key, own_ns: int) -> None:
+        self._own_ns[key] = self._own_ns.get(key, 0) + own_ns
+
+    def add_exited(self, key: Key, exited_ns: int) -> None:
+        self._exited_ns[key] = self._exited_ns.get(key, 0) + exited_ns
+
+    def add_to(self, table: dict[Key, Amount], interval_ns: int) -> None:
+        for key in {**self._own_ns, **self._exited_ns}:
+            own_ns, exited_ns = self._own_ns.get(key, 0), self._exited_ns.get(key, 0)
+            _add_amount(table, key, own_ns, exited_ns, _peak(own_ns + exited_ns, interval_ns))
+
+
+def _peak(used_ns: int, interval_ns: int) -> int:
+    return 10_000 * used_ns // interval_ns if interval_ns else 0
+
+
+def _add_amount(table: dict[Key, Amount], key: Key, own_ns: int, exited_ns: int, peak: int) -> None:
+    amount = table.get(key)
+    if amount is None:
+        table[key] = Amount(own_ns, exited_ns, peak)
+    else:
+        amount.own_ns += own_ns
+        amount.exited_ns += exited_ns
+        amount.peak = max(amount.peak, peak)
 
 
 def empty_slot(begin_us: int) -> Slot:
@@ -175,17 +215,17 @@ def empty_slot(begin_us: int) -> Slot:
 
 def add_slot(into: Slot, slot: Slot) -> None:
     """Add the sums of another slot."""
-    into.begin_us = min(into.begin_us, slot.begin_us)
-    into.end_us = max(into.end_us, slot.end_us)
-    into.machine.add(slot.machine)
+    _extend(into, slot.begin_us, slot.end_us, slot.machine)
     for dimension, table in slot.amounts.items():
         sums = into.amounts[dimension]
         for key, amount in table.items():
-            known = sums.get(key)
-            if known is None:
-                sums[key] = Amount(amount.own_ns, amount.exited_ns, amount.peak)
-            else:
-                known.add(amount)
+            _add_amount(sums, key, amount.own_ns, amount.exited_ns, amount.peak)
+
+
+def _extend(into: Slot, begin_us: int, end_us: int, machine: MachineSums) -> None:
+    into.begin_us = min(into.begin_us, begin_us)
+    into.end_us = max(into.end_us, end_us)
+    into.machine.add(machine)
 
 
 def process_ids(slot: Slot) -> set[ProcessId]:
@@ -193,8 +233,9 @@ def process_ids(slot: Slot) -> set[ProcessId]:
     return {(key.boot_id, key.key) for key in slot.amounts["process"] if isinstance(key, ProcessKey)}
 
 
-def _machine(snapshot: Snapshot, interval_ns: int, capacity_ns: int) -> MachineSums:
+def _machine(snapshot: Snapshot, interval_ns: int) -> MachineSums:
     attribution = snapshot.attribution
+    capacity_ns = interval_ns * snapshot.host.logical_cpus
     return MachineSums(
         ticks=1,
         elapsed_ns=interval_ns,
@@ -216,32 +257,6 @@ def _ran(snapshot: Snapshot) -> Iterator[tuple[Any, ...]]:
     """The fields of the processes that may have run. Whole rows would take half the time of the sums."""
     rows = snapshot.processes
     return rows.fields_of_fresh(_FIELDS) if isinstance(rows, PackedRows) else iter(())
-
-
-def _book(table: dict[Key, Amount], key: Key, own_ns: int, exited_ns: int = 0) -> None:
-    amount = table.get(key)
-    if amount is None:
-        table[key] = Amount(own_ns, exited_ns)
-    else:
-        amount.own_ns += own_ns
-        amount.exited_ns += exited_ns
-
-
-def _book_exited(
-    slot: Slot,
-    exited: ExitedUsage,
-    parent: ProcessTimes | None,
-    name_of: Callable[[str, int | None], str],
-    exited_ns: int,
-) -> None:
-    """The groups of what exited are those of :mod:`cpuwatch.query.group`."""
-    name = None if exited.name is None else name_of(exited.name, exited.parent_pid)
-    user = exited.user if exited.user is not None or parent is None else parent.user
-    cgroup = None if parent is None or parent.cgroup is None else _unit_path(parent.cgroup)
-    _book(slot.amounts["exited"], ExitedKey(name, exited.user, exited.parent_name), 0, exited_ns)
-    _book(slot.amounts["name"], name, 0, exited_ns)
-    _book(slot.amounts["user"], user, 0, exited_ns)
-    _book(slot.amounts["cgroup"], cgroup, 0, exited_ns)
 
 
 def _summing_names(processes: Mapping[int, ProcessTimes]) -> Callable[[str, int | None], str]:

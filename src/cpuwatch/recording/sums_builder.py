@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from cpuwatch.model import Reading, Snapshot
 from cpuwatch.recording.clock_time import time_us
-from cpuwatch.recording.sums import ProcessId, SegmentSums, Slot, add_slot, empty_slot, process_ids, slot_of
+from cpuwatch.recording.sums import ProcessId, SegmentSums, Slot, add_slot, add_tick, empty_slot, process_ids
 
 __all__ = ["SLOT_SECONDS", "SumsBuilder"]
 
@@ -42,7 +42,7 @@ class SumsBuilder:
             if self._open is None:
                 self._open = empty_slot(begin_us)
                 self._slots.append(self._open)
-            add_slot(self._open, slot_of(begin_us, end_us, reading.processes, snapshot))
+            add_tick(self._open, begin_us, end_us, reading.processes, snapshot)
             if self._open.machine.elapsed_ns >= (SLOT_SECONDS - _TOLERANCE_SECONDS) * 1e9:
                 self._open = None
         self._time_us = end_us
