@@ -19,6 +19,7 @@ from live_processes import puppet, shell_loop
 from live_server import CPUWATCH_SERVE, HYPERCORN, SCRIPTS, environment, run, running_server
 
 from cpuwatch import Monitor, Snapshot, decode, open_recording
+from cpuwatch.encoding.summary import local_text
 from cpuwatch.recording.recorder import Recorder
 from cpuwatch.recording.writer import LogSize
 
@@ -98,6 +99,40 @@ def test_record_stops_cleanly_and_its_ticks_can_be_replayed(tmp_path: Path) -> N
     heads = [record for record in map(json.loads, lines) if record["kind"] == "snapshot"]
     assert [head["sequence"] for head in heads] == list(range(1, len(heads) + 1))
     assert len(heads) >= 3
+
+
+def test_a_report_adds_up_what_was_recorded(tmp_path: Path) -> None:
+    directory = tmp_path / "recording"
+    with puppet() as burner, recording_process(directory) as process:
+        wait_for_ticks(directory, 3)
+        spent_ms = 0
+        while spent_ms < 600:
+            burner.spend(100)
+            spent_ms += 100
+        before = len(list(open_recording(directory)))
+        wait_for_ticks(directory, before + 2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    report = json.loads(run("report", str(directory), "--from", "-10m", "--json").stdout)
+    snapshots = list(open_recording(directory))
+    assert report["ticks"] == len(snapshots)
+    burned = sum(
+        row.cpu_percent / 100 * snapshot.interval_seconds
+        for snapshot in snapshots
+        for row in snapshot.processes
+        if row.pid == burner.pid and row.cpu_percent is not None
+    )
+    (row,) = (row for row in report["processes"] if row["pid"] == burner.pid)
+    assert row["cpu_seconds"] == pytest.approx(burned, abs=0.01)
+    assert burned >= 0.6
+    listed = sum(row["cpu_seconds"] for row in report["processes"])
+    assert listed + report["rest"]["cpu_seconds"] == pytest.approx(report["attribution"]["processes_seconds"])
+    table = run("report", str(directory), "--from", "-10m", "--group-by", "name", "--top", "3")
+    assert table.returncode == 0, table.stderr
+    assert "CPU seconds" in table.stdout
+    wrong = run("report", str(directory), "--from", "2001-01-01", "--to", "2001-01-02")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert f"the recording begins at {local_text(snapshots[0].time)}" in wrong.stderr
 
 
 def test_replay_says_what_is_wrong(tmp_path: Path) -> None:

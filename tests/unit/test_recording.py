@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from readings import SECOND, process, reading
 from recorded_runs import live_ticks, runs
+from small_recordings import busy_ticks, write_recording
 
 from cpuwatch import Recording, Snapshot, SnapshotStore, TickId, open_recording
 from cpuwatch.errors import NotARecordingError, RecordingLockedError
@@ -86,6 +87,22 @@ def test_those_after_a_tick(two: tuple[list[SampledTick], list[SampledTick]], se
         assert list(recording.after(TickId("234567891", sequence))) == last
         assert list(recording.after(sequence)) == last
         assert list(recording.after(TickId("876543210", sequence))) == both
+
+
+def test_those_after_a_tick_do_not_need_the_segments_before_it(tmp_path: Path) -> None:
+    ticks = busy_ticks(40)
+    write_recording(tmp_path, ticks, finish=True)
+    blocks = sorted(tmp_path.glob("*.block"))
+    assert len(blocks) == 5
+    # A header is intact in each, so the damage behind it is found only by reading the ticks.
+    for block in blocks[:3]:
+        content = block.read_bytes()
+        block.write_bytes(content[:-20] + bytes(20))
+    recording = open_recording(tmp_path)
+    assert list(recording.after(30)) == snapshots_of(ticks)[30:]
+    assert not recording.damage
+    assert list(recording.after(20))[-9:] == snapshots_of(ticks)[30:]
+    assert [part.path for part in recording.damage] == [blocks[2]]
 
 
 @few

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 from cpuwatch.commands.flags import parse_moment, settings_from, typed
 from cpuwatch.commands.listening_flags import add_listening_flags, listening_from
+from cpuwatch.commands.recorded_extent import extent_text
 from cpuwatch.commands.standard_streams import complain, write_output
 from cpuwatch.commands.view_flags import add_view_flags, given_view, write_snapshot
+from cpuwatch.encoding.summary import local_text
 from cpuwatch.errors import NotFoundError, SettingsError
 from cpuwatch.human_time import ALLOWED_TIMES
 from cpuwatch.model import Snapshot
@@ -58,12 +59,12 @@ def _run(options: argparse.Namespace) -> None:
     for count, snapshot in enumerate(_chosen(recording, options), start=1):
         if options.format == "text":
             separator = "\n" if count > 1 else ""
-            write_output(f"{separator}{_local(snapshot.time)}\n".encode())
+            write_output(f"{separator}{local_text(snapshot.time)}\n".encode())
         write_snapshot(snapshot, given, options)
     for part in recording.damage:
         complain(f"{part.path} is damaged from byte {part.begin} to {part.end}; what is intact is shown")
     if not count:
-        raise NotFoundError(f"nothing was recorded {_when(options)}: {_extent(recording)}")
+        raise NotFoundError(f"nothing was recorded {_when(options)}; {extent_text(recording)}")
 
 
 def _chosen(recording: Recording, options: argparse.Namespace) -> Iterator[Snapshot]:
@@ -75,19 +76,7 @@ def _chosen(recording: Recording, options: argparse.Namespace) -> Iterator[Snaps
 
 def _when(options: argparse.Namespace) -> str:
     if options.at is not None:
-        return f"at or before {_local(options.at)}"
-    after = "" if options.start is None else f"after {_local(options.start)}"
-    until = "" if options.end is None else f"until {_local(options.end)}"
+        return f"at or before {local_text(options.at)}"
+    after = "" if options.start is None else f"after {local_text(options.start)}"
+    until = "" if options.end is None else f"until {local_text(options.end)}"
     return f"{after} {until}".strip()
-
-
-def _extent(recording: Recording) -> str:
-    oldest, latest = next(iter(recording), None), recording.latest
-    if oldest is None or latest is None:
-        return "the recording is empty"
-    return f"it goes from {_local(oldest.time)} to {_local(latest.time)}"
-
-
-def _local(time: datetime) -> str:
-    """A time in the local zone, with its offset, so that nobody has to guess which is meant."""
-    return time.astimezone().isoformat(sep=" ", timespec="seconds")

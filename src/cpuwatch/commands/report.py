@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cpuwatch.commands.flags import parse_moment, typed
+from cpuwatch.commands.recorded_extent import extent_text
 from cpuwatch.commands.standard_streams import output_encoding, write_output
-from cpuwatch.encoding.summary import encode_summary, local_text, summary_table
+from cpuwatch.encoding.summary import encode_summary, summary_table
 from cpuwatch.errors import NotFoundError
 from cpuwatch.human_time import ALLOWED_TIMES
 from cpuwatch.query.parameters import VIEW
 from cpuwatch.query.summary import SUMMARY_GROUPS
-from cpuwatch.recording.clock_time import time_of, time_us
-from cpuwatch.recording.reader import Recording, open_recording
+from cpuwatch.recording.reader import open_recording
 from cpuwatch.recording.summary import summarize
 
 __all__ = ["add_report"]
@@ -64,20 +64,10 @@ def _run(options: argparse.Namespace) -> None:
     end = datetime.now(UTC) if options.end is None else options.end
     summary = summarize(recording, options.start, end, options.group_by, top)
     if not summary.ticks:
-        raise NotFoundError(f"nothing was recorded in this range; {_extent(recording)}")
+        raise NotFoundError(f"nothing was recorded in this range; {extent_text(recording)}")
     if is_table:
         encoding = output_encoding()
         width = shutil.get_terminal_size((0, 0)).columns or None
         write_output(summary_table(summary, encoding=encoding, width=width).encode(encoding))
     else:
         write_output(encode_summary(summary) + b"\n")
-
-
-def _extent(recording: Recording) -> str:
-    headers = [segment.header for segment in recording.segments.listed()]
-    latest = recording.latest
-    if not headers:
-        return "the recording is empty"
-    last_us = max([header.max_time_us for header in headers] + ([] if latest is None else [time_us(latest.time)]))
-    first_us = min(header.min_time_us for header in headers)
-    return f"the recording begins at {local_text(time_of(first_us))} and ends at {local_text(time_of(last_us))}"
