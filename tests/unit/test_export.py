@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+import time
 from contextlib import nullcontext
 from io import StringIO
 from pathlib import Path
@@ -17,6 +18,7 @@ from recorded_runs import live_ticks
 from cpuwatch import Snapshot
 from cpuwatch.commands.cli import main
 from cpuwatch.errors import ExportError
+from cpuwatch.recording.abandoned import locked
 from cpuwatch.recording.export import new_file
 from cpuwatch.recording.writer import RecordingWriter
 from cpuwatch.text import text_from_bytes
@@ -189,3 +191,31 @@ def test_a_file_system_without_hard_links(taken: bool, tmp_path: Path, monkeypat
             path.write_bytes(b"of another export")
     assert path.read_bytes() == (b"of another export" if taken else b"whole")
     assert os.listdir(tmp_path) == ["new"]
+
+
+def unfinished(path: Path, *, is_directory: bool, age_seconds: float = 3600) -> Path:
+    """What an export has left, or is still writing."""
+    if is_directory:
+        path.mkdir(parents=True)
+        (path / "0-processes").write_bytes(b"PAR1")
+    else:
+        path.write_bytes(b"beginning")
+    then = time.time() - age_seconds
+    os.utime(path, (then, then))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_what_a_killed_export_left_is_removed_by_the_next(tmp_path: Path, live: list[Snapshot], kind: str) -> None:
+    is_directory = kind == "parquet"
+    name = ".cpuwatch-export-{}" if is_directory else ".out.{}.tmp"
+    folder = tmp_path / "out" if is_directory else tmp_path
+    left = unfinished(folder / name.format(10), is_directory=is_directory)
+    running = unfinished(folder / name.format(11), is_directory=is_directory)
+    young = unfinished(folder / name.format(12), is_directory=is_directory, age_seconds=5)
+    foreign = unfinished(folder / ".out.notes.tmp", is_directory=False)
+    with locked(running):
+        assert export(tmp_path, kind=kind) == 0
+    assert live
+    assert not left.exists()
+    assert all(path.exists() for path in (running, young, foreign))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +14,7 @@ from cpuwatch.encoding.flat_tables import TableName, flat_table
 from cpuwatch.encoding.row_formats import ROW_FORMATS, RowFormat
 from cpuwatch.errors import ExportError
 from cpuwatch.model import Snapshot
+from cpuwatch.recording.abandoned import locked, remove_abandoned
 from cpuwatch.recording.directory import sync_directory
 
 __all__ = ["exported", "new_file", "place"]
@@ -37,10 +39,14 @@ def new_file(path: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
     Raises :class:`~cpuwatch.errors.ExportError` if there is a file of that name, unless ``overwrite``, and ``OSError``.
     """
     _check_target(path, overwrite=overwrite)
-    unfinished = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
+    prefix = f".{path.name[:200]}."
+    remove_abandoned(
+        found for found in path.parent.glob(f"{escape(prefix)}*.tmp") if found.name[len(prefix) : -4].isdecimal()
+    )
+    unfinished = path.with_name(f"{prefix}{os.getpid()}.tmp")
     with ExitStack() as failed:
         failed.callback(_remove, unfinished)
-        with unfinished.open("xb") as file:
+        with unfinished.open("xb") as file, locked(unfinished):
             yield file
             file.flush()
             os.fsync(file.fileno())

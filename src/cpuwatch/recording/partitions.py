@@ -25,6 +25,7 @@ from cpuwatch.encoding.arrow import BATCH_ROWS, arrow_schema, import_pyarrow, re
 from cpuwatch.encoding.flat_tables import FlatTable, Row, TableName, flat_table
 from cpuwatch.errors import ExportError
 from cpuwatch.model import Snapshot
+from cpuwatch.recording.abandoned import locked, remove_abandoned
 from cpuwatch.recording.directory import sync_directory
 from cpuwatch.recording.export import place
 from cpuwatch.text import text_without_surrogates, time_text
@@ -36,6 +37,8 @@ __all__ = ["export_parquet"]
 
 _GROUP_ROWS = 16 * BATCH_ROWS
 """Rows of a row group. They are held as Arrow, in about 20 MB, and are what a query reads or skips as a whole."""
+
+_UNFINISHED = ".cpuwatch-export-"
 
 _TIME = "%Y%m%dT%H%M%S.%fZ"
 _PART = re.compile(r"part-(\d{8}T\d{6}\.\d{6}Z)-(\d{8}T\d{6}\.\d{6}Z)-\d+\.parquet")
@@ -65,23 +68,39 @@ def export_parquet(
     import_pyarrow()
     flat_tables = [flat_table(name) for name in tables]
     directory.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".cpuwatch-export-", dir=directory))
+    remove_abandoned(directory.glob(f"{_UNFINISHED}*"))
+    folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=directory))
     try:
-        files: list[_File] = []
-        for number, (partition, ticks) in enumerate(groupby(snapshots, _partition_of)):
-            first = next(ticks)
-            if not overwrite:
-                # Fail now, not after an hour.
-                for name in tables:
-                    _overlapped(directory / name / partition, first.time, first.time)
-            with _Part(folder, number, flat_tables, active_only=active_only) as part:
-                for snapshot in chain([first], ticks):
-                    part.add(snapshot)
-            files += part.files(directory, partition)
-        _place_all(files, overwrite=overwrite)
+        with locked(folder):
+            files = _written(snapshots, folder, directory, flat_tables, active_only=active_only, overwrite=overwrite)
+            _place_all(files, overwrite=overwrite)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return len(files)
+
+
+def _written(
+    snapshots: Iterable[Snapshot],
+    folder: Path,
+    directory: Path,
+    tables: Sequence[FlatTable],
+    *,
+    active_only: bool,
+    overwrite: bool,
+) -> list[_File]:
+    """Write the files for partitions below ``directory`` to this folder."""
+    files: list[_File] = []
+    for number, (partition, ticks) in enumerate(groupby(snapshots, _partition_of)):
+        first = next(ticks)
+        if not overwrite:
+            # Fail now, not after an hour.
+            for table in tables:
+                _overlapped(directory / table.name / partition, first.time, first.time)
+        with _Part(folder, number, tables, active_only=active_only) as part:
+            for snapshot in chain([first], ticks):
+                part.add(snapshot)
+        files += part.files(directory, partition)
+    return files
 
 
 def _partition_of(snapshot: Snapshot) -> Path:
