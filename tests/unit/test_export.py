@@ -77,8 +77,11 @@ def test_a_range_is_exported(tmp_path: Path, live: list[Snapshot]) -> None:
     assert [int(row["sequence"]) for row in read_csv(tmp_path / "out")] == [4, 5, 6]
 
 
-def test_standard_output(tmp_path: Path, live: list[Snapshot], capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    assert export(tmp_path, "--table", "ticks", output="-") == 0
+@pytest.mark.parametrize("output", [["--output", "-"], []], ids=["named", "by default"])
+def test_standard_output(
+    tmp_path: Path, live: list[Snapshot], capfdbinary: pytest.CaptureFixture[bytes], output: list[str]
+) -> None:
+    assert main(["export", str(tmp_path / "recording"), "--format", "csv", "--table", "ticks", *output]) == 0
     out, err = capfdbinary.readouterr()
     assert len(list(csv.DictReader(StringIO(out.decode(), newline="")))) == len(live)
     assert err == b""

@@ -17,7 +17,7 @@ from recorded_runs import live_ticks, runs
 from small_recordings import busy_ticks, write_recording
 
 from cpuwatch import Recording, Snapshot, SnapshotStore, TickId, open_recording
-from cpuwatch.errors import NotARecordingError, RecordingLockedError
+from cpuwatch.errors import NotARecordingError, RecordingError, RecordingLockedError
 from cpuwatch.recording.writer import LogSize, RecordingWriter
 from cpuwatch.sampled_tick import SampledTick
 
@@ -221,6 +221,13 @@ def test_a_second_writer_is_refused_and_told_who_writes() -> None:
         pytest.raises(RecordingLockedError, match=r"process \d+ on .* is recording to it"),
     ):
         RecordingWriter(Path(directory))
+
+
+def test_a_file_is_not_made_a_recording(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(RecordingError, match=r"file': it is not a directory"):
+        RecordingWriter(file)
 
 
 def test_a_directory_without_a_recording_is_refused(tmp_path: Path) -> None:

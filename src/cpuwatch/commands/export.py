@@ -56,9 +56,9 @@ def add_export(parser: argparse.ArgumentParser) -> None:
     )
     output.add_argument(
         "--output",
-        required=True,
         metavar="PATH",
-        help="the file, or - for the standard output; for Parquet the directory, which may have exports of other hosts",
+        help="the file (default: -, the standard output); for Parquet the directory, which may have exports of other "
+        "hosts",
     )
     output.add_argument("--force", action="store_true", help="replace files that exist")
 
@@ -66,9 +66,10 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     if options.start is not None and options.end is not None and options.start >= options.end:
         raise SettingsError(f"--from {time_text(options.start)} must be before --to {time_text(options.end)}")
-    if options.format == "parquet" and options.output == "-":
+    if options.format == "parquet" and options.output in {None, "-"}:
         raise SettingsError("--format parquet needs a directory: use --output DIRECTORY, or --format arrow")
-    to_terminal = options.output == "-" and sys.stdout is not None and sys.stdout.isatty()
+    output = options.output or "-"
+    to_terminal = output == "-" and sys.stdout is not None and sys.stdout.isatty()
     if options.format == "arrow" and to_terminal:
         raise SettingsError("--format arrow is binary and the standard output is a terminal: use --output FILE")
     recording = open_recording(options.directory)
@@ -77,10 +78,10 @@ def _run(options: argparse.Namespace) -> None:
         snapshots = with_progress(snapshots, begin, end)
     if options.format == "parquet":
         tables: tuple[TableName, ...] = get_args(TableName) if options.table is None else (options.table,)
-        export_parquet(snapshots, Path(options.output), tables, active_only=not options.all, overwrite=options.force)
+        export_parquet(snapshots, Path(output), tables, active_only=not options.all, overwrite=options.force)
     else:
         pieces = exported(snapshots, options.format, options.table or "processes", active_only=not options.all)
-        _write(map(_shown, pieces) if to_terminal else pieces, options.output, overwrite=options.force)
+        _write(map(_shown, pieces) if to_terminal else pieces, output, overwrite=options.force)
     for part in recording.damage:
         complain(f"{part.path} is damaged from byte {part.begin} to {part.end}: the rest was exported")
 

@@ -163,6 +163,8 @@ def create_directory(directory: Path) -> None:
             _write_marker(directory)
         elif damaged_marker(directory) is not None:
             _write_marker(directory)
+    except FileExistsError as error:
+        raise RecordingError(f"cannot record to {str(directory)!r}: it is not a directory") from error
     except OSError as error:
         raise RecordingError(f"cannot record to {str(directory)!r}: {error.strerror}") from error
 
