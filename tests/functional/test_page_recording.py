@@ -152,7 +152,7 @@ def test_a_click_shows_the_moment_in_the_whole_page(page: Page) -> None:
     expect(page.locator("#detail polyline")).to_have_count(1)
     page.get_by_role("button", name="Go to newest").click()
     expect(page.locator("#interval")).to_have_text("1.00 s")
-    assert "at=" not in page.url
+    expect(page).not_to_have_url(re.compile("at="))
 
 
 def test_a_moment_in_the_gap_is_reported_as_not_recorded(page: Page) -> None:
@@ -232,7 +232,7 @@ def test_a_brushed_range_is_ranked(page: Page, by: str) -> None:
     keep_screenshot(page, f"range-{by}")
     page.keyboard.press("Escape")
     expect(page.locator("#ranking")).to_be_hidden()
-    assert "range=" not in page.url
+    expect(page).not_to_have_url(re.compile("range="))
 
 
 def test_a_range_beside_the_gap_says_how_much_was_not_recorded(browser: Browser, playback: Server) -> None:
