@@ -14,7 +14,7 @@ from readings import HOSTILE_NAMES
 
 from cpuwatch import OpenSampler, ProcessTimes, Reading, usage
 from cpuwatch.errors import SamplerError, SamplerUnavailableError
-from cpuwatch.samplers.procfs import new_pids
+from cpuwatch.samplers.procfs import new_pids, process_reader
 from cpuwatch.samplers.procfs import sampler as procfs
 from cpuwatch.samplers.procfs.new_pids import run_empty_thread
 from cpuwatch.samplers.procfs.sampler import ProcfsSampler
@@ -572,6 +572,8 @@ def test_every_one_of_many_busy_processes_gets_its_new_command_line(
 ) -> None:
     if with_clocks:
         proc.use_clocks(monkeypatch)
+    # On a slow machine the limit of CPU time would come first.
+    monkeypatch.setattr(process_reader, "COMMAND_LINES_BUDGET_NS", 10**12)
     pids = range(100, 101 + MAX_COMMAND_LINES_PER_READING)
     for pid in pids:
         proc.start(pid)

@@ -22,7 +22,7 @@ MIN_PER_READING = 6
 MAX_BUSY_PER_READING = 8
 """At most this many recently busy processes are reread in each reading."""
 
-MAX_COMMAND_LINES_PER_READING = 64
+MAX_COMMAND_LINES_PER_READING = 256
 """At most this many command lines are reread in each reading."""
 
 COMMAND_LINES_BUDGET_NS = 10_000_000
