@@ -6,15 +6,25 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from live_server import run, running_server
 from terminal import Terminal, terminal
 
+from cpuwatch.errors import CpuwatchError
+from cpuwatch.recording.reader import open_recording
+
 TOKEN = "0123456789abcdef0123"  # noqa: S105  of the tests
 LEAVES = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l")
 """Leave the alternate screen, show the cursor, stop reporting the mouse."""
+
+
+def time_of(text: str) -> str:
+    """The time in the first line, to the second; empty while the line is being drawn."""
+    found = re.search(r"\d\d:\d\d:\d\d", text.partition("\n")[0])
+    return "" if found is None else found[0]
 
 
 def is_restored(shown: Terminal) -> bool:
@@ -97,12 +107,13 @@ def test_a_resized_terminal_is_filled() -> None:
 
 def test_space_freezes_and_the_arrows_go_through_time() -> None:
     with terminal("--interval", "0.1") as shown:
-        shown.wait_for("TOTAL%")
-        time.sleep(1)
+        first = time_of(shown.wait_for("TOTAL%"))
+        shown.wait_for(lambda text: time_of(text) not in {"", first})
         shown.type(" ")
-        shown.wait_for("frozen")
-        shown.type("\x1b[D\x1b[D")
-        shown.wait_for("frozen")
+        frozen = time_of(shown.wait_for("frozen"))
+        shown.type("\x1b[H")
+        shown.wait_for(lambda text: time_of(text) not in {"", frozen})
+        shown.type("\x1b[C")
         shown.type("\x1b[F")
         shown.wait_for(lambda text: "live" in text and "frozen" not in text)
 
@@ -164,12 +175,25 @@ def test_a_service_with_a_token_is_asked_for_it() -> None:
         assert TOKEN not in shown.text
 
 
+def lasts_seconds(folder: Path) -> float:
+    """How long the recording is so far; 0 if there is none yet."""
+    with suppress(CpuwatchError, OSError):
+        times = [snapshot.time for snapshot in open_recording(folder)]
+        return (times[-1] - times[0]).total_seconds() if times else 0.0
+    return 0.0
+
+
 def test_a_recording_is_shown_at_its_end_and_home_goes_to_its_beginning(tmp_path: Path) -> None:
     folder = tmp_path / "recording"
     command = [sys.executable, "-m", "cpuwatch", "record", str(folder), "--interval", "0.1"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as recorder:
-        time.sleep(4)
-        recorder.terminate()
+        try:
+            deadline = time.monotonic() + 60
+            while lasts_seconds(folder) < 2:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        finally:
+            recorder.terminate()
     with terminal(str(folder)) as shown:
         last = shown.wait_for(lambda text: "TOTAL%" in text and "? help" in text)
         assert "recorded" in last

@@ -9,6 +9,7 @@ from cpuwatch import Attribution, ExitedUsage, Host, MachineUsage, ProcessUsage,
 from cpuwatch.terminal.model.arrange import arranged
 from cpuwatch.terminal.model.frame import drawn
 from cpuwatch.terminal.model.header import Link, Scene
+from cpuwatch.terminal.model.process_past import ExitedUnder, ProcessTick
 from cpuwatch.terminal.model.rows import Moment
 from cpuwatch.terminal.model.state import ViewState
 from cpuwatch.terminal.model.text import Screen
@@ -84,7 +85,9 @@ def screen_text(screen: Screen, state: ViewState) -> str:
     rows = arranged(moment, state)
     scene = Scene(Link("", "live"), [float(value) for value in PAST], len(PAST) - 1, zone=UTC)
     opened = None if state.opened is None else moment.by_key(state.opened)
-    frame = drawn(moment, rows, state, scene, screen, opened, [1.0, 40.0, 90.0])
+    exited = (ExitedUnder("as", 3, 0.25),)
+    past = [ProcessTick(1.0, exited), ProcessTick(40.0), ProcessTick(90.0, exited)]
+    frame = drawn(moment, rows, state, scene, screen, opened, past)
     return "".join("".join(text for _, text in line).rstrip() + "\n" for line in frame.lines)
 
 

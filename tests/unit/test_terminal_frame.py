@@ -12,6 +12,7 @@ from cpuwatch.terminal.model.arrange import arranged
 from cpuwatch.terminal.model.frame import Frame, drawn
 from cpuwatch.terminal.model.header import Link, Scene
 from cpuwatch.terminal.model.keys import BINDINGS
+from cpuwatch.terminal.model.process_past import ProcessTick, exited_under
 from cpuwatch.terminal.model.rows import Item, Moment
 from cpuwatch.terminal.model.state import ViewState
 from cpuwatch.terminal.model.text import Screen
@@ -49,7 +50,8 @@ def frame_after(taken: list[Snapshot], typed: list[str], screen: Screen) -> Fram
         rows = []
     scene = Scene(Link("\x1b[31m", "stale", "stale since \x07"), [None, 0.0, 50.0, 1e9], 2, is_frozen=True)
     opened = None if state.opened is None else moment.by_key(state.opened)
-    return drawn(moment, rows, state, scene, screen, opened, [None, 1.0, 1e9])
+    past = [] if opened is None else [ProcessTick.of(each, opened.key) for each in taken]
+    return drawn(moment, rows, state, scene, screen, opened, past)
 
 
 @given(st.lists(snapshots(hostile), min_size=1, max_size=3), keys, screens)
@@ -95,6 +97,16 @@ def test_a_branch_of_the_tree_contains_its_exited_processes() -> None:
     assert rows["make"].total_percent == pytest.approx(2.5 + 98.7 + 30.0)
     closed = arranged(Moment.of(snapshot(1)), ViewState(view="tree", closed=frozenset({"11-1"})))
     assert "cc1" not in {row.name for row in closed}
+
+
+def test_what_exited_under_a_process_is_summed_over_the_ticks_in_which_it_lived() -> None:
+    ticks = [ProcessTick.of(snapshot(sequence), "11-1") for sequence in range(1, 4)]
+    (group,) = exited_under(ticks)
+    assert (group.name, group.count) == ("as", 36)
+    assert group.cpu_seconds == pytest.approx(0.9)
+    assert [tick.total_percent for tick in ticks] == [32.5] * 3
+    # The PID alone does not make it the same process.
+    assert exited_under([ProcessTick.of(snapshot(1), "11-0")]) == []
 
 
 def test_the_cursor_stays_at_its_place_when_its_row_is_gone() -> None:

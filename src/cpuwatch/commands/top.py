@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import locale
+import os
 import sys
 from itertools import islice
 from pathlib import Path
@@ -86,6 +87,10 @@ def _run(options: argparse.Namespace) -> None:
         return
     if not (sys.stdin is not None and sys.stdin.isatty() and sys.stdout is not None and sys.stdout.isatty()):
         raise OutputError("top needs a terminal: use --batch to print tables")
+    if os.environ.get("TERM") == "dumb":
+        raise OutputError(
+            "top needs a terminal that can move the cursor, and TERM is 'dumb': use --batch to print tables"
+        )
     state = _state(options, given)
     with _source(options, settings) as source:
         try:

@@ -63,7 +63,6 @@ class App:
         self._loop = urwid.SelectEventLoop()
         self._rows: list[Item] = []
         self._arranged_for: object = None
-        self._opened_past: tuple[object, list[float | None]] = (None, [])
         self._frame: Frame | None = None
         self._link = source.link
         self._is_changed = True
@@ -180,9 +179,8 @@ class App:
                 self._state = replace(self._state, note=self._messages.pop())
                 self._messages.clear()
             opened = self._opened(moment)
-            self._frame = drawn(
-                moment, self._rows, self._state, self._scene(), screen, opened, self._past_of(opened, moment)
-            )
+            past = [] if opened is None else self._timeline.past_of(opened.key)
+            self._frame = drawn(moment, self._rows, self._state, self._scene(), screen, opened, past)
         self._screen.draw(self._frame, screen)
 
     def _scene(self) -> Scene:
@@ -194,15 +192,8 @@ class App:
         key = self._state.opened
         if key is None:
             return None
-        return next((row for row in self._rows if row.key == key), None) or moment.by_key(key)
-
-    def _past_of(self, opened: Item | None, moment: Moment) -> list[float | None]:
-        if opened is None:
-            return []
-        wanted = (opened.key, id(moment))
-        if wanted != self._opened_past[0]:
-            self._opened_past = (wanted, self._timeline.past_of(opened.key))
-        return self._opened_past[1]
+        # The process, not its branch of the tree, whose sums are those of its descendants as well.
+        return moment.by_key(key) or next((row for row in self._rows if row.key == key), None)
 
 
 @contextmanager

@@ -74,21 +74,32 @@ class TerminalScreen:
 
     def draw(self, frame: Frame, screen: Screen) -> None:
         """Write the lines that differ from those on the terminal."""
-        texts = []
-        attributes = []
-        for line in frame.lines:
-            encoded = [(style or None, text.encode(self._encoding, "replace")) for style, text in line]
-            texts.append(b"".join(text for _, text in encoded))
-            attributes.append([(style, len(text)) for style, text in encoded])
-        canvas = urwid.TextCanvas(
-            texts,
-            attributes,  # type: ignore[arg-type]
-            [[(None, len(text))] for text in texts],
-            maxcol=screen.columns,
-            check_width=False,
-        )
-        self._raw.draw_screen((screen.columns, screen.rows), canvas)
+        encoding = self._encoding
+        rows = [
+            [(style or None, None, text.encode(encoding, "replace")) for style, text in line] for line in frame.lines
+        ]
+        self._raw.draw_screen((screen.columns, screen.rows), _Rows(rows))
 
     def redraw(self) -> None:
         """Write all lines at the next draw."""
         self._raw.clear()
+
+
+_Row = list[tuple[str | None, None, bytes]]
+"""A line as urwid has it: style, character set and text of its parts."""
+
+
+class _Rows(urwid.Canvas):
+    """Lines as urwid writes them. Its own ``TextCanvas`` first splits and joins all of them again."""
+
+    def __init__(self, rows: list[_Row]) -> None:
+        super().__init__()
+        self._rows = rows
+
+    def rows(self) -> int:
+        """The number of lines."""
+        return len(self._rows)
+
+    def content(self, *_: object, **__: object) -> list[_Row]:  # type: ignore[override]  # always the whole screen
+        """The lines."""
+        return self._rows

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from cpuwatch.history import SnapshotStore
 from cpuwatch.model import Snapshot
+from cpuwatch.terminal.model.process_past import ProcessTick
 from cpuwatch.terminal.model.rows import FADING_TICKS, Moment
 from cpuwatch.tick_id import TickId
 
@@ -15,7 +18,15 @@ __all__ = ["Timeline"]
 
 _MAX_TICKS = 600
 _LOADED_TICKS = 150
+_LOADED_ROWS = 200_000
+"""Limits how many ticks of one process are looked up at once."""
 _INSTANT = timedelta(microseconds=1)
+
+
+class _ProcessPast(Struct, frozen=True):
+    key: str
+    time: datetime
+    ticks: list[ProcessTick]
 
 
 class Timeline:
@@ -25,6 +36,7 @@ class Timeline:
         self._store = store
         self._past: deque[tuple[TickId, float | None]] = deque(maxlen=_MAX_TICKS)
         self._newest: Snapshot | None = None
+        self._process_past: _ProcessPast | None = None
         self.moment: Moment | None = None
         self.is_frozen = False
 
@@ -94,15 +106,21 @@ class Timeline:
         if oldest is not None:
             self._show(oldest)
 
-    def past_of(self, key: str) -> list[float | None]:
-        """The total use of a process in the last minutes before the shown moment."""
+    def past_of(self, key: str) -> list[ProcessTick]:
+        """A process in the last minutes before the shown moment."""
         if self.moment is None:
             return []
-        end = self.moment.snapshot.time
-        return [
-            next((row.total_percent for row in snapshot.processes if row.key == key), None)
-            for snapshot in self._store.between(end - self._span(_LOADED_TICKS), end)
-        ]
+        shown = self.moment.snapshot
+        known = self._process_past
+        if known is not None and known.key == key and known.time == shown.time:
+            return known.ticks
+        begin = shown.time - self._span(min(_LOADED_TICKS, max(1, _LOADED_ROWS // max(1, len(shown.processes)))))
+        ticks: list[ProcessTick] = []
+        if known is not None and known.key == key and begin <= known.time < shown.time:
+            begin, ticks = known.time, known.ticks
+        ticks = [*ticks, *(ProcessTick.of(snapshot, key) for snapshot in self._store.between(begin, shown.time))]
+        self._process_past = _ProcessPast(key, shown.time, ticks[-_LOADED_TICKS:])
+        return self._process_past.ticks
 
     def _before(self, snapshot: Snapshot, ticks: int) -> Snapshot | None:
         """The snapshot this many ticks before; the oldest if there are fewer."""

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from cpuwatch.encoding.table import missing_processes
 from cpuwatch.terminal.model.header import Scene, header_lines
 from cpuwatch.terminal.model.panels import column_lines, detail_lines, help_lines
+from cpuwatch.terminal.model.process_past import ProcessTick
 from cpuwatch.terminal.model.rows import Item, Moment
 from cpuwatch.terminal.model.state import VIEWS, ViewState
 from cpuwatch.terminal.model.table import table_lines
@@ -18,6 +19,8 @@ from cpuwatch.terminal.model.text import Line, Screen, fitted
 __all__ = ["Frame", "drawn", "waiting"]
 
 _DETAIL_LINES = 8
+"""With a line above them, and a graph of one line."""
+_MAX_GRAPH_LINES = 4
 _HINTS = (
     ("/", "filter"),
     ("t", "tree"),
@@ -48,7 +51,7 @@ def drawn(
     scene: Scene,
     screen: Screen,
     opened: Item | None = None,
-    opened_past: Sequence[float | None] = (),
+    opened_past: Sequence[ProcessTick] = (),
 ) -> Frame:
     """The screen, exactly as large as ``screen`` says."""
     lines = header_lines(moment.snapshot, scene, screen, each_cpu=state.each_cpu)
@@ -57,7 +60,8 @@ def drawn(
     rest = Screen(screen.columns, max(1, screen.rows - len(lines) - 2), screen.encoding)
     if state.panel == "detail" and opened is not None and rest.rows > _DETAIL_LINES + 2:
         below = [fitted([("rail", screen.glyphs.empty * screen.columns)], screen.columns)]
-        below += detail_lines(opened, moment, opened_past, scene, screen)
+        graph_lines = max(1, min(_MAX_GRAPH_LINES, (rest.rows - _DETAIL_LINES - 10) // 3))
+        below += detail_lines(opened, moment, opened_past, scene, screen, graph_lines)
     height = max(1, rest.rows - len(below))
     table = table_lines(
         rows, _within(state, rows, height), replace(rest, rows=height), moment.snapshot.time, scene.zone

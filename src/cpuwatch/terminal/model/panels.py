@@ -8,6 +8,7 @@ from cpuwatch.fields import FIELDS
 from cpuwatch.terminal.model.columns import COLUMNS, name_of, shown_columns
 from cpuwatch.terminal.model.header import Scene
 from cpuwatch.terminal.model.keys import BINDINGS, Binding
+from cpuwatch.terminal.model.process_past import ProcessTick, exited_under
 from cpuwatch.terminal.model.rows import Item, Moment, is_past
 from cpuwatch.terminal.model.state import ViewState
 from cpuwatch.terminal.model.text import UNKNOWN, Line, Screen, duration, fitted, percent
@@ -56,8 +57,10 @@ def column_lines(state: ViewState, screen: Screen) -> list[Line]:
     return [lines[0], *lines[1 + begin :]]
 
 
-def detail_lines(row: Item, moment: Moment, past: Sequence[float | None], scene: Scene, screen: Screen) -> list[Line]:
-    """A process: its figures, its last minutes, its parents and children, and what exited under it."""
+def detail_lines(
+    row: Item, moment: Moment, past: Sequence[ProcessTick], scene: Scene, screen: Screen, graph_lines: int
+) -> list[Line]:
+    """A process: its figures, its parents and children, what exited under it, and its last minutes as a graph."""
     field = _Fields(screen)
     shown = (lambda _: UNKNOWN) if is_past(row) else percent
     lines = [
@@ -79,8 +82,8 @@ def detail_lines(row: Item, moment: Moment, past: Sequence[float | None], scene:
         ),
         field.line(("parents", _parents(row, moment))),
         field.line(("children", _children(row, moment))),
-        field.line(("exited", _exited(row, moment))),
-        _past_line(past, screen),
+        field.line(("exited", _exited(past))),
+        *_past_lines([tick.total_percent for tick in past], screen, graph_lines),
     ]
     return [fitted(line, screen.columns) for line in lines]
 
@@ -118,23 +121,29 @@ def _children(row: Item, moment: Moment) -> str:
     return ", ".join(f"{child.pid} {child.name} {percent(child.total_percent)}" for child in children) or UNKNOWN
 
 
-def _exited(row: Item, moment: Moment) -> str:
-    exited = [group for group in moment.snapshot.exited if row.pid and group.parent_pid == row.pid]
-    exited.sort(key=lambda group: group.cpu_percent or 0.0, reverse=True)
+def _exited(past: Sequence[ProcessTick]) -> str:
     texts = [
-        f"{'' if group.count is None else f'{group.count} '}{group.name or '(unknown)'} {percent(group.cpu_percent)}"
-        for group in exited
+        f"{'' if group.count is None else f'{group.count} '}{group.name or '(unknown)'} {duration(group.cpu_seconds)}"
+        for group in exited_under(past)
     ]
-    return ", ".join(texts) or UNKNOWN
+    return f"{', '.join(texts)} in the last {len(past)} ticks" if texts else UNKNOWN
 
 
-def _past_line(past: Sequence[float | None], screen: Screen) -> Line:
+def _past_lines(past: Sequence[float | None], screen: Screen, height: int) -> list[Line]:
     width = max(1, screen.columns - 24)
     part = list(past[-width:])
     highest = max((value for value in part if value is not None), default=0.0)
     levels = screen.glyphs.levels
-    scale = max(highest, 1.0)
-    text = "".join(
-        " " if not value else levels[min(len(levels) - 1, int(value / scale * len(levels)))] for value in part
-    )
-    return [("dim", "past "), ("busy", text), ("dim", f" peak {percent(highest)}")]
+    scale = max(highest, 1.0) / height
+    lines: list[Line] = []
+    for row in range(height):
+        floor = (height - 1 - row) * scale
+        text = "".join(_glyph((value or 0.0) - floor, scale, levels) for value in part)
+        label = "past " if row == 0 else "     "
+        peak = f" peak {percent(highest)}" if row == 0 else ""
+        lines.append([("dim", label), ("busy", text), ("dim", peak)])
+    return lines
+
+
+def _glyph(value: float, scale: float, levels: str) -> str:
+    return " " if value <= 0 else levels[min(len(levels) - 1, int(value / scale * len(levels)))]
