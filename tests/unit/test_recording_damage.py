@@ -19,8 +19,10 @@ from cpuwatch import Recording, Snapshot, open_recording
 from cpuwatch.errors import CpuwatchError, NotARecordingError, RecordingDamagedError
 from cpuwatch.recording.block import decode_ticks
 from cpuwatch.recording.columns import Column, packed, unpacked
+from cpuwatch.recording.directory import SegmentFile
 from cpuwatch.recording.frames import Frame, FrameKind, frame, frames
 from cpuwatch.recording.segments import DamagedPart
+from cpuwatch.recording.sums import DIMENSIONS
 from cpuwatch.recording.writer import RecordingWriter
 
 # A gap makes a second stretch.
@@ -147,6 +149,25 @@ def test_sums_that_are_damaged_at_any_byte(tmp_path: Path) -> None:
                 found == [None, None] and recording.damage == [DamagedPart(path, 0, len(damaged))]
             )
             assert recording.latest == SNAPSHOTS[-1]
+
+
+def test_sums_of_several_segments_that_are_damaged_at_any_byte(tmp_path: Path) -> None:
+    write_recording(tmp_path, busy_ticks(70), finish=True)
+    file = SegmentFile(8, "sums8", "00000008.sums8")
+    path = tmp_path / file.name
+    data = path.read_bytes()
+    expected = open_recording(tmp_path).segments.wider_sums(file, DIMENSIONS)
+    assert expected
+    assert expected[0].machine.ticks == 64
+    for offset in range(len(data)):
+        flipped = bytearray(data)
+        flipped[offset] ^= 1 << offset % 8
+        for damaged in (bytes(flipped), data[:offset]):
+            path.write_bytes(damaged)
+            segments = open_recording(tmp_path).segments
+            found = segments.wider_sums(file, DIMENSIONS)
+            # Their header is only for deleting them.
+            assert found == expected or (found is None and segments.damage == [DamagedPart(path, 0, len(damaged))])
 
 
 def test_sums_without_ticks_and_with_a_damaged_header_are_reported(tmp_path: Path) -> None:
