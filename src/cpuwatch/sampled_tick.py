@@ -10,7 +10,7 @@ from cpuwatch.model import Reading, Snapshot
 __all__ = ["SampledTick"]
 
 
-class SampledTick(Struct, frozen=True, gc=False):
+class SampledTick(Struct, frozen=True, dict=True):
     """A reading with all that is needed to compute the next snapshot again, equal to the live one.
 
     ``number`` counts the readings of a run from 1. ``snapshot`` is ``None`` for the first reading of a run, and for one

@@ -57,6 +57,14 @@ def test_a_replay_may_skip_to_any_tick(ticks: list[SampledTick]) -> None:
         assert replay.next(records[wanted]) == tick.snapshot
 
 
+def test_the_record_of_a_tick_is_made_once_for_each_earlier_tick() -> None:
+    ticks = list(live_ticks(reading(process(10, cpu_ns=number), at_ns=(100 + number) * SECOND) for number in range(3)))
+    first = tick_record(ticks[1], ticks[2])
+    assert tick_record(ticks[1], ticks[2]) is first
+    assert (first.cpu_ns, tick_record(ticks[0], ticks[2]).cpu_ns) == ([1], [2])
+    assert tick_record(ticks[1], ticks[2]) == first
+
+
 def test_the_carry_of_the_accounting_survives_skipping_and_beginning_anywhere() -> None:
     """Children's time is rounded down to ticks, so the excess of one interval goes into the next."""
 

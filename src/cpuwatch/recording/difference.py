@@ -32,6 +32,8 @@ _kinds = attrgetter(*CPU_KINDS)
 _pid, _cpu_ns, _user_ns, _system_ns = map(attrgetter, ("pid", "cpu_ns", "user_ns", "system_ns"))
 _status: Callable[[ProcessTimes], Status] = attrgetter("state", "threads")
 
+_KNOWN = "tick_record"
+
 _NOTHING = ProcessTimes(0, "", 0, time_of(0), time_of(0), None, "", None, None, None, 0, 0, 0)
 """That from which the counters of a new process have grown."""
 
@@ -42,8 +44,17 @@ def key_record(tick: SampledTick) -> KeyRecord:
 
 
 def tick_record(earlier: SampledTick, tick: SampledTick) -> TickRecord:
-    """The difference between this tick and the one before it, ``earlier``."""
-    return _record(earlier.reading, earlier.carry, tick)
+    """The difference between this tick and the one before it, ``earlier``.
+
+    The tick remembers it, because the recorder and the history in memory need the same one.
+    """
+    known: tuple[int, TickRecord] | None = tick.__dict__.get(_KNOWN)
+    if known is not None and known[0] == earlier.number and earlier.run == tick.run:
+        return known[1]
+    record = _record(earlier.reading, earlier.carry, tick)
+    if earlier.run == tick.run:
+        tick.__dict__[_KNOWN] = earlier.number, record
+    return record
 
 
 def _record(earlier: Reading | None, carry: Carry | None, tick: SampledTick) -> TickRecord:
