@@ -9,9 +9,19 @@ from typing import Any
 
 from cpuwatch.text import printable
 
-__all__ = ["SNAPSHOT_HEADINGS", "html_table", "rich_table", "snapshot_rows", "snapshot_summary"]
+__all__ = [
+    "GROUP_HEADINGS",
+    "SNAPSHOT_HEADINGS",
+    "grouped_rows",
+    "grouped_summary",
+    "html_table",
+    "rich_table",
+    "snapshot_rows",
+    "snapshot_summary",
+]
 
 SNAPSHOT_HEADINGS = ("PID", "USER", "TOTAL%", "CPU%", "NAME")
+GROUP_HEADINGS = ("TOTAL%", "EXITED%", "ALIVE", "EXITED", "GROUP")
 _MAX_ROWS = 20
 
 
@@ -36,12 +46,7 @@ def rich_table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[st
 
 def snapshot_summary(snapshot: Any) -> str:
     """A snapshot in one line. It is not typed, because the model is built on this module."""
-    percent = snapshot.machine.cpu_percent
-    used = "unknown" if percent is None else f"{percent:.1f} %"
-    return (
-        f"{snapshot.sequence} of {snapshot.host.name} at {snapshot.time:%Y-%m-%dT%H:%M:%S}Z: "
-        f"CPU {used}, {len(snapshot.processes)} processes"
-    )
+    return f"{_summary(snapshot)}, {len(snapshot.processes)} processes"
 
 
 def snapshot_rows(snapshot: Any) -> list[tuple[str, ...]]:
@@ -51,6 +56,37 @@ def snapshot_rows(snapshot: Any) -> list[tuple[str, ...]]:
         (str(row.pid), row.user or "-", _percent(row.total_percent), _percent(row.cpu_percent), row.name)
         for row in busiest
     ]
+
+
+def grouped_summary(snapshot: Any) -> str:
+    """A grouped snapshot in one line."""
+    return f"{_summary(snapshot)}, {len(snapshot.groups)} groups by {snapshot.group_by}"
+
+
+def grouped_rows(snapshot: Any) -> list[tuple[str, ...]]:
+    """The first groups of a snapshot, which are the busiest, in the columns of ``GROUP_HEADINGS``."""
+    return [
+        (
+            _percent(group.cpu_percent),
+            _percent(group.exited_percent),
+            str(group.processes),
+            str(group.exited),
+            _group_name(group, snapshot.group_by),
+        )
+        for group in snapshot.groups[:_MAX_ROWS]
+    ]
+
+
+def _group_name(group: Any, group_by: str) -> str:
+    if group_by != "tree":
+        return "-" if group.group is None else str(group.group)
+    return "-" if group.pid is None else f"{group.pid} {group.name}"
+
+
+def _summary(snapshot: Any) -> str:
+    percent = snapshot.machine.cpu_percent
+    used = "unknown" if percent is None else f"{percent:.1f} %"
+    return f"{snapshot.sequence} of {snapshot.host.name} at {snapshot.time:%Y-%m-%dT%H:%M:%S}Z: CPU {used}"
 
 
 def _percent(value: float | None) -> str:

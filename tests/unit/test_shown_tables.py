@@ -8,6 +8,8 @@ import pytest
 from msgspec.structs import replace
 from readings import snapshot
 
+from cpuwatch.query.view import Grouping, View, apply_view
+
 HOSTILE = "<script>[red]\x1b[31m"
 
 
@@ -37,6 +39,21 @@ def test_rich_shows_a_table_and_no_markup_of_names() -> None:
     console.Console(file=output, width=100).print(named)
     assert r"<script>[red]\x1b[31m" in output.getvalue()
     assert "\x1b" not in output.getvalue()
+
+
+@pytest.mark.parametrize("group_by", ["name", "tree"])
+def test_a_grouped_snapshot_shows_its_groups(group_by: Grouping) -> None:
+    taken = snapshot((10, 1), (11, 500_000_000), sequence=7)
+    named = replace(taken, processes=[replace(row, name=f"{HOSTILE}{row.pid}") for row in taken.processes])
+    grouped = apply_view(named, View(group_by=group_by))
+    assert repr(grouped) == (f"<GroupedSnapshot 7 of here at 2026-01-01T00:01:41Z: CPU 0.0 %, 2 groups by {group_by}>")
+    html = grouped._repr_html_()
+    assert html.index("[red]\x1b[31m11</td>") < html.index("[red]\x1b[31m10</td>")
+    assert "&lt;script&gt;" in html
+    console = pytest.importorskip("rich.console")
+    output = io.StringIO()
+    console.Console(file=output, width=100).print(grouped)
+    assert r"<script>[red]\x1b[31m11" in output.getvalue()
 
 
 def test_rich_is_not_imported() -> None:

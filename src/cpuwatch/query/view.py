@@ -16,6 +16,7 @@ from cpuwatch.model import Attribution, Host, MachineUsage, Sampling, Snapshot
 from cpuwatch.parse import invalid_choice
 from cpuwatch.query.group import TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
 from cpuwatch.query.select import DEFAULT_SORT, Query, select
+from cpuwatch.shown_tables import GROUP_HEADINGS, grouped_rows, grouped_summary, html_table, rich_table
 
 __all__ = ["GroupedSnapshot", "Grouping", "View", "apply_view", "head"]
 
@@ -69,6 +70,15 @@ class GroupedSnapshot(Struct, frozen=True, gc=False):
     groups: list[UsageGroup] | list[TreeUsage]
     exited_names: str
     sampling: Sampling
+
+    def __repr__(self) -> str:
+        return f"<GroupedSnapshot {grouped_summary(self)}>"
+
+    def _repr_html_(self) -> str:
+        return html_table(grouped_summary(self), GROUP_HEADINGS, grouped_rows(self))
+
+    def __rich__(self) -> Any:
+        return rich_table(grouped_summary(self), GROUP_HEADINGS, grouped_rows(self))
 
 
 def apply_view(snapshot: Snapshot, view: View) -> Snapshot | GroupedSnapshot:
