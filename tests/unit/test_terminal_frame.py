@@ -92,6 +92,20 @@ def test_rows_keep_their_order_while_the_cursor_is_in_the_table() -> None:
     assert arranged(after, ViewState())[0].name == "new"
 
 
+def test_siblings_of_the_tree_keep_their_order_while_the_cursor_is_in_the_table() -> None:
+    before = Moment.of(snapshot(1, process(90, 13, "busy", 99.0), process(91, 13, "idle", 1.0)))
+    after = Moment.of(
+        snapshot(2, process(90, 13, "busy", 0.0), process(91, 13, "idle", 50.0), process(92, 13, "new", 100.0)), before
+    )
+    order = [row.key for row in arranged(before, ViewState(view="tree"))]
+    held = [row.key for row in arranged(after, ViewState(view="tree", cursor="90-1"), order)]
+    assert [key for key in held if key in order] == order
+    assert held.index("92-1") > held.index("91-1")
+    assert [row.name for row in arranged(after, ViewState(view="tree")) if row.pid in {90, 91, 92}] == [
+        *("new", "idle", "busy"),
+    ]
+
+
 def test_a_branch_of_the_tree_contains_its_exited_processes() -> None:
     rows = {row.name: row for row in arranged(Moment.of(snapshot(1)), ViewState(view="tree"))}
     assert rows["make"].total_percent == pytest.approx(2.5 + 98.7 + 30.0)

@@ -155,7 +155,7 @@ class App:
         wanted = (id(moment), order, state.cursor is None)
         if wanted == self._arranged_for:
             return
-        keys = [row.key for row in self._rows] if state.cursor is not None and state.view != "tree" else []
+        keys = [row.key for row in self._rows] if state.cursor is not None else []
         try:
             rows = arranged(moment, state, keys)
             self._state = kept_in_table(state, self._rows, rows)

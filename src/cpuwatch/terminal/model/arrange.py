@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, TypeVar
 
 from msgspec.structs import replace
 
@@ -18,6 +18,7 @@ from cpuwatch.terminal.model.state import ViewState
 
 __all__ = ["arranged"]
 
+_Kind = TypeVar("_Kind", bound=Item)
 _GROUPINGS = {"name": by_name, "user": by_user, "unit": by_cgroup}
 
 
@@ -25,21 +26,21 @@ def arranged(moment: Moment, state: ViewState, order: Sequence[str] = ()) -> lis
     """The rows of the view, sorted.
 
     While the cursor is in the table, rows stay in the ``order`` in which they were shown before, and new ones come
-    last, so that the row under the cursor does not move away.
+    last, so that the row under the cursor does not move away. In the tree this holds below each parent.
 
     Raises the errors of :func:`~cpuwatch.terminal.model.filter.row_test`.
     """
     test = row_test(state.filter)
+    places = {key: place for place, key in enumerate(order)} if state.cursor is not None else {}
     moment = moment if state.kernel_threads else _without_kernel_threads(moment)
     if state.view == "tree":
-        return _tree(moment, state, test)
+        return _tree(moment, state, test, places)
     rows: list[Item] = [*moment.processes, *moment.fading.values()]
     if test is not None:
         rows = list(filter(test, rows))
     if state.view:
         rows = _grouped(moment, rows, state.view)
-    rows = in_order(rows, state.sort, descending=state.descending)
-    return _held(rows, order) if state.cursor is not None and order else rows
+    return _held(in_order(rows, state.sort, descending=state.descending), places)
 
 
 def _without_kernel_threads(moment: Moment) -> Moment:
@@ -61,13 +62,13 @@ def _part(moment: Moment, rows: Iterable[Item]) -> Snapshot:
     return replace(moment.snapshot, processes=[row for row in moment.processes if row.key in kept], exited=exited)
 
 
-def _held(rows: list[Item], order: Sequence[str]) -> list[Item]:
-    left = {row.key: row for row in rows}
-    held = [left.pop(key) for key in order if key in left]
-    return [*held, *left.values()]
+def _held(rows: list[_Kind], places: Mapping[str, int]) -> list[_Kind]:
+    return sorted(rows, key=lambda row: places.get(row.key, len(places)))
 
 
-def _tree(moment: Moment, state: ViewState, test: Callable[[Item], bool] | None) -> list[Item]:
+def _tree(
+    moment: Moment, state: ViewState, test: Callable[[Item], bool] | None, places: Mapping[str, int]
+) -> list[Item]:
     processes = {row.pid: row for row in moment.processes}
     parents: dict[int, int | None] = {}
     children: defaultdict[int | None, list[Row]] = defaultdict(list)
@@ -80,7 +81,7 @@ def _tree(moment: Moment, state: ViewState, test: Callable[[Item], bool] | None)
     for exited in moment.fading.values():
         if exited.ppid in processes:
             fading[exited.ppid or 0].append(exited)
-    return list(_in_tree_order(children, fading, state, kept))
+    return list(_in_tree_order(children, fading, state, kept, places))
 
 
 def _with_ancestors(rows: Iterable[Item], parents: dict[int, int | None]) -> set[int]:
@@ -99,6 +100,7 @@ def _in_tree_order(
     fading: dict[int, list[Row]],
     state: ViewState,
     kept: set[int] | None,
+    places: Mapping[str, int],
 ) -> Iterable[Row]:
     descends = state.descending
 
@@ -108,7 +110,8 @@ def _in_tree_order(
             rows += fading.get(parent, [])
         if not rows:
             return []
-        return [(row, depth) for row in reversed(in_order(rows, state.sort, descending=descends))]
+        ordered = _held(in_order(rows, state.sort, descending=descends), places)
+        return [(row, depth) for row in reversed(ordered)]
 
     stack = siblings(None, 0)
     while stack:
