@@ -28,6 +28,11 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.set_defaults(run=_run)
     parser.usage = "%(prog)s [options] [--] COMMAND [ARGUMENT...]"
+    # As time(1) and the shell have it. Rejected: to die of the same signal, which would dump a second core.
+    parser.epilog = (
+        "The exit code is that of the command: 128 + N if signal N ended it, 127 if it was not found, "
+        "126 if it could not be executed."
+    )
     parser.add_argument("--json", action="store_true", help="write the report as JSON")
     parser.add_argument("--output", metavar="FILE", help="write the report to this file (default: the standard error)")
     parser.add_argument(
