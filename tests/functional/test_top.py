@@ -166,6 +166,13 @@ def test_another_machine_with_a_token_and_its_restart(tmp_path: Path) -> None:
             shown.wait_for(lambda text: "stale" not in text and "live" in text)
 
 
+def test_a_service_that_is_not_there_is_named_with_the_reason() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with terminal(url) as shown:
+        shown.wait_for(f"connecting to {url}: Connection refused")
+
+
 def test_a_service_with_a_token_is_asked_for_it() -> None:
     command = (sys.executable, "-m", "cpuwatch", "serve", "--port", "0")
     with running_server(command, CPUWATCH_TOKEN=TOKEN) as server, terminal(server.url) as shown:

@@ -110,7 +110,8 @@ class RemoteSource:
         """Stale after three intervals without a snapshot."""
         latest, arrived = self._store.latest, self._arrived
         if latest is None or arrived is None:
-            return Link(str(self._url), "connecting", f"connecting to {self._url} {self._failure}".strip())
+            reason = f": {self._failure}" if self._failure else ""
+            return Link(str(self._url), "connecting", f"connecting to {self._url}{reason}")
         age = time.monotonic() - arrived
         if age > max(1.0, _STALE_INTERVALS * latest.interval_seconds):
             return Link(str(self._url), "stale", f"{since(age)}, {self._failure or 'nothing arrives'}")
