@@ -3,7 +3,7 @@
 watch_group.py CGROUP COUNTER SECONDS USER_ID
 
 The counter is read before and after each reading. On a busy machine these two values are far apart, so only bounds of
-its increase are known.
+its increase are known. If the group got too little CPU for a comparison, it is watched for up to three times as long.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from cpuwatch import NO_CARRY, account, open_sampler
 
 cgroup, counter, seconds, user_id = sys.argv[1:]
+ENOUGH_NS = 1_200_000_000
 
 
 def used_ns() -> int:
@@ -33,15 +34,15 @@ if int(user_id) != os.getuid():
     os.setgid(int(user_id))
     os.setuid(int(user_id))
 
-ticks = []
+ticks: list[dict[str, object]] = []
 carry = NO_CARRY
 with open_sampler("procfs") as sampler:
     # With thousands of processes the first reading takes up to a second, and the counter is read only after it. What
     # the group uses meanwhile would show as too much (108 % was seen).
     sampler.read()
     first, earlier, used_before = used_ns(), sampler.read(), used_ns()
-    start = used_before
-    for _ in range(int(seconds)):
+    start = last = used_before
+    while len(ticks) < int(seconds) or (last - start < ENOUGH_NS and len(ticks) < 3 * int(seconds)):
         time.sleep(1)
         last, later, used = used_ns(), sampler.read(), used_ns()
         snapshot, carry = account(earlier, later, carry)
