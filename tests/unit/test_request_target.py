@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Scope
 
-from cpuwatch.web.http.request_target import BadTargetError, in_origin_form
+from cpuwatch.web.http.request import BadTargetError, in_origin_form
 
 
 def scope(target: bytes, method: str = "GET", host: bytes = b"localhost") -> Scope:

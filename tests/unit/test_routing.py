@@ -13,7 +13,7 @@ from starlette.types import Message
 from cpuwatch.settings import Settings
 from cpuwatch.token_file import Token
 from cpuwatch.web import create_app
-from cpuwatch.web.http.request_target import normalized_prefix
+from cpuwatch.web.http.request import normalized_prefix
 
 TOKEN = "0123456789abcdef"  # noqa: S105  a token for this test only
 CLOSED = Settings(token=Token(TOKEN.encode()))

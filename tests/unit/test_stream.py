@@ -18,6 +18,7 @@ from cpuwatch.server.hypercorn_quirks import call_when_server_stops
 from cpuwatch.tick_id import TickId
 from cpuwatch.web.broadcast import PAGE_VIEWS, Broadcast
 from cpuwatch.web.endpoints.stream import Stream
+from cpuwatch.web.http.response import Endpoint
 
 PAGE_QUERIES = ["fields=key,cpu_percent&min_percent=0.2", ""]
 
@@ -35,7 +36,7 @@ def limited(running: Service, max_listeners: int = 200, max_views: int = 32) -> 
 def test_a_stream_starts_with_the_newest_tick_and_sends_each_new_one() -> None:
     async def act() -> None:
         async with service(ticks=3) as running:
-            client = Client(Stream(), running.live)
+            client = Client(Endpoint(Stream()), running.live)
             first = await client.event()
             shown = running.live.cache.snapshot
             assert shown is not None
@@ -58,8 +59,8 @@ def test_a_stream_starts_with_the_newest_tick_and_sends_each_new_one() -> None:
 def test_a_stream_can_have_a_view() -> None:
     async def act() -> None:
         async with service() as running:
-            some = Client(Stream(), running.live, "top=1&fields=pid,name")
-            sums = Client(Stream(), running.live, "group_by=name")
+            some = Client(Endpoint(Stream()), running.live, "top=1&fields=pid,name")
+            sums = Client(Endpoint(Stream()), running.live, "group_by=name")
             assert json.loads((await some.event()).data)["processes"] == [{"pid": 10, "name": "work"}]
             assert [group["processes"] for group in json.loads((await sums.event()).data)["groups"]] == [2]
             await some.leave()
@@ -71,7 +72,7 @@ def test_a_stream_can_have_a_view() -> None:
 def test_a_client_that_reconnects_gets_missed_ticks_in_order_before_new_ones() -> None:
     async def act() -> None:
         async with service(ticks=9) as running:
-            client = Client(Stream(), running.live, last_event_id=str(TickId(running.run, 4)))
+            client = Client(Endpoint(Stream()), running.live, last_event_id=str(TickId(running.run, 4)))
             assert await client.ids(5) == [5, 6, 7, 8, 9]
             await running.tick()
             assert await client.ids(1) == [10]
@@ -98,7 +99,7 @@ def test_a_client_that_reconnects_gets_missed_ticks_in_order_before_new_ones() -
 def test_the_first_event_depends_on_the_last_event_id_and_the_history(last: str, first: int) -> None:
     async def act() -> None:
         async with service(ticks=9, history=4) as running:
-            client = Client(Stream(), running.live, last_event_id=in_run(last, running))
+            client = Client(Endpoint(Stream()), running.live, last_event_id=in_run(last, running))
             if first > 9:
                 # The opening lines show that the client is registered.
                 await client.until(lambda: bool(client.messages))
@@ -112,7 +113,7 @@ def test_the_first_event_depends_on_the_last_event_id_and_the_history(last: str,
 def test_a_slow_reader_skips_to_the_newest_tick() -> None:
     async def act() -> None:
         async with service() as running:
-            client = Client(Stream(), running.live)
+            client = Client(Endpoint(Stream()), running.live)
             assert await client.ids(1) == [1]
             client.reads.clear()
             await running.tick()
@@ -132,7 +133,7 @@ def test_a_slow_reader_skips_to_the_newest_tick() -> None:
 def test_a_tick_during_the_start_of_a_stream_is_sent_once() -> None:
     async def act() -> None:
         async with service() as running:
-            client = Client(Stream(), running.live, last_event_id=str(TickId(running.run, 1)))
+            client = Client(Endpoint(Stream()), running.live, last_event_id=str(TickId(running.run, 1)))
             client.reads.clear()
             await client.until(lambda: client.blocked)
             with running.live.broadcast.subscription(View()) as witness:
@@ -168,16 +169,16 @@ def test_streams_beyond_the_limit_are_503_until_one_closes() -> None:
     async def act() -> None:
         async with service() as running:
             limited(running, max_listeners=2)
-            clients = [Client(Stream(), running.live) for _ in range(2)]
+            clients = [Client(Endpoint(Stream()), running.live) for _ in range(2)]
             for client in clients:
                 await client.event()
-            refused = Client(Stream(), running.live)
+            refused = Client(Endpoint(Stream()), running.live)
             await refused.end()
             assert (refused.status, refused.headers["retry-after"]) == (503, "5")
             assert "2 streams" in json.loads(refused.body)["detail"]
             await clients[0].leave()
             assert running.live.broadcast.listeners == 1
-            late = Client(Stream(), running.live)
+            late = Client(Endpoint(Stream()), running.live)
             await late.event()
             await late.leave()
             await clients[1].leave()
@@ -190,9 +191,12 @@ def test_the_number_of_different_views_is_limited() -> None:
     async def act() -> None:
         async with service() as running:
             limited(running, max_views=1)
-            client = Client(Stream(), running.live, "top=1")
+            client = Client(Endpoint(Stream()), running.live, "top=1")
             await client.event()
-            other, same = Client(Stream(), running.live, "top=2"), Client(Stream(), running.live, "top=1")
+            other, same = (
+                Client(Endpoint(Stream()), running.live, "top=2"),
+                Client(Endpoint(Stream()), running.live, "top=1"),
+            )
             await other.end()
             assert other.status == 503
             await same.event()
@@ -204,7 +208,7 @@ def test_the_number_of_different_views_is_limited() -> None:
 
 async def opened(running: Service, count: int, client: str, query: str = "top={}") -> list[Client]:
     """Open streams of one client. If the query has a placeholder, each has another view."""
-    clients = [Client(Stream(), running.live, query.format(1 + n), client=client) for n in range(count)]
+    clients = [Client(Endpoint(Stream()), running.live, query.format(1 + n), client=client) for n in range(count)]
     for one in clients:
         await one.until(lambda one=one: bool(one.messages))  # type: ignore[misc]
     return clients
@@ -277,7 +281,7 @@ def test_the_exempt_views_are_those_that_the_page_requests() -> None:
 def test_a_client_that_disconnects_while_not_reading_frees_its_place() -> None:
     async def act() -> None:
         async with service() as running:
-            client = Client(Stream(), running.live)
+            client = Client(Endpoint(Stream()), running.live)
             client.reads.clear()
             await running.tick()
             await client.until(lambda: client.blocked)
@@ -290,7 +294,7 @@ def test_a_client_that_disconnects_while_not_reading_frees_its_place() -> None:
 def test_comments_keep_an_idle_stream_alive() -> None:
     async def act() -> None:
         async with service() as running:
-            client = Client(Stream(keep_alive_seconds=0.001), running.live)
+            client = Client(Endpoint(Stream(keep_alive_seconds=0.001)), running.live)
             await client.event()
             await client.until(lambda: len(client.stream.comments) >= 3)
             await running.tick()
@@ -303,7 +307,7 @@ def test_comments_keep_an_idle_stream_alive() -> None:
 def test_at_shutdown_the_current_event_is_completed_and_the_stream_ends() -> None:
     async def act() -> None:
         async with service(processes=2000) as running:
-            clients = [Client(Stream(), running.live) for _ in range(3)]
+            clients = [Client(Endpoint(Stream()), running.live) for _ in range(3)]
             clients[0].reads.clear()
             for client in clients[1:]:
                 await client.event()
@@ -313,7 +317,7 @@ def test_at_shutdown_the_current_event_is_completed_and_the_stream_ends() -> Non
                 await client.end()
                 assert client.messages[-1] == {"type": "http.response.body", "body": b""}
                 assert client.stream.unfinished == b""
-            refused = Client(Stream(), running.live)
+            refused = Client(Endpoint(Stream()), running.live)
             await refused.end()
             assert refused.status == 503
 
@@ -323,7 +327,7 @@ def test_at_shutdown_the_current_event_is_completed_and_the_stream_ends() -> Non
 def test_a_large_event_is_sent_in_chunks() -> None:
     async def act() -> None:
         async with service(processes=2000) as running:
-            client = Client(Stream(), running.live)
+            client = Client(Endpoint(Stream()), running.live)
             event = await client.event()
             assert len(decode(event.data).processes) == 2000
             sizes = [len(message.get("body", b"")) for message in client.messages]
@@ -348,7 +352,7 @@ def test_invalid_requests_are_refused_before_the_stream_starts(
 ) -> None:
     async def act() -> None:
         async with service() as running:
-            client = Client(Stream(), running.live, query, **headers)
+            client = Client(Endpoint(Stream()), running.live, query, **headers)
             await client.end()
             assert client.status == status
             assert client.headers["content-type"] == "application/problem+json"

@@ -119,7 +119,7 @@ def _opened(settings: Settings, recording: Recording | None) -> Iterator[Live]:
 def _routes() -> list[Route]:
     endpoints: list[tuple[Operation, ASGIApp]] = [
         (cpu_usage.ALL_PROCESSES, Endpoint(cpu_usage.all_processes)),
-        (STREAM, Stream()),
+        (STREAM, Endpoint(Stream())),
         (PAST, History()),
         (USED_IN_RANGE, Endpoint(summary)),
         (BUSY_OVER_TIME, Endpoint(timeline)),
@@ -135,9 +135,19 @@ def _routes() -> list[Route]:
     endpoints.append((DESCRIPTION, Endpoint(Description([*described, DESCRIPTION]))))
     needs_token = [Middleware(TokenCheck, settings_of)]
     return [
-        Route(operation.path, endpoint, name=operation.name, middleware=None if operation.is_open else needs_token)
+        _Path(operation.path, endpoint, name=operation.name, middleware=None if operation.is_open else needs_token)
         for operation, endpoint in endpoints
     ]
+
+
+class _Path(Route):
+    """A route that compares its path as text before it uses a regular expression, which costs ten times as much."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether this route answers the request, and what the scope needs for it."""
+        if scope["path"] == self.path and scope["type"] == "http":
+            return Match.FULL, {"endpoint": self.endpoint}
+        return super().matches(scope)
 
 
 class _UnknownPath:

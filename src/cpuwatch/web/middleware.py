@@ -10,8 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cpuwatch.web.access.hosts import misdirected
 from cpuwatch.web.http.body_limit import after_body, may_have_body
-from cpuwatch.web.http.request import header, target
-from cpuwatch.web.http.request_target import BadTargetError, normalized
+from cpuwatch.web.http.request import BadTargetError, headers, normalized, target
 from cpuwatch.web.http.response import problem
 from cpuwatch.web.state import live
 
@@ -78,7 +77,7 @@ class RequestCheck:
         except BadTargetError as error:
             app = problem(error.status, str(error))
         else:
-            host = header(scope, b"host")
+            host = headers(scope).get(b"host")
             if not live(scope).hosts.is_allowed(host):
                 app = misdirected(host)
         # Refused requests have bodies too.

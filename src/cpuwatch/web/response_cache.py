@@ -106,13 +106,14 @@ class ResponseCache:
         published = self._newest()
         return None if published is None else published.taken_seconds
 
-    @property
-    def age_header(self) -> tuple[bytes, bytes]:
-        """Its age now (``Server-Timing``, w3.org/TR/server-timing)."""
-        published = self._newest()
-        taken_seconds = 0.0 if published is None else published.taken_seconds
-        age_ms = int((time.monotonic() - taken_seconds) * 1000)
-        return b"server-timing", b"age;dur=%d" % age_ms
+    def age(self) -> bytes:
+        """Its age now, for ``Server-Timing`` (w3.org/TR/server-timing)."""
+        taken_seconds = 0.0 if self._published is None else self._published.taken_seconds
+        return b"age;dur=%d" % int((time.monotonic() - taken_seconds) * 1000)
+
+    def made(self, representation: Representation[_Made]) -> _Made | None:
+        """The representation of the published snapshot if it has been requested already, without waiting."""
+        return None if self._published is None else self._published.made.get(representation)
 
     async def get(self, representation: Representation[_Made]) -> _Made | None:
         """The representation of the published snapshot; None while there is none. Raises what its ``make`` raises."""

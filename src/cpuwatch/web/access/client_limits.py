@@ -1,4 +1,4 @@
-"""RecordingLimits on concurrent use, in total and for each client."""
+"""Limits on concurrent use, in total and for each client."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cpuwatch.settings import Settings
-from cpuwatch.web.http.request import header
+from cpuwatch.web.http.request import headers
 from cpuwatch.web.http.response import SECURITY_HEADERS, problem
 
 __all__ = ["Cors", "TokenCheck"]
@@ -30,7 +30,7 @@ class TokenCheck:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle a request (ASGI)."""
         token = self._settings_of(scope).token
-        if token is None or token.matches(credentials := header(scope, b"authorization")):
+        if token is None or token.matches(credentials := headers(scope).get(b"authorization")):
             return self._app(scope, receive, send)
         # RFC 6750, 3: the error is for requests that had credentials.
         challenge = 'Bearer realm="cpuwatch"' + ("" if credentials is None else ', error="invalid_token"')

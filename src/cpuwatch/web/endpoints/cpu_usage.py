@@ -80,7 +80,7 @@ REDIRECT = Operation(
 )
 
 
-class ViewResponse(Struct, frozen=True):
+class ViewResponse(Struct, frozen=True, cache_hash=True):
     """A view in a format and a content coding (:class:`~cpuwatch.web.response_cache.Representation`)."""
 
     view: View
@@ -123,14 +123,14 @@ async def all_processes(scope: Scope) -> Answer:
     known = fields.get(b"if-none-match")
     if at is not None:
         return (await _of_the_past(scope, at, selected)).unless_known(known)
-    answer = await cache.get(selected)
+    answer = cache.made(selected) or await cache.get(selected)
     if answer is None:
         return no_snapshot_yet()
     if known is not None:
         answer = answer.unless_known(known)
         if answer.status == 304 and (seconds := wait_seconds(fields.get(b"prefer"))) is not None:
             answer = await _newer(scope, selected, answer, seconds)
-    return answer.with_header(*cache.age_header)
+    return answer.with_header(b"server-timing", cache.age())
 
 
 @lru_cache(maxsize=256)

@@ -22,7 +22,7 @@ from cpuwatch.query.view import View, apply_view
 from cpuwatch.tick_id import TickId
 from cpuwatch.web.access.client_limits import Places, client_of
 from cpuwatch.web.http.negotiation import choose_coding
-from cpuwatch.web.http.request import header, header_text
+from cpuwatch.web.http.request import header_text, headers
 from cpuwatch.web.http.response import CODINGS, Answer, Endpoint, coded, no_snapshot_yet, problem
 from cpuwatch.web.openapi.operation import SHOWN, Operation
 from cpuwatch.web.response_cache import etag_of
@@ -104,7 +104,7 @@ class History:
         # The newest snapshot determines the oldest kept one, so its tag identifies the whole history.
         etag = etag_of(newest, (asked, coding))
         tagged = Answer.of(b"", "application/json", headers=[vary], etag=etag)
-        known = tagged.unless_known(header(scope, b"if-none-match"))
+        known = tagged.unless_known(headers(scope).get(b"if-none-match"))
         if known.status == 304:
             return known
         encoded = partial(_encode, state.past, newest, asked, view, state.source.interval_seconds)

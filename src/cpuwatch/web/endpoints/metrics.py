@@ -19,7 +19,7 @@ from cpuwatch.recording.recorder import RecorderHealth
 from cpuwatch.snapshot_source import Health
 from cpuwatch.text import shortened
 from cpuwatch.web.http.negotiation import accepted, choose_coding
-from cpuwatch.web.http.request import header, header_text
+from cpuwatch.web.http.request import header_text, headers
 from cpuwatch.web.http.response import Answer, coded, no_snapshot_yet
 from cpuwatch.web.openapi.operation import TEXT, Operation
 from cpuwatch.web.scrapes import Scraper
@@ -104,7 +104,7 @@ async def metrics(scope: Scope) -> Answer:
 
 def _scraper(scope: Scope) -> Scraper | None:
     """The Prometheus server that scrapes; None for other clients, which always get the real values."""
-    if scope["method"] != "GET" or header(scope, _SCRAPE_HEADER) is None:
+    if scope["method"] != "GET" or _SCRAPE_HEADER not in headers(scope):
         return None
     client = scope.get("client")
     user_agent = header_text(scope, b"user-agent")

@@ -17,7 +17,7 @@ from cpuwatch.encoding.html import headings, page_texts
 from cpuwatch.fields import FIELDS
 from cpuwatch.model import Snapshot
 from cpuwatch.query.parameters import Parameter
-from cpuwatch.web.http.request import header
+from cpuwatch.web.http.request import headers
 from cpuwatch.web.http.response import Answer, FixedContent, problem
 from cpuwatch.web.openapi.operation import TEXT, Operation
 from cpuwatch.web.state import Live, live
@@ -82,7 +82,7 @@ async def page(scope: Scope) -> Answer:
     if not state.settings.page:
         return problem(404, "the page is disabled (CPUWATCH_PAGE)")
     token = state.settings.token
-    if token is not None and not token.matches(header(scope, b"authorization")):
+    if token is not None and not token.matches(headers(scope).get(b"authorization")):
         return _page(past=_past_of(state), summary="this server requires a token")
     return await state.cache.get(PageResponse(_past_of(state))) or _page(past=_past_of(state), summary="no data yet")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cpuwatch.encoding.sse import KEEP_ALIVE, encode_retry
 from cpuwatch.errors import QueryError
@@ -17,7 +18,7 @@ from cpuwatch.web.access.client_limits import client_of
 from cpuwatch.web.broadcast import Subscription, ViewEvent
 from cpuwatch.web.http.negotiation import accepted
 from cpuwatch.web.http.request import header_text
-from cpuwatch.web.http.response import Answer, Endpoint
+from cpuwatch.web.http.response import Answer
 from cpuwatch.web.openapi.operation import TEXT, Operation
 from cpuwatch.web.state import Live, live
 
@@ -50,22 +51,25 @@ class Stream:
 
     def __init__(self, keep_alive_seconds: float = 15.0) -> None:
         self._keep_alive_seconds = keep_alive_seconds
-        self._opening = Endpoint(_opening)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request (ASGI)."""
-        if scope["method"] != "GET":
-            await self._opening(scope, receive, send)
-            return
-        opening = await self._opening.answer(scope)
-        if opening.status != 200:
-            await opening(scope, receive, send)
-            return
-        state = live(scope)
+    async def __call__(self, scope: Scope) -> ASGIApp:
+        """Return what sends the stream, or the problem that prevents it."""
+        state, last = live(scope), _last_event_id(scope)
+        view = view_from(parse_query_string(scope["query_string"], VIEW))
+        accepted(header_text(scope, b"accept"), [_MEDIA_TYPE])
+        client = client_of(scope, state.settings.proxies)
+        refusal = state.broadcast.refusal(view, client)
+        if refusal is not None or scope["method"] == "HEAD":
+            return refusal or _OPENING
+        return partial(self._send, state, view, client, last)
+
+    async def _send(
+        self, state: Live, view: View, client: str | None, last: TickId | None, _: Scope, __: Receive, send: Send
+    ) -> None:
         state.heed_server_stop()
-        with state.broadcast.subscription(_view(scope), _client(scope)) as subscription:
-            async with aclosing(self._events(state, subscription, _last_event_id(scope))) as events:
-                await send({"type": "http.response.start", "status": 200, "headers": opening.headers})
+        with state.broadcast.subscription(view, client) as subscription:
+            async with aclosing(self._events(state, subscription, last)) as events:
+                await send({"type": "http.response.start", "status": 200, "headers": _OPENING.headers})
                 async for event in events:
                     await send({"type": "http.response.body", "body": event, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
@@ -118,22 +122,6 @@ async def _of_earlier_runs(state: Live, view: View, last: TickId | None) -> Asyn
 # Otherwise a proxy such as nginx would buffer events.
 _FINITE = Answer.of(b"", _MEDIA_TYPE, headers=[("x-accel-buffering", "no")])
 _OPENING = Answer(200, tuple(field for field in _FINITE.headers if field[0] != b"content-length"), b"")
-
-
-async def _opening(scope: Scope) -> Answer:
-    """Return the status and headers of the stream, or the problem that prevents it."""
-    view = _view(scope)
-    _last_event_id(scope)
-    accepted(header_text(scope, b"accept"), [_MEDIA_TYPE])
-    return live(scope).broadcast.refusal(view, _client(scope)) or _OPENING
-
-
-def _view(scope: Scope) -> View:
-    return view_from(parse_query_string(scope["query_string"], VIEW))
-
-
-def _client(scope: Scope) -> str | None:
-    return client_of(scope, live(scope).settings.proxies)
 
 
 def _last_event_id(scope: Scope) -> TickId | None:

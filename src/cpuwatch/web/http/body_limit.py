@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
 from contextlib import suppress
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cpuwatch.web.http.request import headers
 from cpuwatch.web.http.response import Answer, problem
 
 __all__ = ["after_body", "may_have_body"]
@@ -18,7 +18,6 @@ _MAX_SECONDS = 5.0
 _MAX_BYTES_AFTER_REFUSAL = 1e6
 _MAX_SECONDS_AFTER_REFUSAL = 2.0
 _MAX_SECONDS_AFTER_REFUSAL_HTTP_2 = 30.0
-_FRAMING = {b"content-length", b"transfer-encoding"}
 
 
 async def after_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -26,7 +25,7 @@ async def after_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -
 
     The response is 413 to a larger body, and 408 to one that takes longer than five seconds.
     """
-    refusal = await _discard(scope["headers"], receive)
+    refusal = await _discard(scope, receive)
     if refusal is None:
         await app(scope, receive, send)
     else:
@@ -35,16 +34,13 @@ async def after_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -
 
 def may_have_body(scope: Scope) -> bool:
     """Whether a body may follow the headers; in HTTP/2 only the end of the stream tells."""
-    return not (_is_http_1(scope) and _FRAMING.isdisjoint(dict(scope["headers"])))
+    fields = headers(scope)
+    return b"content-length" in fields or b"transfer-encoding" in fields or scope.get("http_version", "1.1") > "1.1"
 
 
-def _is_http_1(scope: Scope) -> bool:
-    return scope.get("http_version", "1.1") in {"1.0", "1.1"}
-
-
-async def _discard(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> Answer | None:
+async def _discard(scope: Scope, receive: Receive) -> Answer | None:
     """Read the body. Returns a problem if it is too large or too slow."""
-    announced = dict(headers).get(b"content-length", b"")
+    announced = headers(scope).get(b"content-length", b"")
     if announced.isdigit() and int(announced[:20]) > _MAX_BYTES:
         return _too_large()
     try:
@@ -66,7 +62,7 @@ async def _respond_and_close(answer: Answer, scope: Scope, receive: Receive, sen
     response (RFC 9112, 9.6). Until the very end something must read the body, because Hypercorn puts it into a bounded
     queue and waits for room there before it closes the connection.
     """
-    if _is_http_1(scope):
+    if scope.get("http_version", "1.1") <= "1.1":
         answer = answer.with_header(b"connection", b"close")
         max_bytes, max_seconds = _MAX_BYTES_AFTER_REFUSAL, _MAX_SECONDS_AFTER_REFUSAL
     else:

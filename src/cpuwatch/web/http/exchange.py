@@ -1,4 +1,4 @@
-"""RecordingLimits the time of a response: the client may not read it, or disconnect at any moment."""
+"""Limits the time of a response: the client may not read it, or disconnect at any moment."""
 
 from __future__ import annotations
 
