@@ -91,16 +91,19 @@ def target(scope: Scope) -> str:
 
 def headers(scope: Scope) -> dict[bytes, bytes]:
     """All headers, parsed once for each request; the values of repeated ones are joined (RFC 9110, 5.3)."""
-    found: dict[bytes, bytes] | None = scope.get(_HEADERS)
-    if found is not None:
-        return found
     lines = scope["headers"]
-    joined: dict[bytes, bytes] = dict(lines)
+    parsed = scope.get(_HEADERS)
+    joined: dict[bytes, bytes]
+    # Middleware may pass a copy of the scope with other headers.
+    if parsed is not None and parsed[0] is lines:
+        joined = parsed[1]
+        return joined
+    joined = dict(lines)
     if len(joined) < len(lines):
         joined.clear()
         for name, value in lines:
             joined[name] = value if name not in joined else joined[name] + b", " + value
-    scope[_HEADERS] = joined
+    scope[_HEADERS] = (lines, joined)
     return joined
 
 
