@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Generic, TypeVar
 
-__all__ = ["Attempts", "Follower"]
+__all__ = ["Attempts", "Followers"]
 
 _log = logging.getLogger("cpuwatch.monitor")
 
@@ -53,18 +53,25 @@ class Attempts:
 _Followed = TypeVar("_Followed")
 
 
-class Follower(Generic[_Followed]):
-    """Calls a function with every snapshot or tick, and counts the calls that failed."""
+class Followers(Generic[_Followed]):
+    """Functions that are called with every snapshot or tick, in the order in which they were added.
 
-    def __init__(self, function: Callable[[_Followed], object]) -> None:
-        self._function = function
-        self._calls = Attempts("follower", "following")
+    An exception in one affects neither the others nor the caller.
+    """
+
+    def __init__(self) -> None:
+        self._functions: list[tuple[Callable[[_Followed], object], Attempts]] = []
 
     @property
     def failed(self) -> int:
         """The number of calls that raised."""
-        return self._calls.failed
+        return sum(attempts.failed for _, attempts in self._functions)
+
+    def add(self, function: Callable[[_Followed], object]) -> None:
+        """Call this function too. Any thread may add one."""
+        self._functions.append((function, Attempts("follower", "following")))
 
     def call(self, followed: _Followed) -> None:
-        """Call the function. Never raises, whatever the function raises."""
-        self._calls.make(partial(self._function, followed))
+        """Call all functions. Never raises, whatever they raise."""
+        for function, attempts in tuple(self._functions):
+            attempts.make(partial(function, followed))

@@ -20,7 +20,8 @@ from msgspec.structs import replace
 
 from cpuwatch.accounting.reaped import NO_CARRY
 from cpuwatch.accounting.usage import account
-from cpuwatch.attempts import Attempts, Follower
+from cpuwatch.attempts import Attempts, Followers
+from cpuwatch.deadlines import Deadlines
 from cpuwatch.errors import MonitorClosedError, MonitorForkedError, MonitorNotStartedError, SettingsError
 from cpuwatch.history import DEFAULT_HISTORY_BYTES, SnapshotHistory, SnapshotStore, Tick
 from cpuwatch.interval import LIBRARY_INTERVAL_SECONDS, checked_interval
@@ -31,10 +32,7 @@ from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.snapshot_source import Health
 from cpuwatch.tick_id import new_run
 
-__all__ = ["Monitor", "next_deadline"]
-
-FIRST_INTERVAL_SECONDS = 0.25
-"""The first snapshot is made after this time, not after a whole interval."""
+__all__ = ["Monitor"]
 
 _CLOSING_SECONDS = 1.0
 """How long close() waits for a reading in progress."""
@@ -45,15 +43,6 @@ _LONG_BREAK_TICKS = 3
 _STALE_AFTER_INTERVALS = 3
 
 _log = logging.getLogger("cpuwatch.monitor")
-
-
-def next_deadline(start_ns: int, interval_ns: int, now_ns: int) -> int:
-    """The first deadline after ``now_ns`` on the grid ``start_ns + k * interval_ns``.
-
-    Deadlines are absolute, so lateness does not add up to drift. A missed deadline is skipped, not made up for
-    (py-spy's timer does the same).
-    """
-    return start_ns + ((now_ns - start_ns) // interval_ns + 1) * interval_ns
 
 
 class Monitor:
@@ -93,8 +82,8 @@ class Monitor:
         self._reading_since_ns = 0
         self._health = Health()
         self._publishing = threading.Lock()
-        self._followers: tuple[Follower[Snapshot], ...] = ()
-        self._tick_followers: tuple[Follower[SampledTick], ...] = ()
+        self._followers: Followers[Snapshot] = Followers()
+        self._tick_followers: Followers[SampledTick] = Followers()
         self._readings = 0
         self._life = threading.RLock()
         self._stop = threading.Event()
@@ -109,8 +98,7 @@ class Monitor:
 
         The same rules hold as for :meth:`follow`. A recording needs the readings.
         """
-        with self._life:
-            self._tick_followers = (*self._tick_followers, Follower(follower))
+        self._tick_followers.add(follower)
 
     def follow(self, follower: Callable[[Snapshot], object]) -> None:
         """Call ``follower`` with every snapshot from now on, before readers see that snapshot.
@@ -118,8 +106,7 @@ class Monitor:
         A waiting reader may miss snapshots; a follower does not. The sampling thread calls it, so it must be fast. An
         exception in it is logged and counted in :attr:`health`, and affects neither other followers nor the tick.
         """
-        with self._life:
-            self._followers = (*self._followers, Follower(follower))
+        self._followers.add(follower)
 
     def start(self) -> Self:
         """Open the sampler and start sampling. Raises what :func:`~cpuwatch.open_sampler` raises."""
@@ -285,12 +272,21 @@ class Monitor:
     def _run(self, sampler: OpenSampler) -> None:
         ticks = Attempts("tick", "sampling")
         with sampler:
-            start_ns = deadline_ns = time.monotonic_ns()
-            while not self._stop.wait(max(0, deadline_ns - time.monotonic_ns()) / 1e9):
-                late_ns = time.monotonic_ns() - deadline_ns
-                ticks.make(partial(self._tick, sampler, late_ns))
-                self._health = replace(self._health, failed_ticks=ticks.failed, failure=ticks.failure)
-                deadline_ns = self._after(deadline_ns, start_ns)
+            deadlines = Deadlines(time.monotonic_ns(), self._interval_ns)
+            while not self._stop.wait(max(0, deadlines.due_ns - time.monotonic_ns()) / 1e9):
+                due_ns = deadlines.due_ns
+                ticks.make(partial(self._tick, sampler, time.monotonic_ns() - due_ns))
+                now_ns = time.monotonic_ns()
+                deadlines.advance(now_ns)
+                if deadlines.missed >= _LONG_BREAK_TICKS:
+                    held_up_seconds = (now_ns - due_ns) / 1e9
+                    _log.warning("a reading took %.1f s, and %d ticks were missed", held_up_seconds, deadlines.missed)
+                self._health = replace(
+                    self._health,
+                    missed_ticks=self._health.missed_ticks + deadlines.missed,
+                    failed_ticks=ticks.failed,
+                    failure=ticks.failure,
+                )
 
     def _tick(self, sampler: OpenSampler, late_ns: int) -> None:
         earlier, self._reading = self._reading, self._read(sampler)
@@ -317,21 +313,6 @@ class Monitor:
         finally:
             self._reading_since_ns = 0
 
-    def _after(self, deadline_ns: int, start_ns: int) -> int:
-        """The next deadline. Deadlines that have passed are counted as missed."""
-        if deadline_ns == start_ns:
-            # From now, not from the start: the first reading of thousands of processes may take longer than this.
-            return time.monotonic_ns() + min(self._interval_ns, round(FIRST_INTERVAL_SECONDS * 1e9))
-        due_ns = next_deadline(start_ns, self._interval_ns, deadline_ns)
-        next_ns = next_deadline(start_ns, self._interval_ns, time.monotonic_ns())
-        missed = max(0, next_ns - due_ns) // self._interval_ns
-        if missed >= _LONG_BREAK_TICKS:
-            held_up_seconds = (time.monotonic_ns() - deadline_ns) / 1e9
-            _log.warning("a reading took %.1f s, and %d ticks were missed", held_up_seconds, missed)
-        if missed:
-            self._health = replace(self._health, missed_ticks=self._health.missed_ticks + missed)
-        return next_ns
-
     def _with_state(self, snapshot: Snapshot, late_ns: int) -> Snapshot:
         sampling = replace(
             snapshot.sampling,
@@ -357,10 +338,7 @@ class Monitor:
     def _tell_followers(self, tick: SampledTick) -> None:
         """Followers come before readers, so that what they derive is up to date when a reader sees the snapshot."""
         if tick.snapshot is not None:
-            for follower in self._followers:
-                follower.call(tick.snapshot)
-        for tick_follower in self._tick_followers:
-            tick_follower.call(tick)
-        failed_calls = sum(follower.failed for follower in self._followers)
-        failed_calls += sum(follower.failed for follower in self._tick_followers)
+            self._followers.call(tick.snapshot)
+        self._tick_followers.call(tick)
+        failed_calls = self._followers.failed + self._tick_followers.failed
         self._health = replace(self._health, failed_follower_calls=failed_calls)

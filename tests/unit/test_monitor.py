@@ -12,13 +12,10 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from readings import SECOND, process, reading
 
 from cpuwatch import Health, Monitor, Reading, ScriptedSampler, Snapshot, sample
 from cpuwatch.errors import MonitorClosedError, MonitorNotStartedError, SettingsError, UnknownSamplerError
-from cpuwatch.monitor import next_deadline
 from cpuwatch.samplers import OpenSampler
 from cpuwatch.settings import parse_interval
 
@@ -77,31 +74,6 @@ def until_newest(monitor: Monitor, sequence: int) -> Snapshot:
 def close(monitor: Monitor, gate: Gate) -> None:
     gate.allow(1000)
     monitor.close()
-
-
-# Deadlines
-
-
-@given(st.integers(0, 2**62), st.integers(1, 2**42), st.integers(0, 2**62))
-def test_the_next_deadline_is_the_first_future_one_of_the_grid(start: int, interval: int, passed: int) -> None:
-    now = start + passed
-    deadline = next_deadline(start, interval, now)
-    assert deadline > now
-    assert deadline - interval <= now
-    assert (deadline - start) % interval == 0
-
-
-@given(st.integers(0, 2**62), st.integers(1, 2**42), st.integers(0, 2**20), st.data())
-def test_lateness_below_an_interval_does_not_move_the_deadlines(
-    start: int, interval: int, ticks: int, data: st.DataObject
-) -> None:
-    due = start + ticks * interval
-    late = data.draw(st.integers(0, interval - 1))
-    assert next_deadline(start, interval, due + late) == due + interval
-
-
-def test_deadlines_in_the_past_are_skipped() -> None:
-    assert next_deadline(1000, 10, 1037) == 1040
 
 
 # Lifecycle
