@@ -27,9 +27,9 @@ _MAX_ROWS = 20
 
 def html_table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table with escaped texts, because any process can choose any name."""
-    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    head = "".join(f"<th>{_html(heading)}</th>" for heading in headings)
+    body = "".join(f"<tr>{''.join(f'<td>{_html(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><caption>{_html(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def rich_table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Any:
@@ -87,6 +87,10 @@ def _summary(snapshot: Any) -> str:
     percent = snapshot.machine.cpu_percent
     used = "unknown" if percent is None else f"{percent:.1f} %"
     return f"{snapshot.sequence} of {snapshot.host.name} at {snapshot.time:%Y-%m-%dT%H:%M:%S}Z: CPU {used}"
+
+
+def _html(text: str) -> str:
+    return escape(printable(text))
 
 
 def _percent(value: float | None) -> str:
