@@ -236,15 +236,19 @@ class Monitor:
         return await self._readable_history().wait_async(after, timeout)
 
     def __iter__(self) -> Iterator[Snapshot]:
-        """Iterate over new snapshots until the monitor is closed. A slow reader gets only the newest."""
-        sequence = self._sequence
+        """Iterate over the snapshots after this call, until the monitor is closed. A slow reader gets the newest."""
+        return self._after(self._sequence)
+
+    def __aiter__(self) -> AsyncIterator[Snapshot]:
+        """The same in a coroutine."""
+        return self._after_async(self._sequence)
+
+    def _after(self, sequence: int) -> Iterator[Snapshot]:
         while (snapshot := self.wait(sequence)) is not None:
             yield snapshot
             sequence = snapshot.sequence
 
-    async def __aiter__(self) -> AsyncIterator[Snapshot]:
-        """The same in a coroutine."""
-        sequence = self._sequence
+    async def _after_async(self, sequence: int) -> AsyncIterator[Snapshot]:
         while (snapshot := await self.wait_async(sequence)) is not None:
             yield snapshot
             sequence = snapshot.sequence

@@ -141,15 +141,17 @@ def test_a_monitor_closed_before_its_start_has_no_snapshots_and_does_not_wait() 
 
 
 def test_a_monitor_starts_and_closes_with_an_async_block(gate: Gate) -> None:
-    async def sequences() -> list[int]:
+    async def first() -> Snapshot | None:
         gate.allow(2)
         async with Monitor(TICK, sampler=gate.sampler) as monitor:
-            found = [(await anext(aiter(monitor))).sequence]
+            found = await monitor.wait_async(after=0, timeout=TIMEOUT)
             gate.allow(1000)
         assert await monitor.wait_async(after=10**9) is None
         return found
 
-    assert asyncio.run(sequences()) == [1]
+    snapshot = asyncio.run(first())
+    assert snapshot is not None
+    assert snapshot.sequence == 1
     assert gate.sampler.closed
 
 
@@ -407,6 +409,17 @@ def test_iterating_returns_each_snapshot_once_and_the_newest_to_a_slow_reader(ga
         gate.allow(1)
         seen.append(next(snapshots).sequence)
         assert seen == [1, 5, 6]
+        gate.allow(1000)
+
+
+def test_iterating_begins_with_the_call_of_iter(gate: Gate) -> None:
+    gate.allow(2)
+    with Monitor(TICK, sampler=gate.sampler) as monitor:
+        until(monitor, 1)
+        snapshots = iter(monitor)
+        gate.allow(1)
+        until(monitor, 2)
+        assert next(snapshots).sequence == 2
         gate.allow(1000)
 
 
