@@ -110,7 +110,7 @@ def test_a_moved_busy_process_is_found_in_its_new_cgroup(
         for folder in (old, new, old):
             move(busy, folder)
             busy.spend(30)
-            # In each reading up to 16 busy processes are reread, and there are few here.
+            # Some busy processes are reread in each reading, and there are few here.
             cgroups = [sampler.read().processes[busy.pid].cgroup for _ in range(5)]
             assert cgroups[-1] == f"/{folder.name}"
 
