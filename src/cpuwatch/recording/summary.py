@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from heapq import nlargest
 from itertools import repeat
@@ -28,7 +28,7 @@ from cpuwatch.recording.clock_time import time_us
 from cpuwatch.recording.packed_processes import PackedProcesses, ProcessTable
 from cpuwatch.recording.range_sums import RangeSums
 from cpuwatch.recording.reader import Recording
-from cpuwatch.recording.sums import Amount, ExitedKey, Key, MachineSums, ProcessId, ProcessKey
+from cpuwatch.recording.sums import Amount, ExitedKey, Key, MachineSums, ProcessId, ProcessKey, add_amounts, add_table
 from cpuwatch.recording.sums_files import MAX_SHORT_LIVED
 from cpuwatch.text import time_text
 
@@ -72,7 +72,7 @@ def summarize(
             if dimension == "process":
                 processes.add(table)
             else:
-                _add(others, table.items())
+                add_table(others, table)
     # Estimates are in the rows, but not in the exited time of the machine.
     estimated_ns = max(0, sum(amount.exited_ns for amount in others.values()) - machine.exited_ns)
     head = _head(start, end, machine, estimated_ns, 60.0 if slots.omits_ticks else None)
@@ -92,36 +92,16 @@ class _ProcessTotals:
         if isinstance(table, PackedProcesses):
             ids = table.table.ids
             self._last.update(zip(ids, zip(repeat(table.table), range(len(ids)), strict=False), strict=True))
-            self._add(zip(ids, table.own_ns, table.exited_ns, table.peaks, strict=True))
+            add_amounts(self.amounts, zip(ids, table.own_ns, table.exited_ns, table.peaks, strict=True))
             return
         keys = [key for key in table if isinstance(key, ProcessKey)]
         self._last.update(((key.boot_id, key.key), key) for key in keys)
-        self._add(((key.boot_id, key.key), *astuple(table[key])) for key in keys)
-
-    def _add(self, rows: Iterable[tuple[ProcessId, int, int, int]]) -> None:
-        amounts = self.amounts
-        for process, own_ns, exited_ns, peak in rows:
-            known = amounts.get(process)
-            if known is None:
-                amounts[process] = Amount(own_ns, exited_ns, peak)
-            else:
-                known.own_ns += own_ns
-                known.exited_ns += exited_ns
-                known.peak = max(known.peak, peak)
+        add_amounts(self.amounts, (((key.boot_id, key.key), *astuple(table[key])) for key in keys))
 
     def key(self, process: ProcessId) -> ProcessKey:
         """What the process was called last."""
         last = self._last[process]
         return last if isinstance(last, ProcessKey) else last[0].key(last[1])
-
-
-def _add(sums: dict[_Key, Amount], amounts: Iterable[tuple[_Key, Amount]]) -> None:
-    for key, amount in amounts:
-        known = sums.get(key)
-        if known is None:
-            sums[key] = Amount(amount.own_ns, amount.exited_ns, amount.peak)
-        else:
-            known.add(amount)
 
 
 def _largest(sums: Mapping[_Key, Amount], top: int | None) -> list[tuple[_Key, Amount]]:

@@ -6,9 +6,9 @@ exited, and its peak. Amounts are whole nanoseconds, so that the order of additi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from msgspec import Struct
 
@@ -28,7 +28,9 @@ __all__ = [
     "ProcessKey",
     "SegmentSums",
     "Slot",
+    "add_amounts",
     "add_slot",
+    "add_table",
     "add_tick",
     "empty_slot",
     "process_ids",
@@ -64,6 +66,8 @@ _unit_path = lru_cache(maxsize=4096)(unit_path)
 
 Key = ProcessKey | ExitedKey | str | None
 
+_Key = TypeVar("_Key")
+
 ProcessId = tuple[str, str]
 """The boot ID and the key of a process: it stays the same one when its name changes."""
 
@@ -77,12 +81,6 @@ class Amount(Struct, gc=False):
     own_ns: int = 0
     exited_ns: int = 0
     peak: int = 0
-
-    def add(self, other: Amount) -> None:
-        """Add the amount of another slot."""
-        self.own_ns += other.own_ns
-        self.exited_ns += other.exited_ns
-        self.peak = max(self.peak, other.peak)
 
 
 class MachineSums(Struct, gc=False):
@@ -145,7 +143,7 @@ def add_tick(into: Slot, begin_us: int, end_us: int, processes: Mapping[int, Pro
     _extend(into, begin_us, end_us, _machine(snapshot, interval_ns))
     boot_id = snapshot.host.boot_id
     name_of = _summing_names(processes)
-    of_processes = into.amounts["process"]
+    of_processes: list[tuple[Key, int, int, int]] = []
     names, users, cgroups, exited = _TickTable(), _TickTable(), _TickTable(), _TickTable()
     for key, pid, ppid, name, user, cgroup, own_percent, exited_percent in _ran(snapshot):
         if own_percent is None:
@@ -153,7 +151,7 @@ def add_tick(into: Slot, begin_us: int, end_us: int, processes: Mapping[int, Pro
         own_ns, exited_ns = _ns(own_percent, interval_ns), _ns(exited_percent, interval_ns)
         if own_ns or exited_ns:
             process = ProcessKey(boot_id, key, pid, name, user, cgroup)
-            _add_amount(of_processes, process, own_ns, exited_ns, _peak(own_ns + exited_ns, interval_ns))
+            of_processes.append((process, own_ns, exited_ns, _peak(own_ns + exited_ns, interval_ns)))
         if own_ns:
             names.add_own(name_of(name, ppid), own_ns)
             users.add_own(user, own_ns)
@@ -169,8 +167,9 @@ def add_tick(into: Slot, begin_us: int, end_us: int, processes: Mapping[int, Pro
             names.add_exited(name, exited_ns)
             users.add_exited(one.user if one.user is not None or parent is None else parent.user, exited_ns)
             cgroups.add_exited(None if cgroup is None else _unit_path(cgroup), exited_ns)
+    add_amounts(into.amounts["process"], of_processes)
     for dimension, tick in zip(DIMENSIONS[1:], (names, users, cgroups, exited), strict=True):
-        tick.add_to(into.amounts[dimension], interval_ns)
+        add_amounts(into.amounts[dimension], tick.rows(interval_ns))
 
 
 class _TickTable:
@@ -188,24 +187,32 @@ class _TickTable:
     def add_exited(self, key: Key, exited_ns: int) -> None:
         self._exited_ns[key] = self._exited_ns.get(key, 0) + exited_ns
 
-    def add_to(self, table: dict[Key, Amount], interval_ns: int) -> None:
+    def rows(self, interval_ns: int) -> Iterator[tuple[Key, int, int, int]]:
+        """For :func:`add_amounts`."""
         for key in {**self._own_ns, **self._exited_ns}:
             own_ns, exited_ns = self._own_ns.get(key, 0), self._exited_ns.get(key, 0)
-            _add_amount(table, key, own_ns, exited_ns, _peak(own_ns + exited_ns, interval_ns))
+            yield key, own_ns, exited_ns, _peak(own_ns + exited_ns, interval_ns)
 
 
 def _peak(used_ns: int, interval_ns: int) -> int:
     return 10_000 * used_ns // interval_ns if interval_ns else 0
 
 
-def _add_amount(table: dict[Key, Amount], key: Key, own_ns: int, exited_ns: int, peak: int) -> None:
-    amount = table.get(key)
-    if amount is None:
-        table[key] = Amount(own_ns, exited_ns, peak)
-    else:
-        amount.own_ns += own_ns
-        amount.exited_ns += exited_ns
-        amount.peak = max(amount.peak, peak)
+def add_amounts(sums: dict[_Key, Amount], rows: Iterable[tuple[_Key, int, int, int]]) -> None:
+    """Add rows to the sums: a key, and the fields of an :class:`Amount`."""
+    for key, own_ns, exited_ns, peak in rows:
+        amount = sums.get(key)
+        if amount is None:
+            sums[key] = Amount(own_ns, exited_ns, peak)
+        else:
+            amount.own_ns += own_ns
+            amount.exited_ns += exited_ns
+            amount.peak = max(amount.peak, peak)
+
+
+def add_table(sums: dict[_Key, Amount], table: Mapping[_Key, Amount]) -> None:
+    """Add the amounts of another slot to the sums."""
+    add_amounts(sums, ((key, amount.own_ns, amount.exited_ns, amount.peak) for key, amount in table.items()))
 
 
 def empty_slot(begin_us: int) -> Slot:
@@ -217,9 +224,7 @@ def add_slot(into: Slot, slot: Slot) -> None:
     """Add the sums of another slot."""
     _extend(into, slot.begin_us, slot.end_us, slot.machine)
     for dimension, table in slot.amounts.items():
-        sums = into.amounts[dimension]
-        for key, amount in table.items():
-            _add_amount(sums, key, amount.own_ns, amount.exited_ns, amount.peak)
+        add_table(into.amounts[dimension], table)
 
 
 def _extend(into: Slot, begin_us: int, end_us: int, machine: MachineSums) -> None:

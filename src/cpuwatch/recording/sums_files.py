@@ -28,10 +28,10 @@ __all__ = ["MAX_SHORT_LIVED", "merged_sums", "segment_sums", "sums_of_stretches"
 _log = logging.getLogger("cpuwatch.recording")
 
 MAX_SHORT_LIVED = 500
-"""Of the processes that started and ended within several segments, so many are in their sums: the largest.
+"""The sums of several segments keep at most this many of the processes that started and ended within them: the largest.
 
-They are in no other segments, so a ranking of up to this many processes needs no others. Where a thousand processes
-run, hundreds of thousands start in a week.
+No other segment has these processes, so a ranking of up to this many rows is exact. Where a thousand processes run,
+hundreds of thousands start in a week.
 """
 
 
