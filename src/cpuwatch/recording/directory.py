@@ -77,16 +77,14 @@ def segment_path(directory: Path, number: int, kind: Kind) -> Path:
 def list_segments(directory: Path) -> list[SegmentFile]:
     """The files of all segments, in order. Raises ``OSError``."""
     # Without a regular expression and without paths: there are thousands of names.
-    names = [(name, *name.partition(".")) for name in os.listdir(directory)]
-    return sorted(
-        SegmentFile(int(digits), cast("Kind", kind), name)
-        for name, digits, _, kind in names
-        if kind in _KINDS and _is_number(digits)
-    )
+    return sorted(file for file in map(_segment_file, os.listdir(directory)) if file is not None)
 
 
-def _is_number(digits: str) -> bool:
-    return len(digits) == _NUMBER_DIGITS and digits.isascii() and digits.isdigit()
+def _segment_file(name: str) -> SegmentFile | None:
+    digits, _, kind = name.partition(".")
+    if kind in _KINDS and len(digits) == _NUMBER_DIGITS and digits.isascii() and digits.isdigit():
+        return SegmentFile(int(digits), cast("Kind", kind), name)
+    return None
 
 
 def own_files(directory: Path) -> list[Path]:
@@ -101,8 +99,7 @@ def unfinished_files(directory: Path) -> list[Path]:
 
 def _is_own(name: str) -> bool:
     final = name.removesuffix(_UNFINISHED)
-    digits, _, kind = final.partition(".")
-    return final in {_MARKER, _LOCK} or (kind in _KINDS and _is_number(digits))
+    return final in {_MARKER, _LOCK} or _segment_file(final) is not None
 
 
 def damaged_marker(directory: Path) -> Path | None:

@@ -35,7 +35,11 @@ async def after_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -
 def may_have_body(scope: Scope) -> bool:
     """Whether a body may follow the headers; in HTTP/2 only the end of the stream tells."""
     fields = headers(scope)
-    return b"content-length" in fields or b"transfer-encoding" in fields or scope.get("http_version", "1.1") > "1.1"
+    return b"content-length" in fields or b"transfer-encoding" in fields or not _is_http_1(scope)
+
+
+def _is_http_1(scope: Scope) -> bool:
+    return scope.get("http_version", "1.1") in {"1.0", "1.1"}
 
 
 async def _discard(scope: Scope, receive: Receive) -> Answer | None:
@@ -62,7 +66,7 @@ async def _respond_and_close(answer: Answer, scope: Scope, receive: Receive, sen
     response (RFC 9112, 9.6). Until the very end something must read the body, because Hypercorn puts it into a bounded
     queue and waits for room there before it closes the connection.
     """
-    if scope.get("http_version", "1.1") <= "1.1":
+    if _is_http_1(scope):
         answer = answer.with_header(b"connection", b"close")
         max_bytes, max_seconds = _MAX_BYTES_AFTER_REFUSAL, _MAX_SECONDS_AFTER_REFUSAL
     else:

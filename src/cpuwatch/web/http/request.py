@@ -42,11 +42,8 @@ def normalized(scope: Scope) -> Scope:
     """The scope of the same request with its target and prefix in one form. Raises :class:`BadTargetError`."""
     if scope.get("root_path"):
         scope = {**scope, "root_path": normalized_prefix(scope["root_path"])}
+    scope = in_origin_form(scope)
     path = scope.get("raw_path") or scope["path"]
-    # Its first byte, or character if the server gives no bytes: nearly all targets are in this form already.
-    if path[:1] not in (b"/", "/"):
-        scope = in_origin_form(scope)
-        path = scope["raw_path"]
     if len(path) + len(scope["query_string"]) >= _MAX_URL_BYTES:
         raise BadTargetError(f"the URL is too long: at most {_MAX_URL_BYTES} bytes are allowed", 414)
     return scope
