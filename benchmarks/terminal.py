@@ -78,6 +78,8 @@ class _Terminal:
         environment = {**os.environ, "HOME": home, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
         environment["XDG_CONFIG_HOME"] = f"{home}/.config"
         environment.pop("HTOPRC", None)
+        # An installed program has bytecode.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self._ours = ours
         self.process = subprocess.Popen(
             tool.command, stdin=its, stdout=its, stderr=its, env=environment, start_new_session=True

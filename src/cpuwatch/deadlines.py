@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Deadlines", "next_deadline"]
 
-_FIRST_INTERVAL_SECONDS = 0.25
+_FIRST_INTERVAL_SECONDS = 0.2
 """The first snapshot is made after this time, not after a whole interval."""
 
 
@@ -29,11 +29,12 @@ class Deadlines:
         self._start_ns = start_ns
         self._interval_ns = interval_ns
 
-    def advance(self, now_ns: int) -> None:
-        """Go on to the next deadline after ``now_ns``, the end of a reading."""
+    def advance(self, read_ns: int, now_ns: int) -> None:
+        """Go on to the next deadline after ``now_ns``, the end of a tick, whose reading ended at ``read_ns``."""
         if self.due_ns == self._start_ns:
-            # From now, not from the start: the first reading of thousands of processes may take longer than this.
-            self.due_ns = now_ns + min(self._interval_ns, round(_FIRST_INTERVAL_SECONDS * 1e9))
+            # Not from the start: the first reading of thousands of processes may take longer than this. Nor from now:
+            # what is made of that reading takes a while, too.
+            self.due_ns = max(now_ns, read_ns + min(self._interval_ns, round(_FIRST_INTERVAL_SECONDS * 1e9)))
             return
         following_ns = next_deadline(self._start_ns, self._interval_ns, self.due_ns)
         self.due_ns = next_deadline(self._start_ns, self._interval_ns, now_ns)

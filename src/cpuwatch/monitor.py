@@ -80,6 +80,7 @@ class Monitor:
         self._carry = NO_CARRY
         self._taken_ns = 0
         self._reading_since_ns = 0
+        self._read_ns = 0
         self._health = Health()
         self._publishing = threading.Lock()
         self._followers: Followers[Snapshot] = Followers()
@@ -281,7 +282,7 @@ class Monitor:
                 due_ns = deadlines.due_ns
                 ticks.make(partial(self._tick, sampler, time.monotonic_ns() - due_ns))
                 now_ns = time.monotonic_ns()
-                deadlines.advance(now_ns)
+                deadlines.advance(self._read_ns, now_ns)
                 if deadlines.missed >= _LONG_BREAK_TICKS:
                     held_up_seconds = (now_ns - due_ns) / 1e9
                     _log.warning("a reading took %.1f s, and %d ticks were missed", held_up_seconds, deadlines.missed)
@@ -316,6 +317,7 @@ class Monitor:
             return sampler.read()
         finally:
             self._reading_since_ns = 0
+            self._read_ns = time.monotonic_ns()
 
     def _with_state(self, snapshot: Snapshot, late_ns: int) -> Snapshot:
         sampling = replace(

@@ -112,6 +112,18 @@ def test_the_command_line_can_sample_without_the_web_packages() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_command_imports_no_module_of_another_command() -> None:
+    done = run(
+        "import sys\n"
+        "from cpuwatch.commands.cli import main\n"
+        "try:\n    main(['top', '--help'])\n"
+        "except SystemExit:\n    print(*sys.modules)"
+    )
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "cpuwatch.commands.top" in loaded
+    assert not loaded & {"cpuwatch.commands.serve", "cpuwatch.commands.export", "asyncio", "http.client", "urwid"}
+
+
 def test_top_without_urwid_says_what_to_install() -> None:
     done = run(
         "import os, pty, sys\n"

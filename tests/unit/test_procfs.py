@@ -622,7 +622,7 @@ def test_a_process_moved_before_its_second_reading_is_in_its_new_cgroup_then(
     proc.move(7, b"0::/launcher.service\n")
     assert sampler.read().processes[7].cgroup == "/launcher.service"
     for number in range(3):
-        proc.start(8 + number)
+        proc.start(8 + number, start_tick=time.clock_gettime_ns(time.CLOCK_BOOTTIME) // TICK_NS)
         proc.move(8 + number, b"0::/launcher.service\n")
         assert sampler.read().processes[8 + number].cgroup == "/launcher.service"
         proc.move(8 + number, b"0::/app.scope\n")

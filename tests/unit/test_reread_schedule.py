@@ -91,6 +91,17 @@ def test_every_process_is_due_once_in_a_round(count: int) -> None:
     assert min(last_turn.values()) > READINGS_PER_ROUND
 
 
+def test_a_process_that_has_settled_is_due_in_its_turn_only() -> None:
+    schedule = RereadSchedule()
+    living = range(1, 1001)
+    for pid in living:
+        schedule.add_new(pid, has_settled=pid != 1000)
+    readings = [schedule.due(living) for _ in range(READINGS_PER_ROUND)]
+    assert [len(due) for due in readings[:3]] == [6, 7, 6]
+    assert 1000 in readings[1]
+    assert set().union(*readings) == set(living)
+
+
 def test_busy_processes_are_due_in_turn() -> None:
     schedule = RereadSchedule()
     busy = range(1, 5 * MAX_BUSY_PER_READING + 1)

@@ -7,24 +7,27 @@ import re
 import signal
 from collections.abc import Sequence
 from difflib import get_close_matches
-from functools import partial
-from importlib.metadata import version
+from importlib import import_module
 from typing import Any, NoReturn
 
-from cpuwatch.commands.completion import add_completion
-from cpuwatch.commands.export import add_export
-from cpuwatch.commands.record import add_record
-from cpuwatch.commands.replay import add_replay
-from cpuwatch.commands.report import add_report
-from cpuwatch.commands.run import add_run
-from cpuwatch.commands.sample import add_sample
-from cpuwatch.commands.serve import add_serve
 from cpuwatch.commands.standard_streams import complain, discard_output, flush_output, write_output
-from cpuwatch.commands.top import add_top
 from cpuwatch.errors import CpuwatchError, OutputError, QueryError, SettingsError, UnknownSamplerError
 from cpuwatch.text import shortened
 
 __all__ = ["main", "parser"]
+
+_COMMANDS = {
+    "top": "show processes live, on this machine or in a recording",
+    "serve": "serve the live page, GET /cpu_usage and /metrics over HTTP",
+    "sample": "sample once and print the result",
+    "run": "run a command and print the CPU time that it and all its descendants used",
+    "record": "record every second in a directory",
+    "replay": "show what was recorded at a time, or serve a recording",
+    "report": "print what used the CPU in a range of a recording",
+    "export": "write a recording as Parquet, Arrow, CSV or lines of JSON",
+    "completion": "print the completion script of a shell",
+}
+"""Each has a module of its name with a function ``add_NAME``, which adds its arguments to a parser."""
 
 _FAILED = 1
 _BAD_USAGE = 2
@@ -52,10 +55,34 @@ class _Parser(argparse.ArgumentParser):
         self.exit(_BAD_USAGE)
 
 
+class _Command(_Parser):
+    """The parser of a command, which imports the module of the command when it is used.
+
+    Importing the modules of all commands takes a third of the time that ``cpuwatch top`` needs to start.
+    """
+
+    def __init__(self, *, command: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._command: str | None = command
+
+    def complete(self) -> None:
+        """Add the arguments of the command."""
+        if self._command is not None:
+            name, self._command = self._command, None
+            getattr(import_module(f"cpuwatch.commands.{name}"), f"add_{name}")(self)
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        self.complete()
+        return super().parse_known_args(*args, **kwargs)
+
+
 class _Version(argparse.Action):
     """Prints the installed version. There is none while a build makes the man page."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        # It takes longer to import than all modules of the core.
+        from importlib.metadata import version  # noqa: PLC0415
+
         write_output(f"cpuwatch {version('cpuwatch')}\n".encode())
         parser.exit()
 
@@ -69,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     exit_code: int | None = None
     try:
         try:
-            options = parser().parse_args(arguments)
+            options = _parser().parse_args(arguments)
             exit_code = options.run(options)
         finally:
             flush_output()
@@ -96,28 +123,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of the command line, from which the completion scripts and the man page are made, too."""
+    """The parser of the command line, from which the completion scripts and the man page are made."""
+    whole = _parser()
+    for action in whole._actions:  # noqa: SLF001  argparse has no public way to list them
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for command in action.choices.values():
+                command.complete()
+    return whole
+
+
+def _parser() -> _Parser:
+    """The parser, whose commands complete themselves."""
     top = _Parser(
         prog="cpuwatch",
         description="Show which processes use the CPU, including those that lived for less than a second.",
         allow_abbrev=False,
     )
     top.add_argument("-V", "--version", action=_Version, nargs=0, help="show the version and exit")
-    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for name, add, summary in (
-        ("top", add_top, "show processes live, on this machine or in a recording"),
-        ("serve", add_serve, "serve the live page, GET /cpu_usage and /metrics over HTTP"),
-        ("sample", add_sample, "sample once and print the result"),
-        ("run", add_run, "run a command and print the CPU time that it and all its descendants used"),
-        ("record", add_record, "record every second in a directory"),
-        ("replay", add_replay, "show what was recorded at a time, or serve a recording"),
-        ("report", add_report, "print what used the CPU in a range of a recording"),
-        ("export", add_export, "write a recording as Parquet, Arrow, CSV or lines of JSON"),
-        ("completion", partial(add_completion, whole_parser=parser), "print the completion script of a shell"),
-    ):
-        add(
-            commands.add_parser(
-                name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False
-            )
-        )
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Command)
+    for name, summary in _COMMANDS.items():
+        description = f"{summary[0].upper()}{summary[1:]}."
+        commands.add_parser(name, command=name, help=summary, description=description, allow_abbrev=False)
     return top

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from cpuwatch.commands.standard_streams import write_output
 
@@ -12,10 +12,16 @@ __all__ = ["SHELLS", "add_completion", "completion_script"]
 SHELLS = ("bash", "zsh", "fish")
 
 
-def add_completion(parser: argparse.ArgumentParser, whole_parser: Callable[[], argparse.ArgumentParser]) -> None:
-    """Add the arguments of the command, which completes ``whole_parser``."""
+def add_completion(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help=f"one of {', '.join(SHELLS)}")
-    parser.set_defaults(run=lambda options: write_output(completion_script(whole_parser(), options.shell).encode()))
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from cpuwatch.commands.cli import parser  # noqa: PLC0415  which imports this module
+
+    write_output(completion_script(parser(), options.shell).encode())
 
 
 def completion_script(parser: argparse.ArgumentParser, shell: str) -> str:

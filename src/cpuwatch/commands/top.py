@@ -23,7 +23,6 @@ from cpuwatch.settings import Settings, parse_interval
 from cpuwatch.terminal.model.columns import COLUMNS
 from cpuwatch.terminal.model.state import ViewName, ViewState
 from cpuwatch.terminal.palette import Theme
-from cpuwatch.terminal.remote import RemoteSource, parse_url
 from cpuwatch.terminal.sources import LiveSource, RecordedSource, Source
 from cpuwatch.token_file import Token, parse_token, read_token_file
 
@@ -94,7 +93,7 @@ def _run(options: argparse.Namespace) -> None:
     state = _state(options, given)
     with _source(options, settings) as source:
         try:
-            # Imported while the first interval passes.
+            # Imported in the first interval.
             from cpuwatch.terminal.app import run  # noqa: PLC0415
             from cpuwatch.terminal.screen import TerminalScreen  # noqa: PLC0415
         except ModuleNotFoundError as error:
@@ -138,6 +137,9 @@ def _source(options: argparse.Namespace, settings: Settings) -> Source:
         sampler = open_sampler(settings.backend, command_lines=settings.command_lines)
         return LiveSource(Monitor(settings.interval, sampler=sampler))
     if options.source.startswith(("http://", "https://")):
+        # The client takes long to import.
+        from cpuwatch.terminal.remote import RemoteSource, parse_url  # noqa: PLC0415
+
         remote = RemoteSource(parse_url(options.source), options.token)
         return remote if not remote.is_refused() else RemoteSource(parse_url(options.source), _asked_token())
     return RecordedSource(open_recording(Path(options.source)))

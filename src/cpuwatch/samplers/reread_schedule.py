@@ -77,12 +77,14 @@ class RereadSchedule:
         self._new: set[int] = set()
         self._new_in_last_reading: set[int] = set()
 
-    def add_new(self, pid: int) -> None:
+    def add_new(self, pid: int, *, has_settled: bool = False) -> None:
         """Reread a new process in the next reading, and then once in each round.
 
         systemd, PAM and container runtimes start a process in their own cgroup and move it a moment later.
+        A process that started long before it was first seen has settled, so it needs only its turn.
         """
-        self._new.add(pid)
+        if not has_settled:
+            self._new.add(pid)
         self._all.append(pid)
 
     def add_renamed(self, pid: int) -> None:

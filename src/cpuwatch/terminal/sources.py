@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import datetime
 from types import TracebackType
@@ -13,6 +14,9 @@ from cpuwatch.recording.reader import Recording
 from cpuwatch.terminal.model.header import Link
 
 __all__ = ["LiveSource", "RecordedSource", "Source"]
+
+
+_FIRST_READING_SECONDS = 2.0
 
 
 class Source(Protocol):
@@ -41,13 +45,21 @@ def since(age_seconds: float) -> str:
 
 
 class LiveSource:
-    """The machine on which this runs."""
+    """The machine on which this runs. Entering it waits for the first reading, but not for ever.
+
+    The first interval begins with that reading, and what remains to be done before the first snapshot fits into it.
+    Done earlier, it would compete with the reading for the interpreter: a reading of thousands of processes is
+    thousands of system calls, and after each it would wait for its turn.
+    """
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
 
     def __enter__(self) -> Self:
+        has_read = threading.Event()
+        self._monitor.follow_ticks(lambda _: has_read.set())
         self._monitor.start()
+        has_read.wait(_FIRST_READING_SECONDS)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -29,6 +29,9 @@ from cpuwatch.samplers.users import UserNames
 
 __all__ = ["ProcessReader", "errno_name"]
 
+_SETTLED_NS = 60 * 10**9
+"""By this age, whatever started a process has moved it to its cgroup. Most processes of a first reading are older."""
+
 
 class ProcessReader:
     """Makes the :class:`~cpuwatch.ProcessTimes` of a PID from its files under /proc.
@@ -249,7 +252,7 @@ class ProcessReader:
                 user_id=user_id,
             )
             os.pread(fd, 1, 0)
-            self._schedule.add_new(pid)
+            self._schedule.add_new(pid, has_settled=age_ns > _SETTLED_NS)
             return record
         finally:
             os.close(fd)
