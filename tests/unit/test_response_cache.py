@@ -14,13 +14,14 @@ from typing import NoReturn
 
 import pytest
 import zstandard
-from asgi_client import TIMEOUT, Service, service
+from asgi_client import TIMEOUT, Client, Service, service
 from msgspec.structs import replace
 
 from cpuwatch import GroupedSnapshot, Query, Snapshot, View, apply_view, decode, encode_lines, encode_view, table
 from cpuwatch.encoding.formats import FORMATS
 from cpuwatch.web.endpoints.cpu_usage import ViewResponse
-from cpuwatch.web.http.response import Answer
+from cpuwatch.web.endpoints.stream import Stream
+from cpuwatch.web.http.response import Answer, Endpoint
 
 ALL = ViewResponse(View(), "json", "identity")
 BUSIEST = View(Query(top=1))
@@ -306,14 +307,13 @@ def test_all_threads_exist_from_the_start(monkeypatch: pytest.MonkeyPatch) -> No
 
     async def act(running: Service) -> None:
         monkeypatch.setattr(threading.Thread, "start", refusing)
-        with running.live.broadcast.subscription(View()) as subscription:
-            for sequence in (2, 3):
-                await asyncio.gather(
-                    *(made(running, ViewResponse(View(Query(top=n)), "json", "gzip")) for n in range(1, 9))
-                )
-                await running.tick()
-                while (event := await subscription.receive(TIMEOUT)) is not None and event.sequence < sequence:
-                    pass
-                assert event is not None
+        stream = Client(Endpoint(Stream()), running.live)
+        for sequence in (1, 2, 3):
+            assert await stream.ids(1) == [sequence]
+            await asyncio.gather(
+                *(made(running, ViewResponse(View(Query(top=n)), "json", "gzip")) for n in range(1, 9))
+            )
+            await running.tick()
+        await stream.leave()
 
     with_service(act)

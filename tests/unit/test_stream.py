@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Sequence
 from importlib.resources import files
 
 import pytest
@@ -13,10 +14,9 @@ from cpuwatch import Snapshot, decode
 from cpuwatch.encoding.rounded import rounded
 from cpuwatch.encoding.sse import encode_view_event
 from cpuwatch.query.parameters import VIEW, parse_query_string, view_from
-from cpuwatch.query.view import View
 from cpuwatch.server.hypercorn_quirks import call_when_server_stops
 from cpuwatch.tick_id import TickId
-from cpuwatch.web.broadcast import PAGE_VIEWS, Broadcast
+from cpuwatch.web.access.stream_limits import PAGE_VIEWS, StreamPlaces
 from cpuwatch.web.endpoints.stream import Stream
 from cpuwatch.web.http.response import Endpoint
 
@@ -28,9 +28,8 @@ def in_run(text: str, running: Service) -> str:
     return text.replace("RUN", running.run).replace("OTHER", other)
 
 
-def limited(running: Service, max_listeners: int = 200, max_views: int = 32) -> None:
-    live = running.live
-    live.broadcast = Broadcast(live.source, live.cache, max_listeners, max_views)
+def limited(running: Service, total: int = 200, max_views: int = 32) -> None:
+    running.live.streams = StreamPlaces(total, max_views)
 
 
 def test_a_stream_starts_with_the_newest_tick_and_sends_each_new_one() -> None:
@@ -118,10 +117,7 @@ def test_a_slow_reader_skips_to_the_newest_tick() -> None:
             client.reads.clear()
             await running.tick()
             await client.until(lambda: client.blocked)
-            with running.live.broadcast.subscription(View()) as witness:
-                await running.tick(5)
-                while (event := await witness.receive(TIMEOUT)) is None or event.sequence < 7:
-                    assert event is not None
+            await running.tick(5)
             client.reads.set()
             # The event that was being sent, and the newest.
             assert await client.ids(2) == [2, 7]
@@ -136,10 +132,7 @@ def test_a_tick_during_the_start_of_a_stream_is_sent_once() -> None:
             client = Client(Endpoint(Stream()), running.live, last_event_id=str(TickId(running.run, 1)))
             client.reads.clear()
             await client.until(lambda: client.blocked)
-            with running.live.broadcast.subscription(View()) as witness:
-                await running.tick()
-                while (event := await witness.receive(TIMEOUT)) is None or event.sequence < 2:
-                    assert event is not None
+            await running.tick()
             client.reads.set()
             assert await client.ids(1) == [2]
             await running.tick()
@@ -149,26 +142,33 @@ def test_a_tick_during_the_start_of_a_stream_is_sent_once() -> None:
     asyncio.run(act())
 
 
-def test_an_event_is_encoded_once_for_all_listeners_of_a_view() -> None:
+def test_an_event_is_encoded_once_for_all_streams_of_a_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[int] = []
+
+    def counting(shown: Snapshot, fields: Sequence[str] | None) -> bytes:
+        encoded.append(shown.sequence)
+        return encode_view_event(shown, fields)
+
     async def act() -> None:
         async with service() as running:
-            broadcast = running.live.broadcast
-            with broadcast.subscription(View()) as one, broadcast.subscription(View()) as other:
+            monkeypatch.setattr("cpuwatch.web.endpoints.stream.encode_view_event", counting)
+            clients = [Client(Endpoint(Stream()), running.live) for _ in range(3)]
+            for sequence in (1, 2, 3):
+                assert [await client.ids(1) for client in clients] == [[sequence]] * 3
                 await running.tick()
-                first, second = await one.receive(TIMEOUT), await other.receive(TIMEOUT)
-                assert first is not None
-                while first.sequence < 2 and (newer := await one.receive(TIMEOUT)) is not None:
-                    first, second = newer, await other.receive(TIMEOUT)
-                assert first is second
-                assert await broadcast.after(first.sequence - 1, View()) is first
+            # One that lost its connection reads the newest tick like all others.
+            late = Client(Endpoint(Stream()), running.live, last_event_id=str(TickId(running.run, 3)))
+            assert [await client.ids(1) for client in (*clients, late)] == [[4]] * 4
+            await left([*clients, late])
 
     asyncio.run(act())
+    assert encoded == [1, 2, 3, 4]
 
 
 def test_streams_beyond_the_limit_are_503_until_one_closes() -> None:
     async def act() -> None:
         async with service() as running:
-            limited(running, max_listeners=2)
+            limited(running, total=2)
             clients = [Client(Endpoint(Stream()), running.live) for _ in range(2)]
             for client in clients:
                 await client.event()
@@ -177,12 +177,12 @@ def test_streams_beyond_the_limit_are_503_until_one_closes() -> None:
             assert (refused.status, refused.headers["retry-after"]) == (503, "5")
             assert "2 streams" in json.loads(refused.body)["detail"]
             await clients[0].leave()
-            assert running.live.broadcast.listeners == 1
+            assert running.live.streams.taken_places == 1
             late = Client(Endpoint(Stream()), running.live)
             await late.event()
             await late.leave()
             await clients[1].leave()
-            assert running.live.broadcast.listeners == 0
+            assert running.live.streams.taken_places == 0
 
     asyncio.run(act())
 
@@ -224,7 +224,7 @@ async def left(clients: list[Client]) -> None:
 def test_one_client_cannot_take_all_streams(query: str) -> None:
     async def act() -> None:
         async with service() as running:
-            limited(running, max_listeners=16)
+            limited(running, total=16)
             greedy = await opened(running, 6, "192.0.2.1", query)
             assert [client.status for client in greedy] == [200] * 4 + [429] * 2
             assert greedy[-1].headers["retry-after"] == "5"
@@ -235,7 +235,7 @@ def test_one_client_cannot_take_all_streams(query: str) -> None:
             again = await opened(running, 1, "192.0.2.1", query)
             assert again[0].status == 200
             await left([*greedy, *others, *again])
-            assert running.live.broadcast.listeners == 0
+            assert running.live.streams.taken_places == 0
 
     asyncio.run(act())
 
@@ -258,7 +258,7 @@ def test_one_client_cannot_take_all_views() -> None:
 def test_the_views_of_the_page_are_never_refused() -> None:
     async def act() -> None:
         async with service() as running:
-            limited(running, max_listeners=8, max_views=3)
+            limited(running, total=8, max_views=3)
             crowd = [one for n in range(9) for one in await opened(running, 2, f"192.0.2.{n}")]
             statuses = [client.status for client in crowd]
             assert statuses.count(200) == 6
@@ -286,7 +286,7 @@ def test_a_client_that_disconnects_while_not_reading_frees_its_place() -> None:
             await running.tick()
             await client.until(lambda: client.blocked)
             await client.leave()
-            assert running.live.broadcast.listeners == 0
+            assert running.live.streams.taken_places == 0
 
     asyncio.run(act())
 
@@ -311,7 +311,7 @@ def test_at_shutdown_the_current_event_is_completed_and_the_stream_ends() -> Non
             clients[0].reads.clear()
             for client in clients[1:]:
                 await client.event()
-            running.live.end()
+            running.live.cache.end()
             clients[0].reads.set()
             for client in clients:
                 await client.end()
@@ -361,23 +361,27 @@ def test_invalid_requests_are_refused_before_the_stream_starts(
     asyncio.run(act())
 
 
-def test_a_view_that_cannot_be_encoded_does_not_affect_the_others(
+def test_a_view_that_cannot_be_encoded_ends_only_its_own_streams(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def failing(shown: Snapshot, fields: object) -> bytes:
+    def failing(shown: Snapshot, fields: Sequence[str] | None) -> bytes:
         if fields is not None:
             raise RuntimeError("no such ink")
-        return encode_view_event(shown)
+        return encode_view_event(shown, fields)
 
     async def act() -> None:
         async with service() as running:
-            broadcast = running.live.broadcast
-            with broadcast.subscription(View(fields=("pid",))), broadcast.subscription(View()) as good:
-                monkeypatch.setattr("cpuwatch.web.broadcast.encode_view_event", failing)
-                await running.tick()
-                assert await good.receive(TIMEOUT)
-                await running.tick()
-                assert await good.receive(TIMEOUT)
+            good = Client(Endpoint(Stream()), running.live)
+            bad = Client(Endpoint(Stream()), running.live, "fields=pid")
+            assert [await good.ids(1), await bad.ids(1)] == [[1], [1]]
+            monkeypatch.setattr("cpuwatch.web.endpoints.stream.encode_view_event", failing)
+            for sequence in (2, 3):
+                assert await running.tick() == sequence
+                assert await good.ids(1) == [sequence]
+            # The body stays incomplete, so the client knows that it has to reconnect.
+            await bad.end()
+            assert bad.messages[-1].get("more_body")
+            await left([good])
 
     asyncio.run(act())
     assert "no such ink" in caplog.text

@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Awaitable, Callable
 
 import pytest
-from asgi_client import TIMEOUT, Service, Stepped, get, service
+from asgi_client import TIMEOUT, Client, Service, Stepped, get, service
 from readings import SECOND, process, reading
 
-from cpuwatch import Monitor, View
+from cpuwatch import Monitor
 from cpuwatch.supervisor import Supervisor
-from cpuwatch.web.broadcast import Broadcast
+from cpuwatch.web.endpoints.stream import Stream
+from cpuwatch.web.http.response import Endpoint
 from cpuwatch.web.response_cache import ResponseCache
 from cpuwatch.web.state import Live
 
@@ -99,7 +101,7 @@ def test_nothing_is_restarted_at_shutdown(caplog: pytest.LogCaptureFixture) -> N
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(ResponseCache, "_publish"), (Broadcast, "_hand_out"), (Monitor, "newest")],
+    [(ResponseCache, "_publish"), (Monitor, "newest")],
 )
 @pytest.mark.parametrize("error", [RuntimeError("for a moment"), asyncio.CancelledError()])
 def test_the_next_tick_is_served_after_any_temporary_failure(
@@ -108,26 +110,27 @@ def test_the_next_tick_is_served_after_any_temporary_failure(
     """Inject a fault into each step of publishing a tick: a thread, a lock, memory."""
 
     async def act(running: Service) -> None:
-        with running.live.broadcast.subscription(View()) as subscription:
-            failed = asyncio.Event()
-            right = getattr(owner, name)
+        stream = Client(Endpoint(Stream()), running.live)
+        assert await stream.ids(1) == [1]
+        failed = asyncio.Event()
+        right = getattr(owner, name)
 
-            def failing(*arguments: object) -> object:
-                if failed.is_set():
-                    return right(*arguments)
-                failed.set()
-                raise error
+        def failing(*arguments: object) -> object:
+            if failed.is_set():
+                return right(*arguments)
+            failed.set()
+            raise error
 
-            with monkeypatch.context() as patched:
-                patched.setattr(owner, name, failing)
-                await running.tick()
-                assert failed.is_set()
-            sequence = await running.tick()
-            event = await subscription.receive(TIMEOUT)
-            while event is None or event.sequence < sequence:
-                event = await subscription.receive(TIMEOUT)
-            assert (await get(running.live, "/cpu_usage?top=1")).json()["sequence"] == sequence
-            assert running.live.supervisor.restarts == 1
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, name, failing)
+            await running.tick()
+            assert failed.is_set()
+        sequence = await running.tick()
+        while await stream.ids(1) != [sequence]:
+            pass
+        assert (await get(running.live, "/cpu_usage?top=1")).json()["sequence"] == sequence
+        assert running.live.supervisor.restarts == 1
+        await stream.leave()
 
     async def run() -> None:
         async with service() as running:
@@ -171,9 +174,13 @@ def test_readyz_is_503_when_the_newest_snapshot_is_not_served(shown_at: int, sta
     asyncio.run(act())
 
 
-def test_readyz_is_503_while_the_streams_are_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def never(*_: object) -> None:
-        await asyncio.Event().wait()
+def test_readyz_is_503_while_the_event_of_a_stream_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def never(*_: object) -> bytes:
+        begun.set()
+        may_end.wait(TIMEOUT)
+        return b""
 
     now = time.monotonic_ns()
     sampler = Stepped(
@@ -185,14 +192,20 @@ def test_readyz_is_503_while_the_streams_are_behind(monkeypatch: pytest.MonkeyPa
         with Monitor(0.001, sampler=sampler) as monitor:
             live = Live(monitor)
             async with live.running():
-                with live.broadcast.subscription(View()) as subscription:
-                    sampler.step(2)
-                    assert await subscription.receive(TIMEOUT)
-                    monkeypatch.setattr(Broadcast, "_hand_out", never)
-                    sampler.step()
-                    assert await live.cache.wait(after=1, timeout=TIMEOUT)
-                    assert (await get(live, "/readyz")).status_code == 503
+                sampler.step(2)
+                assert await live.cache.wait(after=0, timeout=TIMEOUT)
+                stream = Client(Endpoint(Stream()), live)
+                assert await stream.ids(1) == [1]
+                monkeypatch.setattr("cpuwatch.web.endpoints.stream.encode_view_event", never)
+                sampler.step()
+                assert await asyncio.to_thread(begun.wait, TIMEOUT)
+                ready = await get(live, "/readyz")
+                assert ready.status_code == 503
+                assert "encoding takes too long" in ready.json()["detail"]
+                may_end.set()
+                assert await live.cache.wait(after=1, timeout=TIMEOUT)
                 assert (await get(live, "/readyz")).status_code == 200
+                await stream.leave()
             monitor._stop.set()
             sampler.step()
 

@@ -83,7 +83,7 @@ def test_waiting_requests_are_answered_at_shutdown(monkeypatch: pytest.MonkeyPat
         async with service() as running:
             client = request(running, if_none_match=await tag_of(running), prefer="wait=30")
             await held(running, client, monkeypatch)
-            running.live.end()
+            running.live.cache.end()
             await client.end()
             assert client.status == 304
 

@@ -21,7 +21,7 @@ from cpuwatch.settings import Settings
 from cpuwatch.snapshot_source import SnapshotSource
 from cpuwatch.supervisor import Supervisor
 from cpuwatch.web.access.hosts import AllowedHosts
-from cpuwatch.web.broadcast import Broadcast
+from cpuwatch.web.access.stream_limits import StreamPlaces
 from cpuwatch.web.response_cache import ResponseCache
 from cpuwatch.web.scrapes import Scrapes
 
@@ -47,7 +47,7 @@ class Live:
         self.recorder: Recorder | None = recorder
         self.recording: Recording | None = recording
         self.cache: ResponseCache = ResponseCache(source)
-        self.broadcast: Broadcast = Broadcast(source, self.cache, self.settings.streams)
+        self.streams: StreamPlaces = StreamPlaces(self.settings.streams)
         self.scrapes: Scrapes = Scrapes()
         self.begin_seconds: float = time.monotonic()
         # The source must not be started yet, so that the totals include every tick.
@@ -65,26 +65,24 @@ class Live:
 
     @property
     def age_seconds(self) -> float | None:
-        """The age of the published snapshot or of the newest stream event, whichever is older; None without a snapshot.
+        """The age of the published snapshot; None without one.
 
         Snapshots that the source has but that are not published do not count.
         """
-        taken = [at for at in (self.cache.taken_seconds, self.broadcast.taken_seconds) if at is not None]
-        return time.monotonic() - min(taken) if taken else None
+        taken_seconds = self.cache.taken_seconds
+        return None if taken_seconds is None else time.monotonic() - taken_seconds
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Publish each tick and deliver it to the streams, within the block."""
+        """Publish each tick, within the block."""
         self.cache.threads.start()
-        works = {"cache": self.cache.follow, "broadcast": self.broadcast.follow}
-        tasks = [asyncio.create_task(self.supervisor.keep_running(name, work)) for name, work in works.items()]
+        publishing = asyncio.create_task(self.supervisor.keep_running("cache", self.cache.follow))
         try:
             yield
         finally:
-            self.end()
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            self.cache.end()
+            publishing.cancel()
+            await asyncio.wait([publishing])
             self.cache.threads.close()
 
     def heed_server_stop(self) -> None:
@@ -92,12 +90,7 @@ class Live:
         if not self._heeds_server_stop:
             self._heeds_server_stop = True
             if hypercorn := hypercorn_in_use():
-                hypercorn.call_when_server_stops(self.end)
-
-    def end(self) -> None:
-        """End all streams, and release waiting requests."""
-        self.cache.end()
-        self.broadcast.end()
+                hypercorn.call_when_server_stops(self.cache.end)
 
 
 def hypercorn_in_use() -> ModuleType | None:
