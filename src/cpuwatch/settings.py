@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, get_args
 
 from msgspec import Struct
 
+from cpuwatch.accounting.listed_names import DEFAULT_NAMES
 from cpuwatch.errors import SettingsError
 from cpuwatch.history import DEFAULT_HISTORY_BYTES
 from cpuwatch.host_names import parse_host_name, parse_origin
@@ -29,6 +30,7 @@ __all__ = [
     "parse_history_bytes",
     "parse_interval",
     "parse_log_format",
+    "parse_metric_names",
     "parse_proxies",
     "parse_record_max_age",
     "parse_record_max_bytes",
@@ -42,6 +44,7 @@ PREFIX = "CPUWATCH_"
 _HISTORY_TICKS = (1, 86_400)
 _HISTORY_BYTES = (2**20, 2**40)
 _STREAMS = (0, 10_000)
+_METRIC_NAMES = (1, 500)
 _RECORD_BYTES = (16 * 2**20, 2**50)
 _RECORD_AGE_SECONDS = (60, 100 * 366 * 86_400)
 
@@ -77,6 +80,12 @@ def parse_streams(text: str) -> int:
     """Streams that may be open at once. Raises ``ValueError`` with what is allowed."""
     low, high = _STREAMS
     return parse_integer("number of streams", text, low, high)
+
+
+def parse_metric_names(text: str) -> int:
+    """Process names in ``/metrics`` at once. Raises ``ValueError`` with what is allowed."""
+    low, high = _METRIC_NAMES
+    return parse_integer("number of names", text, low, high)
 
 
 def parse_allowed_hosts(text: str) -> frozenset[str]:
@@ -131,6 +140,7 @@ class Settings(Struct, frozen=True, gc=False):
     machine; ``*`` allows any name. ``cors_origins`` are the origins of other web pages that may read the responses.
     ``page`` switches the live page at ``/``. At most ``streams`` event streams may be open at once, at most a quarter
     of them by one client; ``proxies`` are addresses that stand for many clients and are exempt from that share.
+    ``/metrics`` lists ``metric_names`` process names.
     ``command_lines`` switches whether command lines are read and shown, with secrets masked.
     ``record`` is the directory of a recording, whose files take at most ``record_max_bytes`` and are deleted after
     ``record_max_age`` seconds.
@@ -147,6 +157,7 @@ class Settings(Struct, frozen=True, gc=False):
     access_log: bool = False
     page: bool = True
     streams: int = 200
+    metric_names: int = DEFAULT_NAMES
     command_lines: bool = False
     proxies: frozenset[IPv4Network | IPv6Network] = frozenset()
     record: Path | None = None
@@ -187,6 +198,7 @@ VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "CPUWATCH_ACCESS_LOG": ("access_log", _parse_switch),
     "CPUWATCH_PAGE": ("page", _parse_switch),
     "CPUWATCH_STREAMS": ("streams", parse_streams),
+    "CPUWATCH_METRIC_NAMES": ("metric_names", parse_metric_names),
     "CPUWATCH_COMMAND_LINES": ("command_lines", _parse_switch),
     "CPUWATCH_PROXIES": ("proxies", parse_proxies),
     "CPUWATCH_RECORD": ("record", Path),

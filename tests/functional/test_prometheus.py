@@ -20,6 +20,7 @@ import httpx
 import pytest
 from live_processes import puppet
 from live_server import CPUWATCH_SERVE, Server, running_server
+from prometheus_client.parser import text_string_to_metric_families
 
 pytestmark = [
     pytest.mark.any_python,
@@ -196,6 +197,28 @@ def test_the_documented_increase_includes_a_job_between_two_scrapes(server: Serv
         assert 0.97 * by_name <= stored_increase(prometheus) <= 1.01 * in_all
         for query in documented_queries():
             assert prometheus.results(query), query
+
+
+def test_the_series_add_up_to_the_busy_time_of_the_machine(server: Server) -> None:
+    def sums() -> tuple[float, float]:
+        """Return the sum over all series of the CPU time by name, and the busy time."""
+        text = httpx.get(f"{server.url}/metrics", headers={"accept": "text/plain"}).raise_for_status().text
+        counted, busy = 0.0, 0.0
+        for metric in text_string_to_metric_families(text):
+            for sample in metric.samples:
+                if sample.name == "cpuwatch_cpu_seconds_total":
+                    counted += sample.value
+                elif sample.name == "cpuwatch_excess_cpu_seconds_total":
+                    counted -= sample.value
+                elif sample.name == "system_cpu_time_seconds_total":
+                    busy += sample.value if sample.labels["cpu_mode"] not in {"idle", "iowait"} else 0.0
+        return counted, busy
+
+    counted_before, busy_before = sums()
+    run_job(1500)
+    counted, busy = sums()
+    assert busy - busy_before > 1.2
+    assert counted - counted_before == pytest.approx(busy - busy_before, abs=0.1 * (os.cpu_count() or 1))
 
 
 def test_a_restart_neither_loses_nor_repeats_cpu_time(tmp_path: Path) -> None:

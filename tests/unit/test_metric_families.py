@@ -73,7 +73,14 @@ def test_the_totals_are_counters_by_name_and_kind(taken: Snapshot) -> None:
         "unnamed": 0.0,
         "other": 0.0,
         "retired": 0.0,
+        "unattributed": 0.0,
     }
+
+
+def test_the_time_by_mode_is_a_counter_of_all_cpus(taken: Snapshot) -> None:
+    assert values(taken, "system_cpu_time_seconds_total", "cpu_mode") == pytest.approx(
+        {"user": 0.3, "system": 0.1, "iowait": 0.05, "interrupt": 0.04, "steal": 0.06, "idle": 1.45}
+    )
 
 
 def test_the_sampling_reports_its_state(taken: Snapshot) -> None:
@@ -141,6 +148,8 @@ def test_a_counter_has_its_start_time(taken: Snapshot) -> None:
     created = {sample.name: sample.value for sample in samples(found) if sample.name.endswith("_created")}
     assert created == {
         "cpuwatch_cpu_seconds_created": since,
+        "cpuwatch_excess_cpu_seconds_created": since,
+        "system_cpu_time_seconds_created": since,
         "cpuwatch_ticks_created": since,
         "cpuwatch_missed_ticks_created": since,
         "cpuwatch_failed_ticks_created": since,
@@ -163,7 +172,7 @@ def test_a_series_that_is_new_to_the_reader_starts_at_0(taken: Snapshot) -> None
             if sample.name == "cpuwatch_cpu_seconds_total"
         }
 
-    unlisted = {"unnamed": 0.0, "other": 0.0, "retired": 0.0}
+    unlisted = {"unnamed": 0.0, "other": 0.0, "retired": 0.0, "unattributed": 0.0}
     assert cpu_seconds(None) == cpu_seconds(8) == {"work": 1.0, "new": 0.5, **unlisted}
     assert cpu_seconds(7) == {"work": 1.0, "new": 0.0, **unlisted}
     assert cpu_seconds(6) == {"work": 0.0, "new": 0.0, **unlisted}

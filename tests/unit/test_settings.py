@@ -56,6 +56,8 @@ def test_only_the_variables_of_the_given_fields_are_read() -> None:
         ("CPUWATCH_HISTORY", "86401", "from 1 to 86400"),
         ("CPUWATCH_STREAMS", "-1", "from 0 to 10000"),
         ("CPUWATCH_STREAMS", "10001", "from 0 to 10000"),
+        ("CPUWATCH_METRIC_NAMES", "0", "from 1 to 500"),
+        ("CPUWATCH_METRIC_NAMES", "501", "from 1 to 500"),
     ],
 )
 def test_an_invalid_value_is_named_with_what_is_allowed(variable: str, text: str, allowed: str) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from readings import SECOND, minute, process, reading, snapshot
 
-from cpuwatch import ExitedUsage, Monitor, ProcessUsage, Snapshot, usage
+from cpuwatch import ExitedUsage, MachineUsage, Monitor, ProcessUsage, Snapshot, usage
+from cpuwatch.accounting.listed_names import ListPolicy
 from cpuwatch.accounting.totals import CpuTotals, RunningTotals, add, no_totals
 
 TIMEOUT = 30.0
@@ -51,10 +52,11 @@ def used_seconds(snapshots: list[Snapshot]) -> float:
 
 
 def running(snapshots: list[Snapshot], max_names: int) -> list[CpuTotals]:
-    """Return the totals before the first snapshot, and after each."""
-    steps = [no_totals(snapshots[0] if snapshots else snapshot())]
+    """Return the totals before the first snapshot, and after each, without a limit on names over time."""
+    policy = ListPolicy(max_names, burst=1e9, admissions_per_day=0, half_life_seconds=1e9)
+    steps = [no_totals(snapshots[0] if snapshots else snapshot(), policy)]
     for taken in snapshots:
-        steps.append(add(steps[-1], taken, max_names))
+        steps.append(add(steps[-1], taken))
     return steps
 
 
@@ -96,7 +98,14 @@ def test_the_seconds_of_a_process_remain_after_it_exits() -> None:
 
 def test_unknown_amounts_add_nothing() -> None:
     taken = replace(snapshot(), processes=[row("a", None)], exited=[exited_row("b", None), exited_row(None, None)])
-    assert added(taken) == replace(no_totals(taken), sequence=taken.sequence)
+    totals = added(taken)
+    assert (totals.named, totals.unnamed_seconds, totals.other_seconds) == ({}, 0.0, 0.0)
+
+
+def test_an_unknown_busy_time_adds_nothing() -> None:
+    machine = MachineUsage(None, None, None, None, None, None, [None], None)
+    totals = added(replace(snapshot(), machine=machine, processes=[row("a", 50.0)]))
+    assert (totals.unattributed_seconds, totals.excess_seconds, totals.mode_seconds) == (0.0, 0.0, {})
 
 
 @given(st.lists(intervals(), max_size=12), st.integers(1, 9))
@@ -171,6 +180,33 @@ def test_a_name_counts_since_the_start_of_the_interval_in_which_it_was_listed() 
         "b": (first.time, 8),
     }
     assert totals.newest_sequence == 8
+
+
+@given(st.lists(st.tuples(intervals(), st.floats(0, 100)), max_size=12), st.integers(1, 9))
+def test_all_series_less_the_excess_add_up_to_the_busy_time(
+    pairs: list[tuple[Snapshot, float]], max_names: int
+) -> None:
+    snapshots = [replace(taken, machine=replace(taken.machine, cpu_percent=busy)) for taken, busy in pairs]
+    totals = running(snapshots, max_names)
+    busy = math.fsum(
+        taken.machine.cpu_percent / 100 * taken.interval_seconds * taken.host.logical_cpus
+        for taken in snapshots
+        if taken.machine.cpu_percent is not None
+    )
+    counted = all_seconds(totals[-1]) + totals[-1].unattributed_seconds - totals[-1].excess_seconds
+    assert counted + totals[-1].balance_seconds == pytest.approx(busy, abs=1e-6)
+    for before, after in pairwise(totals):
+        assert after.unattributed_seconds >= before.unattributed_seconds
+        assert after.excess_seconds >= before.excess_seconds
+
+
+def test_rounding_that_cancels_out_does_not_count_as_unattributed() -> None:
+    template = replace(snapshot(), interval_seconds=1.0, processes=[row("a", 50.0)])
+    cpus = template.host.logical_cpus
+    busy = [replace(template, machine=replace(template.machine, cpu_percent=p / cpus)) for p in (49.0, 51.0)]
+    totals = running(busy * 100, 5)[-1]
+    assert totals.unattributed_seconds == pytest.approx(0.0, abs=1e-9)
+    assert totals.excess_seconds == 0.0
 
 
 def test_kernel_workers_have_one_sum() -> None:

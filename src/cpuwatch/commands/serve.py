@@ -12,7 +12,7 @@ from cpuwatch.commands.listening_flags import add_listening_flags, listening_fro
 from cpuwatch.environment import warnings_about
 from cpuwatch.log import logging_to_stderr
 from cpuwatch.server.run import serve
-from cpuwatch.settings import Settings, parse_history, parse_history_bytes
+from cpuwatch.settings import Settings, parse_history, parse_history_bytes, parse_metric_names
 
 __all__ = ["add_serve"]
 
@@ -53,6 +53,13 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
         metavar="BYTES",
         help="memory for old snapshots, from 1 MiB to 1 TiB; the oldest are dropped first "
         f"(default: CPUWATCH_HISTORY_BYTES, or {_DEFAULTS.history_bytes})",
+    )
+    group.add_argument(
+        "--metric-names",
+        type=typed(parse_metric_names),
+        metavar="NUMBER",
+        help="process names that have a series in /metrics, from 1 to 500 "
+        f"(default: CPUWATCH_METRIC_NAMES, or {_DEFAULTS.metric_names})",
     )
 
 

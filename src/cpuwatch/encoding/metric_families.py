@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from cpuwatch.accounting.totals import CpuTotals
+from cpuwatch.accounting.totals import CpuTotals, percent_by_mode
 from cpuwatch.encoding.openmetrics import Family, Sample
-from cpuwatch.model import MachineUsage, ProcessUsage, Sampling, Snapshot
+from cpuwatch.model import ProcessUsage, Sampling, Snapshot
 
 __all__ = ["metric_families", "process_families", "recording_families"]
 
@@ -30,7 +30,7 @@ def metric_families(snapshot: Snapshot, totals: CpuTotals, known_sequence: int |
         *_host(snapshot),
         *_machine(snapshot),
         *_processes(snapshot),
-        _cpu_seconds(totals, totals.sequence if known_sequence is None else known_sequence),
+        *_cpu_seconds(totals, totals.sequence if known_sequence is None else known_sequence),
         *_sampling(snapshot, totals.since),
     ]
 
@@ -91,7 +91,7 @@ def _machine(snapshot: Snapshot) -> Iterator[Family]:
         "system_cpu_utilization_ratio",
         "CPU time by mode in the last interval, over that of all CPUs; user includes nice and guest.",
         "cpu_mode",
-        _by_mode(machine),
+        percent_by_mode(machine),
     )
     yield _ratios(
         "cpuwatch_logical_cpu_utilization_ratio",
@@ -101,18 +101,6 @@ def _machine(snapshot: Snapshot) -> Iterator[Family]:
     )
     for minutes, load in zip((1, 5, 15), machine.load_average or (), strict=False):
         yield _gauge(f"system_cpu_load_average_{minutes}m", f"Load average over {minutes} min.", load)
-
-
-def _by_mode(machine: MachineUsage) -> dict[str, float | None]:
-    busy, iowait = machine.cpu_percent, machine.iowait_percent
-    return {
-        "user": machine.user_percent,
-        "system": machine.system_percent,
-        "iowait": iowait,
-        "interrupt": machine.irq_percent,
-        "steal": machine.steal_percent,
-        "idle": None if busy is None else max(0.0, 100 - busy - (iowait or 0.0)),
-    }
 
 
 def _processes(snapshot: Snapshot) -> Iterator[Family]:
@@ -137,25 +125,44 @@ def _processes(snapshot: Snapshot) -> Iterator[Family]:
         )
 
 
-def _cpu_seconds(totals: CpuTotals, known_sequence: int) -> Family:
+def _cpu_seconds(totals: CpuTotals, known_sequence: int) -> Iterator[Family]:
     def sample(labels: dict[str, str], seconds: float, since: datetime, first_sequence: int) -> Sample:
         return Sample(labels, 0.0 if first_sequence > known_sequence else seconds, since)
 
-    unlisted = {"unnamed": totals.unnamed_seconds, "other": totals.other_seconds, "retired": totals.retired_seconds}
-    return Family(
+    def machine_sample(labels: dict[str, str], seconds: float) -> Sample:
+        return sample(labels, seconds, totals.since, totals.first_sequence)
+
+    unlisted = {
+        "unnamed": totals.unnamed_seconds,
+        "other": totals.other_seconds,
+        "retired": totals.retired_seconds,
+        "unattributed": totals.unattributed_seconds,
+    }
+    yield Family(
         "cpuwatch_cpu_seconds",
         "counter",
-        "CPU time of processes by name since cpuwatch started, exited ones included; leave kind retired out of rates.",
+        "Busy time of the machine by process name since cpuwatch started; leave kind retired out of rates.",
         [
             *(
                 sample({"kind": "named", "name": name}, total.seconds, total.since, total.first_sequence)
                 for name, total in totals.named.items()
             ),
-            *(
-                sample({"kind": kind}, seconds, totals.since, totals.first_sequence)
-                for kind, seconds in unlisted.items()
-            ),
+            *(machine_sample({"kind": kind}, seconds) for kind, seconds in unlisted.items()),
         ],
+        "seconds",
+    )
+    yield Family(
+        "cpuwatch_excess_cpu_seconds",
+        "counter",
+        "How far the CPU time of processes exceeds the busy time of the machine.",
+        [machine_sample({}, totals.excess_seconds)],
+        "seconds",
+    )
+    yield Family(
+        "system_cpu_time_seconds",
+        "counter",
+        "Time of all CPUs by mode since cpuwatch started; user includes nice and guest.",
+        [machine_sample({"cpu_mode": mode}, seconds) for mode, seconds in totals.mode_seconds.items()],
         "seconds",
     )
 

@@ -51,7 +51,7 @@ class Live:
         self.scrapes: Scrapes = Scrapes()
         self.begin_seconds: float = time.monotonic()
         # The source must not be started yet, so that the totals include every tick.
-        self.totals: RunningTotals = RunningTotals()
+        self.totals: RunningTotals = RunningTotals(self.settings.metric_names)
         source.follow(self.totals.take)
         self.supervisor: Supervisor = Supervisor(lambda: self.cache.ended)
         self._heeds_server_stop: bool = False
