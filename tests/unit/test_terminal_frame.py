@@ -65,6 +65,32 @@ def test_a_frame_is_exactly_as_large_as_the_screen(taken: list[Snapshot], typed:
         text.encode(screen.encoding)
 
 
+@given(st.lists(snapshots(hostile), min_size=2, max_size=4), screens, st.booleans())
+def test_a_frame_does_not_depend_on_the_frame_before(taken: list[Snapshot], screen: Screen, has_cursor: bool) -> None:
+    moment = before = None
+    for each in taken:
+        moment = Moment.of(each, moment)
+        rows = arranged(moment, ViewState())
+        state = ViewState(cursor=rows[0].key if has_cursor and rows and before is not None else None)
+        scene = Scene(Link(""), [], 0)
+        before = drawn(moment, rows, state, scene, screen, before=before)
+        assert before.lines == drawn(moment, rows, state, scene, screen).lines
+
+
+def test_the_line_of_a_row_that_did_not_change_is_used_again() -> None:
+    screen = Screen(100, 60)
+    frames: list[Frame] = []
+    for sequence, share in ((1, 20.0), (2, 30.0)):
+        moment = Moment.of(snapshot(sequence, process(90, 11, "ld", share)))
+        rows = arranged(moment, ViewState(sort="pid", descending=False))
+        scene = Scene(Link(""), [], 0)
+        frames.append(drawn(moment, rows, ViewState(), scene, screen, before=frames[-1] if frames else None))
+    places = [index for index, row in enumerate(rows) if row.name != "ld"]
+    tables = [frame.lines[frame.first_row :] for frame in frames]
+    assert all(tables[0][place] is tables[1][place] for place in places)
+    assert [tables[0][place] == tables[1][place] for place in range(len(rows)) if place not in places] == [False]
+
+
 @given(st.lists(snapshots(hostile), min_size=1, max_size=3), keys, screens)
 def test_every_style_has_a_colour_in_every_theme(taken: list[Snapshot], typed: list[str], screen: Screen) -> None:
     used = {style for line in frame_after(taken, typed, screen).lines for style, _ in line}

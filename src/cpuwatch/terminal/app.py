@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import tzinfo
 from types import FrameType
@@ -30,7 +30,8 @@ from cpuwatch.tick_id import TickId
 __all__ = ["run"]
 
 _POLL_SECONDS = 1.0
-"""How often the state of the source is checked, so that the screen says so when snapshots stop coming."""
+"""How often the state of the source is checked while no snapshot comes, so that the screen says so."""
+_MAX_WAIT_SECONDS = 60.0
 _FAR_TICKS = 60
 _RESTORE_SECONDS = 3
 _WHEEL_UP, _WHEEL_DOWN = 4, 5
@@ -66,6 +67,7 @@ class App:
         self._frame: Frame | None = None
         self._link = source.link
         self._is_changed = True
+        self._alarm: tuple[float, int, Callable[[], object]] | None = None
 
     def run(self) -> None:
         """Run the event loop."""
@@ -76,7 +78,7 @@ class App:
         self._loop.watch_file(reader, lambda: self._on_snapshot(reader))
         self._screen.listen(self._loop, self._on_input)
         self._loop.enter_idle(self._draw)
-        self._loop.alarm(_POLL_SECONDS, self._poll)
+        self._poll()
         self._timeline.follow()
         watcher.start()
         self._loop.run()
@@ -85,7 +87,7 @@ class App:
         """Wake the event loop at each new snapshot, in a thread, because stores can only be waited for."""
         seen: TickId | None = None
         while True:
-            snapshot = self._source.store.wait(seen or 0, timeout=_POLL_SECONDS)
+            snapshot = self._source.store.wait(seen or 0, timeout=_MAX_WAIT_SECONDS)
             if snapshot is not None:
                 seen = TickId.of(snapshot)
                 with suppress(OSError):
@@ -97,10 +99,18 @@ class App:
         with suppress(BlockingIOError):
             os.read(reader, 4096)
         self._is_changed |= self._timeline.follow()
+        # Each snapshot is drawn, with the state of the source, so it puts the next check off.
+        moment = self._timeline.moment
+        self._poll_after(_POLL_SECONDS + (0.0 if moment is None else moment.snapshot.interval_seconds))
 
     def _poll(self) -> None:
         self._is_changed |= self._source.link != self._link or bool(self._messages)
-        self._loop.alarm(_POLL_SECONDS, self._poll)
+        self._poll_after(_POLL_SECONDS)
+
+    def _poll_after(self, seconds: float) -> None:
+        if self._alarm is not None:
+            self._loop.remove_alarm(self._alarm)
+        self._alarm = self._loop.alarm(seconds, self._poll)
 
     def _on_input(self, events: Sequence[Input]) -> None:
         for event in events:
@@ -180,7 +190,7 @@ class App:
                 self._messages.clear()
             opened = self._opened(moment)
             past = [] if opened is None else self._timeline.past_of(opened.key)
-            self._frame = drawn(moment, self._rows, self._state, self._scene(), screen, opened, past)
+            self._frame = drawn(moment, self._rows, self._state, self._scene(), screen, opened, past, self._frame)
         self._screen.draw(self._frame, screen)
 
     def _scene(self) -> Scene:

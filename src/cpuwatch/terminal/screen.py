@@ -14,7 +14,7 @@ from urwid.display.common import InputClosedError
 from urwid.display.raw import Screen as RawScreen
 
 from cpuwatch.terminal.model.frame import Frame
-from cpuwatch.terminal.model.text import Screen
+from cpuwatch.terminal.model.text import Line, Screen
 from cpuwatch.terminal.palette import THEMES, Theme
 
 __all__ = ["InputClosedError", "TerminalScreen"]
@@ -28,6 +28,7 @@ class TerminalScreen:
 
     def __init__(self, encoding: str, theme: Theme, colors: int | None) -> None:
         self._encoding = encoding
+        self._encoded: dict[int, tuple[Line, _Row]] = {}
         # The names of codecs and of terminals differ ("utf8", "UTF-8").
         urwid.set_encoding(encoding)
         # The two modes are not used, and asking for them makes some terminals print the question.
@@ -74,11 +75,18 @@ class TerminalScreen:
 
     def draw(self, frame: Frame, screen: Screen) -> None:
         """Write the lines that differ from those on the terminal."""
-        encoding = self._encoding
-        rows = [
-            [(style or None, None, text.encode(encoding, "replace")) for style, text in line] for line in frame.lines
-        ]
+        before, self._encoded = self._encoded, {}
+        rows = []
+        for line in frame.lines:
+            # A line of the frame before is the same object, which urwid compares faster than an equal one.
+            known = before.get(id(line))
+            row = self._row(line) if known is None else known[1]
+            self._encoded[id(line)] = line, row
+            rows.append(row)
         self._raw.draw_screen((screen.columns, screen.rows), _Rows(rows))
+
+    def _row(self, line: Line) -> _Row:
+        return [(style or None, None, text.encode(self._encoding, "replace")) for style, text in line]
 
     def redraw(self) -> None:
         """Write all lines at the next draw."""

@@ -13,7 +13,7 @@ from cpuwatch.terminal.model.panels import column_lines, detail_lines, help_line
 from cpuwatch.terminal.model.process_past import ProcessTick
 from cpuwatch.terminal.model.rows import Item, Moment
 from cpuwatch.terminal.model.state import VIEWS, ViewState
-from cpuwatch.terminal.model.table import table_lines
+from cpuwatch.terminal.model.table import TableLines, table_lines
 from cpuwatch.terminal.model.text import Line, Screen, fitted
 
 __all__ = ["Frame", "drawn", "waiting"]
@@ -42,6 +42,7 @@ class Frame(Struct, frozen=True):
     first_row: int
     height: int
     headings: list[tuple[int, int, str]] = []
+    table: TableLines | None = None
 
 
 def drawn(
@@ -52,8 +53,9 @@ def drawn(
     screen: Screen,
     opened: Item | None = None,
     opened_past: Sequence[ProcessTick] = (),
+    before: Frame | None = None,
 ) -> Frame:
-    """The screen, exactly as large as ``screen`` says."""
+    """The screen, exactly as large as ``screen`` says. Lines of the frame ``before`` that still hold are used again."""
     lines = header_lines(moment.snapshot, scene, screen, each_cpu=state.each_cpu)
     lines = lines[: max(1, screen.rows - 4)]
     below: list[Line] = []
@@ -64,7 +66,12 @@ def drawn(
         below += detail_lines(opened, moment, opened_past, scene, screen, graph_lines)
     height = max(1, rest.rows - len(below))
     table = table_lines(
-        rows, _within(state, rows, height), replace(rest, rows=height), moment.snapshot.time, scene.zone
+        rows,
+        _within(state, rows, height),
+        replace(rest, rows=height),
+        moment.snapshot.time,
+        scene.zone,
+        None if before is None else before.table,
     )
     body = [table.heading, *table.rows]
     if state.panel == "help":
@@ -76,7 +83,7 @@ def drawn(
     first_row = len(lines) + 1
     lines = [*lines, *body, *below][: screen.rows - 1]
     lines.append(_last_line(moment, rows, state, height, screen))
-    return Frame(lines[-screen.rows :], first_row, height, table.headings)
+    return Frame(lines[-screen.rows :], first_row, height, table.headings, table)
 
 
 def waiting(text: str, screen: Screen) -> Frame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import tzinfo
+from itertools import groupby
 from math import ceil
 from typing import Literal
 
@@ -171,26 +172,24 @@ def graph_lines(scene: Scene, screen: Screen, height: int) -> list[Line]:
     end = max(min(len(scene.past), scene.shown + 1 + width // 2), min(len(scene.past), width))
     part = list(scene.past[max(0, end - width) : end])
     marked = scene.shown - max(0, end - width) if scene.is_frozen else -1
-    blanks = width - len(part)
     levels = screen.glyphs.levels
+    full = height * len(levels)
+    steps = [max(0, min(full, ceil((value or 0.0) / 100 * full))) for value in part]
+    styles = ["marked" if index == marked else _heat(value) for index, value in enumerate(part)]
+    runs: list[tuple[str, int, int]] = []
+    for style, group in groupby(range(len(part)), styles.__getitem__):
+        indexes = list(group)
+        runs.append((style, indexes[0], indexes[-1] + 1))
+    margin: Line = [("dim", " " * _CPU_LABEL_CELLS), ("", " " * (width - len(part)))]
     lines = []
     for row in range(height):
-        floor = (height - 1 - row) / height * 100
-        spans: Line = [("dim", " " * _CPU_LABEL_CELLS), ("", " " * blanks)]
-        for index, value in enumerate(part):
-            filled = ((value or 0.0) - floor) / 100 * height * len(levels)
-            glyph = " " if filled <= 0 else levels[min(len(levels) - 1, int(filled))]
-            _append(spans, "marked" if index == marked else _heat(value), glyph)
+        below = (height - 1 - row) * len(levels)
+        glyphs = " " * (below + 1) + levels + levels[-1] * (full - below - len(levels))
+        text = "".join([glyphs[step] for step in steps])
         label = "100%" if row == 0 else "0%" if row == height - 1 else ""
-        lines.append(fitted([*spans, ("dim", label.rjust(8))], screen.columns))
+        spans = [(style, text[begin:end]) for style, begin, end in runs]
+        lines.append(fitted([*margin, *spans, ("dim", label.rjust(8))], screen.columns))
     return lines
-
-
-def _append(line: Line, style: str, text: str) -> None:
-    if line[-1][0] == style:
-        line[-1] = (style, line[-1][1] + text)
-    else:
-        line.append((style, text))
 
 
 def _bar(parts: Sequence[tuple[str, float]], whole: float, width: int, screen: Screen) -> Line:

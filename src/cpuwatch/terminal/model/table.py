@@ -12,25 +12,57 @@ from cpuwatch.terminal.model.rows import FADING_TICKS, Item, Row
 from cpuwatch.terminal.model.state import ViewState
 from cpuwatch.terminal.model.text import Line, Screen, Span, fitted
 
-__all__ = ["TableLines", "table_lines"]
+__all__ = ["Layout", "TableLines", "table_lines"]
+
+
+class Layout(Struct, frozen=True):
+    """What decides how a row is formatted, beside the row."""
+
+    columns: tuple[Column, ...]
+    width: int
+    encoding: str
+    now: datetime
+    zone: tzinfo | None
 
 
 class TableLines(Struct, frozen=True):
-    """The heading, and a line for each visible row. ``headings`` has the columns of cells of each heading."""
+    """The heading, and a line for each visible row. ``headings`` has the columns of cells of each heading.
+
+    ``known`` has the row and the style of each line. Most processes do not run in most seconds, so most lines of a
+    table are those of the table before.
+    """
 
     heading: Line
     rows: list[Line]
     headings: list[tuple[int, int, str]]
+    layout: Layout
+    known: dict[str, tuple[Item, str, Line]]
 
 
 def table_lines(
-    rows: Sequence[Item], state: ViewState, screen: Screen, now: datetime, zone: tzinfo | None = None
+    rows: Sequence[Item],
+    state: ViewState,
+    screen: Screen,
+    now: datetime,
+    zone: tzinfo | None = None,
+    before: TableLines | None = None,
 ) -> TableLines:
-    """The rows from ``state.top`` on, as many as the height of the screen."""
+    """The rows from ``state.top`` on, as many as the height of the screen. Lines of ``before`` are used again."""
     columns = shown_columns(state, screen.columns)
     heading, places = _heading(columns, state, screen)
-    visible = rows[state.top : state.top + screen.rows]
-    return TableLines(heading, [_row_line(row, columns, state, screen, now, zone) for row in visible], places)
+    # Start times depend on the day, so the minute is exact enough.
+    layout = Layout(tuple(columns), screen.columns, screen.encoding, now.replace(second=0, microsecond=0), zone)
+    before_known = before.known if before is not None and before.layout == layout else {}
+    known: dict[str, tuple[Item, str, Line]] = {}
+    lines: list[Line] = []
+    for row in rows[state.top : state.top + screen.rows]:
+        style = "cursor" if row.key == state.cursor else _row_style(row)
+        shown = before_known.get(row.key)
+        if shown is None or shown[1] != style or not (shown[0] is row or shown[0] == row):
+            shown = row, style, _row_line(row, style, layout, screen)
+        known[row.key] = shown
+        lines.append(shown[2])
+    return TableLines(heading, lines, places, layout, known)
 
 
 def _heading(columns: Sequence[Column], state: ViewState, screen: Screen) -> tuple[Line, list[tuple[int, int, str]]]:
@@ -52,10 +84,8 @@ def _heading(columns: Sequence[Column], state: ViewState, screen: Screen) -> tup
     return fitted(line, screen.columns, "heading"), places
 
 
-def _row_line(
-    row: Item, columns: Sequence[Column], state: ViewState, screen: Screen, now: datetime, zone: tzinfo | None
-) -> Line:
-    style = "cursor" if row.key == state.cursor else _row_style(row)
+def _row_line(row: Item, style: str, layout: Layout, screen: Screen) -> Line:
+    columns, now, zone = layout.columns, layout.now, layout.zone
     line: Line = []
     for column in columns[:-1]:
         line.append((style or _cell_style(column, row), padded(column.text(row, now, zone), column, screen) + " "))
