@@ -16,7 +16,7 @@ from cpuwatch.encoding.sse import encode_view_event
 from cpuwatch.query.parameters import VIEW, parse_query_string, view_from
 from cpuwatch.server.hypercorn_quirks import call_when_server_stops
 from cpuwatch.tick_id import TickId
-from cpuwatch.web.access.stream_limits import PAGE_VIEWS, StreamPlaces
+from cpuwatch.web.access.limits import PAGE_VIEWS, StreamPlaces
 from cpuwatch.web.endpoints.stream import Stream
 from cpuwatch.web.http.response import Endpoint
 

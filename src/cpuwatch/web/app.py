@@ -32,9 +32,8 @@ from cpuwatch.web.endpoints.description import DESCRIPTION, Description
 from cpuwatch.web.endpoints.history import PAST, History
 from cpuwatch.web.endpoints.metrics import EXPOSED, metrics
 from cpuwatch.web.endpoints.page import PAGE, STATIC, StaticFiles, page
+from cpuwatch.web.endpoints.recorded_range import BUSY_OVER_TIME, USED_IN_RANGE, summary, timeline
 from cpuwatch.web.endpoints.stream import STREAM, Stream
-from cpuwatch.web.endpoints.summary import USED_IN_RANGE, summary
-from cpuwatch.web.endpoints.timeline import BUSY_OVER_TIME, timeline
 from cpuwatch.web.http.exchange import StallLimit
 from cpuwatch.web.http.response import Answer, Endpoint, problem
 from cpuwatch.web.middleware import AccessLog, RequestCheck

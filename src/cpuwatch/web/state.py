@@ -21,7 +21,7 @@ from cpuwatch.settings import Settings
 from cpuwatch.snapshot_source import SnapshotSource
 from cpuwatch.supervisor import Supervisor
 from cpuwatch.web.access.hosts import AllowedHosts
-from cpuwatch.web.access.stream_limits import StreamPlaces
+from cpuwatch.web.access.limits import StreamPlaces
 from cpuwatch.web.response_cache import ResponseCache
 from cpuwatch.web.scrapes import Scrapes
 

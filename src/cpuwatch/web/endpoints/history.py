@@ -20,7 +20,7 @@ from cpuwatch.model import Snapshot
 from cpuwatch.query.parameters import HISTORY, VIEW, parse_query_string, view_from
 from cpuwatch.query.view import View, apply_view
 from cpuwatch.tick_id import TickId
-from cpuwatch.web.access.client_limits import Places, client_of
+from cpuwatch.web.access.limits import Places, client_of
 from cpuwatch.web.http.negotiation import choose_coding
 from cpuwatch.web.http.request import header_text, headers
 from cpuwatch.web.http.response import CODINGS, Answer, Endpoint, coded, no_snapshot_yet, problem

@@ -17,7 +17,7 @@ from cpuwatch.model import Snapshot
 from cpuwatch.query.parameters import VIEW, parse_query_string, view_from
 from cpuwatch.query.view import View, apply_view
 from cpuwatch.tick_id import TickId
-from cpuwatch.web.access.client_limits import client_of, refused
+from cpuwatch.web.access.limits import client_of, refused
 from cpuwatch.web.http.negotiation import accepted
 from cpuwatch.web.http.request import header_text
 from cpuwatch.web.http.response import Answer

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.web.access.client_limits import Places, client_of, share_of
+from cpuwatch.web.access.limits import Places, client_of, share_of
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::1")]
 
