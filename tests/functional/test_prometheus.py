@@ -5,15 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
 from unittest.mock import ANY
 
 import httpx
@@ -21,100 +16,26 @@ import pytest
 from live_processes import puppet
 from live_server import CPUWATCH_SERVE, Server, running_server
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_server import (
+    Prometheus,
+    needs_prometheus,
+    running_prometheus,
+    scrape_config,
+    until,
+    wait_for_scrapes,
+)
 
-pytestmark = [
-    pytest.mark.any_python,
-    pytest.mark.timeout(120),
-    pytest.mark.skipif(
-        shutil.which("prometheus") is None or shutil.which("promtool") is None,
-        reason="needs the binaries prometheus and promtool (Debian's package prometheus)",
-    ),
-]
+pytestmark = [pytest.mark.any_python, pytest.mark.timeout(120), needs_prometheus]
 
-TIMEOUT_SECONDS = 60
-SCRAPE_SECONDS = 1
 SLOW_SCRAPE_SECONDS = 4
 JOB = "nightlyjob"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "http-api.md"
 NAME = b'e"v\\i\nl{a="b"}'
 """Within the 15 bytes of a name: everything that must be escaped, and text that looks like the end of a label."""
 
-_LISTENING = re.compile(r'msg="Listening on" address=(127\.0\.0\.1:[0-9]+)')
-_Found = TypeVar("_Found")
 
-
-class Prometheus:
-    """A client of the HTTP API of Prometheus."""
-
-    def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=10)
-
-    def target(self) -> dict[str, Any] | None:
-        """Return the state of its only target, or None before the first scrape."""
-        targets = self._client.get("/api/v1/targets").raise_for_status().json()["data"]["activeTargets"]
-        return next((target for target in targets if target["health"] != "unknown"), None)
-
-    def last_scrape(self) -> str | None:
-        """Return the time of the last scrape, or None before the first."""
-        target = self.target()
-        return None if target is None else str(target["lastScrape"])
-
-    def value(self, query: str, at: float | None = None) -> float | None:
-        """Return the only value of a query, now or at this time. None if there is no result."""
-        results = self.results(query, at)
-        assert len(results) <= 1, results
-        return float(results[0]["value"][1]) if results else None
-
-    def results(self, query: str, at: float | None = None) -> list[dict[str, Any]]:
-        """Return all results of a query."""
-        parameters = {"query": query} if at is None else {"query": query, "time": str(at)}
-        answer = self._client.get("/api/v1/query", params=parameters).raise_for_status().json()
-        results: list[dict[str, Any]] = answer["data"]["result"]
-        return results
-
-    def close(self) -> None:
-        self._client.close()
-
-
-@contextmanager
-def running_prometheus(target: str, folder: Path, scrape_seconds: int = SCRAPE_SECONDS) -> Iterator[Prometheus]:
-    """Run Prometheus. It scrapes this address, stores data in the folder, and listens on a free port."""
-    config = folder / "prometheus.json"  # JSON is YAML.
-    job = {"job_name": "cpuwatch", "static_configs": [{"targets": [target]}]}
-    interval = f"{scrape_seconds}s"
-    config.write_text(
-        json.dumps(
-            {"global": {"scrape_interval": interval, "scrape_timeout": interval}, "scrape_configs": [job]},
-        )
-    )
-    command = [
-        "prometheus",
-        f"--config.file={config}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        "--web.listen-address=127.0.0.1:0",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=folder) as process:
-        log: list[str] = []
-        reader = threading.Thread(target=lambda: log.extend(process.stderr or ()), daemon=True)
-        reader.start()
-        try:
-            found = until(lambda: _LISTENING.search("".join(log)), lambda: "".join(log))
-            prometheus = Prometheus(f"http://{found[1]}")
-            yield prometheus
-            prometheus.close()
-        finally:
-            process.terminate()
-            process.wait()
-            reader.join()
-
-
-def until(find: Callable[[], _Found | None], explain: Callable[[], object]) -> _Found:
-    """Call ``find`` until it returns a true value, and return that."""
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while not (found := find()):
-        assert time.monotonic() < deadline, explain()
-        time.sleep(0.1)
-    return found
+def address_of(server: Server) -> str:
+    return server.url.removeprefix("http://")
 
 
 def documented_queries() -> list[str]:
@@ -133,18 +54,6 @@ def run_job(milliseconds: int) -> tuple[float, float]:
     return (after_ns - before_ns) / 1e9, after_ns / 1e9
 
 
-def wait_for_scrapes(prometheus: Prometheus, scrapes: int) -> None:
-    """Wait for this many more scrapes."""
-    seen = {prometheus.last_scrape(), None}
-    wanted = len(seen) + scrapes
-
-    def enough() -> bool:
-        seen.add(prometheus.last_scrape())
-        return len(seen) >= wanted
-
-    until(enough, lambda: f"no scrape after {seen}")
-
-
 def stored_increase(prometheus: Prometheus) -> float:
     """Run the documented query at the time of the newest sample, so that nothing is extrapolated."""
     (query,) = (query for query in documented_queries() if JOB in query)
@@ -161,7 +70,7 @@ def server() -> Iterator[Server]:
 def test_prometheus_stores_the_cpu_time_of_a_process_with_a_hostile_name(server: Server, tmp_path: Path) -> None:
     # json.dumps escapes these characters like PromQL.
     counter = f"cpuwatch_cpu_seconds_total{{name={json.dumps(NAME.decode())}}}"
-    with running_prometheus(server.url.removeprefix("http://"), tmp_path) as prometheus, puppet() as child:
+    with running_prometheus(scrape_config(address_of(server)), tmp_path) as prometheus, puppet() as child:
         target = until(prometheus.target, lambda: "no scrape")
         assert (target["health"], target["lastError"]) == ("up", "")
         child.rename(NAME)
@@ -190,7 +99,7 @@ def test_prometheus_stores_the_cpu_time_of_a_process_with_a_hostile_name(server:
 
 
 def test_the_documented_increase_includes_a_job_between_two_scrapes(server: Server, tmp_path: Path) -> None:
-    with running_prometheus(server.url.removeprefix("http://"), tmp_path, SLOW_SCRAPE_SECONDS) as prometheus:
+    with running_prometheus(scrape_config(address_of(server), SLOW_SCRAPE_SECONDS), tmp_path) as prometheus:
         wait_for_scrapes(prometheus, 2)
         by_name, in_all = run_job(1500)
         wait_for_scrapes(prometheus, 3)
@@ -227,7 +136,7 @@ def test_a_restart_neither_loses_nor_repeats_cpu_time(tmp_path: Path) -> None:
     command = (*CPUWATCH_SERVE[:-1], address)
     # The counter is higher after the restart than before, so its values do not show the reset.
     used = []
-    with running_prometheus(address, tmp_path) as prometheus:
+    with running_prometheus(scrape_config(address), tmp_path) as prometheus:
         for milliseconds in (300, 900):
             with running_server(command, CPUWATCH_INTERVAL="0.2"):
                 wait_for_scrapes(prometheus, 2)
