@@ -15,6 +15,7 @@ from cpuwatch.history import DEFAULT_HISTORY_BYTES
 from cpuwatch.host_names import parse_host_name, parse_origin
 from cpuwatch.interval import SERVICE_INTERVAL_SECONDS, checked_interval
 from cpuwatch.parse import parse_integer
+from cpuwatch.peers.peer_list import Address, parse_peers
 from cpuwatch.quantities import parse_duration, parse_size
 from cpuwatch.text import shortened
 from cpuwatch.token_file import Token, parse_token, read_token_file
@@ -144,6 +145,8 @@ class Settings(Struct, frozen=True, gc=False):
     ``command_lines`` switches whether command lines are read and shown, with secrets masked.
     ``record`` is the directory of a recording, whose files take at most ``record_max_bytes`` and are deleted after
     ``record_max_age`` seconds.
+    ``peers`` is where the list of other machines is, a file or a URL, and ``peers_token`` is sent to those that have no
+    token file in the list.
     """
 
     interval: float = 1.0
@@ -163,6 +166,8 @@ class Settings(Struct, frozen=True, gc=False):
     record: Path | None = None
     record_max_bytes: int = 2**30
     record_max_age: int | None = None
+    peers: Path | Address | None = None
+    peers_token: Token | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], fields: Collection[str] | None = None) -> Self:
@@ -204,5 +209,7 @@ VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "CPUWATCH_RECORD": ("record", Path),
     "CPUWATCH_RECORD_MAX_BYTES": ("record_max_bytes", parse_record_max_bytes),
     "CPUWATCH_RECORD_MAX_AGE": ("record_max_age", parse_record_max_age),
+    "CPUWATCH_PEERS": ("peers", parse_peers),
+    "CPUWATCH_PEERS_TOKEN_FILE": ("peers_token", read_token_file),
 }
 """The variables, each with the field that it sets and its parser."""

@@ -11,8 +11,10 @@ from cpuwatch.commands.flags import add_retention_flags, add_sampling_flags, set
 from cpuwatch.commands.listening_flags import add_listening_flags, listening_from
 from cpuwatch.environment import warnings_about
 from cpuwatch.log import logging_to_stderr
+from cpuwatch.peers.peer_list import parse_peers
 from cpuwatch.server.run import serve
 from cpuwatch.settings import Settings, parse_history, parse_history_bytes, parse_metric_names
+from cpuwatch.token_file import read_token_file
 
 __all__ = ["add_serve"]
 
@@ -28,6 +30,7 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
     add_sampling_flags(parser)
     _add_recording(parser.add_argument_group("recording"))
     _add_limits(parser.add_argument_group("limits"))
+    _add_peers(parser.add_argument_group("other machines"))
 
 
 def _add_recording(group: argparse._ArgumentGroup) -> None:
@@ -60,6 +63,23 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
         metavar="NUMBER",
         help="process names that have a series in /metrics, from 1 to 500 "
         f"(default: CPUWATCH_METRIC_NAMES, or {_DEFAULTS.metric_names})",
+    )
+
+
+def _add_peers(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--peers",
+        type=typed(parse_peers),
+        metavar="FILE|URL",
+        help="show the machines of this list at /machines: a line for each, or JSON as for Prometheus's file_sd "
+        "(default: CPUWATCH_PEERS, or none)",
+    )
+    group.add_argument(
+        "--peers-token-file",
+        dest="peers_token",
+        type=typed(read_token_file),
+        metavar="FILE",
+        help="token for the machines that have no token file in the list (default: CPUWATCH_PEERS_TOKEN_FILE, or none)",
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from cpuwatch.errors import ListenError, MissingExtraError, SettingsError
 from cpuwatch.log import logging_to_stderr
+from cpuwatch.peers.opening import watch_peers
 from cpuwatch.recording.reader import Recording
 from cpuwatch.recording.writer import RecordingWriter
 from cpuwatch.samplers import open_sampler
@@ -70,6 +71,8 @@ def serve(settings: Settings, listening: Listening, recording: Recording | None 
         open_sampler(settings.backend, command_lines=settings.command_lines).close()
         if settings.record is not None:
             RecordingWriter(settings.record).close()
+        if settings.peers is not None:
+            watch_peers(settings.peers, settings.peers_token)
     config = Config()
     config.root_path = listening.root_path
     config.errorlog = logging.getLogger("hypercorn.error")

@@ -32,6 +32,7 @@ from cpuwatch.web.endpoints.description import DESCRIPTION, Description
 from cpuwatch.web.endpoints.history import PAST, History
 from cpuwatch.web.endpoints.metrics import EXPOSED, metrics
 from cpuwatch.web.endpoints.page import PAGE, STATIC, StaticFiles, page
+from cpuwatch.web.endpoints.peers import MACHINES, OTHER_MACHINES, PeersEndpoint, machines
 from cpuwatch.web.endpoints.recorded_range import BUSY_OVER_TIME, USED_IN_RANGE, summary, timeline
 from cpuwatch.web.endpoints.stream import STREAM, Stream
 from cpuwatch.web.http.exchange import StallLimit
@@ -125,7 +126,9 @@ def _routes() -> list[Route]:
         (cpu_usage.ONE_PROCESS, Endpoint(cpu_usage.one_process)),
         (cpu_usage.REDIRECT, Endpoint(cpu_usage.redirect)),
         (EXPOSED, Endpoint(metrics)),
+        (OTHER_MACHINES, Endpoint(PeersEndpoint())),
         (PAGE, Endpoint(page)),
+        (MACHINES, Endpoint(machines)),
         (STATIC, Endpoint(StaticFiles())),
         (health.ALIVE, Endpoint(health.alive)),
         (health.READY, Endpoint(health.ready)),

@@ -14,6 +14,8 @@ from starlette.types import Scope
 
 from cpuwatch.accounting.totals import RunningTotals
 from cpuwatch.history import SnapshotStore
+from cpuwatch.peers.opening import watch_peers
+from cpuwatch.peers.status import WatchedPeers
 from cpuwatch.recording.past import Past
 from cpuwatch.recording.reader import Recording
 from cpuwatch.recording.recorder import Recorder
@@ -49,6 +51,9 @@ class Live:
         self.cache: ResponseCache = ResponseCache(source)
         self.streams: StreamPlaces = StreamPlaces(self.settings.streams)
         self.scrapes: Scrapes = Scrapes()
+        self.peers: WatchedPeers | None = None
+        if self.settings.peers is not None:
+            self.peers = watch_peers(self.settings.peers, self.settings.peers_token, self.cache.threads.run)
         self.begin_seconds: float = time.monotonic()
         # The source must not be started yet, so that the totals include every tick.
         self.totals: RunningTotals = RunningTotals(self.settings.metric_names)
@@ -74,15 +79,19 @@ class Live:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Publish each tick, within the block."""
+        """Publish each tick and watch the peers, within the block."""
         self.cache.threads.start()
-        publishing = asyncio.create_task(self.supervisor.keep_running("cache", self.cache.follow))
+        works = {"cache": self.cache.follow}
+        if self.peers is not None:
+            works["peers"] = self.peers.run
+        tasks = [asyncio.create_task(self.supervisor.keep_running(name, work)) for name, work in works.items()]
         try:
             yield
         finally:
             self.cache.end()
-            publishing.cancel()
-            await asyncio.wait([publishing])
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
             self.cache.threads.close()
 
     def heed_server_stop(self) -> None:

@@ -30,6 +30,8 @@ _MEDIA_TYPES = {
     ".svg": "image/svg+xml",
 }
 
+_LINK_TO_MACHINES = '<a href="machines">Machines</a>'
+
 PAGE = Operation(
     path="/",
     name="page",
@@ -61,15 +63,16 @@ class PageResponse(Struct, frozen=True):
     """The page with the busiest processes (:class:`~cpuwatch.web.response_cache.Representation`).
 
     ``past`` tells its scripts where the past is: in ``memory``, in a ``recording``, or in a recording without a
-    present, ``playback``.
+    present, ``playback``. If it ``has_peers``, it links to the page of machines.
     """
 
     past: str
+    has_peers: bool
     is_made_ahead: ClassVar[bool] = False
 
     def make(self, snapshot: Snapshot) -> Answer:
         """The page for this snapshot."""
-        return _page(past=self.past, **page_texts(snapshot))
+        return _page(self, **page_texts(snapshot))
 
 
 async def page(scope: Scope) -> Answer:
@@ -81,10 +84,10 @@ async def page(scope: Scope) -> Answer:
     state = live(scope)
     if not state.settings.page:
         return problem(404, "the page is disabled (CPUWATCH_PAGE)")
-    token = state.settings.token
+    token, wanted = state.settings.token, PageResponse(_past_of(state), state.peers is not None)
     if token is not None and not token.matches(headers(scope).get(b"authorization")):
-        return _page(past=_past_of(state), summary="this server requires a token")
-    return await state.cache.get(PageResponse(_past_of(state))) or _page(past=_past_of(state), summary="no data yet")
+        return _page(wanted, summary="this server requires a token")
+    return await state.cache.get(wanted) or _page(wanted, summary="no data yet")
 
 
 def _past_of(state: Live) -> str:
@@ -93,9 +96,10 @@ def _past_of(state: Live) -> str:
     return "playback" if state.recorder is None else "recording"
 
 
-def _page(**shown: str) -> Answer:
+def _page(wanted: PageResponse, **shown: str) -> Answer:
     empty = {"host": "", "summary": "", "footer": "", "missing": "", "rows": ""}
-    html = _template().substitute(empty | {"headings": headings()} | shown)
+    fixed = {"headings": headings(), "past": wanted.past, "machines": _LINK_TO_MACHINES if wanted.has_peers else ""}
+    html = _template().substitute(empty | fixed | shown)
     return Answer.of(html.encode(), "text/html; charset=utf-8")
 
 
