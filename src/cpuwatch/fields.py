@@ -25,6 +25,7 @@ SortKey = Literal[
     "total_percent",
     "cpu_seconds",
     "start_time",
+    "wait_percent",
 ]
 """The sortable fields, spelled out because type checkers cannot read them from the table."""
 
@@ -78,6 +79,7 @@ FIELDS = _table(
     Field("first_seen", "time", "SEEN", "First seen", "When cpuwatch first saw the process."),
     Field("cgroup", "text", "CGROUP", "Cgroup", "Path of the cgroup."),
     Field("command_line", "text", "COMMAND", "Command line", "Command line with secrets masked, if cpuwatch reads it."),
+    _percent("wait_percent", "WAIT%", "Wait %", "Time in which threads were runnable but got no CPU."),
 )
 """By name, in the order of :class:`~cpuwatch.model.ProcessUsage`."""
 

@@ -105,7 +105,8 @@ class ProcessTimes(Struct, frozen=True, dict=True):
     that exited and were waited for, including their own children's (``cutime + cstime``). ``pid_namespace`` is ``None``
     for the sampled namespace, or if it is unknown.
 
-    ``user_id`` is the numeric ID of ``user``, on systems that have such IDs.
+    ``user_id`` is the numeric ID of ``user``, on systems that have such IDs. ``wait_ns`` is how long the threads of the
+    process have waited for a CPU while they were runnable, and ``None`` if that was not read.
 
     If nothing changed since the last reading, a sampler returns the *same object* again, and later stages skip it. A
     process that has not run gets a new record if something else about it changed.
@@ -129,6 +130,7 @@ class ProcessTimes(Struct, frozen=True, dict=True):
     command_line: str | None = None
     pid_namespace: PidNamespace | None = None
     user_id: int | None = None
+    wait_ns: int | None = None
 
     @cached_property
     def at_rest(self) -> ProcessUsage:
@@ -156,6 +158,7 @@ class ProcessTimes(Struct, frozen=True, dict=True):
             first_seen=self.first_seen,
             cgroup=self.cgroup,
             command_line=self.command_line,
+            wait_percent=None if self.wait_ns is None else 0.0,
         )
 
 
@@ -220,6 +223,10 @@ class ProcessUsage(Struct, frozen=True, gc=False):
     unknown, the row would sort below idle ones. All five are ``None`` while the process has no baseline.
     ``cpu_seconds`` is its CPU time since it started. ``state`` is the letter of proc_pid_stat(5).
     ``command_line`` is ``None`` unless command lines are read; secrets are masked.
+
+    ``wait_percent`` is the time in which threads of the process were runnable but got no CPU, in percent of the
+    interval: 250 means that two and a half threads waited all the time. It includes the time in which a quota of the
+    cgroup kept them from running.
     """
 
     pid: int
@@ -240,6 +247,7 @@ class ProcessUsage(Struct, frozen=True, gc=False):
     first_seen: datetime
     cgroup: str | None = None
     command_line: str | None = None
+    wait_percent: float | None = None
 
 
 class ExitedUsage(Struct, frozen=True, gc=False):

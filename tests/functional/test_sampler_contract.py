@@ -293,7 +293,7 @@ def do_after_read_of(monkeypatch: pytest.MonkeyPatch, wanted: int, action: Calla
     monkeypatch.setattr(PsutilSampler, "_read_process", after(PsutilSampler._read_process))
 
 
-def test_many_readings_keep_at_most_one_file_open_for_each_process(sampler: OpenSampler) -> None:
+def test_many_readings_keep_each_file_of_a_process_open_at_most_once(sampler: OpenSampler) -> None:
     sampler.read()
     before = Counter(path for path in open_paths() if not may_stay_open(path))
     with puppet() as child:
@@ -312,7 +312,9 @@ def test_many_readings_keep_at_most_one_file_open_for_each_process(sampler: Open
 
 def may_stay_open(path: str) -> bool:
     """Whether this is the file of a process, which a sampler may keep open while the process runs."""
-    return PurePath(path).match("/proc/[0-9]*/stat")
+    return any(
+        map(PurePath(path).match, ("/proc/[0-9]*/stat", "/proc/[0-9]*/schedstat", "/proc/[0-9]*/task/*/schedstat"))
+    )
 
 
 @pytest.mark.parametrize("opened", BACKENDS, ids=NAMES)

@@ -42,6 +42,7 @@ TICK_FIELDS = [
     "statuses",
     "exits",
     "excess_ns",
+    "wait_ns",
 ]
 IDENTITY_FIELDS = [
     "pid",
@@ -106,7 +107,7 @@ def by_tick(counts: Any, values: list[Any]) -> list[list[Any]]:
 
 
 def log_tick(record: list[Any]) -> Fields:
-    tick = dict(zip(TICK_FIELDS, record, strict=False))
+    tick: Fields = {"wait_ns": None, **dict(zip(TICK_FIELDS, record, strict=False))}
     tick["identities"] = [dict(zip(IDENTITY_FIELDS, one, strict=False)) for one in tick["identities"]]
     for identity in tick["identities"]:
         for name in ("start_us", "first_seen_us"):
@@ -151,6 +152,15 @@ def block_cpus(parts: list[Any], contexts: Fields, count: int) -> list[list[int]
     return found
 
 
+def block_waits(record: list[Any], count: int) -> list[int | None]:
+    if len(record) < 24 or not record[23]:
+        return [None] * count
+    waits: list[int | None] = [*column(record[23][0])]
+    for place in growing(record[23][1]):
+        waits[place] = None
+    return waits
+
+
 def block_ticks(record: list[Any]) -> list[Fields]:
     sequences = growing(record[1])
     count = len(sequences)
@@ -162,13 +172,15 @@ def block_ticks(record: list[Any]) -> list[Fields]:
     identities = by_tick(record[13], block_identities(record[14]))
     rows: list[list[tuple[Any, ...]]] = [[] for _ in range(count)]
     gaps = iter(column(record[16]))
-    details = zip(*map(column, record[17]), column(record[18]), strict=True)
+    details = zip(
+        *map(column, record[17]), column(record[18]), block_waits(record, len(column(record[16]))), strict=True
+    )
     for pid, changes in zip(growing(record[15][0]), column(record[15][1]), strict=True):
         tick = -1
         for _ in range(changes):
             tick += next(gaps)
-            *counters, status = next(details)
-            rows[tick].append((pid, *counters, record[19][status]))
+            *counters, status, wait = next(details)
+            rows[tick].append((pid, *counters, record[19][status], wait))
     exits = [
         dict(zip(("pid", "parent_pid", "name", "user", "cpu_ns"), (pid, parent, *record[22][code], cpu), strict=True))
         for pid, parent, code, cpu in zip(growing(record[21][0]), *map(column, record[21][1:]), strict=True)
@@ -194,6 +206,7 @@ def block_ticks(record: list[Any]) -> list[Fields]:
                     *([row[place] for row in rows[tick]] for place in range(6)),
                     exits_of[tick],
                     excesses.get(tick),
+                    [row[6] for row in rows[tick]],
                 ),
                 strict=True,
             )
@@ -227,10 +240,14 @@ class State:
             del self.processes[pid]
         identities = {identity["pid"]: identity for identity in tick["identities"]}
         names = ("cpu_ns", "user_ns", "system_ns", "children_ns")
-        for pid, *growths, status in zip(tick["pids"], *(tick[name] for name in (*names, "statuses")), strict=True):
-            before = self.processes.get(pid, dict.fromkeys(names, 0))
+        waits = tick["wait_ns"] or [None] * len(tick["pids"])
+        lists = [tick[name] for name in (*names, "statuses")]
+        for pid, *growths, status, wait in zip(tick["pids"], *lists, waits, strict=True):
+            before = self.processes.get(pid, {**dict.fromkeys(names, 0), "wait_ns": None})
             after = {**before, **identities.get(pid, {}), "state": status[0], "threads": status[1]}
             after |= {name: before[name] + growth for name, growth in zip(names, growths, strict=True)}
+            is_growth = wait is not None and before["wait_ns"] is not None
+            after["wait_ns"] = before["wait_ns"] + wait if is_growth else wait
             self.processes[pid] = after
         if tick["excess_ns"] is not None:
             self.excess_ns = tick["excess_ns"]

@@ -47,6 +47,7 @@ def process(
     user: str | None = "nobody",
     state: str | None = "S",
     children_ns: int | None = None,
+    wait_ns: int | None = None,
 ) -> ProcessTimes:
     return ProcessTimes(
         pid=pid,
@@ -63,6 +64,7 @@ def process(
         user_ns=cpu_ns - system_ns if user_ns is None else user_ns,
         system_ns=system_ns,
         children_ns=children_ns,
+        wait_ns=wait_ns,
     )
 
 

@@ -48,6 +48,7 @@ def processes(draw: st.DrawFn, pid: int) -> ProcessTimes:
         command_line=draw(st.none() | texts),
         pid_namespace=draw(namespaces),
         user_id=draw(st.none() | st.integers(0, 2**32)),
+        wait_ns=draw(st.none() | counters),
     )
 
 
@@ -57,7 +58,11 @@ def _later_process(draw: st.DrawFn, before: ProcessTimes) -> ProcessTimes | None
         case "rests":
             return before
         case "runs":
-            children_ns = before.children_ns
+            children_ns, wait_ns = before.children_ns, before.wait_ns
+            if wait_ns is None or draw(st.integers(0, 3)) == 0:
+                wait_ns = draw(st.none() | counters)
+            else:
+                wait_ns += draw(steps_ns)
             return replace(
                 before,
                 cpu_ns=before.cpu_ns + draw(steps_ns),
@@ -65,6 +70,7 @@ def _later_process(draw: st.DrawFn, before: ProcessTimes) -> ProcessTimes | None
                 system_ns=before.system_ns + draw(steps_ns),
                 children_ns=None if children_ns is None else children_ns + draw(st.just(0) | steps_ns),
                 state=draw(st.none() | st.sampled_from("RSDZ")),
+                wait_ns=wait_ns,
             )
         case "exits":
             return None

@@ -61,6 +61,7 @@ def process_rows(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Proc
         first_seen=instants,
         cgroup=st.none() | text,
         command_line=st.none() | text,
+        wait_percent=known_or_not,
     )
 
 

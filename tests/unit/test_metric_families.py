@@ -150,6 +150,7 @@ def test_a_counter_has_its_start_time(taken: Snapshot) -> None:
         "cpuwatch_cpu_seconds_created": since,
         "cpuwatch_excess_cpu_seconds_created": since,
         "system_cpu_time_seconds_created": since,
+        "cpuwatch_wait_seconds_created": since,
         "cpuwatch_ticks_created": since,
         "cpuwatch_missed_ticks_created": since,
         "cpuwatch_failed_ticks_created": since,

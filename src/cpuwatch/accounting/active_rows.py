@@ -40,6 +40,7 @@ _FIGURES = (
     "exited_percent",
     "total_percent",
     "cpu_seconds",
+    "wait_percent",
 )
 
 _recorded = attrgetter(*_RECORDED)
@@ -54,6 +55,7 @@ class Change(Struct, frozen=True, gc=False):
     user_ns: int = 0
     system_ns: int = 0
     children_ns: int | None = None
+    wait_ns: int | None = None
 
 
 def change_of(record: ProcessTimes, before: ProcessTimes | None, span: Span) -> Change:
@@ -69,10 +71,11 @@ def change_of(record: ProcessTimes, before: ProcessTimes | None, span: Span) -> 
             user_ns=record.user_ns - before.user_ns,
             system_ns=record.system_ns - before.system_ns,
             children_ns=None if children_ns is None or children_ns < 0 else children_ns,
+            wait_ns=_growth(before.wait_ns, record.wait_ns),
         )
     if record.start_ns >= span.started_after_ns:
         cpu_ns = _plausible(record.cpu_ns, span)
-        return Change(record, False, cpu_ns, record.user_ns, record.system_ns, children_ns)
+        return Change(record, False, cpu_ns, record.user_ns, record.system_ns, children_ns, record.wait_ns)
     return Change(record, survived=False)
 
 
@@ -90,8 +93,9 @@ def _figures(change: Change, credits_ns: Mapping[int, int], span: Span) -> tuple
     """The values of ``_FIGURES``; None is unknown."""
     cpu_ns = change.cpu_ns
     cpu_seconds = change.record.cpu_ns / 1e9
+    wait_percent = span.percent(change.wait_ns)
     if cpu_ns is None:
-        return None, None, None, None, None, None, cpu_seconds
+        return None, None, None, None, None, None, cpu_seconds, wait_percent
     # Inlined: a call for each of the percentages costs more than the arithmetic.
     interval_ns = span.interval_ns
     cpu_percent = 100 * cpu_ns / interval_ns
@@ -109,7 +113,12 @@ def _figures(change: Change, credits_ns: Mapping[int, int], span: Span) -> tuple
         exited_percent,
         cpu_percent + (exited_percent or 0.0),
         cpu_seconds,
+        wait_percent,
     )
+
+
+def _growth(earlier_ns: int | None, later_ns: int | None) -> int | None:
+    return None if earlier_ns is None or later_ns is None or later_ns < earlier_ns else later_ns - earlier_ns
 
 
 def _plausible(cpu_ns: int, span: Span) -> int | None:

@@ -22,12 +22,14 @@ __all__ = ["CpuTotals", "NameTotal", "RunningTotals", "add", "no_totals", "perce
 class NameTotal(Struct, frozen=True, gc=False):
     """The CPU seconds of the processes of one name since the name was listed.
 
-    ``since`` is the start of the first interval that counts, ``first_sequence`` its snapshot.
+    ``since`` is the start of the first interval that counts, ``first_sequence`` its snapshot. ``wait_seconds`` is how
+    long threads of these processes were runnable but got no CPU.
     """
 
     seconds: float
     since: datetime
     first_sequence: int
+    wait_seconds: float = 0.0
 
 
 class CpuTotals(Struct, frozen=True, gc=False):
@@ -42,6 +44,9 @@ class CpuTotals(Struct, frozen=True, gc=False):
     processes exceed the busy time. All sums less the excess grow by the busy time. The kernel counts both
     independently, so each interval has a little of either by rounding; the two are balanced over time
     (``balance_seconds``), and only what remains is counted.
+
+    The seconds that living processes waited for a CPU are in ``named``, ``other_wait_seconds`` and
+    ``retired_wait_seconds`` in the same way. They do not affect which names are listed.
 
     ``mode_seconds`` is the time of all CPUs by mode. ``since`` is the start of the first interval, ``first_sequence``
     its snapshot, ``sequence`` the last snapshot.
@@ -59,6 +64,8 @@ class CpuTotals(Struct, frozen=True, gc=False):
     excess_seconds: float = 0.0
     balance_seconds: float = 0.0
     mode_seconds: dict[str, float] = {}
+    other_wait_seconds: float = 0.0
+    retired_wait_seconds: float = 0.0
 
     @property
     def newest_sequence(self) -> int:
@@ -85,8 +92,10 @@ def add(totals: CpuTotals, snapshot: Snapshot) -> CpuTotals:
     listing = relist(totals.listing, used, snapshot.interval_seconds)
     named = {name: total for name, total in totals.named.items() if name in listing.listed}
     other_seconds, retired_seconds = totals.other_seconds, totals.retired_seconds
+    other_wait_seconds, retired_wait_seconds = totals.other_wait_seconds, totals.retired_wait_seconds
     for name in totals.named.keys() - listing.listed:
         retired_seconds += totals.named[name].seconds
+        retired_wait_seconds += totals.named[name].wait_seconds
     for name, seconds in used.items():
         if name not in listing.listed:
             other_seconds += seconds
@@ -94,6 +103,11 @@ def add(totals: CpuTotals, snapshot: Snapshot) -> CpuTotals:
             named[name] = replace(before, seconds=before.seconds + seconds)
         else:
             named[name] = NameTotal(seconds, _began(snapshot), snapshot.sequence)
+    for name, seconds in _waited_by_name(snapshot).items():
+        if name in named:
+            named[name] = replace(named[name], wait_seconds=named[name].wait_seconds + seconds)
+        else:
+            other_wait_seconds += seconds
     unattributed, excess, balance = _balanced(totals, snapshot, sum(used.values()) + used_unnamed)
     return CpuTotals(
         totals.since,
@@ -108,6 +122,8 @@ def add(totals: CpuTotals, snapshot: Snapshot) -> CpuTotals:
         totals.excess_seconds + excess,
         balance,
         _with_modes(totals.mode_seconds, snapshot),
+        other_wait_seconds,
+        retired_wait_seconds,
     )
 
 
@@ -168,6 +184,18 @@ def _used_by_name(snapshot: Snapshot) -> tuple[dict[str, float], float]:
         else:
             used[summed(exited.name, exited.parent_pid)] += seconds
     return {name: seconds for name, seconds in used.items() if seconds > 0}, unnamed
+
+
+def _waited_by_name(snapshot: Snapshot) -> dict[str, float]:
+    """The seconds that living processes waited for a CPU, by name."""
+    seconds_of_percent = snapshot.interval_seconds / 100
+    waited: defaultdict[str, float] = defaultdict(float)
+    waiting = [row for row in snapshot.processes if row.wait_percent]
+    if waiting:
+        summed = summing_names(snapshot.processes)
+        for row in waiting:
+            waited[summed(row.name, row.ppid)] += (row.wait_percent or 0.0) * seconds_of_percent
+    return waited
 
 
 class RunningTotals:

@@ -165,6 +165,20 @@ def _cpu_seconds(totals: CpuTotals, known_sequence: int) -> Iterator[Family]:
         [machine_sample({"cpu_mode": mode}, seconds) for mode, seconds in totals.mode_seconds.items()],
         "seconds",
     )
+    unlisted_waits = {"other": totals.other_wait_seconds, "retired": totals.retired_wait_seconds}
+    yield Family(
+        "cpuwatch_wait_seconds",
+        "counter",
+        "Time in which threads were runnable but got no CPU, by process name; leave kind retired out of rates.",
+        [
+            *(
+                sample({"kind": "named", "name": name}, total.wait_seconds, total.since, total.first_sequence)
+                for name, total in totals.named.items()
+            ),
+            *(machine_sample({"kind": kind}, seconds) for kind, seconds in unlisted_waits.items()),
+        ],
+        "seconds",
+    )
 
 
 def _sampling(snapshot: Snapshot, since: datetime) -> Iterator[Family]:

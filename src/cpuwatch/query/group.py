@@ -25,6 +25,7 @@ class UsageGroup(Struct, frozen=True, gc=False):
     of both; ``exited_percent`` is the part of ``cpu_percent`` that exited processes used. ``processes`` counts living
     processes, ``exited`` counts exited processes whose name is known. ``group`` is ``None`` for processes whose group
     is unknown.
+    ``wait_percent`` is that of the living processes, and ``None`` if it is unknown for all of them.
     For groups by unit, ``cgroup`` is the path of the unit. It distinguishes units of the same name and is stable across
     snapshots, while ``group`` depends on the other units.
     """
@@ -36,6 +37,7 @@ class UsageGroup(Struct, frozen=True, gc=False):
     machine_percent: float
     exited_percent: float
     cgroup: str | None = None
+    wait_percent: float | None = None
 
 
 class TreeUsage(Struct, frozen=True, gc=False):
@@ -54,6 +56,7 @@ class TreeUsage(Struct, frozen=True, gc=False):
     cpu_percent: float
     machine_percent: float
     exited_percent: float
+    wait_percent: float | None = None
 
 
 def by_name(snapshot: Snapshot) -> list[UsageGroup]:
@@ -109,7 +112,12 @@ def by_tree(snapshot: Snapshot) -> list[TreeUsage]:
         parent = parents[pid]
         if parent is not None:
             sums[parent].add(sums[pid])
-    trees = [TreeUsage(pid, rows[pid].key, rows[pid].name, parents[pid], *sums[pid].figures()) for pid in rows]
+    trees = [
+        TreeUsage(
+            pid, rows[pid].key, rows[pid].name, parents[pid], *sums[pid].figures(), wait_percent=sums[pid].wait_percent
+        )
+        for pid in rows
+    ]
     without_ancestor = sums[None].figures()
     if any(without_ancestor):
         trees.append(TreeUsage(None, None, None, None, *without_ancestor))
@@ -125,11 +133,13 @@ class _Sum:
         self.cpu_percent = 0.0
         self.machine_percent = 0.0
         self.exited_percent = 0.0
+        self.wait_percent: float | None = None
 
     def add_process(self, row: ProcessUsage) -> None:
         self.processes += 1
         self.cpu_percent += row.cpu_percent or 0.0
         self.machine_percent += row.machine_percent or 0.0
+        self._add_wait(row.wait_percent)
 
     def add_exited(self, row: ExitedUsage) -> None:
         self.exited += row.count or 0
@@ -143,6 +153,11 @@ class _Sum:
         self.cpu_percent += other.cpu_percent
         self.machine_percent += other.machine_percent
         self.exited_percent += other.exited_percent
+        self._add_wait(other.wait_percent)
+
+    def _add_wait(self, wait_percent: float | None) -> None:
+        if wait_percent is not None:
+            self.wait_percent = (self.wait_percent or 0.0) + wait_percent
 
     def figures(self) -> tuple[int, int, float, float, float]:
         return self.processes, self.exited, self.cpu_percent, self.machine_percent, self.exited_percent
@@ -158,7 +173,7 @@ def _grouped(
         sums[of_process(row)].add_process(row)
     for exited in snapshot.exited:
         sums[of_exited(exited)].add_exited(exited)
-    groups = [UsageGroup(group, *total.figures()) for group, total in sums.items()]
+    groups = [UsageGroup(group, *total.figures(), wait_percent=total.wait_percent) for group, total in sums.items()]
     return sorted(groups, key=lambda group: (-group.cpu_percent, group.group or ""))
 
 

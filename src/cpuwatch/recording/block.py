@@ -32,7 +32,8 @@ class _Ticks(Struct, frozen=True, array_like=True, gc=False):
     ``failed_ticks``. Pairs of a tick and a value: what few ticks
     have. ``cpus`` are the counters of the CPUs, a column for each part of the ticks that begins with a context.
     ``processes`` are the PIDs that changed, with the number of changes of each; ``gaps`` are the ticks from one
-    change of a process to the next.
+    change of a process to the next. ``waits`` are the growths of the run delay, 0 where it is unknown, and the growths
+    of the places where it is; they are empty if it is unknown everywhere.
     """
 
     first_number: int
@@ -58,6 +59,7 @@ class _Ticks(Struct, frozen=True, array_like=True, gc=False):
     exit_counts: Column
     exits: list[Column]
     exit_names: list[tuple[str | None, str]]
+    waits: list[Column] = []
 
 
 _ticks = Unpacker(_Ticks)
@@ -128,6 +130,7 @@ def _columns(records: Sequence[TickRecord]) -> _Ticks:
             packed([exit_.cpu_ns for exit_ in exits]),
         ],
         exit_names=exit_names,
+        waits=_waits(records, by_process),
     )
 
 
@@ -183,9 +186,36 @@ def _records(columns: _Ticks) -> list[TickRecord]:
             statuses,
             exits,
             [excesses.get(tick) for tick in range(count)],
+            _unpacked_waits(columns.waits, by_tick, changes_of_tick),
             strict=True,
         )
     ]
+
+
+def _waits(records: Sequence[TickRecord], by_process: Sequence[int]) -> list[Column]:
+    if all(record.wait_ns is None for record in records):
+        return []
+    flat = list(
+        chain.from_iterable(
+            repeat(None, len(record.pids)) if record.wait_ns is None else record.wait_ns for record in records
+        )
+    )
+    growths_ns = [flat[row] for row in by_process]
+    unknown = [place for place, growth in enumerate(growths_ns) if growth is None]
+    return [packed([growth or 0 for growth in growths_ns]), packed(growths(unknown))]
+
+
+def _unpacked_waits(
+    columns: Sequence[Column], by_tick: Sequence[int], counts: Sequence[int]
+) -> list[list[int | None] | None]:
+    """The growths of each tick, as in a :class:`TickRecord`."""
+    if not columns:
+        return [None] * len(counts)
+    growths_ns: list[int | None] = [*unpacked(columns[0])]
+    for place in sums_of(unpacked(columns[1])):
+        growths_ns[place] = None
+    ticks = split(list(map(growths_ns.__getitem__, by_tick)), counts)
+    return [None if waits.count(None) == len(waits) else waits for waits in ticks]
 
 
 def _by_context(records: Sequence[TickRecord]) -> Iterator[Sequence[TickRecord]]:

@@ -83,6 +83,7 @@ def _record(earlier: Reading | None, carry: Carry | None, tick: SampledTick) -> 
     cpu_ns, user_ns, system_ns, children_ns = (
         list(map(sub, map(get, changed), map(get, bases))) for get in (_cpu_ns, _user_ns, _system_ns, _children_ns)
     )
+    waits = list(map(_wait_growth, changed, bases))
     if len(processes) - new != len(known) - len(removed):
         removed += known.keys() - processes.keys()
     context = _context(later)
@@ -115,11 +116,18 @@ def _record(earlier: Reading | None, carry: Carry | None, tick: SampledTick) -> 
         statuses=list(map(_status, changed)),
         exits=later.exits,
         excess_ns=None if tick.carry == carry else tick.carry.excess_ns,
+        wait_ns=None if waits.count(None) == len(waits) else waits,
     )
 
 
 def _children_ns(record: ProcessTimes) -> int:
     return record.children_ns or 0
+
+
+def _wait_growth(now: ProcessTimes, old: ProcessTimes) -> int | None:
+    if now.wait_ns is None or old.wait_ns is None:
+        return now.wait_ns
+    return now.wait_ns - old.wait_ns
 
 
 def _has_other_identity(now: ProcessTimes, old: ProcessTimes) -> bool:

@@ -68,6 +68,9 @@ class TickRecord(Struct, frozen=True, array_like=True, gc=False):
     other lists describe the processes whose counters or status changed, by ``pids``: growths in nanoseconds, from 0 for
     a new process.
 
+    ``wait_ns`` are the growths of the run delay: the counter itself if it was unknown in the tick before, ``None`` if
+    it is unknown now. The whole list is ``None`` if it is unknown for all, as in older recordings.
+
     ``excess_ns`` is the carry of the accounting after this tick, or ``None`` if it is unchanged. It lets a replay skip
     to a tick without computing the snapshots before it.
     """
@@ -95,6 +98,7 @@ class TickRecord(Struct, frozen=True, array_like=True, gc=False):
     statuses: list[Status]
     exits: list[ProcessExit]
     excess_ns: dict[int, int] | None
+    wait_ns: list[int | None] | None = None
 
 
 class KeyRecord(Struct, frozen=True, array_like=True, gc=False):

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, compress
 from operator import add, attrgetter
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import replace
 
@@ -136,7 +136,8 @@ class Replay:
                 if not all(pid in identities or pid in self._identities for pid in new):
                     return None
                 known |= new
-            if {len(getattr(record, name)) for name in _ROWS} != {len(record.pids)}:
+            lists = [getattr(record, name) for name in _ROWS]
+            if {len(values) for values in (*lists, _waits(record))} != {len(record.pids)}:
                 return None
         pids = _joined(records, "pids")
         statuses = dict(zip(pids, _joined(records, "statuses"), strict=True))
@@ -153,7 +154,21 @@ class Replay:
             system_ns=system_ns,
             children_ns=children_ns,
             statuses=[statuses[pid] for pid in changed],
+            wait_ns=self._joint_waits(pids, list(chain.from_iterable(map(_waits, records))), changed),
         )
+
+    def _joint_waits(
+        self, pids: Sequence[int], growths: Sequence[int | None], changed: Iterable[int]
+    ) -> list[int | None]:
+        """The growth of the run delay of each changed process, from the changes of all ticks in their order."""
+        if None not in growths:
+            sums = _sums(pids, cast("Sequence[int]", growths))
+            return [sums.get(pid, 0) for pid in changed]
+        before = {pid: known.wait_ns for pid, known in self._processes.items()}
+        after = before.copy()
+        for pid, growth in zip(pids, growths, strict=True):
+            after[pid] = _grown(after.get(pid), growth)
+        return [_difference(before.get(pid), after[pid]) for pid in changed]
 
     def _apply(self, record: TickRecord) -> None:
         if record.number != self._tick.number + 1:
@@ -196,9 +211,10 @@ class Replay:
             record.system_ns,
             record.children_ns,
             record.statuses,
+            _waits(record),
             strict=True,
         )
-        for pid, cpu_ns, user_ns, system_ns, children_ns, (state, threads) in rows:
+        for pid, cpu_ns, user_ns, system_ns, children_ns, (state, threads), wait_ns in rows:
             known = processes.get(pid)
             if known is None:
                 is_in_order &= pid > last_pid
@@ -208,6 +224,7 @@ class Replay:
                 user_ns += known.user_ns  # noqa: PLW2901
                 system_ns += known.system_ns  # noqa: PLW2901
                 children_ns += known.children_ns or 0  # noqa: PLW2901
+                wait_ns = _grown(known.wait_ns, wait_ns)  # noqa: PLW2901
             identity = self._identities[pid]
             processes[pid] = ProcessTimes(
                 pid,
@@ -228,6 +245,7 @@ class Replay:
                 identity.command_line,
                 identity.pid_namespace,
                 identity.user_id,
+                wait_ns,
             )
         if record.order is not None:
             processes = {pid: processes[pid] for pid in record.order}
@@ -278,6 +296,18 @@ class Replay:
             return MachineTimes(times.pop(-1), times, self._load_average)
         except (StopIteration, TypeError, KeyError) as error:
             raise RecordingDamagedError("the counters of the CPUs are incomplete") from error
+
+
+def _waits(record: TickRecord) -> Sequence[int | None]:
+    return [None] * len(record.pids) if record.wait_ns is None else record.wait_ns
+
+
+def _grown(wait_ns: int | None, growth: int | None) -> int | None:
+    return growth if wait_ns is None or growth is None else wait_ns + growth
+
+
+def _difference(earlier_ns: int | None, later_ns: int | None) -> int | None:
+    return later_ns if earlier_ns is None or later_ns is None else later_ns - earlier_ns
 
 
 def _joined(records: Sequence[TickRecord], name: str) -> list[Any]:

@@ -13,7 +13,7 @@ import operator
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
 from itertools import compress, count
 
 from msgspec.structs import replace
@@ -111,7 +111,8 @@ class ClockSweep:
             lambda pid: cpu_clock.read_one(pid) == cpu_clock.GONE,
         )
         # The comparison runs in C for all processes, the loop body in Python only for those that ran.
-        for index in list(compress(count(), map(operator.ne, self._clocks, before))):
+        moved = list(compress(count(), map(operator.ne, self._clocks, before)))
+        for index in moved:
             pid, clock_ns = self._pids[index], self._clocks[index]
             known = self._table.get(pid)
             try:
@@ -128,17 +129,25 @@ class ClockSweep:
                 self._clocks[index] = record.cpu_ns
             reconciler.apply(pid, record, exited_during_sweep=clock_ns != cpu_clock.GONE)
         reconciler.reconcile()
+        self._count_waiting(instant, {self._pids[index] for index in moved})
         for pid in reconciler.exited_pids:
             self._remove(pid)
         processes = self._table.copy()
         for record in self._reader.reread(processes):
             self._table.put(record)
             processes[record.pid] = record
-        self._reader.end_sweep()
+        self._reader.end_sweep(processes)
         for pid, reason in self._unreadable.items():
             if reason not in _SHORTAGES:
                 processes.pop(pid, None)
         return SweepResult(processes, Counter(self._unreadable.values()) + self._unlisted, reconciler.hidden_parents())
+
+    def _count_waiting(self, instant: Instant, have_run: Container[int]) -> None:
+        """Update the run delay of processes that were runnable and have not run since."""
+        for pid, wait_ns in self._reader.still_waiting(instant):
+            known = self._table.get(pid)
+            if pid not in have_run and known is not None and known.wait_ns is not None and wait_ns > known.wait_ns:
+                self._table.put(replace(known, wait_ns=wait_ns))
 
     def _insert(self, pid: int) -> None:
         index = bisect_left(self._pids, pid)

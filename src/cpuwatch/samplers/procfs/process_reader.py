@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from cpuwatch.samplers.procfs.cgroup import CgroupReader, Membership
 from cpuwatch.samplers.procfs.command_lines import CommandLineReader
 from cpuwatch.samplers.procfs.parse import ProcessStat, is_exiting, parse_process_stat
 from cpuwatch.samplers.procfs.pid_namespace import read_pid_namespace
+from cpuwatch.samplers.procfs.run_delay import RunDelays, counts_run_delay
 from cpuwatch.samplers.procfs.stat_files import STAT_BYTES, StatFiles, max_open_files
 from cpuwatch.samplers.procfs.stat_parser import StatParser
 from cpuwatch.samplers.procfs.sweep import Instant
@@ -49,6 +50,7 @@ class ProcessReader:
         self._cgroups = CgroupReader()
         self._files = StatFiles(max_open_files())
         self._stats = StatParser()
+        self._delays = RunDelays(self._files) if counts_run_delay() else None
         self._schedule = RereadSchedule()
         self._command_line_queue = PidQueue()
 
@@ -62,7 +64,7 @@ class ProcessReader:
             return None
         directory = f"{self._root}/{pid}"
         try:
-            record = None if known is None else self._read_known(known, clock_ns, directory)
+            record = None if known is None else self._read_known(known, clock_ns, directory, instant)
             return self._read_new(pid, clock_ns, directory, instant) if record is None else record
         except (FileNotFoundError, ProcessLookupError):
             return None
@@ -92,9 +94,18 @@ class ProcessReader:
             self._reread_command_lines(due, processes, changed)
         return list(changed.values())
 
-    def end_sweep(self) -> None:
-        """Close the files that this sweep did not read. Call it after each sweep."""
+    def still_waiting(self, instant: Instant) -> list[tuple[int, int]]:
+        """The PIDs and the run delay of processes that were runnable when they were read, before this sweep.
+
+        It is only valid for those that have not run since.
+        """
+        return [] if self._delays is None else self._delays.still_waiting(instant.monotonic_ns)
+
+    def end_sweep(self, processes: Container[int]) -> None:
+        """Close the files that this sweep did not read, and forget all but these PIDs. Call it after each sweep."""
         self._files.end_sweep()
+        if self._delays is not None:
+            self._delays.end_sweep(processes)
 
     def close(self) -> None:
         """Close all files."""
@@ -176,7 +187,9 @@ class ProcessReader:
         except (OSError, ValueError):
             return None
 
-    def _read_known(self, known: ProcessTimes, clock_ns: int | None, directory: str) -> ProcessTimes | None:
+    def _read_known(
+        self, known: ProcessTimes, clock_ns: int | None, directory: str, instant: Instant
+    ) -> ProcessTimes | None:
         """The new record of a known process; None if another process has its PID now.
 
         If the start time is the same after the clock and the user were read, both belong to this process.
@@ -184,6 +197,7 @@ class ProcessReader:
         # The effective user always owns the directory, while root owns the files in it if the process is not dumpable
         # (proc(5)). It is looked up by path, because an open file keeps the owner of the moment when it was opened.
         user_id = os.stat(directory).st_uid
+        schedstat = None if self._delays is None else self._delays.read_main_thread(known.pid, directory)
         stat = self._stats.parse(known.pid, self._files.read(known.pid, f"{directory}/stat"))
         if stat.start_time * self._tick_ns != known.start_ns:
             return None
@@ -202,6 +216,7 @@ class ProcessReader:
             user_ns=stat.utime * tick_ns,
             system_ns=stat.stime * tick_ns,
             children_ns=stat.children_time * tick_ns,
+            wait_ns=self._wait_ns(known.pid, directory, schedstat, stat, known.wait_ns, instant),
         )
         if record.name != known.name:
             # A new name usually means a new program (execve).
@@ -231,6 +246,10 @@ class ProcessReader:
             age_ns = instant.uptime_ns - stat.start_time * self._tick_ns
             user_id = os.stat(directory).st_uid
             tick_ns = self._tick_ns
+            schedstat = None
+            if self._delays is not None:
+                self._delays.forget(pid)
+                schedstat = self._delays.read_main_thread(pid, directory)
             record = ProcessTimes(
                 pid=pid,
                 key=f"{pid}-{stat.start_time}",
@@ -250,12 +269,28 @@ class ProcessReader:
                 command_line=self._command_line(directory),
                 pid_namespace=read_pid_namespace(directory),
                 user_id=user_id,
+                wait_ns=self._wait_ns(pid, directory, schedstat, stat, None, instant),
             )
             os.pread(fd, 1, 0)
             self._schedule.add_new(pid, has_settled=age_ns > _SETTLED_NS)
             return record
         finally:
             os.close(fd)
+
+    def _wait_ns(
+        self,
+        pid: int,
+        directory: str,
+        schedstat: bytes | None,
+        stat: ProcessStat,
+        known_ns: int | None,
+        instant: Instant,
+    ) -> int | None:
+        """The run delay, which never decreases: what a process waited was counted before the kernel added it."""
+        if self._delays is None:
+            return None
+        wait_ns = self._delays.wait_ns(pid, directory, schedstat, stat.threads, stat.state, instant.monotonic_ns)
+        return wait_ns if known_ns is None or wait_ns is None else max(known_ns, wait_ns)
 
 
 def _cpu_ns(stat: ProcessStat, tick_ns: int) -> int:

@@ -1,4 +1,4 @@
-"""Keeps the ``stat`` files of busy processes open.
+"""Keeps the ``stat`` files of busy processes open, and their ``schedstat``.
 
 Opening and closing a file costs as much as reading it, and a process that runs in one second mostly runs in the next.
 An open file under /proc/PID is bound to the process, not to the PID: once the process has exited, reading fails with
@@ -32,18 +32,21 @@ class StatFiles:
         self._of_last_sweep: dict[int, int] = {}
         self._of_this_sweep: dict[int, int] = {}
 
-    def read(self, pid: int, path: str) -> bytes:
-        """The content of ``path``, the stat file of the process that has this PID now. Raises ``OSError``."""
-        fd = self._of_last_sweep.pop(pid, None)
+    def read(self, key: int, path: str) -> bytes:
+        """The content of ``path``, the file of the process that has this PID now. Raises ``OSError``.
+
+        ``key`` is the PID; files of another kind have other keys.
+        """
+        fd = self._of_last_sweep.pop(key, None)
         if fd is None:
-            fd = self._of_this_sweep.pop(pid, None)
+            fd = self._of_this_sweep.pop(key, None)
         if fd is not None:
             try:
                 data = os.pread(fd, STAT_BYTES, 0)
             except OSError:
                 os.close(fd)
             else:
-                self._of_this_sweep[pid] = fd
+                self._of_this_sweep[key] = fd
                 return data
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -52,7 +55,7 @@ class StatFiles:
             os.close(fd)
             raise
         if len(self._of_last_sweep) + len(self._of_this_sweep) < self._limit:
-            self._of_this_sweep[pid] = fd
+            self._of_this_sweep[key] = fd
         else:
             os.close(fd)
         return data

@@ -55,5 +55,5 @@ class StatSweep:
         for record in self._reader.reread(processes):
             self._table.put(record)
             processes[record.pid] = record
-        self._reader.end_sweep()
+        self._reader.end_sweep(processes)
         return SweepResult(processes, unreadable, reconciler.hidden_parents())

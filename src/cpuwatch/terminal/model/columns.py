@@ -87,6 +87,7 @@ COLUMNS = {
         _of_field("user_percent", 6),
         _of_field("system_percent", 6),
         _of_field("exited_percent", 7),
+        _of_field("wait_percent", 6),
         _of_field("cpu_seconds", 8),
         _of_field("threads", 7),
         _of_field("start_time", 10),
@@ -97,7 +98,17 @@ COLUMNS = {
 """By field, in the order of the screen."""
 
 _DISPENSABLE = (
-    *("threads", "start_time", "cgroup", "state", "system_percent", "user_percent", "cpu_seconds", "cpu_percent"),
+    *(
+        "wait_percent",
+        "threads",
+        "start_time",
+        "cgroup",
+        "state",
+        "system_percent",
+        "user_percent",
+        "cpu_seconds",
+        "cpu_percent",
+    ),
     *("exited_percent", "user"),
 )
 """The columns that a narrow screen leaves out, in this order. PID, total and name always stay."""

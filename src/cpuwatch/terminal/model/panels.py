@@ -71,6 +71,7 @@ def detail_lines(
             ("user", shown(row.user_percent)),
             ("system", shown(row.system_percent)),
             ("exited", shown(row.exited_percent)),
+            ("waiting", shown(row.wait_percent)),
             ("CPU time", duration(row.cpu_seconds)),
         ),
         field.line(

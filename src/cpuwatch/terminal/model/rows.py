@@ -48,6 +48,7 @@ class Row(Struct, frozen=True, gc=False):
     first_seen: datetime | None = None
     cgroup: str | None = None
     command_line: str | None = None
+    wait_percent: float | None = None
     count: int | None = None
     age: int = 0
     depth: int = 0
@@ -114,6 +115,7 @@ def _gone_row(process: ProcessUsage) -> Row:
         start_time=process.start_time,
         cgroup=process.cgroup,
         command_line=process.command_line,
+        wait_percent=process.wait_percent,
     )
 
 
@@ -139,6 +141,7 @@ def group_row(group: UsageGroup, field: str) -> Row:
         cpu_percent=group.cpu_percent - group.exited_percent,
         exited_percent=group.exited_percent,
         total_percent=group.cpu_percent,
+        wait_percent=group.wait_percent,
         count=group.processes,
     )
 
@@ -149,6 +152,7 @@ def tree_row(tree: TreeUsage, process: ProcessUsage | None) -> Row:
         "cpu_percent": tree.cpu_percent - tree.exited_percent,
         "exited_percent": tree.exited_percent,
         "total_percent": tree.cpu_percent,
+        "wait_percent": tree.wait_percent,
         "count": tree.processes,
     }
     if process is None:

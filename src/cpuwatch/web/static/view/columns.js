@@ -13,6 +13,7 @@ const PRIORITIES = {
   user_percent: 3,
   system_percent: 3,
   exited_percent: 3,
+  wait_percent: 3,
   cpu_seconds: 2,
   user: 2,
   state: 3,

@@ -16,6 +16,7 @@ const FACTS = [
   ["CPU", (row, use) => use(row.cpu_percent)],
   ["User, system", (row, use) => `${use(row.user_percent)}, ${use(row.system_percent)}`],
   ["Exited", (row, use) => use(row.exited_percent)],
+  ["Waiting for a CPU", (row, use) => use(row.wait_percent)],
   ["CPU time", (row) => duration(row.cpu_seconds)],
   ["User", (row) => known(row.user, visible)],
   ["State", (row) => row.state ?? UNKNOWN],

@@ -1,0 +1,182 @@
+"""``wait_percent`` matches the run delay that the kernel reports for the same processes (taskstats)."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from live_processes import CHILDREN
+
+from cpuwatch import open_sampler, usage
+from cpuwatch.samplers.procfs import taskstats
+
+pytestmark = [pytest.mark.timeout(120)]
+
+NOBODY = 65_534
+CPU = max(os.sched_getaffinity(0))
+ATTR_TGID = 2
+DELAY = struct.Struct("=24xQ")
+"""``cpu_delay_total`` in struct taskstats (include/uapi/linux/taskstats.h)."""
+STEP_NS = 1_000_000
+
+
+class KernelDelays:
+    """The run delay of all threads of a process, as the kernel adds it up. It needs CAP_NET_ADMIN."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)
+        self._socket.settimeout(5)
+        self._socket.bind((0, 0))
+        self._socket.send(taskstats.family_request("TASKSTATS"))
+        self._family = taskstats.family_id(self._socket.recv(16_384))
+
+    def wait_ns(self, pid: int) -> int:
+        """The sum over the threads of this process."""
+        attribute = struct.pack("=HHI", 8, ATTR_TGID, pid)
+        payload = struct.pack("=BBH", 1, 1, 0) + attribute
+        self._socket.send(struct.pack("=IHHII", 16 + len(payload), self._family, 1, 1, 0) + payload)
+        reply = self._socket.recv(16_384)
+        number = taskstats.error_number(reply)
+        if number:
+            raise OSError(number, os.strerror(number))
+        # Behind the headers: the aggregate, in it the PID (8 bytes), then the attribute with the statistics.
+        delay: int = DELAY.unpack_from(reply, 20 + 4 + 8 + 4)[0]
+        return delay
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def kernel() -> Iterator[KernelDelays]:
+    try:
+        delays = KernelDelays()
+        delays.wait_ns(os.getpid())
+    except (OSError, taskstats.MessageError) as error:
+        pytest.skip(f"needs taskstats: {error}")
+    yield delays
+    delays.close()
+
+
+@contextmanager
+def burners(count: int, threads: int = 1, prefix: tuple[str, ...] = ()) -> Iterator[list[int]]:
+    """Processes that all want to run on the same CPU all the time."""
+    command = [*prefix, sys.executable, "-I", "-S", str(CHILDREN / "burner.py"), str(CPU), str(threads)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        yield [process.pid for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+@contextmanager
+def reader(user_id: int) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, str(CHILDREN / "reads_waiting.py"), str(user_id)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read(process: subprocess.Popen[str]) -> dict[int, int | None]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return {int(pid): wait_ns for pid, wait_ns in json.loads(process.stdout.readline()).items()}
+
+
+@pytest.mark.parametrize(("count", "threads"), [(2, 1), (8, 1), (2, 3)])
+@pytest.mark.parametrize("user_id", [0, NOBODY], ids=["root", "nobody"])
+def test_the_sum_of_waiting_is_that_of_the_kernel(kernel: KernelDelays, count: int, threads: int, user_id: int) -> None:
+    with burners(count, threads) as pids, reader(user_id) as process:
+        read(process)
+
+        def bracketed() -> tuple[int, int, int]:
+            before = sum(map(kernel.wait_ns, pids))
+            waits = read(process)
+            shown = [waits[pid] for pid in pids]
+            assert None not in shown
+            return before, sum(wait_ns or 0 for wait_ns in shown), sum(map(kernel.wait_ns, pids))
+
+        first = bracketed()
+        time.sleep(3)
+        second = bracketed()
+    least, most = second[0] - first[2], second[2] - first[0]
+    slack_ns = count * STEP_NS
+    assert least > 0
+    assert 0.99 * least - slack_ns <= second[1] - first[1] <= 1.01 * most + slack_ns
+
+
+def test_a_thread_that_always_wants_to_run_either_runs_or_waits() -> None:
+    with burners(3) as pids, open_sampler("procfs") as sampler:
+        earlier = sampler.read()
+        time.sleep(2)
+        later = sampler.read()
+    rows = {row.pid: row for row in usage(earlier, later).processes}
+    wants = [(rows[pid].cpu_percent or 0) + (rows[pid].wait_percent or 0) for pid in pids]
+    # Run delay is added when a process gets the CPU, up to a few time slices after it began to wait.
+    assert all(90 < percent < 110 for percent in wants), wants
+    waits = [rows[pid].wait_percent for pid in pids]
+    assert min(wait or 0 for wait in waits) > 30
+
+
+@contextmanager
+def starving_group() -> Iterator[Path]:
+    """A cgroup with a quota of one millisecond in each second."""
+    name = f"cpuwatch-test-{os.getpid()}"
+    first = Path("/sys/fs/cgroup/cpu")
+    group = (first if first.is_dir() else first.parent) / name
+    try:
+        group.mkdir()
+        if first.is_dir():
+            (group / "cpu.cfs_period_us").write_text("1000000")
+            (group / "cpu.cfs_quota_us").write_text("1000")
+        else:
+            (group / "cpu.max").write_text("1000 1000000")
+    except OSError as error:
+        if group.is_dir():
+            group.rmdir()
+        pytest.skip(f"needs a cgroup with a quota: {error}")
+    try:
+        yield group
+    finally:
+        until = time.monotonic() + 10
+        while (group / "cgroup.procs").read_text() and time.monotonic() < until:
+            time.sleep(0.05)
+        group.rmdir()
+
+
+def test_a_process_that_gets_no_cpu_at_all_is_found() -> None:
+    # Six processes share a millisecond in each second, so most of them do not run between two readings.
+    with starving_group() as group, burners(6) as pids, open_sampler("procfs") as sampler:
+        for pid in pids:
+            (group / "cgroup.procs").write_text(str(pid))
+        time.sleep(3)
+        readings = [sampler.read()]
+        for _ in range(4):
+            time.sleep(0.5)
+            readings.append(sampler.read())
+    found = 0
+    for earlier, later in pairwise(readings):
+        rows = {row.pid: row for row in usage(earlier, later).processes}
+        starved = [rows[pid] for pid in pids if rows[pid].cpu_percent == 0 and rows[pid].state == "R"]
+        assert all((row.wait_percent or 0) > 99 for row in starved), starved
+        found += len(starved)
+    assert found > 0
