@@ -17,6 +17,7 @@ from cpuwatch.interval import SERVICE_INTERVAL_SECONDS, checked_interval
 from cpuwatch.parse import parse_integer
 from cpuwatch.peers.peer_list import Address, parse_peers
 from cpuwatch.quantities import parse_duration, parse_size
+from cpuwatch.receiver_settings import Headers, parse_headers, parse_http_url
 from cpuwatch.text import shortened
 from cpuwatch.token_file import Token, parse_token, read_token_file
 
@@ -33,6 +34,8 @@ __all__ = [
     "parse_log_format",
     "parse_metric_names",
     "parse_proxies",
+    "parse_push_interval",
+    "parse_push_top",
     "parse_record_max_age",
     "parse_record_max_bytes",
     "parse_streams",
@@ -48,6 +51,8 @@ _STREAMS = (0, 10_000)
 _METRIC_NAMES = (1, 500)
 _RECORD_BYTES = (16 * 2**20, 2**50)
 _RECORD_AGE_SECONDS = (60, 100 * 366 * 86_400)
+_PUSH_SECONDS = (1, 3600)
+_PUSH_TOP = (1, 30)
 
 
 def parse_interval(text: str) -> float:
@@ -75,6 +80,16 @@ def parse_record_max_bytes(text: str) -> int:
 def parse_record_max_age(text: str) -> int:
     """Seconds after which ticks are deleted. Raises ``ValueError`` with what is allowed."""
     return parse_duration("age of the recording", text, *_RECORD_AGE_SECONDS)
+
+
+def parse_push_interval(text: str) -> int:
+    """Seconds between two pushes. Raises ``ValueError`` with what is allowed."""
+    return parse_duration("interval of pushing", text, *_PUSH_SECONDS)
+
+
+def parse_push_top(text: str) -> int:
+    """Names with a series of their own. Raises ``ValueError`` with what is allowed."""
+    return parse_integer("number of names", text, *_PUSH_TOP)
 
 
 def parse_streams(text: str) -> int:
@@ -147,6 +162,8 @@ class Settings(Struct, frozen=True, gc=False):
     ``record_max_age`` seconds.
     ``peers`` is where the list of other machines is, a file or a URL, and ``peers_token`` is sent to those that have no
     token file in the list.
+    ``otlp_endpoint`` and ``remote_write_url`` are receivers of metrics. They get sums of ``push_interval`` seconds,
+    with a series for each of ``push_top`` names and cgroups; requests of remote write have the token and the headers.
     """
 
     interval: float = 1.0
@@ -168,6 +185,12 @@ class Settings(Struct, frozen=True, gc=False):
     record_max_age: int | None = None
     peers: Path | Address | None = None
     peers_token: Token | None = None
+    otlp_endpoint: str | None = None
+    remote_write_url: str | None = None
+    remote_write_token: Token | None = None
+    remote_write_headers: Headers = Headers()
+    push_interval: float = 10
+    push_top: int = 20
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], fields: Collection[str] | None = None) -> Self:
@@ -211,5 +234,10 @@ VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "CPUWATCH_RECORD_MAX_AGE": ("record_max_age", parse_record_max_age),
     "CPUWATCH_PEERS": ("peers", parse_peers),
     "CPUWATCH_PEERS_TOKEN_FILE": ("peers_token", read_token_file),
+    "CPUWATCH_REMOTE_WRITE_URL": ("remote_write_url", parse_http_url),
+    "CPUWATCH_REMOTE_WRITE_TOKEN_FILE": ("remote_write_token", read_token_file),
+    "CPUWATCH_REMOTE_WRITE_HEADERS": ("remote_write_headers", parse_headers),
+    "CPUWATCH_PUSH_INTERVAL": ("push_interval", parse_push_interval),
+    "CPUWATCH_PUSH_TOP": ("push_top", parse_push_top),
 }
 """The variables, each with the field that it sets and its parser."""

@@ -22,6 +22,7 @@ _COMMANDS = {
     "sample": "sample once and print the result",
     "run": "run a command and print the CPU time that it and all its descendants used",
     "record": "record every second in a directory",
+    "push": "push what uses the CPU to OpenTelemetry or Prometheus receivers",
     "replay": "show what was recorded at a time, or serve a recording",
     "report": "print what used the CPU in a range of a recording",
     "export": "write a recording as Parquet, Arrow, CSV or lines of JSON",

@@ -11,16 +11,21 @@ from msgspec.structs import replace
 
 from cpuwatch.human_time import parse_time
 from cpuwatch.parse import parse_integer
+from cpuwatch.receiver_settings import parse_headers, parse_http_url
 from cpuwatch.settings import (
     Settings,
     parse_interval,
     parse_log_format,
+    parse_push_interval,
+    parse_push_top,
     parse_record_max_age,
     parse_record_max_bytes,
 )
+from cpuwatch.token_file import read_token_file
 
 __all__ = [
     "add_log_format_flag",
+    "add_push_flags",
     "add_retention_flags",
     "add_sampling_flags",
     "parse_count",
@@ -71,6 +76,53 @@ def add_retention_flags(group: argparse._ArgumentGroup) -> None:
         type=typed(parse_record_max_age),
         metavar="DURATION",
         help="delete what is older, such as 36h or 30d (default: CPUWATCH_RECORD_MAX_AGE, or no limit)",
+    )
+
+
+def add_push_flags(group: argparse._ArgumentGroup) -> None:
+    """Add the receivers of metrics, and what they get."""
+    group.add_argument(
+        "--otlp-endpoint",
+        type=typed(parse_http_url),
+        metavar="URL",
+        help="push to this OpenTelemetry receiver, such as http://localhost:4318; v1/metrics is appended "
+        "(default: OTEL_EXPORTER_OTLP_ENDPOINT, or none; other OTEL_EXPORTER_OTLP_* variables apply too)",
+    )
+    group.add_argument(
+        "--remote-write-url",
+        type=typed(parse_http_url),
+        metavar="URL",
+        help="push to this receiver of Prometheus remote write, such as http://localhost:9090/api/v1/write "
+        "(default: CPUWATCH_REMOTE_WRITE_URL, or none)",
+    )
+    group.add_argument(
+        "--remote-write-token-file",
+        dest="remote_write_token",
+        type=typed(read_token_file),
+        metavar="FILE",
+        help="send it the token in this file, as Authorization: Bearer "
+        "(default: CPUWATCH_REMOTE_WRITE_TOKEN_FILE, or no token)",
+    )
+    group.add_argument(
+        "--remote-write-headers",
+        type=typed(parse_headers),
+        metavar="NAME=VALUE,...",
+        help="send it these headers, such as X-Scope-OrgID=team; values are URL-encoded "
+        "(default: CPUWATCH_REMOTE_WRITE_HEADERS, or none)",
+    )
+    group.add_argument(
+        "--push-interval",
+        type=typed(parse_push_interval),
+        metavar="DURATION",
+        help="time between two pushes, from 1s to 1h "
+        f"(default: CPUWATCH_PUSH_INTERVAL, or {_DEFAULTS.push_interval:g}s)",
+    )
+    group.add_argument(
+        "--push-top",
+        type=typed(parse_push_top),
+        metavar="NUMBER",
+        help="names, and cgroups, that have a series each, from 1 to 30; the others are summed up as rest "
+        f"(default: CPUWATCH_PUSH_TOP, or {_DEFAULTS.push_top})",
     )
 
 

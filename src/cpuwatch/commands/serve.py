@@ -7,7 +7,7 @@ import logging
 import os
 from pathlib import Path
 
-from cpuwatch.commands.flags import add_retention_flags, add_sampling_flags, settings_from, typed
+from cpuwatch.commands.flags import add_push_flags, add_retention_flags, add_sampling_flags, settings_from, typed
 from cpuwatch.commands.listening_flags import add_listening_flags, listening_from
 from cpuwatch.environment import warnings_about
 from cpuwatch.log import logging_to_stderr
@@ -29,6 +29,7 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
     add_listening_flags(parser)
     add_sampling_flags(parser)
     _add_recording(parser.add_argument_group("recording"))
+    add_push_flags(parser.add_argument_group("pushing"))
     _add_limits(parser.add_argument_group("limits"))
     _add_peers(parser.add_argument_group("other machines"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 from cpuwatch.errors import ListenError, MissingExtraError, SettingsError
 from cpuwatch.log import logging_to_stderr
 from cpuwatch.peers.opening import watch_peers
+from cpuwatch.push.targets import push_targets
 from cpuwatch.recording.reader import Recording
 from cpuwatch.recording.writer import RecordingWriter
 from cpuwatch.samplers import open_sampler
@@ -73,6 +75,7 @@ def serve(settings: Settings, listening: Listening, recording: Recording | None 
             RecordingWriter(settings.record).close()
         if settings.peers is not None:
             watch_peers(settings.peers, settings.peers_token)
+        push_targets(settings, os.environ)
     config = Config()
     config.root_path = listening.root_path
     config.errorlog = logging.getLogger("hypercorn.error")

@@ -20,6 +20,7 @@ from cpuwatch.log import logging_to_stderr
 from cpuwatch.loop_errors import loop_errors_in_one_line
 from cpuwatch.monitor import Monitor
 from cpuwatch.playback import Playback
+from cpuwatch.push.targets import open_pusher
 from cpuwatch.recording.reader import Recording, open_recording
 from cpuwatch.recording.recorder import Recorder
 from cpuwatch.recording.retention import RecordingLimits
@@ -101,19 +102,22 @@ def create_app(settings: Settings | None = None, recording: Recording | None = N
 
 @contextmanager
 def _opened(settings: Settings, recording: Recording | None) -> Iterator[Live]:
-    """A service that is not started yet. What it records is closed at the end of the block."""
+    """A service that is not started yet. What it records and pushes ends with the block."""
     if recording is not None:
         yield Live(Playback(recording), settings, recording=recording)
         return
     sampler = open_sampler(settings.backend, command_lines=settings.command_lines)
     monitor = Monitor(settings.interval, settings.history, sampler, settings.history_bytes)
-    if settings.record is None:
-        yield Live(monitor, settings)
-        return
-    limits = RecordingLimits(settings.record_max_bytes, settings.record_max_age)
-    with Recorder(settings.record, limits) as recorder:
-        monitor.follow_ticks(recorder.record)
-        yield Live(monitor, settings, recorder, open_recording(settings.record))
+    with open_pusher(settings, os.environ) or nullcontext() as pusher:
+        if pusher is not None:
+            monitor.follow_ticks(pusher.take)
+        if settings.record is None:
+            yield Live(monitor, settings, pusher=pusher)
+            return
+        limits = RecordingLimits(settings.record_max_bytes, settings.record_max_age)
+        with Recorder(settings.record, limits) as recorder:
+            monitor.follow_ticks(recorder.record)
+            yield Live(monitor, settings, recorder, open_recording(settings.record), pusher)
 
 
 def _routes() -> list[Route]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import ModuleType
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from starlette.types import Scope
 
@@ -27,6 +27,9 @@ from cpuwatch.web.access.limits import StreamPlaces
 from cpuwatch.web.response_cache import ResponseCache
 from cpuwatch.web.scrapes import Scrapes
 
+if TYPE_CHECKING:
+    from cpuwatch.push.pusher import Pusher  # it needs the extra `push`
+
 __all__ = ["Live", "State", "hypercorn_in_use", "live", "settings_of"]
 
 
@@ -34,6 +37,7 @@ class Live:
     """A running service: its settings, the source of its snapshots, and the results made from them.
 
     ``recorder`` writes the ``recording``, if there is one. A recording without a recorder is itself the source.
+    ``pusher`` sends sums to receivers of metrics, if there are any.
     """
 
     def __init__(
@@ -42,12 +46,14 @@ class Live:
         settings: Settings | None = None,
         recorder: Recorder | None = None,
         recording: Recording | None = None,
+        pusher: Pusher | None = None,
     ) -> None:
         self.settings: Settings = settings or Settings()
         self.hosts: AllowedHosts = AllowedHosts(self.settings.allowed_hosts)
         self.source: SnapshotSource = source
         self.recorder: Recorder | None = recorder
         self.recording: Recording | None = recording
+        self.pusher: Pusher | None = pusher
         self.cache: ResponseCache = ResponseCache(source)
         self.streams: StreamPlaces = StreamPlaces(self.settings.streams)
         self.scrapes: Scrapes = Scrapes()

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 from starlette.types import Scope
 
+from cpuwatch.push.target import PushHealth
 from cpuwatch.recording.recorder import RecorderHealth
 from cpuwatch.web.http.response import Answer, problem
 from cpuwatch.web.openapi.operation import Operation
@@ -25,12 +26,14 @@ class Alive(Struct, frozen=True):
 class Ready(Struct, frozen=True):
     """The body of ``/readyz``: the age of the served snapshot, and the number of restarted tasks.
 
-    ``recording`` tells how recording is going, null without one. If it fails, the service is still ready.
+    ``recording`` tells how recording is going, null without one, and ``push`` how pushing to each receiver is going. If
+    they fail, the service is still ready.
     """
 
     age_seconds: float
     restarts: int
     recording: RecorderHealth | None = None
+    push: list[PushHealth] = []
     status: Literal["ready"] = "ready"
 
 
@@ -62,7 +65,8 @@ async def ready(scope: Scope) -> Answer:
     max_age_seconds, age_seconds = state.source.max_age_seconds, state.age_seconds
     if age_seconds is not None and age_seconds <= max_age_seconds:
         recording = None if state.recorder is None else state.recorder.health
-        body = Ready(age_seconds, state.supervisor.restarts, recording)
+        push = [] if state.pusher is None else state.pusher.health
+        body = Ready(age_seconds, state.supervisor.restarts, recording, push)
         return Answer.of(msgspec.json.encode(body), "application/json")
     reason = (
         "there is no snapshot yet"
