@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urlsplit
 
+from msgspec import Struct
+
 from cpuwatch.text import shortened
 
 __all__ = ["Headers", "parse_headers", "parse_http_url"]
@@ -14,11 +16,13 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _VALUE = re.compile(r"[\x20-\x7e\t]*", re.ASCII)
 
 
-class Headers(dict[str, str]):
+class Headers(Struct, frozen=True, gc=False):
     """Headers whose values may be secrets. Its ``repr`` hides them, so no log, message or traceback shows them."""
 
+    pairs: tuple[tuple[str, str], ...] = ()
+
     def __repr__(self) -> str:
-        return f"Headers({', '.join(f'{name}=...' for name in self)})"
+        return f"Headers({', '.join(f'{name}=...' for name, _ in self.pairs)})"
 
 
 def parse_http_url(text: str) -> str:
@@ -46,7 +50,7 @@ def parse_headers(text: str) -> Headers:
 
     The format is that of ``OTEL_EXPORTER_OTLP_HEADERS`` (opentelemetry.io/docs/specs/otel/protocol/exporter).
     """
-    headers = Headers()
+    headers = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, separator, encoded = part.partition("=")
         name, value = name.strip(), unquote(encoded.strip())
@@ -55,4 +59,4 @@ def parse_headers(text: str) -> Headers:
         if not _VALUE.fullmatch(value):
             raise ValueError(f"invalid value of the header {shortened(name)!r}: must be printable ASCII")
         headers[name] = value
-    return headers
+    return Headers(tuple(headers.items()))

@@ -54,7 +54,7 @@ def test_variables_for_metrics_take_precedence() -> None:
         }
     )
     assert settings is not None
-    assert settings.headers == {"authorization": "Basic dTpw", "x-b": "2"}
+    assert dict(settings.headers.pairs) == {"authorization": "Basic dTpw", "x-b": "2"}
     assert (settings.timeout_seconds, settings.is_compressed) == (2.5, True)
     assert (settings.certificate, settings.temporality) == (Path("/ca.pem"), "delta")
     assert "dTpw" not in repr(settings)

@@ -84,7 +84,7 @@ def _otlp_target(settings: OtlpSettings) -> Target:
     return Target(
         protocol="OTLP",
         url=settings.url,
-        headers={**settings.headers, "content-type": "application/x-protobuf", **coding},
+        headers={**dict(settings.headers.pairs), "content-type": "application/x-protobuf", **coding},
         encode=encode,
         is_retried=_OTLP_RETRIED.__contains__,
         complaint=complaint,
@@ -102,7 +102,7 @@ def _remote_write_target(settings: Settings, url: str) -> Target:
         protocol="remote write",
         url=url,
         headers={
-            **settings.remote_write_headers,
+            **dict(settings.remote_write_headers.pairs),
             **authorization,
             "content-type": "application/x-protobuf",
             "content-encoding": "snappy",
