@@ -204,7 +204,7 @@ def held_files(pid: int) -> list[str]:
 
 def test_a_defect_ends_with_a_traceback_and_1() -> None:
     program = (
-        "import sys, cpuwatch.commands.cli\n"
+        "import sys, cpuwatch.commands.cli, cpuwatch.commands.sample\n"
         "def broken(*_, **__): raise ValueError('ours')\n"
         "cpuwatch.commands.sample.sample = broken\n"
         "sys.exit(cpuwatch.commands.cli.main(['sample']))\n"
