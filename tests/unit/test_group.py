@@ -108,6 +108,11 @@ def test_a_tree_is_the_sum_of_its_root_and_its_branches(taken: Snapshot) -> None
         own = (rows[tree.pid].cpu_percent or 0) + sum(row.cpu_percent or 0 for row in exited)
         assert is_close(tree.cpu_percent, own + sum(branch.cpu_percent for branch in branches))
         assert tree.processes == 1 + sum(branch.processes for branch in branches)
+        for field in ("threads", "cpu_seconds", "user_percent", "system_percent"):
+            parts = [getattr(part, field) for part in (rows[tree.pid], *branches)]
+            known = [part for part in parts if part is not None]
+            assert (getattr(tree, field) is None) == (not known)
+            assert is_close(getattr(tree, field) or 0, sum(known))
 
 
 def is_close(one: float, other: float) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,6 +17,8 @@ from cpuwatch.model import ExitedUsage, ProcessUsage, Snapshot
 from cpuwatch.query.cgroup_name import unit_names, unit_path
 
 __all__ = ["TreeUsage", "UsageGroup", "by_cgroup", "by_name", "by_tree", "by_user"]
+
+_Number = TypeVar("_Number", int, float)
 
 
 class UsageGroup(Struct, frozen=True, gc=False):
@@ -45,6 +48,8 @@ class TreeUsage(Struct, frozen=True, gc=False):
 
     ``parent`` is the PID of the tree that contains this one as a branch, ``None`` for a root. ``pid``, ``key`` and
     ``name`` are ``None`` for the one root of exited processes whose ancestor is not in the snapshot.
+    ``wait_percent``, ``threads``, ``cpu_seconds``, ``user_percent`` and ``system_percent`` are those of the living
+    processes, and ``None`` if they are unknown for all of them.
     """
 
     pid: int | None
@@ -57,6 +62,10 @@ class TreeUsage(Struct, frozen=True, gc=False):
     machine_percent: float
     exited_percent: float
     wait_percent: float | None = None
+    threads: int | None = None
+    cpu_seconds: float | None = None
+    user_percent: float | None = None
+    system_percent: float | None = None
 
 
 def by_name(snapshot: Snapshot) -> list[UsageGroup]:
@@ -103,7 +112,7 @@ def by_tree(snapshot: Snapshot) -> list[TreeUsage]:
     """Every process with all its descendants, busiest tree first; the roots add up to the snapshot."""
     rows = {row.pid: row for row in snapshot.processes}
     parents = _parents(rows)
-    sums: dict[int | None, _Sum] = {pid: _Sum() for pid in (*rows, None)}
+    sums: dict[int | None, _TreeSum] = {pid: _TreeSum() for pid in (*rows, None)}
     for row in rows.values():
         sums[row.pid].add_process(row)
     for exited in snapshot.exited:
@@ -113,10 +122,8 @@ def by_tree(snapshot: Snapshot) -> list[TreeUsage]:
         if parent is not None:
             sums[parent].add(sums[pid])
     trees = [
-        TreeUsage(
-            pid, rows[pid].key, rows[pid].name, parents[pid], *sums[pid].figures(), wait_percent=sums[pid].wait_percent
-        )
-        for pid in rows
+        TreeUsage(pid, row.key, row.name, parents[pid], *sums[pid].figures(), *sums[pid].figures_of_living())
+        for pid, row in rows.items()
     ]
     without_ancestor = sums[None].figures()
     if any(without_ancestor):
@@ -139,7 +146,7 @@ class _Sum:
         self.processes += 1
         self.cpu_percent += row.cpu_percent or 0.0
         self.machine_percent += row.machine_percent or 0.0
-        self._add_wait(row.wait_percent)
+        self.wait_percent = _known_sum(self.wait_percent, row.wait_percent)
 
     def add_exited(self, row: ExitedUsage) -> None:
         self.exited += row.count or 0
@@ -147,20 +154,45 @@ class _Sum:
         self.machine_percent += row.machine_percent or 0.0
         self.exited_percent += row.cpu_percent or 0.0
 
-    def add(self, other: _Sum) -> None:
+    def figures(self) -> tuple[int, int, float, float, float]:
+        return self.processes, self.exited, self.cpu_percent, self.machine_percent, self.exited_percent
+
+
+class _TreeSum(_Sum):
+    """The sum of a tree, to which its branches are added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: int | None = None
+        self.cpu_seconds: float | None = None
+        self.user_percent: float | None = None
+        self.system_percent: float | None = None
+
+    def add_process(self, row: ProcessUsage) -> None:
+        super().add_process(row)
+        self._add_living(row)
+
+    def add(self, other: _TreeSum) -> None:
         self.processes += other.processes
         self.exited += other.exited
         self.cpu_percent += other.cpu_percent
         self.machine_percent += other.machine_percent
         self.exited_percent += other.exited_percent
-        self._add_wait(other.wait_percent)
+        self.wait_percent = _known_sum(self.wait_percent, other.wait_percent)
+        self._add_living(other)
 
-    def _add_wait(self, wait_percent: float | None) -> None:
-        if wait_percent is not None:
-            self.wait_percent = (self.wait_percent or 0.0) + wait_percent
+    def figures_of_living(self) -> tuple[float | None, int | None, float | None, float | None, float | None]:
+        return self.wait_percent, self.threads, self.cpu_seconds, self.user_percent, self.system_percent
 
-    def figures(self) -> tuple[int, int, float, float, float]:
-        return self.processes, self.exited, self.cpu_percent, self.machine_percent, self.exited_percent
+    def _add_living(self, part: ProcessUsage | _TreeSum) -> None:
+        self.threads = _known_sum(self.threads, part.threads)
+        self.cpu_seconds = _known_sum(self.cpu_seconds, part.cpu_seconds)
+        self.user_percent = _known_sum(self.user_percent, part.user_percent)
+        self.system_percent = _known_sum(self.system_percent, part.system_percent)
+
+
+def _known_sum(one: _Number | None, other: _Number | None) -> _Number | None:
+    return other if one is None else one if other is None else one + other
 
 
 def _grouped(

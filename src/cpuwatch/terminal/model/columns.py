@@ -114,15 +114,12 @@ _DISPENSABLE = (
 """The columns that a narrow screen leaves out, in this order. PID, total and name always stay."""
 
 _NOT_OF_GROUPS = {"user", "state", "user_percent", "system_percent", "cpu_seconds", "threads", "start_time", "cgroup"}
-_NOT_SUMMED = {"user_percent", "system_percent"}
 
 
 def shown_columns(state: ViewState, columns: int) -> list[Column]:
     """The chosen columns of the view, or without a choice those that fit into this number of cells."""
     chosen = state.columns or tuple(COLUMNS)
-    if state.view == "tree":
-        chosen = tuple(field for field in chosen if field not in _NOT_SUMMED)
-    elif state.view:
+    if state.view not in {"", "tree"}:
         chosen = tuple(field for field in chosen if field not in _NOT_OF_GROUPS)
     shown = [COLUMNS[field] for field in chosen]
     for field in _DISPENSABLE:

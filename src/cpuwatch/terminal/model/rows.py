@@ -153,6 +153,10 @@ def tree_row(tree: TreeUsage, process: ProcessUsage | None) -> Row:
         "exited_percent": tree.exited_percent,
         "total_percent": tree.cpu_percent,
         "wait_percent": tree.wait_percent,
+        "threads": tree.threads,
+        "cpu_seconds": tree.cpu_seconds,
+        "user_percent": tree.user_percent,
+        "system_percent": tree.system_percent,
         "count": tree.processes,
     }
     if process is None:
@@ -165,10 +169,6 @@ def tree_row(tree: TreeUsage, process: ProcessUsage | None) -> Row:
         ppid=process.ppid,
         user=process.user,
         state=process.state,
-        threads=process.threads,
-        user_percent=process.user_percent,
-        system_percent=process.system_percent,
-        cpu_seconds=process.cpu_seconds,
         start_time=process.start_time,
         cgroup=process.cgroup,
         command_line=process.command_line,
