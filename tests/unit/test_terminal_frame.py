@@ -98,6 +98,18 @@ def test_every_style_has_a_colour_in_every_theme(taken: list[Snapshot], typed: l
         assert used <= {"", *theme}
 
 
+def test_the_graph_of_a_process_has_its_total_in_each_of_the_last_ticks() -> None:
+    moment = Moment.of(snapshot(1))
+    state = ViewState(columns=("pid", "graph", "name"))
+    totals = [{"12-1": 50.0, "11-1": 2.0}, {}, {"12-1": 100.0, "11-1": 10.0}]
+    scene = Scene(Link(""), [], 0, totals=totals)
+    frame = drawn(moment, arranged(moment, state), state, scene, Screen(80, 60))
+    shown = ["".join(text for _, text in line).rstrip() for line in frame.lines]
+    assert f"     12 {' ' * 13}▄ █ cc1" in shown
+    assert f"     11 {' ' * 13}▁ ▄ make" in shown
+    assert f"     10 {' ' * 16} bash" in shown
+
+
 def test_an_exited_process_fades_in_its_place_and_disappears() -> None:
     taken = [snapshot(sequence, *([process(90, 11, "ld", 50.0)] if sequence == 1 else [])) for sequence in range(1, 9)]
     moment = None

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from cpuwatch.errors import CpuwatchError
 from cpuwatch.terminal.model.arrange import arranged
+from cpuwatch.terminal.model.columns import GRAPH, GRAPH_TICKS
 from cpuwatch.terminal.model.frame import Frame, drawn, waiting
 from cpuwatch.terminal.model.header import Scene
 from cpuwatch.terminal.model.rows import Item, Moment
@@ -196,7 +197,9 @@ class App:
     def _scene(self) -> Scene:
         timeline = self._timeline
         self._link = self._source.link
-        return Scene(self._link, timeline.past, timeline.shown, timeline.is_frozen, self._zone)
+        has_graph = self._state.columns is not None and GRAPH in self._state.columns
+        totals = timeline.totals(GRAPH_TICKS) if has_graph else []
+        return Scene(self._link, timeline.past, timeline.shown, timeline.is_frozen, self._zone, totals)
 
     def _opened(self, moment: Moment) -> Item | None:
         key = self._state.opened

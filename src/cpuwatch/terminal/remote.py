@@ -114,7 +114,8 @@ class RemoteSource:
             return Link(str(self._url), "connecting", f"connecting to {self._url}{reason}")
         age = time.monotonic() - arrived
         if age > max(1.0, _STALE_INTERVALS * latest.interval_seconds):
-            return Link(str(self._url), "stale", f"{since(age)}, {self._failure or 'nothing arrives'}")
+            problem = f"{self._failure}; reconnecting" if self._failure else "no data received"
+            return Link(str(self._url), "stale", f"{since(age)}: {problem}")
         return Link(str(self._url), "live")
 
     def _headers(self) -> dict[str, str]:
@@ -131,11 +132,11 @@ class RemoteSource:
             before = self._last_id
             try:
                 self._read_stream()
-                self._failure = "the server ended the stream"
+                self._failure = "the server closed the stream"
             except ssl.SSLCertVerificationError as error:
                 self._failure = f"its certificate is not valid: {error.verify_message}"
             except TimeoutError:
-                self._failure = "it does not answer"
+                self._failure = "no answer"
             except OSError as error:
                 self._failure = error.strerror or str(error)
             except (http.client.HTTPException, DecodeError, _ResponseError) as error:
@@ -153,7 +154,7 @@ class RemoteSource:
                 connection.sock.settimeout(_SILENCE_SECONDS)
             response = connection.getresponse()
             if response.status != http.client.OK:
-                raise _ResponseError(f"it answers {response.status} {response.reason}")
+                raise _ResponseError(f"HTTP {response.status} {response.reason}")
             for event_id, data in events(response):
                 self._add(decode(data))
                 self._last_id, self._failure = event_id, ""

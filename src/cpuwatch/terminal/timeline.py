@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -37,6 +37,7 @@ class Timeline:
         self._past: deque[tuple[TickId, float | None]] = deque(maxlen=_MAX_TICKS)
         self._newest: Snapshot | None = None
         self._process_past: _ProcessPast | None = None
+        self._totals: dict[TickId, Mapping[str, float]] = {}
         self.moment: Moment | None = None
         self.is_frozen = False
 
@@ -122,6 +123,19 @@ class Timeline:
         self._process_past = _ProcessPast(key, shown.time, ticks[-_LOADED_TICKS:])
         return self._process_past.ticks
 
+    def totals(self, ticks: int) -> list[Mapping[str, float]]:
+        """The total of each process that ran, by key, in each of the last ticks up to the shown one."""
+        if self.moment is None:
+            return []
+        shown = self.moment.snapshot
+        if next(reversed(self._totals), None) != TickId.of(shown):
+            recent = [*self._store.between(shown.time - self._span(ticks), shown.time)][-ticks:] or [shown]
+            ids = map(TickId.of, recent)
+            self._totals = {
+                tick: self._totals.get(tick) or _totals(each) for tick, each in zip(ids, recent, strict=True)
+            }
+        return list(self._totals.values())
+
     def _before(self, snapshot: Snapshot, ticks: int) -> Snapshot | None:
         """The snapshot this many ticks before; the oldest if there are fewer."""
         for _ in range(ticks):
@@ -147,6 +161,10 @@ class Timeline:
     def _span(self, ticks: int, snapshot: Snapshot | None = None) -> timedelta:
         shown = snapshot or (self.moment.snapshot if self.moment is not None else None)
         return timedelta(seconds=ticks * (1.0 if shown is None else shown.interval_seconds) + 0.5)
+
+
+def _totals(snapshot: Snapshot) -> dict[str, float]:
+    return {row.key: row.total_percent for row in snapshot.processes if row.total_percent}
 
 
 def _moment(snapshots: Iterable[Snapshot], before: Moment | None) -> Moment | None:

@@ -15,25 +15,38 @@ from cpuwatch.terminal.model.rows import Item, Row, is_past
 from cpuwatch.terminal.model.state import ViewState
 from cpuwatch.terminal.model.text import UNKNOWN, Screen, duration, percent
 
-__all__ = ["COLUMNS", "Column", "name_of", "padded", "shown_columns"]
+__all__ = ["COLUMNS", "GRAPH", "GRAPH_TICKS", "Column", "name_of", "padded", "shown_columns"]
 
+GRAPH = "graph"
+GRAPH_TICKS = 16
+_GRAPH_TEXT = f"total_percent in the last {GRAPH_TICKS} ticks, as a graph."
 _MIN_NAME_CELLS = 16
 _DAY = timedelta(days=1)
 
 
 class Column(Struct, frozen=True):
-    """A column of the table. ``width`` excludes the gap to the next one; the last column takes what is left."""
+    """A column of the table. ``width`` excludes the gap to the next one; the last column takes what is left.
+
+    ``field`` is a field of a process, except for the graph, which has no field.
+    """
 
     field: str
     heading: str
     width: int
     text: Callable[[Item, datetime, tzinfo | None], str]
     left_aligned: bool = False
+    description: str = ""
+    is_default: bool = True
+
+    @property
+    def is_sortable(self) -> bool:
+        """Whether rows can be sorted by it."""
+        return self.field in FIELDS and FIELDS[self.field].is_sortable
 
 
 def _of_field(name: str, width: int) -> Column:
     field = FIELDS[name]
-    return Column(name, field.heading, width, _formatter(name), left_aligned=field.type == "text")
+    return Column(name, field.heading, width, _formatter(name), field.type == "text", field.description)
 
 
 def _formatter(name: str) -> Callable[[Item, datetime, tzinfo | None], str]:
@@ -76,10 +89,15 @@ def name_of(row: Item, *_: object) -> str:
     return row.name or "(no name)"
 
 
+def _no_text(*_: object) -> str:
+    """The graph is drawn of more than the row."""
+    return ""
+
+
 COLUMNS = {
     column.field: column
     for column in (
-        Column("pid", "PID", 7, _pid),
+        Column("pid", "PID", 7, _pid, description=FIELDS["pid"].description),
         _of_field("user", 9),
         _of_field("state", 1),
         _of_field("total_percent", 7),
@@ -91,8 +109,9 @@ COLUMNS = {
         _of_field("cpu_seconds", 8),
         _of_field("threads", 7),
         _of_field("start_time", 10),
-        Column("cgroup", "UNIT", 22, _unit, left_aligned=True),
-        Column("name", "NAME", _MIN_NAME_CELLS, name_of, left_aligned=True),
+        Column("cgroup", "UNIT", 22, _unit, left_aligned=True, description=FIELDS["cgroup"].description),
+        Column(GRAPH, "GRAPH", GRAPH_TICKS, _no_text, left_aligned=True, description=_GRAPH_TEXT, is_default=False),
+        Column("name", "NAME", _MIN_NAME_CELLS, name_of, left_aligned=True, description=FIELDS["name"].description),
     )
 }
 """By field, in the order of the screen."""
@@ -100,6 +119,7 @@ COLUMNS = {
 _DISPENSABLE = (
     *(
         "wait_percent",
+        GRAPH,
         "threads",
         "start_time",
         "cgroup",
@@ -114,11 +134,12 @@ _DISPENSABLE = (
 """The columns that a narrow screen leaves out, in this order. PID, total and name always stay."""
 
 _NOT_OF_GROUPS = {"user", "state", "user_percent", "system_percent", "cpu_seconds", "threads", "start_time", "cgroup"}
+_NOT_OF_GROUPS |= {GRAPH}
 
 
 def shown_columns(state: ViewState, columns: int) -> list[Column]:
     """The chosen columns of the view, or without a choice those that fit into this number of cells."""
-    chosen = state.columns or tuple(COLUMNS)
+    chosen = state.columns or tuple(field for field, column in COLUMNS.items() if column.is_default)
     if state.view not in {"", "tree"}:
         chosen = tuple(field for field in chosen if field not in _NOT_OF_GROUPS)
     shown = [COLUMNS[field] for field in chosen]

@@ -71,6 +71,7 @@ def drawn(
         replace(rest, rows=height),
         moment.snapshot.time,
         scene.zone,
+        scene.totals,
         None if before is None else before.table,
     )
     body = [table.heading, *table.rows]

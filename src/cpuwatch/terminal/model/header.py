@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from itertools import groupby
 from math import ceil
@@ -34,6 +34,7 @@ class Scene(Struct, frozen=True):
     """What the header shows beside the snapshot. ``past`` has the machine's use of each tick, the oldest first.
 
     ``shown`` is the index in ``past`` of the snapshot; ``is_frozen`` tells that the user stopped the time.
+    ``totals`` has the total of each process that ran, by key, in each of the last ticks, the oldest first.
     """
 
     link: Link
@@ -41,6 +42,7 @@ class Scene(Struct, frozen=True):
     shown: int
     is_frozen: bool = False
     zone: tzinfo | None = None
+    totals: Sequence[Mapping[str, float]] = ()
 
 
 def header_lines(snapshot: Snapshot, scene: Scene, screen: Screen, *, each_cpu: bool) -> list[Line]:

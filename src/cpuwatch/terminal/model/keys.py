@@ -2,6 +2,9 @@
 
 ``tests/unit/test_terminal_keys.py`` checks that the page has the same keys (``web/static/app.js``) and the same help
 (``web/page.html``). Keys of htop that do the same here are accepted as well.
+
+The two differ in one key: ``/`` searches in htop and filters in the page. It filters here as well, as in btop: a filter
+also finds what is below the screen or comes later, and Esc ends it. F3 and F4 search and filter as in htop.
 """
 
 from __future__ import annotations

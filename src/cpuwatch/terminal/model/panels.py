@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cpuwatch.fields import FIELDS
 from cpuwatch.terminal.model.columns import COLUMNS, name_of, shown_columns
 from cpuwatch.terminal.model.header import Scene
 from cpuwatch.terminal.model.keys import BINDINGS, Binding
@@ -50,7 +49,7 @@ def column_lines(state: ViewState, screen: Screen) -> list[Line]:
     for index, (field, column) in enumerate(COLUMNS.items()):
         style = "cursor" if index == state.chosen_column else ""
         mark = "[x]" if field in shown else "[ ]"
-        text = f" {mark} {column.heading:<9} {FIELDS[field].description}"
+        text = f" {mark} {column.heading:<9} {column.description}"
         lines.append(fitted([(style, text)], screen.columns, style))
     # The chosen one stays visible on a low screen.
     begin = max(0, state.chosen_column + 2 - screen.rows)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 
 from msgspec import Struct
 
-from cpuwatch.terminal.model.columns import Column, name_of, padded, shown_columns
+from cpuwatch.terminal.model.columns import GRAPH, GRAPH_TICKS, Column, name_of, padded, shown_columns
 from cpuwatch.terminal.model.rows import FADING_TICKS, Item, Row
 from cpuwatch.terminal.model.state import ViewState
-from cpuwatch.terminal.model.text import Line, Screen, Span, fitted
+from cpuwatch.terminal.model.text import Line, Screen, Span, fitted, spark
 
 __all__ = ["Layout", "TableLines", "table_lines"]
 
@@ -25,18 +25,27 @@ class Layout(Struct, frozen=True):
     zone: tzinfo | None
 
 
+class _Known(Struct, frozen=True):
+    """A line, and what it was made of."""
+
+    row: Item
+    style: str
+    graph: str
+    line: Line
+
+
 class TableLines(Struct, frozen=True):
     """The heading, and a line for each visible row. ``headings`` has the columns of cells of each heading.
 
-    ``known`` has the row and the style of each line. Most processes do not run in most seconds, so most lines of a
-    table are those of the table before.
+    ``known`` has the lines by key. Most processes do not run in most seconds, so most lines of a table are those of the
+    table before.
     """
 
     heading: Line
     rows: list[Line]
     headings: list[tuple[int, int, str]]
     layout: Layout
-    known: dict[str, tuple[Item, str, Line]]
+    known: dict[str, _Known]
 
 
 def table_lines(
@@ -45,6 +54,7 @@ def table_lines(
     screen: Screen,
     now: datetime,
     zone: tzinfo | None = None,
+    totals: Sequence[Mapping[str, float]] = (),
     before: TableLines | None = None,
 ) -> TableLines:
     """The rows from ``state.top`` on, as many as the height of the screen. Lines of ``before`` are used again."""
@@ -53,15 +63,17 @@ def table_lines(
     # Start times depend on the day, so the minute is exact enough.
     layout = Layout(tuple(columns), screen.columns, screen.encoding, now.replace(second=0, microsecond=0), zone)
     before_known = before.known if before is not None and before.layout == layout else {}
-    known: dict[str, tuple[Item, str, Line]] = {}
+    has_graph = any(column.field == GRAPH for column in columns)
+    known: dict[str, _Known] = {}
     lines: list[Line] = []
     for row in rows[state.top : state.top + screen.rows]:
         style = "cursor" if row.key == state.cursor else _row_style(row)
+        graph = _graph(row, totals, screen) if has_graph else ""
         shown = before_known.get(row.key)
-        if shown is None or shown[1] != style or not (shown[0] is row or shown[0] == row):
-            shown = row, style, _row_line(row, style, layout, screen)
+        if shown is None or shown.style != style or shown.graph != graph or shown.row != row:
+            shown = _Known(row, style, graph, _row_line(row, style, graph, layout, screen))
         known[row.key] = shown
-        lines.append(shown[2])
+        lines.append(shown.line)
     return TableLines(heading, lines, places, layout, known)
 
 
@@ -84,11 +96,16 @@ def _heading(columns: Sequence[Column], state: ViewState, screen: Screen) -> tup
     return fitted(line, screen.columns, "heading"), places
 
 
-def _row_line(row: Item, style: str, layout: Layout, screen: Screen) -> Line:
+def _graph(row: Item, totals: Sequence[Mapping[str, float]], screen: Screen) -> str:
+    return spark([tick.get(row.key, 0.0) for tick in totals], screen.glyphs.levels).rjust(GRAPH_TICKS)
+
+
+def _row_line(row: Item, style: str, graph: str, layout: Layout, screen: Screen) -> Line:
     columns, now, zone = layout.columns, layout.now, layout.zone
     line: Line = []
     for column in columns[:-1]:
-        line.append((style or _cell_style(column, row), padded(column.text(row, now, zone), column, screen) + " "))
+        text = graph if column.field == GRAPH else column.text(row, now, zone)
+        line.append((style or _cell_style(column, row), padded(text, column, screen) + " "))
     last = columns[-1]
     if last.field == "name":
         line += _name(row, style, screen)
@@ -125,6 +142,8 @@ def _cell_style(column: Column, row: Item) -> str:
         if value is None or value < 0.05:
             return "dim"
         return "hot" if value >= 80 else "warm" if value >= 20 else "busy"
+    if column.field == GRAPH:
+        return "busy"
     if column.field.endswith("_percent"):
         value = getattr(row, column.field)
         return "dim" if value is None or value < 0.05 else ""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import ceil
 
 from msgspec import Struct
 
 from cpuwatch.encoding.columns import cell_width, clipped
 from cpuwatch.text import printable
 
-__all__ = ["Glyphs", "Line", "Screen", "Span", "duration", "fitted", "joined", "percent"]
+__all__ = ["Glyphs", "Line", "Screen", "Span", "duration", "fitted", "joined", "percent", "spark"]
 
 Span = tuple[str, str]
 """The name of a style, and text without control characters."""
@@ -97,3 +98,10 @@ def duration(seconds: float | None) -> str:
     if minutes < 60:
         return f"{minutes}:{rest // 100:02}"
     return f"{hours}h{minutes % 60:02}m" if hours < 24 else f"{hours // 24}d{hours % 24:02}h"
+
+
+def spark(values: Iterable[float], levels: str) -> str:
+    """A graph of one line. Its top is the highest value, but at least 20, as in the page (view/sparkline.js)."""
+    shown = list(values)
+    top = max([20.0, *shown])
+    return "".join([" " if value <= 0 else levels[ceil(value / top * len(levels)) - 1] for value in shown])

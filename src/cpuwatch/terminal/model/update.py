@@ -77,7 +77,7 @@ def _changed(state: ViewState, action: Action, shown: Shown) -> ViewState:
 def clicked(state: ViewState, row: int | None, heading: str | None, shown: Shown) -> ViewState:
     """The state after a click on a visible row, on a heading, or elsewhere. A second click on a row opens it."""
     if heading is not None:
-        return _sorted_by(state, heading) if heading in FIELDS and FIELDS[heading].is_sortable else state
+        return _sorted_by(state, heading) if COLUMNS[heading].is_sortable else state
     if row is None or state.top + row >= len(shown.rows):
         return replace(state, cursor=None, panel="" if state.panel == "help" else state.panel)
     key = shown.rows[state.top + row].key
@@ -160,7 +160,7 @@ def _sorted_by(state: ViewState, field: str) -> ViewState:
 
 def _sort_beside(step: int) -> Callable[[ViewState, Shown], ViewState]:
     def change(state: ViewState, shown: Shown) -> ViewState:
-        fields = [column.field for column in shown_columns(state, shown.columns) if FIELDS[column.field].is_sortable]
+        fields = [column.field for column in shown_columns(state, shown.columns) if column.is_sortable]
         at = fields.index(state.sort) if state.sort in fields else 0
         wanted = fields[max(0, min(len(fields) - 1, at + step))]
         return state if wanted == state.sort else _sorted_by(state, wanted)
