@@ -9,6 +9,7 @@ from terminal_screens import process, snapshot
 from cpuwatch import Snapshot
 from cpuwatch.encoding.columns import cell_width
 from cpuwatch.terminal.model.arrange import arranged
+from cpuwatch.terminal.model.columns import COLUMNS, shown_columns
 from cpuwatch.terminal.model.frame import Frame, drawn
 from cpuwatch.terminal.model.header import Link, Scene
 from cpuwatch.terminal.model.keys import BINDINGS
@@ -108,6 +109,19 @@ def test_the_graph_of_a_process_has_its_total_in_each_of_the_last_ticks() -> Non
     assert f"     12 {' ' * 13}▄ █ cc1" in shown
     assert f"     11 {' ' * 13}▁ ▄ make" in shown
     assert f"     10 {' ' * 16} bash" in shown
+
+
+def test_a_chosen_column_is_shown_although_the_screen_is_narrow_and_others_make_room() -> None:
+    state, narrow = ViewState(), Shown([], 10, 80)
+    place = list(COLUMNS).index("threads")
+    for key in ["C", *["down"] * place, " "]:
+        state, _ = pressed(state, key, narrow)
+    fields = [column.field for column in shown_columns(state, 80)]
+    assert "threads" in fields
+    assert fields[-1] == "name"
+    assert "state" not in fields
+    state, _ = pressed(state, " ", narrow)
+    assert "threads" not in [column.field for column in shown_columns(state, 80)]
 
 
 def test_an_exited_process_fades_in_its_place_and_disappears() -> None:

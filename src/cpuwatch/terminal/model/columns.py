@@ -117,19 +117,8 @@ COLUMNS = {
 """By field, in the order of the screen."""
 
 _DISPENSABLE = (
-    *(
-        "wait_percent",
-        GRAPH,
-        "threads",
-        "start_time",
-        "cgroup",
-        "state",
-        "system_percent",
-        "user_percent",
-        "cpu_seconds",
-        "cpu_percent",
-    ),
-    *("exited_percent", "user"),
+    *("wait_percent", "threads", "start_time", "cgroup", "state", "system_percent", "user_percent", "cpu_seconds"),
+    *("cpu_percent", "exited_percent", GRAPH, "user"),
 )
 """The columns that a narrow screen leaves out, in this order. PID, total and name always stay."""
 
@@ -139,11 +128,18 @@ _NOT_OF_GROUPS |= {GRAPH}
 
 def shown_columns(state: ViewState, columns: int) -> list[Column]:
     """The chosen columns of the view, or without a choice those that fit into this number of cells."""
-    chosen = state.columns or tuple(field for field, column in COLUMNS.items() if column.is_default)
+    chosen = tuple(
+        field
+        for field, column in COLUMNS.items()
+        if (column.is_default if state.columns is None else field in state.columns)
+    )
+    # The newest one stays: otherwise a key would have no effect.
+    newest = None if state.columns is None else state.columns[-1]
+    dispensable = sorted(_DISPENSABLE, key=lambda field: field == newest)
     if state.view not in {"", "tree"}:
         chosen = tuple(field for field in chosen if field not in _NOT_OF_GROUPS)
     shown = [COLUMNS[field] for field in chosen]
-    for field in _DISPENSABLE:
+    for field in dispensable:
         if _needed(shown) <= columns:
             break
         shown = [column for column in shown if column.field != field]

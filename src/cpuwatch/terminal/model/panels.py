@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from cpuwatch.terminal.model.columns import COLUMNS, name_of, shown_columns
 from cpuwatch.terminal.model.header import Scene
 from cpuwatch.terminal.model.keys import BINDINGS, Binding
@@ -44,7 +46,7 @@ def _key_line(binding: Binding, screen: Screen) -> Line:
 
 def column_lines(state: ViewState, screen: Screen) -> list[Line]:
     """The columns to choose from, with a mark at those that are shown."""
-    shown = {column.field for column in shown_columns(state, screen.columns)}
+    shown = {column.field for column in shown_columns(replace(state, view=""), screen.columns)}
     lines = [fitted([("bold", "Columns"), ("dim", "   space shows or hides one, Esc closes")], screen.columns)]
     for index, (field, column) in enumerate(COLUMNS.items()):
         style = "cursor" if index == state.chosen_column else ""

@@ -25,7 +25,8 @@ class ViewState(Struct, frozen=True):
     """The order, the filter, the place of the cursor and what is open.
 
     ``cursor`` is the key of a row. While it is set, rows keep their order. ``top`` is the index of the first visible
-    row. ``columns`` is None for the columns that fit the width. ``opened`` is the key of the row in the detail panel.
+    row. ``columns`` is None for the default columns; the newest choice is last. ``opened`` is the key of the row in the
+    detail panel.
     """
 
     sort: str = "total_percent"

@@ -257,10 +257,10 @@ def _in_columns(state: ViewState, action: Action, shown: Shown) -> ViewState:
         step = -1 if action == "up" else 1
         return replace(state, chosen_column=(state.chosen_column + step) % len(fields))
     field = fields[state.chosen_column]
-    now = {column.field for column in shown_columns(state, shown.columns)}
-    wanted = now ^ {field} if state.columns is None else set(state.columns) ^ {field}
+    chosen = [column.field for column in shown_columns(replace(state, view=""), shown.columns)]
+    others = [name for name in chosen if name != field]
     # A table without names says nothing.
-    return replace(state, columns=tuple(name for name in fields if name in wanted or name == "name"))
+    return replace(state, columns=tuple(others if field in chosen and field != "name" else [*others, field]))
 
 
 _CHANGES: dict[Action, Callable[[ViewState, Shown], ViewState]] = {
