@@ -43,6 +43,26 @@ def test_the_exit_code_is_that_of_the_command(command: list[str], expected: int)
     assert "Traceback" not in done.stderr
 
 
+def test_the_command_starts_after_the_first_reading_which_may_be_long(tmp_path: Path) -> None:
+    marker, seen = tmp_path / "marker", tmp_path / "seen"
+    script = f"""
+import pathlib, sys, time
+from cpuwatch.commands.cli import main
+from cpuwatch.samplers.procfs.sampler import ProcfsSampler
+read = ProcfsSampler.read
+def noted(self):
+    time.sleep(0.5)
+    with open({str(seen)!r}, "a") as file:
+        print(pathlib.Path({str(marker)!r}).exists(), file=file)
+    return read(self)
+ProcfsSampler.read = noted
+sys.exit(main(["run", "--", "touch", {str(marker)!r}]))
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, timeout=50)
+    assert seen.read_text().split()[0] == "False"
+    assert seen.read_text().split()[-1] == "True"
+
+
 def test_flags_of_the_command_are_its_own() -> None:
     assert run("sh", "-c", 'echo "$@"', "sh", "--json", "--", "-h").stdout == "--json -- -h\n"
 

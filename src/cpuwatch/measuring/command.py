@@ -82,6 +82,8 @@ def run_command(command: Sequence[str], group_by: str = "name") -> CommandUsed |
     adopt_orphans()
     with ExitStack() as stack:
         sampler = stack.enter_context(open_sampler())
+        # The first reading takes far longer than the next ones. It would delay the look at a command that has ended.
+        sampler.read()
         run = _Run(command, group_by, sampler, stack)
         return run.failure or run.measured()
 
@@ -132,8 +134,7 @@ class _Run:
         if self._task_clock is not None:
             self._task_time.add(self._task_clock.read_ns(), reading.machine.total)
         self._over_time.add((reading.monotonic_ns - self._start_ns) / 1e9, self._total().seconds)
-        # The first reading takes far longer than the next ones.
-        pause_seconds = (time.thread_time_ns() - begin_ns) / 1e9 / _MAX_SHARE if self._pause_seconds else 0.0
+        pause_seconds = (time.thread_time_ns() - begin_ns) / 1e9 / _MAX_SHARE
         self._pause_seconds = min(max(pause_seconds, _MIN_INTERVAL_SECONDS), _MAX_INTERVAL_SECONDS)
 
     def _see_zombie(self, pid: int) -> None:
@@ -175,7 +176,7 @@ class _Run:
             elapsed_seconds=elapsed,
             cpu_seconds=seconds,
             user_seconds=user_seconds,
-            system_seconds=seconds - user_seconds,
+            system_seconds=max(0.0, seconds - user_seconds),
             own_seconds=own_seconds,
             exited_seconds=max(0.0, seconds - own_seconds - alive_seconds),
             alive_seconds=alive_seconds,
