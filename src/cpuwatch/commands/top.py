@@ -80,7 +80,8 @@ def _run(options: argparse.Namespace) -> None:
     given = given_view(options)
     if options.batch:
         if options.source is not None:
-            raise SettingsError(f"--batch samples this machine: leave out {options.source!r}, or use cpuwatch replay")
+            instead = "request /cpu_usage?format=text" if "://" in options.source else "use cpuwatch replay"
+            raise SettingsError(f"--batch samples this machine: leave out {options.source!r}, or {instead}")
         taken = samples(settings.interval, settings.backend, command_lines=settings.command_lines)
         write_snapshots(islice(taken, options.count), given, options)
         return
@@ -115,9 +116,12 @@ def _settings(options: argparse.Namespace) -> Settings:
 def _state(options: argparse.Namespace, given: dict[str, Any]) -> ViewState:
     """The view with which to begin. Raises :class:`~cpuwatch.errors.SettingsError` for flags of batches."""
     named = [name for name in given if name not in _OF_LIVE_VIEW]
-    named += [name for name, is_given in (("all", options.all), ("count", options.count is not None)) if is_given]
+    if options.all:
+        named.append("all")
     if options.format != "text":
         named.append("format")
+    if options.count is not None:
+        raise SettingsError("--count needs --batch: the live view has no end")
     if named:
         raise SettingsError(f"--{named[0].replace('_', '-')} needs --batch: the live view has the filter (key /)")
     sort = given.get("sort", "total_percent")
@@ -136,7 +140,7 @@ def _source(options: argparse.Namespace, settings: Settings) -> Source:
     if options.source is None:
         sampler = open_sampler(settings.backend, command_lines=settings.command_lines)
         return LiveSource(Monitor(settings.interval, sampler=sampler))
-    if options.source.startswith(("http://", "https://")):
+    if "://" in options.source:
         # The client takes long to import.
         from cpuwatch.terminal.remote import RemoteSource, parse_url  # noqa: PLC0415
 

@@ -57,15 +57,19 @@ class Url(Struct, frozen=True):
 def parse_url(text: str) -> Url:
     """The address of a service. Raises :class:`~cpuwatch.errors.SettingsError` with what is allowed."""
     rule = "must be like https://host:8845, without user, query and fragment"
+    invalid = SettingsError(f"invalid URL {shortened(text)!r}: {rule}")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise SettingsError(f"invalid URL {shortened(text)!r}: {rule}") from None
-    if not parts.hostname or parts.username is not None or parts.query or parts.fragment:
-        raise SettingsError(f"invalid URL {shortened(text)!r}: {rule}")
+        raise invalid from None
+    host = parts.hostname
+    if parts.scheme not in {"http", "https"} or not host or parts.username is not None:
+        raise invalid
+    if parts.query or parts.fragment:
+        raise invalid
     is_secure = parts.scheme == "https"
-    return Url(is_secure, parts.hostname, port or (443 if is_secure else 80), parts.path.rstrip("/"))
+    return Url(is_secure, host, port or (443 if is_secure else 80), parts.path.rstrip("/"))
 
 
 class RemoteSource:
