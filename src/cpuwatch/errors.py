@@ -19,6 +19,7 @@
     │   ├── RecordingLockedError                         another process writes to it
     │   └── RecordingDamagedError                        a part of it cannot be read
     ├── ExportError                                      an export would overwrite files, or there is nothing to export
+    ├── ShipError                                        a target cannot be shipped to
     ├── DecodeError                  (also ValueError)   the bytes are not a snapshot
     ├── QueryError                   (also ValueError)   an invalid query
     │   └── PatternError                                 an invalid name pattern
@@ -99,6 +100,10 @@ class RecordingDamagedError(RecordingError):
 
 class ExportError(CpuwatchError):
     """An export would overwrite files, or has no place or no content; the message says what to do."""
+
+
+class ShipError(CpuwatchError):
+    """Files cannot be brought to a directory or a bucket; the message names it and the reason."""
 
 
 class DecodeError(CpuwatchError, ValueError):

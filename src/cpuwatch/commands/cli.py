@@ -26,6 +26,7 @@ _COMMANDS = {
     "replay": "show what was recorded at a time, or serve a recording",
     "report": "print what used the CPU in a range of a recording",
     "export": "write a recording as Parquet, Arrow, CSV or lines of JSON",
+    "ship": "export closed blocks of a recording to a directory or to S3, once or as they come",
     "completion": "print the completion script of a shell",
 }
 """Each has a module of its name with a function ``add_NAME``, which adds its arguments to a parser."""

@@ -33,7 +33,7 @@ from cpuwatch.text import text_without_surrogates, time_text
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["export_parquet"]
+__all__ = ["Part", "PartFile", "escaped", "export_parquet", "partition_of"]
 
 _GROUP_ROWS = 16 * BATCH_ROWS
 """Rows of a row group. They are held as Arrow, in about 20 MB, and are what a query reads or skips as a whole."""
@@ -87,28 +87,34 @@ def _written(
     *,
     active_only: bool,
     overwrite: bool,
-) -> list[_File]:
+) -> list[PartFile]:
     """Write the files for partitions below ``directory`` to this folder."""
-    files: list[_File] = []
-    for number, (partition, ticks) in enumerate(groupby(snapshots, _partition_of)):
+    files: list[PartFile] = []
+    for number, (partition, ticks) in enumerate(groupby(snapshots, partition_of)):
         first = next(ticks)
         if not overwrite:
             # Fail now, not after an hour.
             for table in tables:
                 _overlapped(directory / table.name / partition, first.time, first.time)
-        with _Part(folder, number, tables, active_only=active_only) as part:
+        with Part(folder, number, tables, active_only=active_only) as part:
             for snapshot in chain([first], ticks):
                 part.add(snapshot)
         files += part.files(directory, partition)
     return files
 
 
-def _partition_of(snapshot: Snapshot) -> Path:
-    name = _SPECIAL.sub(lambda match: f"%{ord(match[0]):02X}", text_without_surrogates(snapshot.host.name))
+def partition_of(snapshot: Snapshot) -> Path:
+    """The partition of a snapshot in each table: its host and its day in UTC."""
+    name = escaped(snapshot.host.name)
     return Path(f"host={name or _NO_NAME}", f"day={snapshot.time.astimezone(UTC):%Y-%m-%d}")
 
 
-class _File(Struct, frozen=True):
+def escaped(text: str) -> str:
+    """The text as a part of a path, as Hive escapes it."""
+    return _SPECIAL.sub(lambda match: f"%{ord(match[0]):02X}", text_without_surrogates(text))
+
+
+class PartFile(Struct, frozen=True):
     """A whole file: where it is, the partition in which it belongs, and the times of its first and last tick."""
 
     unfinished: Path
@@ -119,10 +125,11 @@ class _File(Struct, frozen=True):
 
     @property
     def path(self) -> Path:
+        """Where it belongs."""
         return self.partition / f"part-{self.begin:{_TIME}}-{self.end:{_TIME}}-{self.number}.parquet"
 
 
-class _Part:
+class Part:
     """The rows of successive ticks of one host and day, in a file for each table."""
 
     def __init__(self, folder: Path, number: int, tables: Sequence[FlatTable], *, active_only: bool) -> None:
@@ -132,15 +139,16 @@ class _Part:
         self._times: tuple[datetime, datetime] | None = None
 
     def add(self, snapshot: Snapshot) -> None:
+        """Add the rows of a tick."""
         time = snapshot.time
         self._times = (time, time) if self._times is None else (min(self._times[0], time), max(self._times[1], time))
         for file in self._files:
             file.add(file.table.rows(snapshot, self._active_only))
 
-    def files(self, directory: Path, partition: Path) -> list[_File]:
+    def files(self, directory: Path, partition: Path) -> list[PartFile]:
         """The files that have rows, for their partitions below ``directory``."""
         return [
-            _File(file.path, directory / file.table.name / partition, self._number, *self._times)
+            PartFile(file.path, directory / file.table.name / partition, self._number, *self._times)
             for file in self._files
             if self._times is not None and file.path.exists()
         ]
@@ -196,7 +204,7 @@ class _TableFile:
         self._writer.write_table(group, row_group_size=group.num_rows)
 
 
-def _place_all(files: Sequence[_File], *, overwrite: bool) -> None:
+def _place_all(files: Sequence[PartFile], *, overwrite: bool) -> None:
     """Give all files their names, and remove those that they replace."""
     replaced = [
         path for file in files for path in _overlapped(file.partition, file.begin, file.end, overwrite=overwrite)

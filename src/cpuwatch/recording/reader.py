@@ -132,6 +132,10 @@ class Recording:
             ),
         )
 
+    def in_segment(self, number: int) -> Iterator[Snapshot]:
+        """The snapshots of one segment, in the order in which they were taken."""
+        return self._replayed(lambda segment: segment.number == number, lambda *_: True)
+
     def last(self, seconds: float) -> Iterator[Snapshot]:
         """The snapshots of the last ``seconds``, by measured intervals: the wall clock may have been set meanwhile."""
         left_ns = seconds * 1e9
