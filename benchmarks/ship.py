@@ -1,4 +1,4 @@
-"""The size and cost of shipping: ``python -m benchmarks.ship`` records synthetic machines for half an hour and ships it.
+"""The size and cost of shipping: ``python -m benchmarks.ship`` records synthetic machines, and ships half an hour.
 
 Prints the bytes of each table for a tick, as Parquet in a directory, the files for a block, and the CPU of shipping in
 percent of the recorded time.

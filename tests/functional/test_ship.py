@@ -31,6 +31,8 @@ pytestmark = [pytest.mark.timeout(240), pytest.mark.any_python]
 END = datetime(2026, 3, 2, tzinfo=UTC)
 ACCESS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 WAIT_SECONDS = 60
+FLEET = (Path(__file__).parents[2] / "docs/fleet.md").read_text()
+QUERIES = re.findall(r"^```sql\n(.*?)^```$", FLEET.partition("## The lake")[2], re.MULTILINE | re.DOTALL)
 
 
 class Bucket:
@@ -139,6 +141,19 @@ def test_a_killed_shipment_goes_on_and_the_amounts_are_those_of_the_report(
     assert found == pytest.approx(groups, rel=1e-6)
     ticks = bucket.table("killed", "ticks")  # noqa: F841
     assert duckdb.sql("SELECT count(*) = count(DISTINCT (boot_id, run, sequence)) FROM ticks").fetchall() == [(True,)]
+
+
+def test_the_queries_of_the_document_run(recorded: Path, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    assert ship(recorded, lake, "--progress-file", tmp_path / "state").returncode == 0
+    hours, names, merged = (text.replace("s3://bucket/cpuwatch", str(lake)) for text in QUERIES)
+    assert len(duckdb.sql(hours.partition(";")[2]).fetchall()) == 20
+    assert {row[0] for row in duckdb.sql(names).fetchall()} == {"web", "make", "backup", "<img src=x onerror=alert(1)>"}
+    duckdb.sql(merged)
+    day = f"read_parquet('{lake}/processes/*/day=2026-03-01/*.parquet')"
+    counts = f"SELECT (SELECT count(*) FROM '{lake}/merged-2026-03-01.parquet'), (SELECT count(*) FROM {day})"  # noqa: S608
+    ((of_merged, of_day),) = duckdb.sql(counts).fetchall()
+    assert of_merged == of_day > 0
 
 
 def test_new_blocks_are_shipped_as_they_come_until_a_signal(tmp_path: Path) -> None:
