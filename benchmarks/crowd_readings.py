@@ -41,6 +41,7 @@ START = datetime(2026, 1, 5, tzinfo=UTC)
 
 _SECOND_NS = 10**9
 _TICK_NS = 10**7
+_MS_NS = 10**6
 UPTIME_NS = 40 * 86_400 * _SECOND_NS
 """The uptime at the first reading: what started later started during the recording."""
 _BOOT = START - timedelta(microseconds=UPTIME_NS // 1000)
@@ -121,6 +122,7 @@ class _Machine:
         self._crowd = crowd
         self._random = Random(crowd.seed)  # noqa: S311  no secret
         # With its own numbers, so that the rest of the crowd is the same as without waiting.
+        self._pressure_ns = 0.0
         self._waits = Random(crowd.seed + 1)  # noqa: S311  no secret
         self._programs = _PROGRAMS.split()
         self._members: dict[int, _Member] = {}
@@ -159,7 +161,7 @@ class _Machine:
                 time=self._time,
                 monotonic_ns=self._uptime_ns + random.randrange(300, 900),
                 uptime_ns=self._uptime_ns,
-                sweep_ns=int(random.lognormvariate(log(1_500 * crowd.processes + 500_000), 0.25)),
+                sweep_ns=int(random.lognormvariate(log(1_500 * crowd.processes + 500_000), 0.25)) // 1000 * 1000,
                 host=host,
                 machine=self._machine(),
                 processes=self._processes,
@@ -327,11 +329,14 @@ class _Machine:
             for place, seconds in enumerate((60, 300, 900)):
                 weight = exp(-5 / seconds)
                 self._load[place] = self._load[place] * weight + runnable * (1 - weight)
+        # The machine is under pressure while anybody waits; most waits do not overlap.
+        self._pressure_ns += min(_SECOND_NS, 0.13 * sum(self._busy_ns) * self._waits.lognormvariate(0, 0.3))
         one, five, fifteen = (round(load, 2) for load in self._load)
         return MachineTimes(
             CpuTimes(*map(_whole_ticks, map(sum, zip(*self._cpus, strict=True)))),
             {number: CpuTimes(*map(_whole_ticks, counters)) for number, counters in enumerate(self._cpus)},
             (one, five, fifteen),
+            int(self._pressure_ns) // _MS_NS * _MS_NS,
         )
 
 

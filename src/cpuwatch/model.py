@@ -70,11 +70,16 @@ class CpuTimes(Struct, frozen=True, gc=False):
 
 
 class MachineTimes(Struct, frozen=True, gc=False):
-    """The machine's own counters at one instant. ``per_cpu`` is by CPU number, because CPUs can go offline."""
+    """The machine's own counters at one instant. ``per_cpu`` is by CPU number, because CPUs can go offline.
+
+    ``pressure_ns`` is the time in which at least one thread was runnable but got no CPU (``some`` in
+    ``/proc/pressure/cpu``), and ``None`` if the kernel does not count it.
+    """
 
     total: CpuTimes
     per_cpu: dict[int, CpuTimes]
     load_average: tuple[float, float, float] | None = None
+    pressure_ns: int | None = None
 
 
 class PidNamespace(Struct, frozen=True, gc=False):
@@ -277,6 +282,10 @@ class MachineUsage(Struct, frozen=True, gc=False):
 
     ``cpu_percent`` is all time except idle and iowait. It is None for a CPU that is offline, or was offline at the
     beginning of the interval.
+
+    ``pressure_percent`` is the time in which at least one thread was runnable but got no CPU, in percent of the
+    interval: 0..100 for any number of CPUs. ``waiting_threads`` is the average number of such threads, as far as the
+    ``wait_percent`` of the processes is known. Both are ``None`` if the sampler does not read them.
     """
 
     cpu_percent: float | None
@@ -287,6 +296,8 @@ class MachineUsage(Struct, frozen=True, gc=False):
     steal_percent: float | None
     per_cpu_percent: list[float | None]
     load_average: tuple[float, float, float] | None
+    pressure_percent: float | None = None
+    waiting_threads: float | None = None
 
 
 class Attribution(Struct, frozen=True, gc=False):

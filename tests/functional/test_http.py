@@ -35,6 +35,8 @@ MACHINE_FIELDS = {
     "steal_percent",
     "per_cpu_percent",
     "load_average",
+    "pressure_percent",
+    "waiting_threads",
 }
 ATTRIBUTION_FIELDS = {"processes_percent", "exited_percent", "unattributed_percent"}
 PROCESS_FIELDS = {

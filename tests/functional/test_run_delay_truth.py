@@ -180,3 +180,29 @@ def test_a_process_that_gets_no_cpu_at_all_is_found() -> None:
         assert all((row.wait_percent or 0) > 99 for row in starved), starved
         found += len(starved)
     assert found > 0
+
+
+def test_pressure_is_the_growth_of_the_counter_of_the_kernel() -> None:
+    def total_us() -> int:
+        try:
+            words = Path("/proc/pressure/cpu").read_text().split()
+        except OSError as error:
+            pytest.skip(f"no pressure: {error}")
+        return int(words[4].removeprefix("total="))
+
+    with burners(2), open_sampler("procfs") as sampler:
+        before = total_us()
+        earlier = sampler.read()
+        between = total_us()
+        time.sleep(1)
+        between_later = total_us()
+        later = sampler.read()
+        after = total_us()
+    found = usage(earlier, later).machine
+    assert found.pressure_percent is not None
+    interval_us = (later.monotonic_ns - earlier.monotonic_ns) / 1000
+    found_us = found.pressure_percent / 100 * interval_us
+    assert between_later - between - 1000 <= found_us <= after - before + 1000 or found.pressure_percent == 100
+    # Two processes want the same CPU all the time.
+    assert found.pressure_percent > 20
+    assert (found.waiting_threads or 0) > 0.5

@@ -43,6 +43,7 @@ TICK_FIELDS = [
     "exits",
     "excess_ns",
     "wait_ns",
+    "pressure_ns",
 ]
 IDENTITY_FIELDS = [
     "pid",
@@ -107,7 +108,7 @@ def by_tick(counts: Any, values: list[Any]) -> list[list[Any]]:
 
 
 def log_tick(record: list[Any]) -> Fields:
-    tick: Fields = {"wait_ns": None, **dict(zip(TICK_FIELDS, record, strict=False))}
+    tick: Fields = {"wait_ns": None, "pressure_ns": None, **dict(zip(TICK_FIELDS, record, strict=False))}
     tick["identities"] = [dict(zip(IDENTITY_FIELDS, one, strict=False)) for one in tick["identities"]]
     for identity in tick["identities"]:
         for name in ("start_us", "first_seen_us"):
@@ -152,13 +153,13 @@ def block_cpus(parts: list[Any], contexts: Fields, count: int) -> list[list[int]
     return found
 
 
-def block_waits(record: list[Any], count: int) -> list[int | None]:
-    if len(record) < 24 or not record[23]:
+def partly_known(record: list[Any], place: int, count: int) -> list[int | None]:
+    if len(record) <= place or not record[place]:
         return [None] * count
-    waits: list[int | None] = [*column(record[23][0])]
-    for place in growing(record[23][1]):
-        waits[place] = None
-    return waits
+    values: list[int | None] = [*column(record[place][0])]
+    for unknown in growing(record[place][1]):
+        values[unknown] = None
+    return values
 
 
 def block_ticks(record: list[Any]) -> list[Fields]:
@@ -173,7 +174,7 @@ def block_ticks(record: list[Any]) -> list[Fields]:
     rows: list[list[tuple[Any, ...]]] = [[] for _ in range(count)]
     gaps = iter(column(record[16]))
     details = zip(
-        *map(column, record[17]), column(record[18]), block_waits(record, len(column(record[16]))), strict=True
+        *map(column, record[17]), column(record[18]), partly_known(record, 23, len(column(record[16]))), strict=True
     )
     for pid, changes in zip(growing(record[15][0]), column(record[15][1]), strict=True):
         tick = -1
@@ -185,6 +186,7 @@ def block_ticks(record: list[Any]) -> list[Fields]:
         dict(zip(("pid", "parent_pid", "name", "user", "cpu_ns"), (pid, parent, *record[22][code], cpu), strict=True))
         for pid, parent, code, cpu in zip(growing(record[21][0]), *map(column, record[21][1:]), strict=True)
     ]
+    pressures = partly_known(record, 24, count)
     exits_of = by_tick(record[20], exits)
     return [
         dict(
@@ -207,6 +209,7 @@ def block_ticks(record: list[Any]) -> list[Fields]:
                     exits_of[tick],
                     excesses.get(tick),
                     [row[6] for row in rows[tick]],
+                    pressures[tick],
                 ),
                 strict=True,
             )
@@ -224,6 +227,7 @@ class State:
     context: Fields = field(default_factory=dict)
     cpus: list[int] = field(default_factory=list)
     load_average: list[float] | None = None
+    pressure_ns: int | None = None
     processes: dict[int, Fields] = field(default_factory=dict)
     excess_ns: dict[int, int] = field(default_factory=dict)
 
@@ -236,6 +240,9 @@ class State:
             self.context = context
         if tick["load_average"] is not None:
             (self.load_average,) = tick["load_average"]
+        pressure = tick["pressure_ns"]
+        is_growth = pressure is not None and self.pressure_ns is not None
+        self.pressure_ns = self.pressure_ns + pressure if is_growth else pressure
         for pid in tick["removed"]:
             del self.processes[pid]
         identities = {identity["pid"]: identity for identity in tick["identities"]}

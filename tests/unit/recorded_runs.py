@@ -99,7 +99,10 @@ def _shifted(draw: st.DrawFn, before: CpuTimes) -> CpuTimes:
 @st.composite
 def _machines(draw: st.DrawFn) -> MachineTimes:
     return MachineTimes(
-        draw(cpu_times()), draw(st.dictionaries(st.integers(0, 8), cpu_times(), max_size=3)), draw(loads)
+        draw(cpu_times()),
+        draw(st.dictionaries(st.integers(0, 8), cpu_times(), max_size=3)),
+        draw(loads),
+        draw(st.none() | counters),
     )
 
 
@@ -130,7 +133,10 @@ def _next_readings(draw: st.DrawFn, before: Reading) -> Reading:
     if draw(st.integers(0, 5)):
         per_cpu = {number: _shifted(draw, times) for number, times in machine.per_cpu.items()}
         load = draw(st.just(machine.load_average) | loads)
-        machine = MachineTimes(_shifted(draw, machine.total), per_cpu, load)
+        pressure_ns = draw(st.none() | counters)
+        if machine.pressure_ns is not None and draw(st.booleans()):
+            pressure_ns = machine.pressure_ns + draw(steps_ns)
+        machine = MachineTimes(_shifted(draw, machine.total), per_cpu, load, pressure_ns)
     else:
         machine = draw(_machines())
     exits = st.builds(ProcessExit, pids, pids, st.none() | texts, texts, st.integers(0, 10**10))

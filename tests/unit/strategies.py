@@ -85,6 +85,8 @@ def snapshots(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Snapsho
             steal_percent=known_or_not,
             per_cpu_percent=st.lists(known_or_not, max_size=4),
             load_average=loads,
+            pressure_percent=known_or_not,
+            waiting_threads=known_or_not,
         ),
         attribution=st.builds(Attribution, known_or_not, known_or_not, known_or_not, known_or_not),
         processes=st.lists(process_rows(text), max_size=4, unique_by=attrgetter("pid")),

@@ -66,6 +66,8 @@ def test_a_row_has_the_values_of_the_snapshot(snapshot: Snapshot) -> None:
     )
     for name in ("cpu_percent", "user_percent", "system_percent", "iowait_percent", "irq_percent", "steal_percent"):
         assert tick[name] == getattr(snapshot.machine, name)
+    for name in ("pressure_percent", "waiting_threads"):
+        assert tick[name] == getattr(snapshot.machine, name)
     for name in ("processes_percent", "exited_percent", "unattributed_percent", "excess_percent"):
         assert tick[name] == getattr(snapshot.attribution, name)
 
@@ -73,7 +75,11 @@ def test_a_row_has_the_values_of_the_snapshot(snapshot: Snapshot) -> None:
 @given(snapshots())
 def test_only_idle_processes_are_left_out_not_those_of_unknown_use(snapshot: Snapshot) -> None:
     active = [row["pid"] for row in rows_of(snapshot, "processes", active_only=True)]
-    assert active == [row.pid for row in snapshot.processes if row.total_percent is None or row.total_percent > 0]
+    assert active == [
+        row.pid
+        for row in snapshot.processes
+        if row.total_percent is None or row.total_percent > 0 or (row.wait_percent or 0) > 0
+    ]
 
 
 def as_text(value: Any) -> str:

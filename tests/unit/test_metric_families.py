@@ -181,8 +181,9 @@ def test_a_series_that_is_new_to_the_reader_starts_at_0(taken: Snapshot) -> None
 
 def test_the_document_lists_exactly_these_metrics(taken: Snapshot) -> None:
     sampling = Sampling(0.125, unreadable={"EACCES": 3})
+    machine = replace(taken.machine, pressure_percent=5.0, waiting_threads=0.25)
     families = [
-        *metric_families(replace(taken, sampling=sampling), added(taken)),
+        *metric_families(replace(taken, sampling=sampling, machine=machine), added(taken)),
         *process_families(snapshot((10, SECOND)).processes),
     ]
     _, _, section = DOCUMENT.read_text(encoding="utf-8").partition("\n## Metrics\n")

@@ -16,6 +16,7 @@ from cpuwatch.samplers.procfs.parse import (
     MachineStat,
     parse_machine_load,
     parse_machine_stat,
+    parse_pressure,
     parse_process_stat,
 )
 
@@ -195,6 +196,20 @@ def test_load_averages_and_last_pid_are_parsed() -> None:
 def test_a_malformed_loadavg_is_a_value_error(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_machine_load(data)
+
+
+def test_pressure_is_the_total_of_the_first_line() -> None:
+    data = b"some avg10=1.24 avg60=1.45 avg300=4.32 total=21281604698\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"
+    assert parse_pressure(data) == 21_281_604_698
+    assert parse_pressure(b"some avg10=0.00 avg60=0.00 avg300=0.00 total=5") == 5
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"full avg10=0.00 total=7\n", b"some avg10=0.00\n", b"some avg10=0.00 total=\n", b"some\n"]
+)
+def test_a_malformed_pressure_file_is_rejected(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_pressure(data)
 
 
 def test_the_last_pid_is_that_of_the_last_fork() -> None:

@@ -64,6 +64,7 @@ def check(state: independent_reader.State, tick: SampledTick) -> None:
     assert found["exits"] == [asdict(one) for one in reading.exits]
     load = reading.machine.load_average
     assert state.load_average == (None if load is None else list(load))
+    assert state.pressure_ns == reading.machine.pressure_ns
     machine = {-1: reading.machine.total, **reading.machine.per_cpu}
     assert state.cpu_counters() == {
         number: {name.removesuffix("_ns"): value for name, value in asdict(times).items() if value is not None}

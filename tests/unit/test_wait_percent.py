@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from readings import SECOND, process, reading
 
 from cpuwatch import Snapshot, by_name, by_tree, usage
@@ -50,6 +51,25 @@ def test_a_process_that_waits_without_running_has_used_nothing() -> None:
     assert (row.cpu_percent, row.wait_percent) == (0.0, 100.0)
 
 
+@given(waits, waits)
+def test_pressure_is_a_share_of_the_interval(before_ns: int | None, after_ns: int | None) -> None:
+    readings = [
+        replace(taken, machine=replace(taken.machine, pressure_ns=pressure_ns))
+        for taken, pressure_ns in ((reading(), before_ns), (reading(at_ns=102 * SECOND), after_ns))
+    ]
+    found = usage(*readings).machine.pressure_percent
+    if before_ns is None or after_ns is None or after_ns < before_ns:
+        assert found is None
+    else:
+        assert found == pytest.approx(min(100, (after_ns - before_ns) / 2e7))
+
+
+def test_readings_of_one_instant_have_no_pressure() -> None:
+    taken = replace(reading(), machine=replace(reading().machine, pressure_ns=5))
+    machine = usage(taken, taken).machine
+    assert (machine.pressure_percent, machine.waiting_threads) == (None, None)
+
+
 @pytest.fixture
 def mixed() -> Snapshot:
     """Two processes that waited, one of which did not run, and one whose waiting is unknown."""
@@ -60,6 +80,12 @@ def mixed() -> Snapshot:
         process(3, name="other", cpu_ns=5),
     ]
     return usage(reading(*before), reading(*after, at_ns=102 * SECOND))
+
+
+def test_the_machine_has_the_average_number_of_waiting_threads(mixed: Snapshot) -> None:
+    assert mixed.machine.waiting_threads == 1.5
+    unknown = usage(reading(process()), reading(process(cpu_ns=5), at_ns=102 * SECOND))
+    assert unknown.machine.waiting_threads is None
 
 
 def test_groups_add_up_what_is_known(mixed: Snapshot) -> None:

@@ -7,8 +7,11 @@ from cpuwatch.model import CpuTimes, MachineTimes, MachineUsage
 __all__ = ["machine_usage"]
 
 
-def machine_usage(earlier: MachineTimes, later: MachineTimes) -> MachineUsage:
-    """The usage of the machine between two readings of its counters, in percent of all CPUs."""
+def machine_usage(earlier: MachineTimes, later: MachineTimes, interval_ns: int) -> MachineUsage:
+    """The usage of the machine between two readings of its counters, in percent of all CPUs.
+
+    The number of waiting threads is not known from these counters.
+    """
     total = _cpu_delta(earlier.total, later.total)
     numbers = range(max(later.per_cpu, default=-1) + 1)
     return MachineUsage(
@@ -20,7 +23,15 @@ def machine_usage(earlier: MachineTimes, later: MachineTimes) -> MachineUsage:
         steal_percent=_percent_of(total, total.steal_ns),
         per_cpu_percent=[_one_cpu(earlier.per_cpu.get(cpu), later.per_cpu.get(cpu)) for cpu in numbers],
         load_average=later.load_average,
+        pressure_percent=_pressure_percent(earlier.pressure_ns, later.pressure_ns, interval_ns),
     )
+
+
+def _pressure_percent(earlier_ns: int | None, later_ns: int | None, interval_ns: int) -> float | None:
+    """At most 100: the file is read slightly before or after the instant of the reading."""
+    if earlier_ns is None or later_ns is None or later_ns < earlier_ns or not interval_ns:
+        return None
+    return min(100.0, 100 * (later_ns - earlier_ns) / interval_ns)
 
 
 def _one_cpu(earlier: CpuTimes | None, later: CpuTimes | None) -> float | None:

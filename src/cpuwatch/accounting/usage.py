@@ -58,7 +58,7 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
     This keeps the rounding of children's time from adding up over intervals.
     """
     span = Span.between(earlier, later)
-    machine = machine_usage(earlier.machine, later.machine)
+    machine = machine_usage(earlier.machine, later.machine, span.interval_ns)
     records = list(later.processes.values())
     processes: PackedRows
     exited: list[ExitedUsage] = []
@@ -107,6 +107,9 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
     else:
         changes = [Change(record, survived=False) for record in records]
         processes = PackedRows([None] * len(records), range(len(records)), active_columns(changes, {}, span))
+    waits = [row.wait_ns for row in changes if row.wait_ns is not None]
+    if waits and span.interval_ns:
+        machine = replace(machine, waiting_threads=sum(waits) / span.interval_ns)
     snapshot = Snapshot(
         sequence=sequence,
         time=later.time,

@@ -45,7 +45,7 @@ class FlatColumn(Struct, frozen=True):
 class FlatTable(Struct, frozen=True):
     """A table: its name, what a row is, its columns, and the function that makes its rows of a snapshot.
 
-    With ``active_only``, the function leaves out idle processes. Those of unknown use stay.
+    With ``active_only``, the function leaves out processes that neither ran nor waited. Those of unknown use stay.
     """
 
     name: str
@@ -93,7 +93,7 @@ _unit = lru_cache(maxsize=4096)(cgroup_name)
 def _process_rows(snapshot: Snapshot, active_only: bool) -> Iterator[Row]:
     tick = _tick(snapshot)
     for row in snapshot.processes:
-        if not active_only or row.total_percent != 0:
+        if not active_only or row.total_percent != 0 or row.wait_percent:
             yield (*tick, *_process(row), row.cgroup and _unit(row.cgroup))
 
 
@@ -134,6 +134,10 @@ _MACHINE = (
     FlatColumn("exited_percent", "number", "What processes that exited in the interval used."),
     FlatColumn("unattributed_percent", "number", "Busy time that no process accounts for."),
     FlatColumn("excess_percent", "number", "How far the clocks of the processes exceed the busy time."),
+    FlatColumn(
+        "pressure_percent", "number", "Time in which a thread was runnable but got no CPU, in percent of the time."
+    ),
+    FlatColumn("waiting_threads", "number", "Average number of threads that were runnable but got no CPU."),
     FlatColumn("missed_ticks", "integer", "Ticks that were missed since the run started."),
 )
 
@@ -156,6 +160,8 @@ def _machine_rows(snapshot: Snapshot, active_only: bool) -> Iterator[Row]:  # no
         attribution.exited_percent,
         attribution.unattributed_percent,
         attribution.excess_percent,
+        machine.pressure_percent,
+        machine.waiting_threads,
         snapshot.sampling.missed_ticks,
     )
 

@@ -99,6 +99,19 @@ def _machine(snapshot: Snapshot) -> Iterator[Family]:
         "cpu_logical_number",
         {str(number): percent for number, percent in enumerate(machine.per_cpu_percent)},
     )
+    if machine.pressure_percent is not None:
+        yield _gauge(
+            "cpuwatch_cpu_pressure_ratio",
+            "Time of the last interval in which at least one thread was runnable but got no CPU.",
+            machine.pressure_percent / 100,
+            unit="ratio",
+        )
+    if machine.waiting_threads is not None:
+        yield _gauge(
+            "cpuwatch_waiting_threads",
+            "Average number of threads in the last interval that were runnable but got no CPU.",
+            machine.waiting_threads,
+        )
     for minutes, load in zip((1, 5, 15), machine.load_average or (), strict=False):
         yield _gauge(f"system_cpu_load_average_{minutes}m", f"Load average over {minutes} min.", load)
 

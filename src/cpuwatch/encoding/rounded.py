@@ -62,6 +62,7 @@ def _rounded_processes(processes: Sequence[ProcessUsage]) -> list[ProcessUsage]:
         or row.user_percent
         or row.system_percent
         or row.exited_percent
+        or row.wait_percent
         for row in rows
     ]
     active_rows = iter(rounded_rows(list(compress(rows, is_active))))

@@ -33,7 +33,7 @@ class _Ticks(Struct, frozen=True, array_like=True, gc=False):
     have. ``cpus`` are the counters of the CPUs, a column for each part of the ticks that begins with a context.
     ``processes`` are the PIDs that changed, with the number of changes of each; ``gaps`` are the ticks from one
     change of a process to the next. ``waits`` are the growths of the run delay, 0 where it is unknown, and the growths
-    of the places where it is; they are empty if it is unknown everywhere.
+    of the places where it is; they are empty if it is unknown everywhere. ``pressure`` is the same, a value a tick.
     """
 
     first_number: int
@@ -60,6 +60,7 @@ class _Ticks(Struct, frozen=True, array_like=True, gc=False):
     exits: list[Column]
     exit_names: list[tuple[str | None, str]]
     waits: list[Column] = []
+    pressure: list[Column] = []
 
 
 _ticks = Unpacker(_Ticks)
@@ -131,6 +132,7 @@ def _columns(records: Sequence[TickRecord]) -> _Ticks:
         ],
         exit_names=exit_names,
         waits=_waits(records, by_process),
+        pressure=_with_unknown([record.pressure_ns for record in records]),
     )
 
 
@@ -187,34 +189,44 @@ def _records(columns: _Ticks) -> list[TickRecord]:
             exits,
             [excesses.get(tick) for tick in range(count)],
             _unpacked_waits(columns.waits, by_tick, changes_of_tick),
+            _unpacked_with_unknown(columns.pressure, count),
             strict=True,
         )
     ]
 
 
-def _waits(records: Sequence[TickRecord], by_process: Sequence[int]) -> list[Column]:
-    if all(record.wait_ns is None for record in records):
+def _with_unknown(values: Sequence[int | None]) -> list[Column]:
+    """Two columns: the values, 0 where they are unknown, and the growths of these places. None if all are unknown."""
+    unknown = [place for place, value in enumerate(values) if value is None]
+    if len(unknown) == len(values):
         return []
+    return [packed([value or 0 for value in values]), packed(growths(unknown))]
+
+
+def _unpacked_with_unknown(columns: Sequence[Column], count: int) -> list[int | None]:
+    if not columns:
+        return [None] * count
+    values: list[int | None] = [*unpacked(columns[0])]
+    for place in sums_of(unpacked(columns[1])):
+        values[place] = None
+    return values
+
+
+def _waits(records: Sequence[TickRecord], by_process: Sequence[int]) -> list[Column]:
     flat = list(
         chain.from_iterable(
             repeat(None, len(record.pids)) if record.wait_ns is None else record.wait_ns for record in records
         )
     )
-    growths_ns = [flat[row] for row in by_process]
-    unknown = [place for place, growth in enumerate(growths_ns) if growth is None]
-    return [packed([growth or 0 for growth in growths_ns]), packed(growths(unknown))]
+    return _with_unknown([flat[row] for row in by_process])
 
 
 def _unpacked_waits(
     columns: Sequence[Column], by_tick: Sequence[int], counts: Sequence[int]
 ) -> list[list[int | None] | None]:
     """The growths of each tick, as in a :class:`TickRecord`."""
-    if not columns:
-        return [None] * len(counts)
-    growths_ns: list[int | None] = [*unpacked(columns[0])]
-    for place in sums_of(unpacked(columns[1])):
-        growths_ns[place] = None
-    ticks = split(list(map(growths_ns.__getitem__, by_tick)), counts)
+    values = _unpacked_with_unknown(columns, len(by_tick))
+    ticks = split(list(map(values.__getitem__, by_tick)), counts)
     return [None if waits.count(None) == len(waits) else waits for waits in ticks]
 
 

@@ -30,6 +30,7 @@ _identity_fields = attrgetter(
 )
 _kinds = attrgetter(*CPU_KINDS)
 _pid, _cpu_ns, _user_ns, _system_ns = map(attrgetter, ("pid", "cpu_ns", "user_ns", "system_ns"))
+_wait_ns: Callable[[ProcessTimes], int | None] = attrgetter("wait_ns")
 _status: Callable[[ProcessTimes], Status] = attrgetter("state", "threads")
 
 _KNOWN = "tick_record"
@@ -83,7 +84,7 @@ def _record(earlier: Reading | None, carry: Carry | None, tick: SampledTick) -> 
     cpu_ns, user_ns, system_ns, children_ns = (
         list(map(sub, map(get, changed), map(get, bases))) for get in (_cpu_ns, _user_ns, _system_ns, _children_ns)
     )
-    waits = list(map(_wait_growth, changed, bases))
+    waits = list(map(_growth, map(_wait_ns, changed), map(_wait_ns, bases)))
     if len(processes) - new != len(known) - len(removed):
         removed += known.keys() - processes.keys()
     context = _context(later)
@@ -117,6 +118,7 @@ def _record(earlier: Reading | None, carry: Carry | None, tick: SampledTick) -> 
         exits=later.exits,
         excess_ns=None if tick.carry == carry else tick.carry.excess_ns,
         wait_ns=None if waits.count(None) == len(waits) else waits,
+        pressure_ns=_growth(later.machine.pressure_ns, None if earlier is None else earlier.machine.pressure_ns),
     )
 
 
@@ -124,10 +126,9 @@ def _children_ns(record: ProcessTimes) -> int:
     return record.children_ns or 0
 
 
-def _wait_growth(now: ProcessTimes, old: ProcessTimes) -> int | None:
-    if now.wait_ns is None or old.wait_ns is None:
-        return now.wait_ns
-    return now.wait_ns - old.wait_ns
+def _growth(now: int | None, old: int | None) -> int | None:
+    """The growth of a counter that may be unknown: the counter itself if it was, None if it is."""
+    return now if now is None or old is None else now - old
 
 
 def _has_other_identity(now: ProcessTimes, old: ProcessTimes) -> bool:

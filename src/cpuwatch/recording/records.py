@@ -69,7 +69,8 @@ class TickRecord(Struct, frozen=True, array_like=True, gc=False):
     a new process.
 
     ``wait_ns`` are the growths of the run delay: the counter itself if it was unknown in the tick before, ``None`` if
-    it is unknown now. The whole list is ``None`` if it is unknown for all, as in older recordings.
+    it is unknown now. The whole list is ``None`` if it is unknown for all, as in older recordings. ``pressure_ns`` is
+    the growth of the pressure, in the same way.
 
     ``excess_ns`` is the carry of the accounting after this tick, or ``None`` if it is unchanged. It lets a replay skip
     to a tick without computing the snapshots before it.
@@ -99,6 +100,7 @@ class TickRecord(Struct, frozen=True, array_like=True, gc=False):
     exits: list[ProcessExit]
     excess_ns: dict[int, int] | None
     wait_ns: list[int | None] | None = None
+    pressure_ns: int | None = None
 
 
 class KeyRecord(Struct, frozen=True, array_like=True, gc=False):

@@ -42,6 +42,7 @@ class Replay:
         self._context: Context | None = None
         self._cpus: list[int] = []
         self._load_average: tuple[float, float, float] | None = None
+        self._pressure_ns: int | None = None
         self._is_in_order = True
         self._tick = key.tick
         self.replayed: int = 0
@@ -194,6 +195,7 @@ class Replay:
         self._cpus = list(map(add, record.cpus, self._cpus)) if is_relative else record.cpus
         if record.load_average is not None:
             (self._load_average,) = record.load_average
+        self._pressure_ns = _grown(self._pressure_ns, record.pressure_ns)
 
     def _update_processes(self, record: TickRecord) -> None:
         # A new dict: the last reading keeps the old one.
@@ -293,7 +295,7 @@ class Replay:
                 number: CpuTimes(**{kind: next(values) for bit, kind in enumerate(CPU_KINDS) if mask >> bit & 1})
                 for number, mask in context.cpus
             }
-            return MachineTimes(times.pop(-1), times, self._load_average)
+            return MachineTimes(times.pop(-1), times, self._load_average, self._pressure_ns)
         except (StopIteration, TypeError, KeyError) as error:
             raise RecordingDamagedError("the counters of the CPUs are incomplete") from error
 
@@ -302,8 +304,8 @@ def _waits(record: TickRecord) -> Sequence[int | None]:
     return [None] * len(record.pids) if record.wait_ns is None else record.wait_ns
 
 
-def _grown(wait_ns: int | None, growth: int | None) -> int | None:
-    return growth if wait_ns is None or growth is None else wait_ns + growth
+def _grown(counter_ns: int | None, growth_ns: int | None) -> int | None:
+    return growth_ns if counter_ns is None or growth_ns is None else counter_ns + growth_ns
 
 
 def _difference(earlier_ns: int | None, later_ns: int | None) -> int | None:

@@ -9,21 +9,31 @@ from contextlib import suppress
 from pathlib import Path
 
 from cpuwatch.errors import SamplerError, SamplerUnavailableError
-from cpuwatch.samplers.procfs.parse import MachineLoad, MachineStat, parse_machine_load, parse_machine_stat
+from cpuwatch.samplers.procfs.parse import (
+    MachineLoad,
+    MachineStat,
+    parse_machine_load,
+    parse_machine_stat,
+    parse_pressure,
+)
 from cpuwatch.samplers.procfs.visibility import mount_options
 
 __all__ = ["MachineFiles", "boot_id", "present_cpus"]
 
 _LOADAVG_BYTES = 256
+_PRESSURE_BYTES = 256
+_PRESSURE_STEP_US = 1000
+"""A thousandth of a second in an interval of one; more digits would take more space in a recording than they tell."""
 _PRESENT_CPUS = Path("/sys/devices/system/cpu/present")
 _REMEDY_IF_MASKED = "let this process see the kernel's own /proc/stat"
 
 
 class MachineFiles:
-    """Keeps ``stat`` and ``loadavg`` open, so that they can be read even when the program is out of descriptors.
+    """Keeps ``stat``, ``loadavg`` and ``pressure/cpu`` open, to read them even when the program is out of descriptors.
 
     Raises :class:`SamplerUnavailableError` if ``stat`` cannot be read. Sandboxes and ``ProcSubset=`` can hide
-    ``loadavg``; without it the load average and the last PID are unknown.
+    ``loadavg``; without it the load average and the last PID are unknown. Kernels without pressure stall information
+    (``psi=0``) have no ``pressure/cpu``.
     """
 
     def __init__(self, root: Path, tick_ns: int) -> None:
@@ -31,6 +41,7 @@ class MachineFiles:
         self._tick_ns = tick_ns
         self._stat_bytes = 16_384
         self._loadavg: int | None = None
+        self._pressure: int | None = None
         try:
             self._stat = os.open(root / "stat", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -42,6 +53,8 @@ class MachineFiles:
             raise SamplerUnavailableError(f"{error} (it is masked: {_REMEDY_IF_MASKED})") from error
         with suppress(OSError):
             self._loadavg = os.open(root / "loadavg", os.O_RDONLY | os.O_CLOEXEC)
+        with suppress(OSError):
+            self._pressure = os.open(root / "pressure" / "cpu", os.O_RDONLY | os.O_CLOEXEC)
 
     def stat(self) -> MachineStat:
         """The times of the CPUs and the number of forks. Raises :class:`SamplerError` if the file is malformed."""
@@ -65,11 +78,24 @@ class MachineFiles:
         except (OSError, ValueError):
             return None
 
+    def pressure_ns(self) -> int | None:
+        """The time in which a thread was runnable but got no CPU, in whole milliseconds; None if it is not counted.
+
+        Where it is switched off, the file can exist and reading it fails.
+        """
+        if self._pressure is None:
+            return None
+        try:
+            total_us = parse_pressure(os.pread(self._pressure, _PRESSURE_BYTES, 0))
+        except (OSError, ValueError):
+            return None
+        return total_us // _PRESSURE_STEP_US * _PRESSURE_STEP_US * 1000
+
     def close(self) -> None:
-        """Close both files."""
-        os.close(self._stat)
-        if self._loadavg is not None:
-            os.close(self._loadavg)
+        """Close the files."""
+        for fd in (self._stat, self._loadavg, self._pressure):
+            if fd is not None:
+                os.close(fd)
 
 
 def boot_id(root: Path) -> str:

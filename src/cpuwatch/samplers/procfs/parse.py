@@ -17,6 +17,7 @@ __all__ = [
     "is_exiting",
     "parse_machine_load",
     "parse_machine_stat",
+    "parse_pressure",
     "parse_process_stat",
 ]
 
@@ -129,3 +130,15 @@ def parse_machine_load(data: bytes) -> MachineLoad:
     """Parse ``/proc/loadavg``."""
     one, five, fifteen, _, last_pid = data.split(None, 4)
     return MachineLoad((float(one), float(five), float(fifteen)), int(last_pid))
+
+
+def parse_pressure(data: bytes) -> int:
+    """The ``total`` of the line ``some`` in a file under ``/proc/pressure``, in microseconds.
+
+    Format: Documentation/accounting/psi.rst. Raises ``ValueError`` on malformed input.
+    """
+    some, _, _ = data.partition(b"\n")
+    kind, _, total = some.partition(b" avg10=")
+    if kind != b"some":
+        raise ValueError(f"expected a line 'some' at the start, found {data[:40]!r}")
+    return int(total[total.index(b" total=") + 7 :])

@@ -89,13 +89,14 @@ class ProcfsSampler:
             monotonic_ns=time.monotonic_ns(),
             uptime_ns=time.clock_gettime_ns(time.CLOCK_BOOTTIME),
         )
+        pressure_ns = self._machine.pressure_ns()
         self._wall_clock.follow(self._table)
         result = self._sweep.sweep(instant)
         return Reading(
             time=instant.time,
             monotonic_ns=instant.monotonic_ns,
             uptime_ns=instant.uptime_ns,
-            sweep_ns=time.monotonic_ns() - started_ns,
+            sweep_ns=_whole_microseconds(time.monotonic_ns() - started_ns),
             host=Host(
                 name=os.uname().nodename,
                 boot_id=self._boot_id,
@@ -103,7 +104,7 @@ class ProcfsSampler:
                 backend=self._sweep.backend,
                 clock_resolution_seconds=self._sweep.resolution_seconds,
             ),
-            machine=MachineTimes(stat.total, stat.per_cpu, None if load is None else load.average),
+            machine=MachineTimes(stat.total, stat.per_cpu, None if load is None else load.average, pressure_ns),
             processes=result.processes,
             start_resolution_ns=self._tick_ns,
             unreadable=dict(result.unreadable),
@@ -154,3 +155,8 @@ class ProcfsSampler:
 
     def _list_pids(self) -> list[int]:
         return [int(name) for name in os.listdir(self._root) if name.isdigit()]
+
+
+def _whole_microseconds(duration_ns: int) -> int:
+    """Rounded up, because it bounds how far counters can be off. A recording would keep the noise of nanoseconds."""
+    return -(-duration_ns // 1000) * 1000
