@@ -138,18 +138,18 @@ def test_a_thread_that_always_wants_to_run_either_runs_or_waits() -> None:
 
 
 @contextmanager
-def starving_group() -> Iterator[Path]:
-    """A cgroup with a quota of one millisecond in each second."""
+def quota_group(quota_us: int, period_us: int) -> Iterator[Path]:
+    """A cgroup whose processes get this much CPU time in each period."""
     name = f"cpuwatch-test-{os.getpid()}"
     first = Path("/sys/fs/cgroup/cpu")
     group = (first if first.is_dir() else first.parent) / name
     try:
         group.mkdir()
         if first.is_dir():
-            (group / "cpu.cfs_period_us").write_text("1000000")
-            (group / "cpu.cfs_quota_us").write_text("1000")
+            (group / "cpu.cfs_period_us").write_text(str(period_us))
+            (group / "cpu.cfs_quota_us").write_text(str(quota_us))
         else:
-            (group / "cpu.max").write_text("1000 1000000")
+            (group / "cpu.max").write_text(f"{quota_us} {period_us}")
     except OSError as error:
         if group.is_dir():
             group.rmdir()
@@ -165,7 +165,7 @@ def starving_group() -> Iterator[Path]:
 
 def test_a_process_that_gets_no_cpu_at_all_is_found() -> None:
     # Six processes share a millisecond in each second, so most of them do not run between two readings.
-    with starving_group() as group, burners(6) as pids, open_sampler("procfs") as sampler:
+    with quota_group(1000, 1_000_000) as group, burners(6) as pids, open_sampler("procfs") as sampler:
         for pid in pids:
             (group / "cgroup.procs").write_text(str(pid))
         time.sleep(3)
@@ -180,6 +180,34 @@ def test_a_process_that_gets_no_cpu_at_all_is_found() -> None:
         assert all((row.wait_percent or 0) > 99 for row in starved), starved
         found += len(starved)
     assert found > 0
+
+
+def throttled_ns(group: Path) -> int:
+    """The time in which the quota kept the processes of the group from running: ``cpu.stat`` of version 1 or 2."""
+    words = (group / "cpu.stat").read_text().split()
+    if "throttled_usec" in words:
+        return 1000 * int(words[words.index("throttled_usec") + 1])
+    return int(words[words.index("throttled_time") + 1])
+
+
+def test_waiting_contains_the_time_in_which_a_quota_kept_a_process_from_running() -> None:
+    with quota_group(5_000, 100_000) as group, burners(1) as [pid], open_sampler("procfs") as sampler:
+        (group / "cgroup.procs").write_text(str(pid))
+        time.sleep(0.5)
+        earlier = sampler.read()
+        throttled_before = throttled_ns(group)
+        time.sleep(3)
+        throttled_after = throttled_ns(group)
+        later = sampler.read()
+    (row,) = [row for row in usage(earlier, later).processes if row.pid == pid]
+    before, after = earlier.processes[pid].wait_ns, later.processes[pid].wait_ns
+    assert before is not None
+    assert after is not None
+    throttled = throttled_after - throttled_before
+    assert throttled > 0
+    # The wait of the last period is added when the process gets the CPU again.
+    assert after - before > throttled - 150_000_000
+    assert (row.cpu_percent or 0) < 20
 
 
 def test_pressure_is_the_growth_of_the_counter_of_the_kernel() -> None:
