@@ -105,6 +105,15 @@ def test_a_resized_terminal_is_filled() -> None:
         shown.wait_for(lambda text: "? help" in text.splitlines()[39])
 
 
+def test_a_terminal_of_unknown_size_is_taken_for_one_of_80_columns() -> None:
+    command = f"stty cols 0 rows 0; exec {sys.executable} -m cpuwatch top"
+    shown = Terminal(("sh", "-c", command), 80, 24, {})
+    try:
+        shown.wait_for(lambda text: "? help" in text.splitlines()[23])
+    finally:
+        shown.clean_up()
+
+
 def test_space_freezes_and_the_arrows_go_through_time() -> None:
     with terminal("--interval", "0.1") as shown:
         first = time_of(shown.wait_for("TOTAL%"))

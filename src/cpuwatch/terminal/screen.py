@@ -57,7 +57,10 @@ class TerminalScreen:
     def size(self) -> Screen:
         """The current size."""
         columns, rows = self._raw.get_cols_rows()
-        return Screen(max(1, columns), max(1, rows), self._encoding)
+        if not columns or not rows:
+            # Serial consoles and some containers do not know their size. curses assumes the same.
+            columns, rows = 80, 24
+        return Screen(columns, rows, self._encoding)
 
     def listen(self, loop: urwid.SelectEventLoop, handle: Callable[[Sequence[Input]], None]) -> None:
         """Call ``handle`` with keys and mouse events, and with ``window resize``."""
