@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,18 +63,19 @@ class Prometheus:
         self._client.close()
 
 
-def scrape_config(target: str, scrape_seconds: int = SCRAPE_SECONDS) -> dict[str, Any]:
+def scrape_config(target: str, scrape_seconds: int = SCRAPE_SECONDS) -> str:
     """Return a configuration that scrapes this address."""
     interval = f"{scrape_seconds}s"
     job = {"job_name": "cpuwatch", "static_configs": [{"targets": [target]}]}
-    return {"global": {"scrape_interval": interval, "scrape_timeout": interval}, "scrape_configs": [job]}
+    # JSON is YAML.
+    return json.dumps({"global": {"scrape_interval": interval, "scrape_timeout": interval}, "scrape_configs": [job]})
 
 
 @contextmanager
-def running_prometheus(config: Mapping[str, Any], folder: Path) -> Iterator[Prometheus]:
+def running_prometheus(config: str, folder: Path) -> Iterator[Prometheus]:
     """Run Prometheus with this configuration. It stores data in the folder, and listens on a free port."""
-    path = folder / "prometheus.json"  # JSON is YAML.
-    path.write_text(json.dumps(config))
+    path = folder / "prometheus.yml"
+    path.write_text(config)
     command = [
         "prometheus",
         f"--config.file={path}",
@@ -86,10 +87,10 @@ def running_prometheus(config: Mapping[str, Any], folder: Path) -> Iterator[Prom
 
 
 @contextmanager
-def running_victoria_metrics(config: Mapping[str, Any], folder: Path) -> Iterator[Prometheus]:
+def running_victoria_metrics(config: str, folder: Path) -> Iterator[Prometheus]:
     """Run VictoriaMetrics with this configuration of Prometheus. It answers the same queries."""
-    path = folder / "scrape.json"
-    path.write_text(json.dumps(config))
+    path = folder / "prometheus.yml"
+    path.write_text(config)
     command = [
         "victoria-metrics",
         f"-promscrape.config={path}",

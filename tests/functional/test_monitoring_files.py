@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from live_processes import puppet
 from live_server import CPUWATCH_SERVE, running_server
-from prometheus_server import Prometheus, needs_prometheus, running_prometheus, scrape_config, until
+from prometheus_server import Prometheus, needs_prometheus, running_prometheus, until
 
 pytestmark = [pytest.mark.any_python, pytest.mark.timeout(180), needs_prometheus]
 
@@ -40,6 +40,14 @@ def promtool(*arguments: str, folder: Path) -> str:
 
 def test_promtool_accepts_the_rules() -> None:
     assert "SUCCESS" in promtool("check", "rules", RULES.name, folder=RULES.parent)
+
+
+@pytest.mark.skipif(shutil.which("vmalert") is None, reason="needs vmalert (Debian's package victoria-metrics)")
+def test_vmalert_accepts_the_rules() -> None:
+    done = subprocess.run(
+        ["vmalert", "-dryRun", f"-rule={RULES}"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_each_alert_has_a_test_and_passes_it() -> None:
@@ -82,15 +90,16 @@ class Scraped:
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
     folder = tmp_path_factory.mktemp("prometheus")
-    token = folder / "token"
+    shutil.copy(RULES, folder)
+    token = folder / "cpuwatch.token"
     token.write_text("0123456789abcdef")
     token.chmod(0o600)
     with running_server((*CPUWATCH_SERVE, "--token-file", str(token)), CPUWATCH_INTERVAL="0.5") as server:
         address = server.url.removeprefix("http://")
-        config = scrape_config(address)
-        config["scrape_configs"][0]["authorization"] = {"credentials_file": str(token)}
-        config["rule_files"] = [str(RULES)]
-        config["global"]["evaluation_interval"] = "1s"
+        config = (RULES.parent / "prometheus.yml").read_text(encoding="utf-8")
+        for value, ours in {"localhost:8845": address, "15s": "1s"}.items():
+            assert value in config
+            config = config.replace(value, ours)
         with running_prometheus(config, folder) as prometheus:
             until(prometheus.target, lambda: "no scrape")
             with puppet() as child:
@@ -136,6 +145,12 @@ def test_each_query_of_the_dashboard_returns_plausible_values(
     if panel["fieldConfig"]["defaults"]["unit"] == "percentunit":
         # The counters and the clock of the scrapes differ by a tick.
         assert max(values) <= 1.1
+
+
+def test_a_host_has_less_than_a_hundred_series(scraped: Scraped) -> None:
+    series = scraped.results('count({__name__=~"(cpuwatch|system|process)_.*"})')
+    per_cpu = scraped.results("count(cpuwatch_logical_cpu_utilization_ratio)")
+    assert int(series[0]["value"][1]) - int(per_cpu[0]["value"][1]) < 100
 
 
 def cpus_of(results: list[dict[str, Any]]) -> dict[str, float]:
