@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.accounting.listed_names import Listing, ListPolicy, empty_listing, list_policy, relist
+from cpuwatch.accounting.listed_names import DEFAULT_NAMES, Listing, ListPolicy, empty_listing, list_policy, relist
 
 TICK_SECONDS = 10.0
 DAY_TICKS = 8640
@@ -54,18 +54,18 @@ def test_admissions_are_refilled_up_to_the_burst() -> None:
     assert relist(spent, {}, 1e6).admissions == 3.0
 
 
-def test_ten_thousand_names_in_a_day_make_700_series_at_most_and_a_long_job_is_still_listed() -> None:
-    listing = empty_listing(list_policy(50))
+def test_of_ten_thousand_names_in_a_day_few_are_listed_and_a_longer_job_always_is() -> None:
+    listing = empty_listing(list_policy(DEFAULT_NAMES))
     ever: set[str] = set()
     for tick in range(DAY_TICKS):
         used = {f"brief{tick}": 1.0, f"briefer{tick}": 0.1, "service": 0.5}
         if tick % 360 == 359:
             used[f"job{tick}"] = 3.0
         listing = relist(listing, used, TICK_SECONDS)
-        assert len(listing.listed) <= 50
+        assert len(listing.listed) <= DEFAULT_NAMES
         assert used.keys() & {"service", f"job{tick}"} <= listing.listed
         ever |= listing.listed
-    assert len(ever) <= 700
+    assert len(ever) <= 350
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abcdefgh"), st.floats(1e-300, 1e300)), max_size=20), st.integers(1, 5))

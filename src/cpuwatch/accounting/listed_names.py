@@ -21,7 +21,7 @@ from msgspec import Struct
 
 __all__ = ["DEFAULT_NAMES", "ListPolicy", "Listing", "empty_listing", "list_policy", "relist"]
 
-DEFAULT_NAMES = 50
+DEFAULT_NAMES = 25
 
 _DAY_SECONDS = 86_400
 _MAX_RANKED = 2_000

@@ -62,7 +62,7 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
         "--metric-names",
         type=typed(parse_metric_names),
         metavar="NUMBER",
-        help="process names that have a series in /metrics, from 1 to 500 "
+        help="process names that have series in /metrics, from 1 to 500 "
         f"(default: CPUWATCH_METRIC_NAMES, or {_DEFAULTS.metric_names})",
     )
 
