@@ -36,8 +36,9 @@ def names_in(path: Path) -> set[str]:
 
 
 def contents(path: Path) -> dict[str, bytes]:
+    """Return the files of a wheel, except those that name the version of the build backend."""
     with zipfile.ZipFile(path) as wheel:
-        return {name: wheel.read(name) for name in wheel.namelist()}
+        return {name: wheel.read(name) for name in wheel.namelist() if not name.endswith(("/WHEEL", "/RECORD"))}
 
 
 def tracked_files(*folders: str) -> set[str]:
