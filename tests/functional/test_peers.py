@@ -363,3 +363,18 @@ def test_endless_headers_and_endless_bodies_are_cut() -> None:
             pytest.raises(FetchError, match=message),
         ):
             asyncio.run(fetched(server.port))
+
+
+def test_the_service_stops_cleanly_while_a_machine_is_silent(tmp_path: Path) -> None:
+    list_file = tmp_path / "peers"
+    with raw_server(lambda _: None) as silent:
+        list_file.write_text(f"127.0.0.1:{silent.port} name=it\n")
+        server = Server((*CPUWATCH_SERVE, "--peers", str(list_file)))
+        try:
+            with httpx.Client(base_url=server.url) as client:
+                server.wait_until_ready(client)
+                peers_when(client, lambda _: bool(silent.requests))
+            assert server.stop() == 0
+        finally:
+            server.clean_up()
+    assert "error" not in server.output.lower().replace("hypercorn.error", "")
