@@ -30,9 +30,9 @@ class Outbox:
     def put(self, interval: Interval) -> None:
         """Add the newest interval. Never waits for a receiver."""
         with self._changed:
-            if len(self._waiting) >= self._places:
-                self._drop(self._waiting.popleft())
             self._waiting.append(interval)
+            if len(self._waiting) > self._places:
+                self._drop(self._waiting.popleft())
             self._changed.notify()
 
     def put_back(self, interval: Interval) -> None:
@@ -57,5 +57,4 @@ class Outbox:
 
     def _drop(self, oldest: Interval) -> None:
         self.dropped += 1
-        if self._waiting:
-            self._waiting[0] = merged(oldest, self._waiting[0])
+        self._waiting[0] = merged(oldest, self._waiting[0])

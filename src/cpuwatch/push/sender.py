@@ -110,9 +110,9 @@ class Sender:
         """Note the outcome, and wait before the next attempt. False to give up."""
         if outcome.kind != "failed":
             self._failed_attempts = 0
+            self._note(outcome.reason, "an interval was rejected")
             self._sent += outcome.kind == "sent"
             self._rejected += outcome.kind == "rejected"
-            self._note(outcome.reason, "an interval was rejected")
             return True
         self._note(outcome.reason, "will retry")
         self._outbox.put_back(interval)
