@@ -211,3 +211,12 @@ def test_without_the_extra_the_error_names_it() -> None:
     assert done.returncode == 1
     assert done.stderr.endswith("pushing needs the extra 'push': install cpuwatch with [push]\n")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_lasting_failure_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    script = [Answer(400, f"request {number}".encode()) for number in range(3)]
+    with scripted_receiver([*script, Answer()]) as receiver, sending(receiver) as sender:
+        put(sender, 1, 2, 3, 4)
+        wait_until_sent(sender, sent=1, rejected=3)
+    assert caplog.text.count("request 0; an interval was rejected") == 1
+    assert "request 1" not in caplog.text

@@ -33,9 +33,13 @@ _log = logging.getLogger("cpuwatch.push")
 
 
 class _Outcome(Struct, frozen=True):
-    """What became of a request. ``reason`` is why it was not sent, ``retry_seconds`` what the receiver asks for."""
+    """What became of a request. ``reason`` is why it was not sent, ``retry_seconds`` what the receiver asks for.
+
+    Reasons of one ``cause`` may differ in detail, such as the ID of a request.
+    """
 
     kind: Literal["sent", "rejected", "failed"]
+    cause: str | None = None
     reason: str | None = None
     retry_seconds: float | None = None
 
@@ -61,6 +65,7 @@ class Sender:
         self._sent = 0
         self._rejected = 0
         self._failure: str | None = None
+        self._cause: str | None = None
         self._failed_attempts = 0
         self._thread = threading.Thread(target=self._run, name="cpuwatch-push", daemon=True)
         self._thread.start()
@@ -102,7 +107,7 @@ class Sender:
                     outcome = self._send(interval)
                 except Exception as error:  # noqa: BLE001  the outermost loop; a defect must not end pushing
                     _log.exception("%s: cannot send an interval", self._target)
-                    outcome = _Outcome("rejected", repr(error))
+                    outcome = _Outcome("rejected", type(error).__name__, _shown(repr(error)))
                 if not self._goes_on(interval, outcome):
                     return
 
@@ -110,11 +115,11 @@ class Sender:
         """Note the outcome, and wait before the next attempt. False to give up."""
         if outcome.kind != "failed":
             self._failed_attempts = 0
-            self._note(outcome.reason, "an interval was rejected")
+            self._note(outcome, "an interval was rejected")
             self._sent += outcome.kind == "sent"
             self._rejected += outcome.kind == "rejected"
             return True
-        self._note(outcome.reason, "will retry")
+        self._note(outcome, "will retry")
         self._outbox.put_back(interval)
         if self._closing.is_set():
             _log.warning("%s: %d intervals were not sent: %s", self._target, len(self._outbox), outcome.reason)
@@ -122,12 +127,12 @@ class Sender:
         self._closing.wait(self._delay_seconds(outcome.retry_seconds))
         return True
 
-    def _note(self, reason: str | None, consequence: str) -> None:
-        if reason is None and self._failure is not None:
+    def _note(self, outcome: _Outcome, consequence: str) -> None:
+        if outcome.cause is None and self._cause is not None:
             _log.info("%s works again, %d intervals are queued", self._target, len(self._outbox))
-        elif reason is not None and reason != self._failure:
-            _log.warning("%s: %s; %s", self._target, reason, consequence)
-        self._failure = reason
+        elif outcome.cause != self._cause:
+            _log.warning("%s: %s; %s", self._target, outcome.reason, consequence)
+        self._failure, self._cause = outcome.reason, outcome.cause
 
     def _delay_seconds(self, wanted_seconds: float | None) -> float:
         self._failed_attempts += 1
@@ -144,17 +149,18 @@ class Sender:
             with self._client.stream("POST", target.url, content=body) as response:
                 answer = _bounded_body(response, deadline)
         except httpx.HTTPError as error:
-            return _Outcome("failed", _reason(error))
+            return _Outcome("failed", type(error).__name__, _reason(error))
         if response.is_success:
             complaint = target.complaint(answer)
             if complaint is not None:
                 _log.warning("%s: %s", target, _shown(complaint))
             return _Outcome("sent")
-        reason = f"HTTP {response.status_code} {_shown(answer.decode(errors='backslashreplace'))}".strip()
+        status = f"HTTP {response.status_code}"
+        reason = f"{status} {_shown(answer.decode(errors='backslashreplace'))}".strip()
         if target.is_retried(response.status_code):
             wanted = retry_after_seconds(response.headers.get("retry-after"), datetime.now(UTC))
-            return _Outcome("failed", reason, wanted)
-        return _Outcome("rejected", reason)
+            return _Outcome("failed", status, reason, wanted)
+        return _Outcome("rejected", status, reason)
 
 
 def retry_after_seconds(text: str | None, now: datetime) -> float | None:
