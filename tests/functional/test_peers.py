@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -14,7 +16,7 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
-from live_server import CPUWATCH_SERVE, Server, run, running_server
+from live_server import CPUWATCH_SERVE, Server, environment, run, running_server
 from peer_servers import answer, raw_server
 
 from cpuwatch.peers import connection as connection_module
@@ -254,6 +256,7 @@ def test_a_token_is_not_given_to_a_list_that_anyone_on_the_way_can_change(tmp_pa
 
 def test_without_a_list_the_paths_say_what_to_do() -> None:
     with running_server(CPUWATCH_SERVE) as server, httpx.Client(base_url=server.url) as client:
+        assert "machines" not in client.get("/").text
         for path in ("/peers", "/machines"):
             response = client.get(path)
             assert (response.status_code, response.json()["detail"]) == (
@@ -268,6 +271,7 @@ def test_the_data_need_the_token_and_the_page_does_not(tmp_path: Path) -> None:
     with watching(tmp_path / "peers", "--token-file", str(tmp_path / "token")) as (_, client):
         assert client.get("/peers").status_code == 401
         assert client.get("/machines").status_code == 200
+        assert '<a href="machines">' in client.get("/").text
         response = client.get("/peers", headers={"authorization": f"Bearer {TOKEN}"})
         assert response.status_code == 200
         known = {"authorization": f"Bearer {TOKEN}", "if-none-match": response.headers["etag"]}
@@ -378,3 +382,28 @@ def test_the_service_stops_cleanly_while_a_machine_is_silent(tmp_path: Path) -> 
         finally:
             server.clean_up()
     assert "error" not in server.output.lower().replace("hypercorn.error", "")
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments", "message"),
+    [
+        (
+            "httpcore",
+            ["serve", "--port", "0", "--peers", "peers"],
+            "--peers needs the extra 'peers': install cpuwatch with [peers]",
+        ),
+        (
+            "pyarrow",
+            ["ship", "none", "lake"],
+            "Arrow and Parquet need the extra 'arrow': install cpuwatch with [arrow]",
+        ),
+    ],
+)
+def test_a_missing_extra_is_told_in_one_line(tmp_path: Path, missing: str, arguments: list[str], message: str) -> None:
+    (tmp_path / "peers").write_text("127.0.0.1:1\n")
+    code = f"import sys; sys.modules[{missing!r}] = None; from cpuwatch.commands.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True, text=True, check=False, cwd=tmp_path, env=environment(), timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, f"cpuwatch: {message}\n")
