@@ -159,5 +159,6 @@ def test_a_kernel_that_does_not_count_run_delay(tmp_path: Path, content: bytes |
     assert counts_run_delay(path) is counts
 
 
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="this kernel has no schedstat")
 def test_this_kernel_counts_run_delay() -> None:
     assert counts_run_delay()
