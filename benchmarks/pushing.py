@@ -25,8 +25,8 @@ import psutil
 from benchmarks import say
 from benchmarks.crowd_readings import Crowd, crowd_readings, live_ticks
 from benchmarks.tables import markdown_table
-from cpuwatch.push.listing import Listing
-from cpuwatch.push.payload import MAX_DAY_SERIES, MAX_SERIES, listing_sizes
+from cpuwatch.accounting.listed_names import empty_listing, relist
+from cpuwatch.push.payload import MAX_DAY_SERIES, MAX_SERIES, list_policies
 from cpuwatch.push.pusher import Pusher
 from cpuwatch.push.targets import push_targets
 from cpuwatch.sampled_tick import SampledTick
@@ -34,7 +34,6 @@ from cpuwatch.settings import Settings
 
 _CROWD = Crowd(1000, 50, forks=2.0)
 _INTERVAL_TICKS = 10
-_MINUTE_NS = 60 * 10**9
 _OTHER_SERIES = 20
 """Those of the machine, of kinds, of ticks and of the resource."""
 
@@ -106,20 +105,19 @@ def outage_megabytes(settings: Settings, ticks: list[SampledTick]) -> list[float
 def day_of_series(seed: int, names: int = 10_000) -> Series:
     """Simulate a day of one host on which this many names come and go, beside 30 that stay."""
     random = Random(seed)  # noqa: S311  no secret
-    listings = [Listing[int](places, day_names, lambda _: None) for places, day_names in listing_sizes(20)]
+    listings = [empty_listing(policy) for policy in list_policies(20)]
     per_name = (1, 1, 2)
-    of_day: list[set[int]] = [set(), set(), set()]
+    of_day: list[set[str]] = [set(), set(), set()]
     most = 0
     new_per_minute = names / 1440
     for minute in range(1440):
         new = range(round(minute * new_per_minute), round((minute + 1) * new_per_minute))
-        used = {name: round(random.lognormvariate(17, 2)) for name in (*new, *range(-30, 0))}
-        moment = _OTHER_SERIES
-        for listing, seen, series in zip(listings, of_day, per_name, strict=True):
-            listed = listing.update(used, minute * _MINUTE_NS)
-            seen.update(listed)
-            moment += series * len(listed)
-        most = max(most, moment)
+        used = {str(name): random.lognormvariate(17, 2) / 1e9 for name in (*new, *range(-30, 0))}
+        listings = [relist(listing, used, 60.0) for listing in listings]
+        for listing, seen in zip(listings, of_day, strict=True):
+            seen.update(listing.listed)
+        moment = sum(series * len(listing.listed) for listing, series in zip(listings, per_name, strict=True))
+        most = max(most, moment + _OTHER_SERIES)
     day = sum(series * len(seen) for series, seen in zip(per_name, of_day, strict=True))
     return Series(most, day + _OTHER_SERIES)
 

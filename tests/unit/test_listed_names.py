@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpuwatch.accounting.listed_names import DEFAULT_NAMES, Listing, ListPolicy, empty_listing, list_policy, relist
+from cpuwatch.accounting.listed_names import (
+    DEFAULT_NAMES,
+    Listing,
+    ListPolicy,
+    delisted,
+    empty_listing,
+    list_policy,
+    relist,
+)
 
 TICK_SECONDS = 10.0
 DAY_TICKS = 8640
@@ -73,6 +81,14 @@ def test_any_cpu_times_are_ranked(intervals: list[dict[str, float]], names: int)
     listing = after(*intervals, policy=list_policy(names))
     assert len(listing.listed) <= names
     assert listing.listed <= {name for used in intervals for name in used}
+
+
+def test_a_delisted_name_leaves_its_place_but_not_its_admission() -> None:
+    full = after({"a": 1.0, "b": 2.0, "c": 3.0})
+    without = delisted(full, {"b", "unknown"})
+    assert without.listed == {"a", "c"}
+    assert without.admissions == full.admissions
+    assert relist(without, {"d": 1e-9}, TICK_SECONDS).listed == {"a", "c", "d"}
 
 
 def test_the_memory_for_unlisted_names_is_limited() -> None:

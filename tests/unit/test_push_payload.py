@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -13,13 +14,28 @@ from readings import SECOND, process, reading
 from recorded_runs import live_ticks, runs
 
 from cpuwatch import CpuTimes, ProcessTimes, Reading
+from cpuwatch.accounting.listed_names import empty_listing, relist
 from cpuwatch.encoding.metric_points import Attributes, Interval, Metric, Point, merged
-from cpuwatch.push.payload import BY_CGROUP, BY_NAME, EXCESS, MACHINE, MAX_SERIES, PROCESS, TICKS, Payload
+from cpuwatch.push.payload import (
+    BY_CGROUP,
+    BY_NAME,
+    EXCESS,
+    MACHINE,
+    MAX_DAY_SERIES,
+    MAX_SERIES,
+    MAX_TOP,
+    PROCESS,
+    TICKS,
+    Payload,
+    list_policies,
+)
 from cpuwatch.recording.clock_time import time_us
 from cpuwatch.recording.sums import add_tick, empty_slot
 from cpuwatch.sampled_tick import SampledTick
 
 UNIT = "/system.slice/nginx.service"
+OTHER_SERIES = 20
+"""Kinds, the machine, ticks, the host."""
 
 
 def second(number: int, *processes: ProcessTimes, busy_ns: int = 0) -> Reading:
@@ -191,6 +207,33 @@ def test_hostile_names_are_safe_and_bounded(hostile: str) -> None:
     (name,) = named(interval)
     assert name.isprintable()
     assert len(name.encode()) <= 210
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("top", [20, MAX_TOP])
+def test_a_day_with_ten_thousand_names_has_at_most_a_thousand_series(seed: int, top: int) -> None:
+    """One simulated host; ``python -m benchmarks.pushing --hosts 1000`` simulates a thousand."""
+    random = Random(seed)  # noqa: S311  reproducible
+    listings = [empty_listing(policy) for policy in list_policies(top)]
+    seen: list[set[str]] = [set(), set(), set()]
+    per_name = (1, 1, 2)
+    for minute in range(24 * 60):
+        new = range(7 * minute, 7 * minute + 7)
+        used = {str(name): random.lognormvariate(17, 2) / 1e9 for name in (*new, *range(-40, 0))}
+        listings = [relist(listing, used, 60.0) for listing in listings]
+        for listing, of_day in zip(listings, seen, strict=True):
+            of_day.update(listing.listed)
+        moment = sum(series * len(listing.listed) for listing, series in zip(listings, per_name, strict=True))
+        assert moment + OTHER_SERIES <= MAX_SERIES
+    assert len(seen[0]) > 2 * top
+    assert sum(series * len(of_day) for of_day, series in zip(seen, per_name, strict=True)) <= MAX_DAY_SERIES
+
+
+def test_a_notable_name_has_a_series_after_a_burst_of_others() -> None:
+    listing = empty_listing(list_policies(20)[0])
+    for number in range(1000):
+        listing = relist(listing, {f"{number}-{index}": 0.001 for index in range(30)}, 10.0)
+    assert "culprit" in relist(listing, {"culprit": 1.0}, 10.0).listed
 
 
 def test_a_host_has_at_most_100_series() -> None:

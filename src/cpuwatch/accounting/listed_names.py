@@ -18,8 +18,9 @@ from heapq import nlargest
 from math import log2
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-__all__ = ["DEFAULT_NAMES", "ListPolicy", "Listing", "empty_listing", "list_policy", "relist"]
+__all__ = ["DEFAULT_NAMES", "ListPolicy", "Listing", "delisted", "empty_listing", "list_policy", "relist"]
 
 DEFAULT_NAMES = 25
 
@@ -90,6 +91,12 @@ def relist(listing: Listing, used: Mapping[str, float], interval_seconds: float)
         unlisted = nlargest(_MAX_RANKED // 2, ranks.keys() - listed, key=ranks.__getitem__)
         ranks = {name: ranks[name] for name in (*listed, *unlisted)}
     return Listing(policy, listed, ranks, admissions, elapsed_seconds)
+
+
+def delisted(listing: Listing, names: AbstractSet[str]) -> Listing:
+    """The listing without these names, which cannot be used any more. Their admissions stay taken."""
+    ranks = {name: rank for name, rank in listing.ranks.items() if name not in names}
+    return replace(listing, listed=listing.listed - names, ranks=ranks)
 
 
 def _sum(one: float, other: float) -> float:

@@ -7,7 +7,7 @@ the busy time that the machine counted is in :data:`EXCESS`. So for each interva
     sum(by name) - excess = sum(by cgroup) - excess = busy = user + system + interrupt + steal
 
 Counters never decrease. What a name uses while it is not listed is in ``rest``. Its own series stops then; if the name
-returns, it continues with its last value.
+returns, it continues with its last value, or begins anew if it is not remembered.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
+from cpuwatch.accounting.listed_names import ListPolicy, delisted, empty_listing, relist
 from cpuwatch.encoding.metric_points import Attributes, Interval, Metric, Point
 from cpuwatch.model import CpuTimes, ProcessTimes, Reading
-from cpuwatch.push.listing import Listing
 from cpuwatch.recording.clock_time import time_us
 from cpuwatch.recording.sums import Amount, Key, ProcessKey, Slot, add_tick, empty_slot
 from cpuwatch.sampled_tick import SampledTick
@@ -38,7 +38,7 @@ __all__ = [
     "PROCESS",
     "TICKS",
     "Payload",
-    "listing_sizes",
+    "list_policies",
 ]
 
 _NS = 10**9
@@ -75,11 +75,16 @@ _DAY_CGROUPS = 250
 _DAY_PROCESSES = 90
 _PROCESSES = 10
 """Each has two series."""
+_BURST = 0.4
+_HALF_LIFE_SECONDS = 600.0
 
 
-def listing_sizes(top: int) -> list[tuple[int, int]]:
-    """How many names, cgroups and processes are listed at a time, and in a day."""
-    return [(top, _DAY_NAMES), (top, _DAY_CGROUPS), (_PROCESSES, _DAY_PROCESSES)]
+def list_policies(top: int) -> list[ListPolicy]:
+    """Which names, cgroups and processes are listed."""
+    return [
+        ListPolicy(places, _BURST * of_day, (1 - _BURST) * of_day, _HALF_LIFE_SECONDS)
+        for places, of_day in ((top, _DAY_NAMES), (top, _DAY_CGROUPS), (_PROCESSES, _DAY_PROCESSES))
+    ]
 
 
 _MAX_LABEL_CHARACTERS = 200
@@ -102,10 +107,10 @@ class Payload:
 
     def __init__(self, seconds: float = 10.0, top: int = 20) -> None:
         self._wanted_ns = round(seconds * 1e9)
-        names, cgroups, processes = listing_sizes(top)
-        self._names = _Ledger(BY_NAME, "name", *names)
-        self._cgroups = _Ledger(BY_CGROUP, "cgroup", *cgroups)
-        self._processes = _Processes(*processes)
+        names, cgroups, processes = list_policies(top)
+        self._names = _Ledger(BY_NAME, "name", names)
+        self._cgroups = _Ledger(BY_CGROUP, "cgroup", cgroups)
+        self._processes = _Processes(processes)
         self._excess: _Total | None = None
         self._slot: Slot | None = None
         self._first: SampledTick | None = None
@@ -142,15 +147,15 @@ class Payload:
         return Interval(begin_ns, end_ns, tuple(self._points(slot, first, last, begin_ns, end_ns)))
 
     def _points(self, slot: Slot, first: SampledTick, last: SampledTick, begin_ns: int, end_ns: int) -> Iterator[Point]:
-        machine, now_ns = slot.machine, last.reading.monotonic_ns
+        machine, seconds = slot.machine, slot.machine.elapsed_ns / _NS
         names, cgroups = slot.amounts["name"], slot.amounts["cgroup"]
         attributed_ns = sum(amount.own_ns + amount.exited_ns for amount in names.values())
         unattributed_ns = max(0, machine.busy_ns - attributed_ns)
-        yield from self._names.points(names, unattributed_ns, self._number, begin_ns, now_ns)
-        yield from self._cgroups.points(cgroups, unattributed_ns, self._number, begin_ns, now_ns)
+        yield from self._names.points(names, unattributed_ns, self._number, begin_ns, seconds)
+        yield from self._cgroups.points(cgroups, unattributed_ns, self._number, begin_ns, seconds)
         excess = self._excess = self._excess or _Total(begin_ns)
         yield _grown(EXCESS, (), excess, max(0, attributed_ns - machine.busy_ns), self._number)
-        yield from self._processes.points(slot.amounts["process"], first.reading, last.reading, self._number)
+        yield from self._processes.points(slot.amounts["process"], first.reading, last.reading, self._number, seconds)
         yield from self._machine_points(first.reading, last.reading, end_ns)
         yield from self._tick_points(first, last, begin_ns)
 
@@ -182,15 +187,15 @@ class Payload:
 class _Ledger:
     """The series of a metric: one for each listed name, and those of the other kinds."""
 
-    def __init__(self, metric: Metric, label: str, places: int, day_names: int) -> None:
+    def __init__(self, metric: Metric, label: str, policy: ListPolicy) -> None:
         self._metric = metric
         self._label = label
         self._totals: dict[str, _Total] = {}
-        self._listing: Listing[str] = Listing(places, day_names, self._totals.pop)
+        self._listing = empty_listing(policy)
         self._kinds: dict[str, _Total] = {}
 
     def points(
-        self, amounts: Mapping[Key, Amount], unattributed_ns: int, number: int, begin_ns: int, now_ns: int
+        self, amounts: Mapping[Key, Amount], unattributed_ns: int, number: int, begin_ns: int, seconds: float
     ) -> Iterator[Point]:
         used: defaultdict[str, int] = defaultdict(int)
         of_kind = {"rest": 0, "exited": 0, "unattributed": unattributed_ns}
@@ -200,7 +205,9 @@ class _Ledger:
             else:
                 of_kind["rest"] += amount.own_ns
                 of_kind["exited"] += amount.exited_ns
-        listed = self._listing.update(used, now_ns)
+        self._listing = relist(self._listing, _seconds(used), seconds)
+        listed, ranks = self._listing.listed, self._listing.ranks
+        self._totals = {name: total for name, total in self._totals.items() if name in ranks}
         of_kind["rest"] += sum(used_ns for name, used_ns in used.items() if name not in listed)
         for name in sorted(listed):
             total = self._totals.setdefault(name, _Total(begin_ns))
@@ -224,21 +231,23 @@ class _Process(Struct, gc=False):
 class _Processes:
     """Two series, by mode, for each of the busiest living processes."""
 
-    def __init__(self, places: int, day_processes: int) -> None:
+    def __init__(self, policy: ListPolicy) -> None:
         self._known: dict[str, _Process] = {}
-        self._listing: Listing[str] = Listing(places, day_processes, self._known.pop)
+        self._listing = empty_listing(policy)
 
-    def points(self, amounts: Mapping[Key, Amount], first: Reading, last: Reading, number: int) -> Iterator[Point]:
-        for key in self._listing.listed:
-            if not _is_alive(self._known[key].pid, key, last):
-                self._listing.end(key)
+    def points(
+        self, amounts: Mapping[Key, Amount], first: Reading, last: Reading, number: int, seconds: float
+    ) -> Iterator[Point]:
+        ended = {key for key, process in self._known.items() if not _is_alive(process.pid, key, last)}
+        self._known = {key: process for key, process in self._known.items() if key not in ended}
         used: defaultdict[str, int] = defaultdict(int)
         pids: dict[str, int] = {}
         for process, amount in amounts.items():
             if isinstance(process, ProcessKey) and amount.own_ns and _is_alive(process.pid, process.key, last):
                 used[process.key] += amount.own_ns
                 pids[process.key] = process.pid
-        for key in sorted(self._listing.update(used, last.monotonic_ns)):
+        self._listing = relist(delisted(self._listing, ended), _seconds(used), seconds)
+        for key in sorted(self._listing.listed):
             if key not in self._known:
                 self._known[key] = _process(last.processes[pids[key]])
             yield from self._points_of(self._known[key], first, last, number)
@@ -257,6 +266,10 @@ class _Processes:
             yield Point(
                 PROCESS, (*known.attributes, ("cpu.mode", mode)), known.values[mode], before, known.start_ns, is_new
             )
+
+
+def _seconds(used: Mapping[str, int]) -> dict[str, float]:
+    return {name: ns / _NS for name, ns in used.items() if ns > 0}
 
 
 def _is_alive(pid: int, key: str, reading: Reading) -> bool:
