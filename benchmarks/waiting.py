@@ -174,14 +174,16 @@ def _line_of(stream: IO[str] | None) -> str:
 
 
 def cost_row(processes: int, active_share: float, ticks: int) -> list[str]:
-    """Milliseconds of a tick without and with run delay, and the ratio of the medians."""
+    """Milliseconds of a tick without and with run delay, and the median ratio of the two in one tick.
+
+    The second one finds warm caches, so the order changes from tick to tick, and the result is the mean of both orders.
+    """
     with ExitStack() as stack:
         stack.enter_context(forked(max(0, processes - count_processes()), active_share, pause=0.5))
         probes = [stack.enter_context(probing(option)) for option in ("--probe-without", "--probe")]
         found: list[list[float]] = [[], []]
         for tick in range(ticks):
             time.sleep(0.5)
-            # The second one finds warm caches.
             for place in (0, 1) if tick % 2 else (1, 0):
                 process = probes[place]
                 assert process.stdin is not None
@@ -189,7 +191,8 @@ def cost_row(processes: int, active_share: float, ticks: int) -> list[str]:
                 process.stdin.flush()
                 found[place].append(int(_line_of(process.stdout)) / 1e6)
         without, with_delay = (Spread.of(each[4:]) for each in found)
-    ratio = with_delay.median / without.median
+    ratios = [later / earlier for earlier, later in zip(*found, strict=True)][4:]
+    ratio = statistics.geometric_mean(statistics.median(ratios[order::2]) for order in (0, 1))
     return [f"{processes:,}", without.text("{:.2f}"), with_delay.text("{:.2f}"), f"{100 * (ratio - 1):+.0f} %"]
 
 
