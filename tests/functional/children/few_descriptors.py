@@ -38,13 +38,13 @@ def work(pid: int) -> None:
 
 
 def held() -> list[str]:
-    """Return the stat files that are open."""
+    """Return the files of processes that are open: ``stat`` and ``schedstat``."""
     links = []
     for link in Path("/proc/self/fd").iterdir():
         # The descriptor of the listing itself is closed by now.
         with suppress(FileNotFoundError):
             links.append(link.readlink())
-    return sorted(str(link) for link in links if link.match("/proc/[0-9]*/stat"))
+    return sorted(str(link) for link in links if link.match("/proc/[0-9]*/*stat"))
 
 
 def clocks_ns(pids: list[int]) -> list[int]:

@@ -246,10 +246,7 @@ class ProcessReader:
             age_ns = instant.uptime_ns - stat.start_time * self._tick_ns
             user_id = os.stat(directory).st_uid
             tick_ns = self._tick_ns
-            schedstat = None
-            if self._delays is not None:
-                self._delays.forget(pid)
-                schedstat = self._delays.read_main_thread(pid, directory)
+            schedstat = None if self._delays is None else self._delays.begin(pid, directory)
             record = ProcessTimes(
                 pid=pid,
                 key=f"{pid}-{stat.start_time}",

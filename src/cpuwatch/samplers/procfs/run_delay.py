@@ -13,12 +13,12 @@ is counted at once, and what the kernel adds later only counts as far as it exce
 from __future__ import annotations
 
 import os
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 
 from msgspec import Struct
 
-from cpuwatch.samplers.procfs.stat_files import StatFiles
+from cpuwatch.samplers.procfs.stat_files import StatFiles, read_once
 from cpuwatch.samplers.procfs.thread_budget import ThreadBudget
 
 __all__ = ["STEP_NS", "RunDelays", "counts_run_delay"]
@@ -73,6 +73,17 @@ class RunDelays:
         except OSError:
             return None
 
+    def begin(self, pid: int, directory: str) -> bytes | None:
+        """Forget the process that had this PID, and return the ``schedstat`` of the main thread of the new one.
+
+        The files of a new process are not kept open: they would take the places of processes that always run.
+        """
+        self.forget(pid)
+        try:
+            return read_once(f"{directory}/schedstat")
+        except OSError:
+            return None
+
     def wait_ns(
         self, pid: int, directory: str, schedstat: bytes | None, threads: int, state: str, now_ns: int
     ) -> int | None:
@@ -122,8 +133,10 @@ class RunDelays:
         if threads > 1:
             if not self._budget.grants(pid, threads):
                 return None
+            # As in begin(), the first reading keeps no file open.
+            read = self._files.read if known is not None else lambda _, path: read_once(path)
             try:
-                self._read_other_threads(pid, directory, by_thread)
+                _read_other_threads(pid, directory, by_thread, read)
             except (OSError, ValueError, IndexError):
                 return None
         if known is None:
@@ -137,12 +150,13 @@ class RunDelays:
         known.by_thread = by_thread
         return known.wait_ns
 
-    def _read_other_threads(self, pid: int, directory: str, by_thread: dict[int, int]) -> None:
-        for name in os.listdir(f"{directory}/task"):
-            tid = int(name)
-            if tid != pid:
-                try:
-                    data = self._files.read(-tid, f"{directory}/task/{name}/schedstat")
-                except (FileNotFoundError, ProcessLookupError):
-                    continue  # It has ended.
-                by_thread[tid] = int(data.split()[1])
+
+def _read_other_threads(pid: int, directory: str, by_thread: dict[int, int], read: Callable[[int, str], bytes]) -> None:
+    for name in os.listdir(f"{directory}/task"):
+        tid = int(name)
+        if tid != pid:
+            try:
+                data = read(-tid, f"{directory}/task/{name}/schedstat")
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # It has ended.
+            by_thread[tid] = int(data.split()[1])

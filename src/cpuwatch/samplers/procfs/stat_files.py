@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import resource
 
-__all__ = ["STAT_BYTES", "StatFiles", "max_open_files"]
+__all__ = ["STAT_BYTES", "StatFiles", "max_open_files", "read_once"]
 
 STAT_BYTES = 2048
 """A stat line has about 300 bytes. The kernel limits the length of the name and of every number in it."""
@@ -22,6 +22,15 @@ def max_open_files() -> int:
     """A quarter of the descriptors that this program may have; the rest is left for its other work."""
     soft_limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 4096 if soft_limit == resource.RLIM_INFINITY else soft_limit // _SHARE_OF_LIMIT
+
+
+def read_once(path: str) -> bytes:
+    """The content of such a file, which is not kept open. Raises ``OSError``."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(fd, STAT_BYTES, 0)
+    finally:
+        os.close(fd)
 
 
 class StatFiles:
