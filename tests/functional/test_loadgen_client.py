@@ -258,10 +258,13 @@ def test_the_null_server_returns_the_requested_length() -> None:
 
 def test_the_log_of_each_second_has_cpu_and_memory_of_the_processes() -> None:
     with serving_null(20_000) as target:
-        found = drive(target, connections=2, seconds=2.2, warm_up=0.2)
+        found = drive(target, connections=2, seconds=4.2, warm_up=0.2)
     for uses in (found.server, found.client):
-        assert len(uses) >= 2
-        for use in uses[:2]:
+        assert 2 <= len(uses) <= 4
+        # Seconds that the log missed, because it got no CPU, are unknown.
+        known = [use for use in uses if use.cpu_percent is not None]
+        assert known
+        for use in known:
             assert use.cpu_percent is not None
             assert use.cpu_percent > 0
             assert use.rss_bytes is not None
