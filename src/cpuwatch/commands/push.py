@@ -5,18 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
-import threading
 
 from cpuwatch.commands.flags import add_log_format_flag, add_push_flags, add_sampling_flags, settings_from
+from cpuwatch.commands.until_signal import until_signal
 from cpuwatch.environment import warnings_about
 from cpuwatch.errors import SettingsError
-from cpuwatch.log import logging_to_stderr
 from cpuwatch.monitor import Monitor
 from cpuwatch.push.targets import open_pusher
 from cpuwatch.samplers import open_sampler
-from cpuwatch.server.stop_log import StopLog
-from cpuwatch.server.stop_signals import stopping_at_signals
 
 __all__ = ["add_push"]
 
@@ -31,8 +27,6 @@ _FIELDS = (
     "push_interval",
     "push_top",
 )
-_STOP_SECONDS = 2.5
-"""The process exits this long after the signal, even if something hangs."""
 
 _log = logging.getLogger("cpuwatch.push")
 
@@ -50,16 +44,8 @@ def _run(options: argparse.Namespace) -> None:
     pusher = open_pusher(settings, os.environ)
     if pusher is None:
         raise SettingsError("no receiver is named: use --otlp-endpoint URL or --remote-write-url URL")
-    stop = threading.Event()
-    stop_log = StopLog(_log.name, "the pusher", _STOP_SECONDS, settings.log_format)
-
-    def on_stop(number: signal.Signals) -> None:
-        _log.info("stopping after %s", number.name)
-        stop.set()
-
     with (
-        stopping_at_signals(on_stop, stop_log.ignored, stop_log.hard_stop, _STOP_SECONDS),
-        logging_to_stderr(settings.log_format),
+        until_signal(_log, "the pusher", settings.log_format) as stop,
         open_sampler(settings.backend) as sampler,
     ):
         for warning in warnings_about(os.environ):

@@ -5,25 +5,19 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
-import threading
 from pathlib import Path
 
 from cpuwatch.commands.flags import add_log_format_flag, add_retention_flags, add_sampling_flags, settings_from
+from cpuwatch.commands.until_signal import until_signal
 from cpuwatch.environment import warnings_about
-from cpuwatch.log import logging_to_stderr
 from cpuwatch.monitor import Monitor
 from cpuwatch.recording.recorder import Recorder
 from cpuwatch.recording.retention import RecordingLimits
 from cpuwatch.samplers import open_sampler
-from cpuwatch.server.stop_log import StopLog
-from cpuwatch.server.stop_signals import stopping_at_signals
 
 __all__ = ["add_record"]
 
 _FIELDS = ("interval", "backend", "command_lines", "log_format", "record_max_bytes", "record_max_age")
-_STOP_SECONDS = 2.5
-"""The process exits this long after the signal, even if the disk hangs."""
 
 _log = logging.getLogger("cpuwatch.record")
 
@@ -40,16 +34,8 @@ def add_record(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     settings = settings_from(options, _FIELDS)
     limits = RecordingLimits(settings.record_max_bytes, settings.record_max_age)
-    stop = threading.Event()
-    stop_log = StopLog(_log.name, "the recorder", _STOP_SECONDS, settings.log_format)
-
-    def on_stop(number: signal.Signals) -> None:
-        _log.info("stopping after %s", number.name)
-        stop.set()
-
     with (
-        stopping_at_signals(on_stop, stop_log.ignored, stop_log.hard_stop, _STOP_SECONDS),
-        logging_to_stderr(settings.log_format),
+        until_signal(_log, "the recorder", settings.log_format) as stop,
         open_sampler(settings.backend, command_lines=settings.command_lines) as sampler,
     ):
         for warning in warnings_about(os.environ):

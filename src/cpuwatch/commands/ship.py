@@ -8,26 +8,21 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import threading
 from pathlib import Path
 
 from cpuwatch.commands.flags import add_log_format_flag, settings_from, typed
 from cpuwatch.commands.standard_streams import complain
+from cpuwatch.commands.until_signal import until_signal
 from cpuwatch.encoding.arrow import import_pyarrow
 from cpuwatch.errors import ShipError
-from cpuwatch.log import logging_to_stderr
 from cpuwatch.quantities import parse_size
 from cpuwatch.recording.reader import Recording, open_recording
 from cpuwatch.recording.ship import progress_path, read_progress, ship_blocks
 from cpuwatch.recording.ship_targets import Target, open_target, parse_target
-from cpuwatch.server.stop_log import StopLog
-from cpuwatch.server.stop_signals import stopping_at_signals
 
 __all__ = ["add_ship"]
 
-_STOP_SECONDS = 2.5
-"""The process exits this long after the signal, even if an upload hangs; that block is shipped again."""
 _LOOK_SECONDS = 15.0
 _RETRY_SECONDS = (1.0, 300.0)
 _ATTEMPTS = 4
@@ -70,17 +65,8 @@ def _run(options: argparse.Namespace) -> int:
     recording = open_recording(options.directory)
     target = open_target(options.target, os.environ)
     os.nice(_NICENESS)
-    stop = threading.Event()
-    stop_log = StopLog(_log.name, "the shipment", _STOP_SECONDS, settings.log_format)
-
-    def on_stop(number: signal.Signals) -> None:
-        _log.info("stopping after %s", number.name)
-        stop.set()
-
-    with (
-        stopping_at_signals(on_stop, stop_log.ignored, stop_log.hard_stop, _STOP_SECONDS),
-        logging_to_stderr(settings.log_format),
-    ):
+    # If an upload hangs at the end, its block is shipped again.
+    with until_signal(_log, "the shipment", settings.log_format) as stop:
         failed = _ship_until(stop, recording, target, options)
         for part in recording.damage:
             _log.warning("%s is damaged from byte %d to %d: the rest was shipped", part.path, part.begin, part.end)
