@@ -21,7 +21,7 @@ LAYERS = [
     ["query", "tick_id"],
     ["encoding"],
     ["samplers", "sampled_tick"],
-    ["snapshot_bytes", "history", "attempts", "snapshot_source"],
+    ["snapshot_bytes", "history", "attempts", "snapshot_source", "tick_thread"],
     ["recording"],
     ["monitor", "one_shot", "playback", "measuring"],
     ["quantities", "receiver_settings", "token_file"],

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import queue
-import threading
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -17,10 +15,10 @@ from cpuwatch.push.resource import host_resource
 from cpuwatch.push.sender import Sender
 from cpuwatch.push.target import PushHealth, Target
 from cpuwatch.sampled_tick import SampledTick
+from cpuwatch.tick_thread import TickThread
 
 __all__ = ["Pusher"]
 
-_QUEUED_TICKS = 60
 _CLOSING_SECONDS = 0.75
 """How long a receiver may take for the last interval, after the monitor has ended."""
 
@@ -43,10 +41,8 @@ class Pusher:
         self._resource: dict[str, str] | None = None
         self._lost_ticks = 0
         self._attempts = Attempts("sum of ticks", "pushing")
-        self._queue: queue.Queue[SampledTick | None] = queue.Queue(_QUEUED_TICKS)
         self._senders = [Sender(target) for target in targets]
-        self._thread = threading.Thread(target=self._run, name="cpuwatch-pusher", daemon=True)
-        self._thread.start()
+        self._ticks = TickThread("cpuwatch-pusher", self._sum, self._finish)
 
     @property
     def health(self) -> list[PushHealth]:
@@ -55,9 +51,7 @@ class Pusher:
 
     def take(self, tick: SampledTick) -> None:
         """Add a tick. Never waits: if this process gets no CPU, the tick is lost."""
-        try:
-            self._queue.put_nowait(tick)
-        except queue.Full:
+        if not self._ticks.put(tick):
             if not self._lost_ticks:
                 _log.warning("ticks come faster than they can be summed; some are lost to the receivers")
             self._lost_ticks += 1
@@ -65,12 +59,7 @@ class Pusher:
     def close(self) -> None:
         """Send what was sampled until now. Receivers that take longer than 0.75 seconds are given up."""
         deadline = time.monotonic() + _CLOSING_SECONDS
-        try:
-            self._queue.put(None, timeout=_CLOSING_SECONDS)
-        except queue.Full:
-            pass
-        else:
-            self._thread.join(_CLOSING_SECONDS)
+        self._ticks.close(_CLOSING_SECONDS)
         for sender in self._senders:
             sender.close()
         for sender in self._senders:
@@ -82,9 +71,10 @@ class Pusher:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self) -> None:
-        while (tick := self._queue.get()) is not None:
-            self._attempts.make(partial(self._add, tick))
+    def _sum(self, tick: SampledTick) -> None:
+        self._attempts.make(partial(self._add, tick))
+
+    def _finish(self) -> None:
         self._attempts.make(self._flush)
 
     def _add(self, tick: SampledTick) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import queue
-import threading
 import time
 from contextlib import ExitStack
 from functools import partial
@@ -17,13 +15,11 @@ from cpuwatch.attempts import Attempts
 from cpuwatch.recording.retention import RecordingLimits
 from cpuwatch.recording.writer import LogSize, RecordingWriter
 from cpuwatch.sampled_tick import SampledTick
+from cpuwatch.tick_thread import TickThread
 
 __all__ = ["Recorder", "RecorderHealth"]
 
 _log = logging.getLogger("cpuwatch.recording")
-
-_QUEUED_TICKS = 60
-"""Ticks that wait for a slow disk. Each holds the records of the processes that ran, most of which readers share."""
 
 _TOO_SLOW = "the disk of the recording is too slow"
 _RETRY_SECONDS = 5.0
@@ -53,7 +49,6 @@ class Recorder:
     ) -> None:
         self._open_writer = partial(RecordingWriter, Path(directory), limits, log_size)
         self._writer: RecordingWriter | None = self._open_writer()
-        self._queue: queue.Queue[SampledTick | None] = queue.Queue(_QUEUED_TICKS)
         self._attempts = Attempts("write to the recording", "recording")
         self._retry_at = 0.0
         self._recorded = 0
@@ -61,8 +56,7 @@ class Recorder:
         self._failed = 0
         self._is_behind = False
         self._used_bytes = self._writer.used_bytes
-        self._thread = threading.Thread(target=self._run, name="cpuwatch-recorder", daemon=True)
-        self._thread.start()
+        self._ticks = TickThread("cpuwatch-recorder", self._record, self._finish)
 
     @property
     def health(self) -> RecorderHealth:
@@ -72,25 +66,17 @@ class Recorder:
 
     def record(self, tick: SampledTick) -> None:
         """Record a tick. Never waits: if the disk is too slow, the tick is lost and counted."""
-        try:
-            self._queue.put_nowait(tick)
-        except queue.Full:
-            self._dropped += 1
-            if not self._is_behind:
-                _log.warning("%s; ticks are lost", _TOO_SLOW)
-            self._is_behind = True
-        else:
-            self._is_behind = self._is_behind and self._queue.qsize() > 1
+        if self._ticks.put(tick):
+            self._is_behind = self._is_behind and self._ticks.waiting > 1
+            return
+        self._dropped += 1
+        if not self._is_behind:
+            _log.warning("%s; ticks are lost", _TOO_SLOW)
+        self._is_behind = True
 
     def close(self) -> None:
         """Write what is queued and end the thread. A disk that hangs is given up after 1.5 seconds."""
-        try:
-            self._queue.put(None, timeout=_CLOSING_SECONDS)
-        except queue.Full:
-            pass
-        else:
-            self._thread.join(_CLOSING_SECONDS)
-        if self._thread.is_alive():
+        if not self._ticks.close(_CLOSING_SECONDS):
             _log.warning("the disk of the recording did not respond within %g s", _CLOSING_SECONDS)
 
     def __enter__(self) -> Self:
@@ -99,17 +85,18 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self) -> None:
-        while (tick := self._queue.get()) is not None:
-            if time.monotonic() < self._retry_at:
-                self._failed += 1
-                continue
-            self._attempts.make(partial(self._write, tick))
-            if self._attempts.failure is None:
-                self._recorded += 1
-            else:
-                self._failed += 1
-                self._retry_at = time.monotonic() + _RETRY_SECONDS
+    def _record(self, tick: SampledTick) -> None:
+        if time.monotonic() < self._retry_at:
+            self._failed += 1
+            return
+        self._attempts.make(partial(self._write, tick))
+        if self._attempts.failure is None:
+            self._recorded += 1
+        else:
+            self._failed += 1
+            self._retry_at = time.monotonic() + _RETRY_SECONDS
+
+    def _finish(self) -> None:
         if self._writer is not None:
             self._attempts.make(self._writer.close)
 
