@@ -7,6 +7,7 @@ snapshot, so nothing between two polls is lost. :func:`add` is pure; :class:`Run
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -73,6 +74,7 @@ class CpuTotals(Struct, frozen=True, gc=False):
         return max((total.first_sequence for total in self.named.values()), default=self.first_sequence)
 
 
+_SummedName = Callable[[str, int | None], str]
 _DEFAULT_POLICY = list_policy(DEFAULT_NAMES)
 _ROUNDING_SECONDS_PER_CPU = 0.1
 """How far the kernel's two accounts of CPU time may drift apart before the difference counts: some ticks of 10 ms."""
@@ -88,7 +90,8 @@ def add(totals: CpuTotals, snapshot: Snapshot) -> CpuTotals:
 
     Names are those of :func:`~cpuwatch.accounting.kernel_threads.summed_name`.
     """
-    used, used_unnamed = _used_by_name(snapshot)
+    summed = summing_names(snapshot.processes)
+    used, used_unnamed = _used_by_name(snapshot, summed)
     listing = relist(totals.listing, used, snapshot.interval_seconds)
     named = {name: total for name, total in totals.named.items() if name in listing.listed}
     other_seconds, retired_seconds = totals.other_seconds, totals.retired_seconds
@@ -103,7 +106,7 @@ def add(totals: CpuTotals, snapshot: Snapshot) -> CpuTotals:
             named[name] = replace(before, seconds=before.seconds + seconds)
         else:
             named[name] = NameTotal(seconds, _began(snapshot), snapshot.sequence)
-    for name, seconds in _waited_by_name(snapshot).items():
+    for name, seconds in _waited_by_name(snapshot, summed).items():
         if name in named:
             named[name] = replace(named[name], wait_seconds=named[name].wait_seconds + seconds)
         else:
@@ -168,12 +171,11 @@ def _balanced(totals: CpuTotals, snapshot: Snapshot, used_seconds: float) -> tup
     return max(0.0, balance), max(0.0, lowest - balance), min(0.0, max(lowest, balance))
 
 
-def _used_by_name(snapshot: Snapshot) -> tuple[dict[str, float], float]:
+def _used_by_name(snapshot: Snapshot, summed: _SummedName) -> tuple[dict[str, float], float]:
     """The CPU seconds of the interval by name, and the sum without a name."""
     seconds_of_percent = snapshot.interval_seconds / 100
     used: defaultdict[str, float] = defaultdict(float)
     unnamed = 0.0
-    summed = summing_names(snapshot.processes)
     # Most processes did not run: the inner comprehension is all the work on them.
     for row in [row for row in snapshot.processes if row.cpu_percent]:
         used[summed(row.name, row.ppid)] += (row.cpu_percent or 0.0) * seconds_of_percent
@@ -186,15 +188,12 @@ def _used_by_name(snapshot: Snapshot) -> tuple[dict[str, float], float]:
     return {name: seconds for name, seconds in used.items() if seconds > 0}, unnamed
 
 
-def _waited_by_name(snapshot: Snapshot) -> dict[str, float]:
+def _waited_by_name(snapshot: Snapshot, summed: _SummedName) -> dict[str, float]:
     """The seconds that living processes waited for a CPU, by name."""
     seconds_of_percent = snapshot.interval_seconds / 100
     waited: defaultdict[str, float] = defaultdict(float)
-    waiting = [row for row in snapshot.processes if row.wait_percent]
-    if waiting:
-        summed = summing_names(snapshot.processes)
-        for row in waiting:
-            waited[summed(row.name, row.ppid)] += (row.wait_percent or 0.0) * seconds_of_percent
+    for row in [row for row in snapshot.processes if row.wait_percent]:
+        waited[summed(row.name, row.ppid)] += (row.wait_percent or 0.0) * seconds_of_percent
     return waited
 
 

@@ -145,7 +145,17 @@ def _cpu_seconds(totals: CpuTotals, known_sequence: int) -> Iterator[Family]:
     def machine_sample(labels: dict[str, str], seconds: float) -> Sample:
         return sample(labels, seconds, totals.since, totals.first_sequence)
 
-    unlisted = {
+    def by_name(named: Mapping[str, float], unlisted: Mapping[str, float]) -> list[Sample]:
+        return [
+            *(
+                sample({"kind": "named", "name": name}, named[name], total.since, total.first_sequence)
+                for name, total in totals.named.items()
+            ),
+            *(machine_sample({"kind": kind}, seconds) for kind, seconds in unlisted.items()),
+        ]
+
+    used = {name: total.seconds for name, total in totals.named.items()}
+    used_unlisted = {
         "unnamed": totals.unnamed_seconds,
         "other": totals.other_seconds,
         "retired": totals.retired_seconds,
@@ -155,13 +165,7 @@ def _cpu_seconds(totals: CpuTotals, known_sequence: int) -> Iterator[Family]:
         "cpuwatch_cpu_seconds",
         "counter",
         "Busy time of the machine by process name since cpuwatch started; leave kind retired out of rates.",
-        [
-            *(
-                sample({"kind": "named", "name": name}, total.seconds, total.since, total.first_sequence)
-                for name, total in totals.named.items()
-            ),
-            *(machine_sample({"kind": kind}, seconds) for kind, seconds in unlisted.items()),
-        ],
+        by_name(used, used_unlisted),
         "seconds",
     )
     yield Family(
@@ -178,18 +182,12 @@ def _cpu_seconds(totals: CpuTotals, known_sequence: int) -> Iterator[Family]:
         [machine_sample({"cpu_mode": mode}, seconds) for mode, seconds in totals.mode_seconds.items()],
         "seconds",
     )
-    unlisted_waits = {"other": totals.other_wait_seconds, "retired": totals.retired_wait_seconds}
+    waited = {name: total.wait_seconds for name, total in totals.named.items()}
     yield Family(
         "cpuwatch_wait_seconds",
         "counter",
         "Time in which threads were runnable but got no CPU, by process name; leave kind retired out of rates.",
-        [
-            *(
-                sample({"kind": "named", "name": name}, total.wait_seconds, total.since, total.first_sequence)
-                for name, total in totals.named.items()
-            ),
-            *(machine_sample({"kind": kind}, seconds) for kind, seconds in unlisted_waits.items()),
-        ],
+        by_name(waited, {"other": totals.other_wait_seconds, "retired": totals.retired_wait_seconds}),
         "seconds",
     )
 
