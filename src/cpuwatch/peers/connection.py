@@ -69,6 +69,7 @@ class Connection:
             await self.close()
             raise FetchError(_reason(error)) from None
         except BaseException:
+            # Cancelled in the middle of a response: the next request must not read the rest of it.
             await self.close()
             raise
 

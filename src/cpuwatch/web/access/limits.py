@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from starlette.types import Scope
 
@@ -28,6 +28,8 @@ _PAST_OF_THE_PAGE = b"fields=key,cpu_percent&min_percent=0.2"
 
 PAGE_VIEWS: frozenset[View] = frozenset({View(), view_from(parse_query_string(_PAST_OF_THE_PAGE, VIEW))})
 """The views that the page listens to (``static/feed/worker.js``). There is always room for them."""
+
+_Taker = TypeVar("_Taker")
 
 
 class Places:
@@ -50,13 +52,8 @@ class Places:
     @contextmanager
     def taken(self, client: str | None) -> Iterator[None]:
         """Occupy a place within the block; check :meth:`refusal` before."""
-        self._taken[client] += 1
-        try:
+        with _counted(self._taken, client):
             yield
-        finally:
-            self._taken[client] -= 1
-            if not self._taken[client]:
-                del self._taken[client]
 
 
 class _Place(NamedTuple):
@@ -102,14 +99,19 @@ class StreamPlaces:
     @contextmanager
     def taken(self, view: View, client: str | None) -> Iterator[None]:
         """Occupy a place within the block; check :meth:`refusal` before."""
-        place = _Place(view, client)
-        self._taken[place] += 1
-        try:
+        with _counted(self._taken, _Place(view, client)):
             yield
-        finally:
-            self._taken[place] -= 1
-            if not self._taken[place]:
-                del self._taken[place]
+
+
+@contextmanager
+def _counted(taken: Counter[_Taker], taker: _Taker) -> Iterator[None]:
+    taken[taker] += 1
+    try:
+        yield
+    finally:
+        taken[taker] -= 1
+        if not taken[taker]:
+            del taken[taker]
 
 
 def _excess(places: Sequence[_Place], view: View, limit: int, max_views: float = math.inf) -> str | None:
