@@ -1,4 +1,4 @@
-"""Starts thousands of processes to watch, and ends them without a trace."""
+"""Starts processes to watch, few or thousands, and ends them without a trace."""
 
 from __future__ import annotations
 
@@ -11,11 +11,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from benchmarks import nursery
+from benchmarks import burner, nursery
 
-__all__ = ["count_processes", "forked"]
+__all__ = ["burning", "count_processes", "forked"]
 
 _ENDING_SECONDS = 60
+
+
+@contextmanager
+def burning(count: int, cpu: int, threads: int = 1) -> Iterator[list[int]]:
+    """The PIDs of processes whose threads all want to run on this CPU all the time."""
+    command = [sys.executable, "-I", "-S", burner.__file__, str(cpu), str(threads)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        yield [process.pid for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO
 from unittest import mock
 
-from benchmarks.processes import count_processes, forked
+from benchmarks.processes import burning, count_processes, forked
 from benchmarks.tables import Spread, markdown_table
 from cpuwatch import NO_CARRY, account, open_sampler, usage
 from cpuwatch.samplers.procfs.process_reader import ProcessReader
@@ -32,37 +32,6 @@ from cpuwatch.samplers.procfs.process_reader import ProcessReader
 _CPU = max(os.sched_getaffinity(0))
 _SECONDS = 4
 _QUOTA_GROUP = Path("/sys/fs/cgroup/cpu/cpuwatch-benchmark")
-_BURN = """
-import ctypes, os, sys, threading
-os.sched_setaffinity(0, {int(sys.argv[1])})
-def burn():
-    call = ctypes.CDLL(None).sched_getcpu  # releases the interpreter
-    while True:
-        call()
-for _ in range(int(sys.argv[2]) - 1):
-    threading.Thread(target=burn, daemon=True).start()
-print(flush=True)
-burn()
-"""
-
-
-@contextmanager
-def burning(count: int, threads: int, group: Path | None = None) -> Iterator[list[int]]:
-    """Processes whose threads all want to run on one CPU all the time."""
-    command = [sys.executable, "-I", "-S", "-c", _BURN, str(_CPU), str(threads)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(count)]
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            process.stdout.readline()
-            if group is not None:
-                (group / "cgroup.procs").write_text(str(process.pid))
-        time.sleep(0.5)
-        yield [process.pid for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
 
 
 @contextmanager
@@ -126,14 +95,16 @@ def shown_table() -> str:
         ("4 processes on one CPU", 4, 1, "75"),
         ("1 process with 3 threads on one CPU", 1, 3, "200"),
     ):
-        with burning(count, threads) as pids:
+        with burning(count, _CPU, threads) as pids:
             rows.append([what, expected, *_shown(tools, pids)])
-    with suppress(OSError), quota_group(20) as group, burning(1, 1, group) as pids:
+    with suppress(OSError), quota_group(20) as group, burning(1, _CPU) as pids:
+        (group / "cgroup.procs").write_text(str(pids[0]))
         rows.append(["1 process with a quota of 20 % of a CPU", "80", *_shown(tools, pids)])
     return markdown_table(["load", "waiting, % of the time", *tools], rows)
 
 
 def _shown(tools: Sequence[str], pids: Sequence[int]) -> list[str]:
+    time.sleep(0.5)
     return [f"{TOOLS[tool](pids):.1f}" for tool in tools]
 
 

@@ -34,7 +34,11 @@ class Prometheus:
     """A client of the HTTP API of Prometheus."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         self._client = httpx.Client(base_url=url, timeout=10)
+
+    def is_ready(self) -> bool:
+        return self._client.get("/-/ready").is_success
 
     def target(self) -> dict[str, Any] | None:
         """Return the state of its only target, or None before the first scrape."""
@@ -82,7 +86,7 @@ def running_prometheus(config: str, folder: Path) -> Iterator[Prometheus]:
         f"--storage.tsdb.path={folder / 'data'}",
         "--web.listen-address=127.0.0.1:0",
     ]
-    with _running(command, folder) as prometheus:
+    with running_store(command, folder) as prometheus:
         yield prometheus
 
 
@@ -100,12 +104,13 @@ def running_victoria_metrics(config: str, folder: Path) -> Iterator[Prometheus]:
         "-search.latencyOffset=0s",
         "-search.disableCache",
     ]
-    with _running(command, folder) as victoria_metrics:
+    with running_store(command, folder) as victoria_metrics:
         yield victoria_metrics
 
 
 @contextmanager
-def _running(command: list[str], folder: Path) -> Iterator[Prometheus]:
+def running_store(command: list[str], folder: Path) -> Iterator[Prometheus]:
+    """Run a program that answers PromQL on a free port."""
     log = folder / "log"
     with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output, cwd=folder) as process:
         try:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from live_processes import CHILDREN
 
+from benchmarks.processes import burning
 from cpuwatch import open_sampler, usage
 from cpuwatch.samplers.procfs import taskstats
 
@@ -69,22 +70,6 @@ def kernel() -> Iterator[KernelDelays]:
 
 
 @contextmanager
-def burners(count: int, threads: int = 1, prefix: tuple[str, ...] = ()) -> Iterator[list[int]]:
-    """Processes that all want to run on the same CPU all the time."""
-    command = [*prefix, sys.executable, "-I", "-S", str(CHILDREN / "burner.py"), str(CPU), str(threads)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        yield [process.pid for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
-
-
-@contextmanager
 def reader(user_id: int) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, str(CHILDREN / "reads_waiting.py"), str(user_id)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -109,7 +94,7 @@ def read(process: subprocess.Popen[str]) -> dict[int, int | None]:
 def test_the_sum_of_waiting_is_that_of_the_kernel(
     kernel: KernelDelays, count: int, threads: int, seconds: int, user_id: int
 ) -> None:
-    with burners(count, threads) as pids, reader(user_id) as process:
+    with burning(count, CPU, threads) as pids, reader(user_id) as process:
         read(process)
 
         def bracketed() -> tuple[int, int, int]:
@@ -129,7 +114,7 @@ def test_the_sum_of_waiting_is_that_of_the_kernel(
 
 
 def test_a_thread_that_always_wants_to_run_either_runs_or_waits() -> None:
-    with burners(3) as pids, open_sampler("procfs") as sampler:
+    with burning(3, CPU) as pids, open_sampler("procfs") as sampler:
         earlier = sampler.read()
         time.sleep(2)
         later = sampler.read()
@@ -169,7 +154,7 @@ def quota_group(quota_us: int, period_us: int) -> Iterator[Path]:
 
 def test_a_process_that_gets_no_cpu_at_all_is_found() -> None:
     # Six processes share a millisecond in each second, so most of them do not run between two readings.
-    with quota_group(1000, 1_000_000) as group, burners(6) as pids, open_sampler("procfs") as sampler:
+    with quota_group(1000, 1_000_000) as group, burning(6, CPU) as pids, open_sampler("procfs") as sampler:
         for pid in pids:
             (group / "cgroup.procs").write_text(str(pid))
         time.sleep(3)
@@ -195,7 +180,7 @@ def throttled_ns(group: Path) -> int:
 
 
 def test_waiting_contains_the_time_in_which_a_quota_kept_a_process_from_running() -> None:
-    with quota_group(5_000, 100_000) as group, burners(1) as [pid], open_sampler("procfs") as sampler:
+    with quota_group(5_000, 100_000) as group, burning(1, CPU) as [pid], open_sampler("procfs") as sampler:
         (group / "cgroup.procs").write_text(str(pid))
         time.sleep(0.5)
         earlier = sampler.read()
@@ -222,7 +207,7 @@ def test_pressure_is_the_growth_of_the_counter_of_the_kernel() -> None:
             pytest.skip(f"no pressure: {error}")
         return int(words[4].removeprefix("total="))
 
-    with burners(2), open_sampler("procfs") as sampler:
+    with burning(2, CPU), open_sampler("procfs") as sampler:
         before = total_us()
         earlier = sampler.read()
         between = total_us()
