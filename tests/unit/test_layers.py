@@ -16,7 +16,18 @@ import cpuwatch
 ROOT = Path(cpuwatch.__file__).parent
 LAYERS = [
     ["errors", "text", "shown_tables"],
-    ["parse", "fields", "redact", "host_names", "human_time", "interval", "deadlines", "packed_rows", "model"],
+    [
+        "parse",
+        "container_cgroup",
+        "fields",
+        "redact",
+        "host_names",
+        "human_time",
+        "interval",
+        "deadlines",
+        "packed_rows",
+        "model",
+    ],
     ["accounting"],
     ["query", "tick_id"],
     ["encoding"],

@@ -1,4 +1,4 @@
-"""The familiar name of a cgroup: a systemd unit or a container. Pure.
+"""The familiar name of a cgroup: a systemd unit, a container or a Kubernetes pod. Pure.
 
 The page has the same rules in ``web/static/model/unit_name.js``; ``tests/cgroup_names.json`` tests both.
 """
@@ -11,12 +11,9 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
 
+from cpuwatch.container_cgroup import container_of, pod_uid_of
+
 __all__ = ["cgroup_name", "shown_names", "unit_names", "unit_path"]
-
-_CONTAINER = re.compile(r"(?:(?P<runtime>[a-z][a-z-]*?)-)?(?P<id>[0-9a-f]{64})(?:\.scope)?")
-"""The cgroups of Docker, Podman, containerd and CRI-O: in a directory for containers, or with a prefix."""
-
-_RUNTIMES = {"libpod": "podman", "cri-containerd": "containerd", "crio": "cri-o"}
 
 _UNIT = re.compile(r".+\.(?:service|scope|socket|mount|swap|timer)", re.DOTALL)
 
@@ -28,19 +25,22 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 _SHOWN_ID_DIGITS = 12
 """As in `docker ps`."""
 
+_SHOWN_UID_DIGITS = 8
+"""The first part of a UUID."""
+
 
 def cgroup_name(path: str) -> str:
     r"""``nginx.service`` for ``/system.slice/nginx.service``, ``docker 0123456789ab`` for ``/docker/0123456789ab...``.
 
-    The innermost unit or container of the path counts. Escapes of systemd (``\xc3\xbc``, systemd-escape(1)) are
-    decoded. A path without unit or container is returned unchanged; ``/`` is the root cgroup.
+    The innermost unit, container or pod of the path counts; a pod is ``pod 01234567``, by its UID. Escapes of systemd
+    (``\xc3\xbc``, systemd-escape(1)) are decoded. Any other path is returned unchanged; ``/`` is the root cgroup.
     """
     segments = _unit_segments(path)
     return path if segments is None else _short_name(segments)
 
 
 def unit_path(path: str) -> str:
-    """The path of the innermost unit or container that contains this cgroup, otherwise the path unchanged.
+    """The path of the innermost unit, container or pod that contains this cgroup, otherwise the path unchanged.
 
     A path identifies one unit. A name may be that of several: ``nginx.service`` of the machine and of a container.
     """
@@ -67,20 +67,21 @@ def shown_names(paths: Iterable[str]) -> dict[str, str]:
 
 
 def _unit_segments(path: str) -> list[str] | None:
-    """The segments of the path up to its innermost unit or container."""
+    """The segments of the path up to its innermost unit, container or pod."""
     segments = path.split("/")
-    for index in range(len(segments) - 1, 0, -1):
-        if _CONTAINER.fullmatch(segments[index]) or _UNIT.fullmatch(segments[index]):
-            return segments[: index + 1]
+    for end in range(len(segments), 1, -1):
+        inner = segments[:end]
+        if container_of(inner) or _UNIT.fullmatch(inner[-1]) or pod_uid_of(inner):
+            return inner
     return None
 
 
 def _short_name(segments: list[str]) -> str:
-    container = _CONTAINER.fullmatch(segments[-1])
-    if container is None:
-        return _unescaped(segments[-1])
-    runtime = container["runtime"] or _runtime_of_directory(segments[-2])
-    return f"{_RUNTIMES.get(runtime, runtime)} {container['id'][:_SHOWN_ID_DIGITS]}"
+    container = container_of(segments)
+    if container is not None:
+        return f"{container.runtime} {container.id[:_SHOWN_ID_DIGITS]}"
+    uid = pod_uid_of(segments)
+    return _unescaped(segments[-1]) if uid is None else f"pod {uid[:_SHOWN_UID_DIGITS]}"
 
 
 def _candidates(path: str) -> list[str]:
@@ -113,9 +114,3 @@ def _is_plain(character: str) -> bool:
 
 def _escaped(character: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in character.encode())
-
-
-def _runtime_of_directory(name: str) -> str:
-    if name in {"docker", "lxc", "podman"}:
-        return name
-    return "pod" if name.startswith(("kubepods", "pod")) else "container"

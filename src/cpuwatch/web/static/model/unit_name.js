@@ -1,9 +1,13 @@
 /**
- * Readable names of cgroups, by the same rules as the library's cgroup_name.py. Pure.
+ * Readable names of cgroups, by the same rules as the library's cgroup_name.py and container_cgroup.py. Pure.
  * Both are tested against tests/cgroup_names.json.
  */
 
 const CONTAINER = /^(?:([a-z][a-z-]*?)-)?([0-9a-f]{64})(?:\.scope)?$/;
+const UID = "[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32}";
+const POD_SLICE = new RegExp(`^(?:[\\w.]+-)*kubepods(?:-besteffort|-burstable)?-pod(${UID})\\.slice$`);
+const POD_FOLDER = new RegExp(`^pod(${UID})$`);
+const FOLDERS_OF_PODS = ["kubepods", "burstable", "besteffort"];
 const UNIT = /^[^]+\.(?:service|scope|socket|mount|swap|timer)$/;
 const RUNTIMES = { libpod: "podman", "cri-containerd": "containerd", crio: "cri-o" };
 const ESCAPES = /(?:\\x[0-9a-f]{2})+/g;
@@ -14,7 +18,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const known = new Map();
 const MAX_KNOWN = 5000;
 
-/** The path of the innermost unit or container that contains this cgroup; the path itself if there is none. */
+/** The path of the innermost unit, container or pod that contains this cgroup, or the path itself. */
 export function unitPath(path) {
   if (path === null || path === undefined) return null;
   let unit = known.get(path);
@@ -43,7 +47,8 @@ export function unitNames(unitPaths) {
 function unitSegments(path) {
   const segments = path.split("/");
   for (let index = segments.length - 1; index > 0; index -= 1) {
-    if (CONTAINER.test(segments[index]) || UNIT.test(segments[index])) return segments.slice(0, index + 1);
+    const isUnit = CONTAINER.test(segments[index]) || UNIT.test(segments[index]) || podOf(segments, index) !== null;
+    if (isUnit) return segments.slice(0, index + 1);
   }
   return null;
 }
@@ -59,9 +64,18 @@ function candidatesOf(path) {
 
 function shortName(segments) {
   const container = CONTAINER.exec(segments.at(-1));
-  if (container === null) return unescaped(segments.at(-1));
-  const runtime = container[1] ?? runtimeOfFolder(segments.at(-2));
-  return `${RUNTIMES[runtime] ?? runtime} ${container[2].slice(0, 12)}`;
+  if (container !== null) {
+    const runtime = container[1] ?? runtimeOfFolder(segments.at(-2));
+    return `${RUNTIMES[runtime] ?? runtime} ${container[2].slice(0, 12)}`;
+  }
+  const uid = podOf(segments, segments.length - 1);
+  return uid === null ? unescaped(segments.at(-1)) : `pod ${uid.slice(0, 8)}`;
+}
+
+/** The UID of the pod whose cgroup this segment is, or null. */
+function podOf(segments, index) {
+  const inFolder = FOLDERS_OF_PODS.includes(segments[index - 1]) ? POD_FOLDER.exec(segments[index]) : null;
+  return (POD_SLICE.exec(segments[index]) ?? inFolder)?.[1] ?? null;
 }
 
 function unescaped(segment) {
@@ -99,6 +113,5 @@ function escaped(byte) {
 }
 
 function runtimeOfFolder(name) {
-  if (["docker", "lxc", "podman"].includes(name)) return name;
-  return name.startsWith("kubepods") || name.startsWith("pod") ? "pod" : "container";
+  return ["docker", "lxc", "podman"].includes(name) ? name : "container";
 }
