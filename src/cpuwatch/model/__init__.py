@@ -1,0 +1,31 @@
+"""The values that flow through cpuwatch: raw readings on one side, snapshots of usage on the other.
+
+All are frozen :class:`msgspec.Struct`. Raw amounts are integers of nanoseconds, as the kernel counts them;
+snapshots show floats: percent and seconds. ``None`` means unknown; an unknown value is never 0 and never a guess.
+
+Times of day are aware UTC datetimes. On the wire they are RFC 3339 with microseconds; a fraction of exactly zero is
+omitted (msgspec's form).
+"""
+
+from __future__ import annotations
+
+from cpuwatch.model.host import NO_NAMES, Host
+from cpuwatch.model.readings import CpuTimes, MachineTimes, PidNamespace, ProcessExit, ProcessTimes, Reading
+from cpuwatch.model.snapshots import Attribution, ExitedUsage, MachineUsage, ProcessUsage, Sampling, Snapshot
+
+__all__ = [
+    "NO_NAMES",
+    "Attribution",
+    "CpuTimes",
+    "ExitedUsage",
+    "Host",
+    "MachineTimes",
+    "MachineUsage",
+    "PidNamespace",
+    "ProcessExit",
+    "ProcessTimes",
+    "ProcessUsage",
+    "Reading",
+    "Sampling",
+    "Snapshot",
+]
