@@ -21,6 +21,9 @@ from cpuwatch.measuring.block import Measurement, measure
 from cpuwatch.measuring.used import GroupUsed
 from cpuwatch.model import (
     Attribution,
+    BusyProcess,
+    CgroupTimes,
+    CgroupUsage,
     CpuTimes,
     ExitedUsage,
     Host,
@@ -32,6 +35,7 @@ from cpuwatch.model import (
     Reading,
     Sampling,
     Snapshot,
+    Verdict,
 )
 from cpuwatch.monitor import Monitor
 from cpuwatch.one_shot import sample
@@ -52,7 +56,10 @@ from cpuwatch.tick_id import TickId
 __all__ = [
     "NO_CARRY",
     "Attribution",
+    "BusyProcess",
     "Carry",
+    "CgroupTimes",
+    "CgroupUsage",
     "CpuTimes",
     "CpuwatchError",
     "ExitedUsage",
@@ -81,6 +88,7 @@ __all__ = [
     "TickId",
     "TreeUsage",
     "UsageGroup",
+    "Verdict",
     "View",
     "__version__",
     "account",

@@ -26,6 +26,7 @@ SortKey = Literal[
     "cpu_seconds",
     "start_time",
     "wait_percent",
+    "throttled_percent",
 ]
 """The sortable fields, spelled out because type checkers cannot read them from the table."""
 
@@ -80,6 +81,8 @@ FIELDS = _table(
     Field("cgroup", "text", "CGROUP", "Cgroup", "Path of the cgroup."),
     Field("command_line", "text", "COMMAND", "Command line", "Command line with secrets masked, if cpuwatch reads it."),
     _percent("wait_percent", "WAIT%", "Wait %", "Time in which threads were runnable but got no CPU."),
+    _percent("throttled_percent", "THROT%", "Throttled %", "The part of wait_percent that is due to a quota."),
+    Field("verdict", "text", "VERDICT", "Verdict", "busy, idle, or why it got less CPU than it wanted."),
 )
 """By name, in the order of :class:`~cpuwatch.model.ProcessUsage`."""
 

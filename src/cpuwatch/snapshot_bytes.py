@@ -12,12 +12,13 @@ __all__ = ["SnapshotBytes"]
 _SNAPSHOT_BYTES = 2048
 _CPU_BYTES = 48
 _EXITED_ROW_BYTES = 224
+_CGROUP_BYTES = 200
 _ROW_BYTES = 368
 """An unpacked row: the Struct, its floats, and the reference to it."""
 _IDLE_BYTES = 320
 """The record of an idle process. Its row, which takes its place when somebody reads it, is smaller."""
-_PACKED_ROW_BYTES = 136
-"""7 floats, 3 integers of 4 bytes, 8 references to objects, and the index of the row."""
+_PACKED_ROW_BYTES = 144
+"""8 floats, 3 integers of 4 bytes, 8 references to objects, and the index of the row."""
 _REFERENCE_BYTES = 8
 _OBJECT_COLUMNS = ("key", "name", "cgroup", "command_line", "start_time", "first_seen")
 
@@ -30,15 +31,19 @@ class SnapshotBytes:
     """
 
     def __init__(self) -> None:
-        # Both belong to the newest snapshot.
+        # All belong to the newest snapshot.
         self._packed_keys: set[str] = set()
         self._object_ids: set[int] = set()
+        self._cgroup_ids: set[int] = set()
 
     def added_by(self, snapshot: Snapshot) -> int:
         """The bytes that this snapshot adds. Call it once per snapshot, in order, while the previous one is kept."""
         rows = snapshot.processes
         per_cpu_bytes = _CPU_BYTES * len(snapshot.machine.per_cpu_percent)
         size_bytes = _SNAPSHOT_BYTES + per_cpu_bytes + _EXITED_ROW_BYTES * len(snapshot.exited)
+        cgroup_ids = set(map(id, snapshot.cgroups))
+        size_bytes += _REFERENCE_BYTES * len(cgroup_ids) + _CGROUP_BYTES * len(cgroup_ids - self._cgroup_ids)
+        self._cgroup_ids = cgroup_ids
         if not isinstance(rows, PackedRows):
             return size_bytes + _ROW_BYTES * len(rows)
         keys = set(rows.column("key"))

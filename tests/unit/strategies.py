@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from enum import Enum, auto
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -13,6 +13,8 @@ from readings import BOOT, SECOND
 
 from cpuwatch import (
     Attribution,
+    BusyProcess,
+    CgroupUsage,
     CpuTimes,
     ExitedUsage,
     Host,
@@ -23,6 +25,7 @@ from cpuwatch import (
     Reading,
     Sampling,
     Snapshot,
+    Verdict,
 )
 
 MAX_PID = 2**22
@@ -33,6 +36,7 @@ broken_texts = st.text(st.characters(categories=("Cs", "L", "Cc", "P")), max_siz
 """With lone surrogates, as returned by libraries that decode with ``surrogateescape``."""
 percents = st.floats(0, 1e9) | st.integers(0, 100).map(float)
 known_or_not = st.none() | percents
+verdicts = st.none() | st.sampled_from(get_args(Verdict))
 loads = st.none() | st.tuples(percents, percents, percents)
 
 
@@ -62,6 +66,29 @@ def process_rows(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Proc
         cgroup=st.none() | text,
         command_line=st.none() | text,
         wait_percent=known_or_not,
+        throttled_percent=known_or_not,
+        verdict=verdicts,
+    )
+
+
+def busy_processes(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[BusyProcess]:
+    return st.builds(BusyProcess, st.integers(0, MAX_PID), text, st.none() | text, percents)
+
+
+def cgroup_rows(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[CgroupUsage]:
+    return st.builds(
+        CgroupUsage,
+        path=text,
+        name=st.none() | text,
+        cpu_percent=percents,
+        quota_cpus=known_or_not,
+        limit_cpus=known_or_not,
+        limited_by=st.none() | text,
+        quota_percent=known_or_not,
+        throttled_percent=known_or_not,
+        throttled_periods_percent=known_or_not,
+        pressure_percent=known_or_not,
+        cpus=st.none() | st.integers(1, 4096),
     )
 
 
@@ -87,6 +114,8 @@ def snapshots(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Snapsho
             load_average=loads,
             pressure_percent=known_or_not,
             waiting_threads=known_or_not,
+            verdict=verdicts,
+            busiest=st.lists(busy_processes(text), max_size=2),
         ),
         attribution=st.builds(Attribution, known_or_not, known_or_not, known_or_not, known_or_not),
         processes=st.lists(process_rows(text), max_size=4, unique_by=attrgetter("pid")),
@@ -104,6 +133,7 @@ def snapshots(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Snapsho
             ),
             max_size=2,
         ),
+        cgroups=st.lists(cgroup_rows(text), max_size=3, unique_by=attrgetter("path")),
         sampling=st.builds(
             Sampling,
             lateness_seconds=st.none() | st.floats(0, 1e6),

@@ -34,7 +34,8 @@ def test_the_lines_contain_the_same_as_the_json(original: Snapshot) -> None:
     assert first.pop("kind") == "snapshot"
     assert [without_kind(row) for row in rows if row["kind"] == "process"] == whole.pop("processes")
     assert [without_kind(row) for row in rows if row["kind"] == "exited"] == whole.pop("exited")
-    assert {row["kind"] for row in rows} <= {"process", "exited"}
+    assert [without_kind(row) for row in rows if row["kind"] == "cgroup"] == whole.pop("cgroups")
+    assert {row["kind"] for row in rows} <= {"process", "exited", "cgroup"}
     assert first == whole
 
 
@@ -53,7 +54,7 @@ def test_the_lines_of_groups_contain_the_same_as_the_json(original: Snapshot, gr
 def test_processes_have_only_the_selected_fields(original: Snapshot, fields: list[str]) -> None:
     _, *rows = read(encode_lines(original, fields))
     assert all([*row] == ["kind", *fields] for row in rows if row["kind"] == "process")
-    assert len(rows) == len(original.processes) + len(original.exited)
+    assert len(rows) == len(original.processes) + len(original.exited) + len(original.cgroups)
 
 
 @pytest.mark.parametrize("raw", HOSTILE_NAMES)

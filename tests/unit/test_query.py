@@ -67,7 +67,8 @@ def test_top_changes_neither_the_rows_nor_the_other_fields(original: Snapshot, c
     assert len(chosen.processes) == min(len(original.processes), len(original.processes) if count is None else count)
     assert all(row in original.processes for row in chosen.processes)
     assert all(row in original.exited for row in chosen.exited)
-    assert replace(chosen, processes=original.processes, exited=original.exited) == original
+    assert all(row in original.cgroups for row in chosen.cgroups)
+    assert replace(chosen, processes=original.processes, exited=original.exited, cgroups=original.cgroups) == original
 
 
 @given(snapshots(), st.integers(1, 6))

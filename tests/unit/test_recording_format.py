@@ -30,6 +30,7 @@ def us(time: datetime) -> int:
 
 def process_fields(times: ProcessTimes) -> dict[str, Any]:
     fields = asdict(times)
+    del fields["cpu_cgroup"]
     namespace = fields["pid_namespace"]
     return {
         **fields,

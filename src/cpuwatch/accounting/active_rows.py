@@ -6,16 +6,17 @@ Struct of each row first would take longer than the arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
 
 from cpuwatch.accounting.span import Span
-from cpuwatch.model import ProcessTimes
+from cpuwatch.accounting.verdict import verdict_of
+from cpuwatch.model import ProcessTimes, Verdict
 
-__all__ = ["Change", "active_columns", "change_of"]
+__all__ = ["UNKNOWN_DENIAL", "Change", "Denial", "active_columns", "change_of"]
 
 _RECORDED = (
     "pid",
@@ -41,6 +42,8 @@ _FIGURES = (
     "total_percent",
     "cpu_seconds",
     "wait_percent",
+    "throttled_percent",
+    "verdict",
 )
 
 _recorded = attrgetter(*_RECORDED)
@@ -79,23 +82,46 @@ def change_of(record: ProcessTimes, before: ProcessTimes | None, span: Span) -> 
     return Change(record, survived=False)
 
 
-def active_columns(changes: Sequence[Change], credits_ns: Mapping[int, int], span: Span) -> Mapping[str, Sequence[Any]]:
+class Denial(Struct, frozen=True, gc=False):
+    """Why processes did not get the CPU that they wanted.
+
+    ``throttled_share`` maps the path of a cgroup to the share of the run delay of its processes that is due to quotas,
+    0..1, None if it is unknown. ``stolen_share`` is the share of the CPU time that the hypervisor gave to others.
+    """
+
+    throttled_share: Callable[[str | None], float | None]
+    stolen_share: float
+
+
+UNKNOWN_DENIAL = Denial(lambda _: None, 0.0)
+
+
+def active_columns(
+    changes: Sequence[Change], credits_ns: Mapping[int, int], span: Span, denial: Denial
+) -> Mapping[str, Sequence[Any]]:
     """The rows of these processes: the values of each field of :class:`~cpuwatch.model.ProcessUsage`, by its name.
 
     ``credits_ns`` is the use of exited descendants by PID. Without changes there are no columns.
     """
     recorded = zip(*[_recorded(change.record) for change in changes], strict=True)
-    figures = zip(*[_figures(change, credits_ns, span) for change in changes], strict=True)
+    figures = zip(*[_figures(change, credits_ns, span, denial) for change in changes], strict=True)
     return dict(zip((*_RECORDED, *_FIGURES), (*recorded, *figures), strict=bool(changes)))
 
 
-def _figures(change: Change, credits_ns: Mapping[int, int], span: Span) -> tuple[float | None, ...]:
+def _figures(
+    change: Change, credits_ns: Mapping[int, int], span: Span, denial: Denial
+) -> tuple[float | Verdict | None, ...]:
     """The values of ``_FIGURES``; None is unknown."""
     cpu_ns = change.cpu_ns
     cpu_seconds = change.record.cpu_ns / 1e9
-    wait_percent = span.percent(change.wait_ns)
+    wait_percent = throttled_percent = None
+    if change.wait_ns is not None:
+        wait_percent = span.percent(change.wait_ns)
+        throttled_share = denial.throttled_share(change.record.cpu_cgroup) if change.wait_ns else 0.0
+        if wait_percent is not None and throttled_share is not None:
+            throttled_percent = wait_percent * throttled_share
     if cpu_ns is None:
-        return None, None, None, None, None, None, cpu_seconds, wait_percent
+        return None, None, None, None, None, None, cpu_seconds, wait_percent, throttled_percent, None
     # Inlined: a call for each of the percentages costs more than the arithmetic.
     interval_ns = span.interval_ns
     cpu_percent = 100 * cpu_ns / interval_ns
@@ -114,6 +140,8 @@ def _figures(change: Change, credits_ns: Mapping[int, int], span: Span) -> tuple
         cpu_percent + (exited_percent or 0.0),
         cpu_seconds,
         wait_percent,
+        throttled_percent,
+        verdict_of(cpu_percent, wait_percent, throttled_percent, denial.stolen_share),
     )
 
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from cpuwatch.model import CpuTimes, MachineTimes, MachineUsage
+from collections.abc import Mapping, Sequence
+from heapq import nlargest
+from operator import itemgetter
+from typing import Any
 
-__all__ = ["machine_usage"]
+from msgspec.structs import replace
+
+from cpuwatch.accounting.verdict import IDLE_MACHINE_PERCENT, stolen_share, verdict_of
+from cpuwatch.model import BusyProcess, CpuTimes, MachineTimes, MachineUsage
+
+__all__ = ["machine_usage", "with_processes"]
+
+_MAX_BUSIEST = 10
 
 
 def machine_usage(earlier: MachineTimes, later: MachineTimes, interval_ns: int) -> MachineUsage:
     """The usage of the machine between two readings of its counters, in percent of all CPUs.
 
-    The number of waiting threads is not known from these counters.
+    Of these counters, none tells about the processes: see :func:`with_processes`.
     """
     total = _cpu_delta(earlier.total, later.total)
     numbers = range(max(later.per_cpu, default=-1) + 1)
@@ -24,6 +34,37 @@ def machine_usage(earlier: MachineTimes, later: MachineTimes, interval_ns: int) 
         per_cpu_percent=[_one_cpu(earlier.per_cpu.get(cpu), later.per_cpu.get(cpu)) for cpu in numbers],
         load_average=later.load_average,
         pressure_percent=_pressure_percent(earlier.pressure_ns, later.pressure_ns, interval_ns),
+    )
+
+
+def with_processes(machine: MachineUsage, columns: Mapping[str, Sequence[Any]], logical_cpus: int) -> MachineUsage:
+    """The usage with what is known from the rows of its processes, given as columns: waiting, verdict, the busiest."""
+    totals = [(total, place) for place, total in enumerate(columns.get("total_percent", ())) if total]
+    busiest = [
+        BusyProcess(columns["pid"][place], columns["name"][place], columns["cgroup"][place], total)
+        for total, place in nlargest(_MAX_BUSIEST, totals, key=itemgetter(0))
+    ]
+    waits = [wait for wait in columns.get("wait_percent", ()) if wait is not None]
+    if not waits:
+        return replace(machine, busiest=busiest)
+    throttled_percents = [
+        throttled
+        for wait, throttled in zip(columns["wait_percent"], columns["throttled_percent"], strict=True)
+        if wait is not None
+    ]
+    wait_percent = sum(waits)
+    own_percent = None if machine.cpu_percent is None else machine.cpu_percent - (machine.steal_percent or 0.0)
+    return replace(
+        machine,
+        busiest=busiest,
+        waiting_threads=wait_percent / 100,
+        verdict=verdict_of(
+            None if own_percent is None else own_percent * logical_cpus,
+            wait_percent,
+            None if None in throttled_percents else sum(throttled_percents),
+            stolen_share(machine),
+            IDLE_MACHINE_PERCENT * logical_cpus,
+        ),
     )
 
 

@@ -13,8 +13,9 @@ from itertools import compress, count, filterfalse
 
 from msgspec.structs import replace
 
-from cpuwatch.accounting.active_rows import Change, active_columns, change_of
+from cpuwatch.accounting.active_rows import UNKNOWN_DENIAL, Change, Denial, active_columns, change_of
 from cpuwatch.accounting.ancestry import Ancestry
+from cpuwatch.accounting.cgroups import cgroup_usage, throttled_shares
 from cpuwatch.accounting.exited import (
     ExitedShare,
     bound_estimates,
@@ -22,12 +23,14 @@ from cpuwatch.accounting.exited import (
     match_exits,
     share_credits,
 )
-from cpuwatch.accounting.machine import machine_usage
+from cpuwatch.accounting.machine import machine_usage, with_processes
 from cpuwatch.accounting.reaped import NO_CARRY, Carry, credit_children, slack_ns
 from cpuwatch.accounting.reapers import Candidates
 from cpuwatch.accounting.span import Span
+from cpuwatch.accounting.verdict import stolen_share
 from cpuwatch.model import (
     Attribution,
+    CgroupUsage,
     ExitedUsage,
     ProcessTimes,
     Reading,
@@ -62,6 +65,7 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
     records = list(later.processes.values())
     processes: PackedRows
     exited: list[ExitedUsage] = []
+    cgroups: list[CgroupUsage] = []
     attribution = Attribution(None, None, None, None)
     if span.interval_ns:
         # The work on all processes runs in C. An idle process is the identical record in both readings, and costs only
@@ -83,7 +87,8 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
             claimed_by_messages(exited_processes),
         )
         credits_ns, carry = reaped.credits_ns, reaped.carry
-        columns = active_columns(changes, credits_ns, span)
+        denial = Denial(throttled_shares(earlier.cgroups, later.cgroups, changes, span), stolen_share(machine))
+        columns = active_columns(changes, credits_ns, span, denial)
         idle: list[ProcessTimes | None] = [*records]
         for place in places:
             idle[place] = None
@@ -104,12 +109,13 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
             _exited(share, later.processes, span)
             for share in bound_estimates(shares, _unattributed_ns(attribution, span))
         ]
+        cgroups = cgroup_usage(earlier.cgroups, later.cgroups, changes, plausible_ns, span)
+        machine = with_processes(machine, columns, span.logical_cpus)
     else:
         changes = [Change(record, survived=False) for record in records]
-        processes = PackedRows([None] * len(records), range(len(records)), active_columns(changes, {}, span))
-    waits = [row.wait_ns for row in changes if row.wait_ns is not None]
-    if waits and span.interval_ns:
-        machine = replace(machine, waiting_threads=sum(waits) / span.interval_ns)
+        processes = PackedRows(
+            [None] * len(records), range(len(records)), active_columns(changes, {}, span, UNKNOWN_DENIAL)
+        )
     snapshot = Snapshot(
         sequence=sequence,
         time=later.time,
@@ -127,6 +133,7 @@ def account(earlier: Reading, later: Reading, carry: Carry, *, sequence: int = 1
             unexpected_messages=later.unexpected_messages,
             hidden=later.hidden,
         ),
+        cgroups=cgroups,
     )
     return snapshot, carry
 

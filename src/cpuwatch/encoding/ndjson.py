@@ -16,7 +16,7 @@ __all__ = ["encode_lines"]
 def encode_lines(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None = None) -> bytes:
     """A line with everything except the rows, then a line for each row.
 
-    ``kind`` is the type of the line: ``snapshot``, ``process``, ``exited`` or ``group``.
+    ``kind`` is the type of the line: ``snapshot``, ``process``, ``exited``, ``cgroup`` or ``group``.
     """
     return b"".join(encode(line) + b"\n" for line in _lines(rounded(shown), fields))
 
@@ -28,3 +28,4 @@ def _lines(shown: Snapshot | GroupedSnapshot, fields: Sequence[str] | None) -> I
     else:
         yield from ({"kind": "process", **reduced(row, fields)} for row in shown.processes)
         yield from ({"kind": "exited", **reduced(row)} for row in shown.exited)
+        yield from ({"kind": "cgroup", **reduced(row)} for row in shown.cgroups)

@@ -14,7 +14,9 @@ from cpuwatch.query.view import GroupedSnapshot
 
 __all__ = ["rounded", "rounded_rows"]
 
-_DIGITS = {"percent": 4, "seconds": 6}
+_DIGITS = {"percent": 4, "seconds": 6, "threads": 4, "cpus": 4}
+"""By the last word of a name of at least two: ``threads`` and ``cpus`` alone are whole numbers."""
+
 _MAX_SCALED = 1e9
 """Up to this value, a float times the scale is still exact to less than a digit."""
 
@@ -28,8 +30,13 @@ def rounded(shown: _Shown) -> _Shown:
     parts: dict[str, Any] = {
         name: rounded_rows([getattr(shown, name)])[0] for name in ("machine", "attribution", "sampling")
     }
+    parts["machine"] = replace(parts["machine"], busiest=rounded_rows(shown.machine.busiest))
     if isinstance(shown, Snapshot):
-        parts |= {"processes": _rounded_processes(shown.processes), "exited": rounded_rows(shown.exited)}
+        parts |= {
+            "processes": _rounded_processes(shown.processes),
+            "exited": rounded_rows(shown.exited),
+            "cgroups": rounded_rows(shown.cgroups),
+        }
     else:
         parts["groups"] = rounded_rows(shown.groups)
     return replace(head, **parts)
@@ -42,8 +49,9 @@ def rounded_rows(rows: Sequence[_Row]) -> list[_Row]:
     kind = type(rows[0])
     columns: list[Sequence[Any]] = list(zip(*map(astuple, rows), strict=True))
     for place, name in enumerate(kind.__struct_fields__):
-        digits = _DIGITS.get(name.rpartition("_")[2])
-        if digits is not None:
+        prefix, _, unit = name.rpartition("_")
+        digits = _DIGITS.get(unit)
+        if prefix and digits is not None:
             columns[place] = _rounded(columns[place], digits)
     return list(map(kind, *columns))
 

@@ -10,12 +10,33 @@ omitted (msgspec's form).
 from __future__ import annotations
 
 from cpuwatch.model.host import NO_NAMES, Host
-from cpuwatch.model.readings import CpuTimes, MachineTimes, PidNamespace, ProcessExit, ProcessTimes, Reading
-from cpuwatch.model.snapshots import Attribution, ExitedUsage, MachineUsage, ProcessUsage, Sampling, Snapshot
+from cpuwatch.model.readings import (
+    CgroupTimes,
+    CpuTimes,
+    MachineTimes,
+    PidNamespace,
+    ProcessExit,
+    ProcessTimes,
+    Reading,
+)
+from cpuwatch.model.snapshots import (
+    Attribution,
+    BusyProcess,
+    CgroupUsage,
+    ExitedUsage,
+    MachineUsage,
+    ProcessUsage,
+    Sampling,
+    Snapshot,
+    Verdict,
+)
 
 __all__ = [
     "NO_NAMES",
     "Attribution",
+    "BusyProcess",
+    "CgroupTimes",
+    "CgroupUsage",
     "CpuTimes",
     "ExitedUsage",
     "Host",
@@ -28,4 +49,5 @@ __all__ = [
     "Reading",
     "Sampling",
     "Snapshot",
+    "Verdict",
 ]

@@ -10,7 +10,7 @@ from msgspec import Struct
 from cpuwatch.model.host import NO_NAMES, Host
 from cpuwatch.model.snapshots import ProcessUsage
 
-__all__ = ["CpuTimes", "MachineTimes", "PidNamespace", "ProcessExit", "ProcessTimes", "Reading"]
+__all__ = ["CgroupTimes", "CpuTimes", "MachineTimes", "PidNamespace", "ProcessExit", "ProcessTimes", "Reading"]
 
 
 class CpuTimes(Struct, frozen=True, gc=False):
@@ -60,6 +60,28 @@ class PidNamespace(Struct, frozen=True, gc=False):
         return None in {self.inode, other.inode} or self.inode == other.inode
 
 
+class CgroupTimes(Struct, frozen=True, dict=True):
+    """A cgroup in a reading: its limits of CPU use and its cumulative counters.
+
+    It may use ``quota_ns`` of CPU time in each ``period_ns``; both are ``None`` if it has no quota of its own.
+    ``periods`` counts the periods in which it had runnable threads, ``throttled_periods`` those in which it used up the
+    quota. ``throttled_ns`` is how long its run queues were throttled, summed over the CPUs
+    (Documentation/scheduler/sched-bwc.rst). ``cpus`` is the number of CPUs on which its threads may run.
+    ``pressure_ns`` is the time in which at least one of its threads was runnable but got no CPU (``cpu.pressure``,
+    Documentation/admin-guide/cgroup-v2.rst). ``name`` is that of the container or pod, if it is known. Anything else
+    that is ``None`` is unknown. If nothing changed since the last reading, a sampler returns the *same object* again.
+    """
+
+    quota_ns: int | None = None
+    period_ns: int | None = None
+    periods: int | None = None
+    throttled_periods: int | None = None
+    throttled_ns: int | None = None
+    cpus: int | None = None
+    pressure_ns: int | None = None
+    name: str | None = None
+
+
 class ProcessTimes(Struct, frozen=True, dict=True):
     """One process in a reading: its identity and its cumulative counters.
 
@@ -71,6 +93,9 @@ class ProcessTimes(Struct, frozen=True, dict=True):
 
     ``user_id`` is the numeric ID of ``user``, on systems that have such IDs. ``wait_ns`` is how long the threads of the
     process have waited for a CPU while they were runnable, and ``None`` if that was not read.
+
+    ``cpu_cgroup`` is the path of the cgroup whose quota limits the process. It differs from ``cgroup`` only with
+    cgroup v1, where each controller has a hierarchy of its own.
 
     If nothing changed since the last reading, a sampler returns the *same object* again, and later stages skip it. A
     process that has not run gets a new record if something else about it changed.
@@ -95,6 +120,7 @@ class ProcessTimes(Struct, frozen=True, dict=True):
     pid_namespace: PidNamespace | None = None
     user_id: int | None = None
     wait_ns: int | None = None
+    cpu_cgroup: str | None = None
 
     @cached_property
     def at_rest(self) -> ProcessUsage:
@@ -123,6 +149,8 @@ class ProcessTimes(Struct, frozen=True, dict=True):
             cgroup=self.cgroup,
             command_line=self.command_line,
             wait_percent=None if self.wait_ns is None else 0.0,
+            throttled_percent=None if self.wait_ns is None else 0.0,
+            verdict=None if self.wait_ns is None else "idle",
         )
 
 
@@ -157,6 +185,9 @@ class Reading(Struct, frozen=True, gc=False):
     ``present_cpus`` is the number of CPUs of the machine, or ``None`` if unknown; in a container,
     ``host.logical_cpus`` can be lower. ``hidden_parents`` are the PIDs of living processes that are parents of some in
     ``processes`` but cannot be read themselves (hidepid, proc(5)).
+
+    ``cgroups`` are the cgroups of the processes and their ancestors, by path. With cgroup v1, each figure is that of
+    the cgroup with this path in the hierarchy of its controller. It is empty if the sampler does not read them.
     """
 
     time: datetime
@@ -175,3 +206,4 @@ class Reading(Struct, frozen=True, gc=False):
     present_cpus: int | None = None
     hidden_parents: frozenset[int] = frozenset()
     hidden: list[str] = []
+    cgroups: dict[str, CgroupTimes] = {}

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from cpuwatch.model.host import NO_NAMES, Host
 from cpuwatch.shown_tables import SNAPSHOT_HEADINGS, html_table, rich_table, snapshot_rows, snapshot_summary
 
-__all__ = ["Attribution", "ExitedUsage", "MachineUsage", "ProcessUsage", "Sampling", "Snapshot"]
+__all__ = [
+    "Attribution",
+    "CgroupUsage",
+    "ExitedUsage",
+    "MachineUsage",
+    "ProcessUsage",
+    "Sampling",
+    "Snapshot",
+    "Verdict",
+]
+
+Verdict = Literal["idle", "busy", "throttled", "crowded", "stolen"]
+"""Whether something got the CPU that it wanted (``busy``), and if not, why.
+
+``throttled``: by the quota of its cgroup. ``crowded``: other threads ran. ``stolen``: by the hypervisor, for other
+virtual machines. ``idle``: it wanted next to none.
+"""
 
 
 class ProcessUsage(Struct, frozen=True, gc=False):
@@ -26,8 +42,9 @@ class ProcessUsage(Struct, frozen=True, gc=False):
     ``command_line`` is ``None`` unless command lines are read; secrets are masked.
 
     ``wait_percent`` is the time in which threads of the process were runnable but got no CPU, in percent of the
-    interval: 250 means that two and a half threads waited all the time. It includes the time in which a quota of the
-    cgroup kept them from running.
+    interval: 250 means that two and a half threads waited all the time. ``throttled_percent`` is the part of it in
+    which a quota of the cgroup kept them from running; in the rest they waited for each other or for other processes.
+    ``verdict`` says whether the process got the CPU that it wanted, and if not, why (docs/accounting.md).
     """
 
     pid: int
@@ -49,6 +66,8 @@ class ProcessUsage(Struct, frozen=True, gc=False):
     cgroup: str | None = None
     command_line: str | None = None
     wait_percent: float | None = None
+    throttled_percent: float | None = None
+    verdict: Verdict | None = None
 
 
 class ExitedUsage(Struct, frozen=True, gc=False):
@@ -73,6 +92,15 @@ class ExitedUsage(Struct, frozen=True, gc=False):
     estimated: bool = False
 
 
+class BusyProcess(Struct, frozen=True, gc=False):
+    """One of the processes that used the most CPU, as in its row."""
+
+    pid: int
+    name: str
+    cgroup: str | None
+    total_percent: float
+
+
 class MachineUsage(Struct, frozen=True, gc=False):
     """The machine over one interval, in percent of all CPUs (0..100); ``per_cpu_percent[n]`` in percent of CPU n.
 
@@ -81,7 +109,11 @@ class MachineUsage(Struct, frozen=True, gc=False):
 
     ``pressure_percent`` is the time in which at least one thread was runnable but got no CPU, in percent of the
     interval: 0..100 for any number of CPUs. ``waiting_threads`` is the average number of such threads, as far as the
-    ``wait_percent`` of the processes is known. Both are ``None`` if the sampler does not read them.
+    ``wait_percent`` of the processes is known. Both are ``None`` if the sampler does not read them. ``verdict`` is that
+    of the machine as a whole (docs/accounting.md).
+
+    ``busiest`` are the processes that used the most CPU, busiest first, at most ten. A query does not narrow them: they
+    are the ones for which a ``crowded`` process waited, as far as they may run on the same CPUs.
     """
 
     cpu_percent: float | None
@@ -94,6 +126,39 @@ class MachineUsage(Struct, frozen=True, gc=False):
     load_average: tuple[float, float, float] | None
     pressure_percent: float | None = None
     waiting_threads: float | None = None
+    verdict: Verdict | None = None
+    busiest: list[BusyProcess] = []
+
+
+class CgroupUsage(Struct, frozen=True, gc=False):
+    """A cgroup over one interval: how much of the CPU its limits allow, and what they cost.
+
+    ``quota_cpus`` is its own quota, in CPUs, and ``None`` if it has none. ``limit_cpus`` is the number of CPUs that it
+    can use at most: the tightest quota of it and its ancestors, or the number of its CPUs if that is lower. The cgroup
+    with that quota is ``limited_by``, which is ``None`` if no quota is tighter than the number of CPUs.
+    ``cpu_percent`` is what its processes used, including those in cgroups below it and those that exited, in percent
+    of one CPU. ``quota_percent`` is the same in percent of its own quota.
+
+    ``throttled_percent`` is how long its run queues were throttled by its own quota, in percent of the interval,
+    summed over CPUs: 200 means two CPUs all the time. ``throttled_periods_percent`` is the share of the periods in
+    which that happened, 0..100. Both are ``None`` without a quota. ``pressure_percent`` is the share of the interval
+    in which at least one of its threads was runnable but got no CPU, 0..100.
+
+    ``cpus`` is the number of CPUs on which its threads may run. ``name`` is that of the container or pod, if it is
+    known.
+    """
+
+    path: str
+    name: str | None
+    cpu_percent: float
+    quota_cpus: float | None
+    limit_cpus: float | None
+    limited_by: str | None
+    quota_percent: float | None
+    throttled_percent: float | None
+    throttled_periods_percent: float | None
+    pressure_percent: float | None
+    cpus: int | None
 
 
 class Attribution(Struct, frozen=True, gc=False):
@@ -135,7 +200,8 @@ class Snapshot(Struct, frozen=True, gc=False):
     """The CPU usage of a machine and of each of its processes over one interval.
 
     ``processes`` is read-only; ``list(snapshot.processes)`` is a list that can be changed. ``exited_names`` names the
-    source of the names in ``exited``, or is ``unavailable: `` and the reason.
+    source of the names in ``exited``, or is ``unavailable: `` and the reason. ``cgroups`` are the cgroups of the
+    processes and their ancestors, by ascending path; it is empty if the sampler does not read them.
     """
 
     sequence: int
@@ -149,6 +215,7 @@ class Snapshot(Struct, frozen=True, gc=False):
     exited: list[ExitedUsage] = []
     exited_names: str = NO_NAMES
     sampling: Sampling = Sampling()
+    cgroups: list[CgroupUsage] = []
 
     def __repr__(self) -> str:
         # All fields of thousands of rows would bury what matters. A row shows all its fields.

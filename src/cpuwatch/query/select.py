@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Literal, Protocol, TypeVar, get_args
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from cpuwatch.accounting.cgroups import path_with_ancestors
 from cpuwatch.accounting.kernel_threads import KTHREADD, kernel_threads_are_visible
 from cpuwatch.errors import QueryError
 from cpuwatch.fields import FIELDS, SortKey
-from cpuwatch.model import ExitedUsage, ProcessUsage, Snapshot
+from cpuwatch.model import CgroupUsage, ExitedUsage, ProcessUsage, Snapshot
 from cpuwatch.parse import invalid_choice
 from cpuwatch.query.name_pattern import compile_name_pattern
 
@@ -79,13 +80,14 @@ class Query(Struct, frozen=True, gc=False):
 def select(snapshot: Snapshot, query: Query) -> Snapshot:
     """The processes, living and exited, that match the query. Machine and attribution still cover all processes.
 
+    ``cgroups`` are narrowed to those of the processes and their ancestors.
     Exited processes have no state; ``pids`` applies to their ``parent_pid``. Unknown values match nothing and come
     last. Raises :class:`~cpuwatch.errors.PatternError` for an invalid ``name``.
     """
     matches_name = None if query.name is None else compile_name_pattern(query.name)
     if not query.kernel_threads:
         snapshot = _without_kernel_threads(snapshot)
-    processes, exited = list(snapshot.processes), snapshot.exited
+    processes, exited, cgroups = list(snapshot.processes), snapshot.exited, snapshot.cgroups
     if not _matches_all(query):
         processes = list(filter(_process_filter(query, matches_name), processes))
         exited = list(filter(_exited_filter(query, matches_name), exited))
@@ -93,7 +95,18 @@ def select(snapshot: Snapshot, query: Query) -> Snapshot:
     exited_key = query.sort if query.sort in {"name", "user"} else "cpu_percent"
     processes = in_order(processes, query.sort, descending=descending)
     exited = _sorted(_busiest_exited_first(exited), exited_key, descending=descending)
-    return replace(snapshot, processes=processes[: query.top], exited=exited[: query.top])
+    processes = processes[: query.top]
+    if cgroups and len(processes) < len(snapshot.processes):
+        cgroups = _cgroups_of(processes, cgroups)
+    return replace(snapshot, processes=processes, exited=exited[: query.top], cgroups=cgroups)
+
+
+def _cgroups_of(processes: Iterable[ProcessUsage], cgroups: Iterable[CgroupUsage]) -> list[CgroupUsage]:
+    """Those that contain one of the processes, directly or not."""
+    paths = {row.cgroup for row in processes}
+    needed = {above for path in paths if path is not None for above in path_with_ancestors(path)}
+    needed.update(limited_by for row in cgroups if (limited_by := row.limited_by) is not None and row.path in needed)
+    return [row for row in cgroups if row.path in needed]
 
 
 def top(snapshot: Snapshot, count: int | None = None) -> Snapshot:
