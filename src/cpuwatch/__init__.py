@@ -38,7 +38,7 @@ from cpuwatch.model import (
     Verdict,
 )
 from cpuwatch.monitor import Monitor
-from cpuwatch.one_shot import sample
+from cpuwatch.one_shot import sample, threads
 from cpuwatch.query.cgroup_name import cgroup_name
 from cpuwatch.query.group import TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
 from cpuwatch.query.select import Query, select, top
@@ -51,6 +51,7 @@ from cpuwatch.recording.timeline import timeline
 from cpuwatch.samplers import OpenSampler, Sampler, open_sampler
 from cpuwatch.samplers.scripted import ScriptedSampler
 from cpuwatch.snapshot_source import Health
+from cpuwatch.thread_usage import ThreadsSnapshot, ThreadUsage
 from cpuwatch.tick_id import TickId
 
 __all__ = [
@@ -85,6 +86,8 @@ __all__ = [
     "ScriptedSampler",
     "Snapshot",
     "SnapshotStore",
+    "ThreadUsage",
+    "ThreadsSnapshot",
     "TickId",
     "TreeUsage",
     "UsageGroup",
@@ -109,6 +112,7 @@ __all__ = [
     "select",
     "summarize",
     "table",
+    "threads",
     "timeline",
     "to_arrow",
     "to_pandas",

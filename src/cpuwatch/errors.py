@@ -6,6 +6,7 @@
     ├── SamplerError
     │   ├── UnknownSamplerError      (also ValueError)   no sampler has that name
     │   ├── SamplerUnavailableError                      the sampler does not work on this machine
+    │   ├── NotPermittedError                            a process cannot be read without more privileges
     │   ├── SamplerClosedError                           read() after close()
     │   └── ScriptEndedError                             a scripted sampler has no more readings
     ├── ReadingOrderError            (also ValueError)   two readings in the wrong order, or of different boots
@@ -23,7 +24,7 @@
     ├── DecodeError                  (also ValueError)   the bytes are not a snapshot
     ├── QueryError                   (also ValueError)   an invalid query
     │   └── PatternError                                 an invalid name pattern
-    ├── NotFoundError                                    a process or user named by a filter does not exist
+    ├── NotFoundError                                    a process or user that was named does not exist
     ├── NotAcceptableError                               none of the accepted formats is available
     ├── SettingsError                (also ValueError)   an unknown setting, or an invalid value
     ├── ListenError                                      the server cannot listen on an address
@@ -48,6 +49,10 @@ class UnknownSamplerError(SamplerError, ValueError):
 
 class SamplerUnavailableError(SamplerError):
     """The sampler does not work on this machine; the message names what is missing."""
+
+
+class NotPermittedError(SamplerError):
+    """A process cannot be read without more privileges; the message names it, and the reason if it is known."""
 
 
 class SamplerClosedError(SamplerError):
@@ -119,7 +124,7 @@ class PatternError(QueryError):
 
 
 class NotFoundError(CpuwatchError):
-    """A filter names a process or a user that does not exist."""
+    """A process or a user that was named does not exist."""
 
 
 class NotAcceptableError(CpuwatchError):

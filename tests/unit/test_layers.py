@@ -27,6 +27,7 @@ LAYERS = [
         "deadlines",
         "packed_rows",
         "model",
+        "thread_usage",
     ],
     ["accounting"],
     ["query", "tick_id"],

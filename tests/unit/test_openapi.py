@@ -22,6 +22,7 @@ from cpuwatch import Query, Snapshot, View, apply_view, encode_view
 from cpuwatch.encoding.formats import FORMAT
 from cpuwatch.fields import FIELDS, NAMES
 from cpuwatch.query.parameters import AT, HISTORY, METRICS, SUMMARY, TIMELINE, VIEW
+from cpuwatch.query.threads import THREADS
 from cpuwatch.query.view import Grouping
 from cpuwatch.settings import Settings
 from cpuwatch.token_file import parse_token
@@ -108,6 +109,7 @@ def test_head_and_options_are_described_once_in_prose(document: dict[str, Any]) 
 def test_the_parameters_are_those_that_are_parsed(document: dict[str, Any]) -> None:
     known = {
         "/cpu_usage": {**VIEW, **FORMAT, **AT},
+        "/cpu_usage/{pid}/threads": {**THREADS, **FORMAT},
         "/cpu_usage/stream": VIEW,
         "/cpu_usage/history": {**HISTORY, **VIEW},
         "/cpu_usage/summary": SUMMARY,
@@ -140,6 +142,7 @@ def test_common_responses_are_listed_for_every_path(document: dict[str, Any]) ->
     [
         ("/cpu_usage", {"200", "304", "404", "406", "503"}),
         ("/cpu_usage/{pid}", {"200", "404", "503"}),
+        ("/cpu_usage/{pid}/threads", {"200", "403", "404", "406", "429", "503"}),
         ("/cpu_usage/stream", {"200", "406", "429", "503"}),
         ("/cpu_usage/history", {"200", "304", "429", "503"}),
         ("/cpu_usage/summary", {"200", "404", "503"}),

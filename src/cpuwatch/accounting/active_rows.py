@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from cpuwatch.accounting.span import Span
+from cpuwatch.accounting.user_share import user_share
 from cpuwatch.accounting.verdict import verdict_of
 from cpuwatch.model import ProcessTimes, Verdict
 
@@ -125,8 +126,9 @@ def _figures(
     # Inlined: a call for each of the percentages costs more than the arithmetic.
     interval_ns = span.interval_ns
     cpu_percent = 100 * cpu_ns / interval_ns
-    user_share = _user_share(change)
-    user_percent = None if user_share is None else cpu_percent * user_share
+    record = change.record
+    share = user_share(cpu_ns, (change.user_ns, change.system_ns), (record.user_ns, record.system_ns))
+    user_percent = None if share is None else cpu_percent * share
     children_ns = None if change.children_ns is None else credits_ns.get(change.record.pid, 0)
     if children_ns is not None and not span.is_plausible_credit(children_ns):
         children_ns = None
@@ -154,19 +156,3 @@ def _plausible(cpu_ns: int, span: Span) -> int | None:
     if cpu_ns < 0:
         return None
     return span.max_ns if span.max_ns < cpu_ns <= span.max_ns + span.tolerance_ns else cpu_ns
-
-
-def _user_share(change: Change) -> float | None:
-    """The fraction of the CPU time that was spent in user mode, 0..1.
-
-    The exact clock does not distinguish modes, so its total is split in proportion to the ticks of this interval. If
-    there are none, it is split in proportion to those of the process's whole life, as the kernel itself does
-    (cputime_adjust in kernel/sched/cputime.c). The split of a process that never filled a tick is unknown.
-    """
-    if change.cpu_ns == 0:
-        return 0.0
-    user_ns, system_ns = change.user_ns, change.system_ns
-    if user_ns < 0 or system_ns < 0 or user_ns + system_ns == 0:
-        user_ns, system_ns = change.record.user_ns, change.record.system_ns
-    ticks_ns = user_ns + system_ns
-    return user_ns / ticks_ns if ticks_ns > 0 else None

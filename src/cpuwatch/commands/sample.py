@@ -9,12 +9,13 @@ from itertools import islice
 
 from cpuwatch.commands.flags import add_sampling_flags, parse_count, settings_from, typed
 from cpuwatch.commands.standard_streams import complain
+from cpuwatch.commands.thread_sample import sample_threads
 from cpuwatch.commands.view_flags import add_view_flags, given_view, write_snapshot, write_snapshots
 from cpuwatch.environment import warnings_about
 from cpuwatch.errors import NotFoundError, SettingsError
 from cpuwatch.model import Snapshot
 from cpuwatch.one_shot import sample, samples
-from cpuwatch.query.parameters import view_from
+from cpuwatch.query.parameters import PID, view_from
 from cpuwatch.query.select import Query
 from cpuwatch.settings import parse_interval
 
@@ -39,6 +40,12 @@ def add_sample(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="time from one sample to the next; each covers all of it (default: --interval)",
     )
+    parser.add_argument(
+        "--threads",
+        type=typed(PID["pid"].parse),
+        metavar="PID",
+        help="show the threads of this process in place of processes: what each uses, and how long it waits for a CPU",
+    )
     add_view_flags(parser)
     add_sampling_flags(parser)
 
@@ -50,6 +57,9 @@ def _run(options: argparse.Namespace) -> None:
     given = given_view(options)  # reports an invalid query before the sample, not after it
     for warning in warnings_about(os.environ):
         complain(warning)
+    if options.threads is not None:
+        sample_threads(options, given, settings)
+        return
     if options.count is not None or options.every is not None:
         interval = settings.interval if options.every is None else options.every
         taken = samples(interval, settings.backend, command_lines=settings.command_lines)

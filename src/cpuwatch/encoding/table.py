@@ -14,7 +14,7 @@ from cpuwatch.query.group import TreeUsage, UsageGroup
 from cpuwatch.query.view import GroupedSnapshot
 from cpuwatch.text import printable, time_text
 
-__all__ = ["missing_processes", "table"]
+__all__ = ["cell", "missing_processes", "table"]
 
 _Row = TypeVar("_Row")
 
@@ -153,14 +153,15 @@ def _headings(fields: Sequence[str]) -> tuple[str, ...]:
 
 def _cells_of(fields: Sequence[str]) -> Callable[[ProcessUsage], tuple[str, ...]]:
     columns = [FIELDS[name] for name in fields]
-    return lambda row: tuple(_cell(field, getattr(row, field.name)) for field in columns)
+    return lambda row: tuple(cell(field, getattr(row, field.name)) for field in columns)
 
 
 def _command_cells(row: ProcessUsage) -> tuple[str, ...]:
     return (*_cells_of(_COLUMNS[:-1])(row), f"[{row.name}]" if row.command_line is None else row.command_line)
 
 
-def _cell(field: Field, value: Any) -> str:
+def cell(field: Field, value: Any) -> str:
+    """The value of a field as text; a dash if it is unknown."""
     if value is None or value == "":
         return "-"
     match field.unit, field.type:

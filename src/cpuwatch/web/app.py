@@ -36,6 +36,7 @@ from cpuwatch.web.endpoints.page import PAGE, STATIC, StaticFiles, page
 from cpuwatch.web.endpoints.peers import MACHINES, OTHER_MACHINES, PeersEndpoint, machines
 from cpuwatch.web.endpoints.recorded_range import BUSY_OVER_TIME, USED_IN_RANGE, summary, timeline
 from cpuwatch.web.endpoints.stream import STREAM, Stream
+from cpuwatch.web.endpoints.threads import THREADS_OF_PROCESS, threads
 from cpuwatch.web.http.exchange import StallLimit
 from cpuwatch.web.http.response import Answer, Endpoint, problem
 from cpuwatch.web.middleware import AccessLog, RequestCheck
@@ -128,6 +129,7 @@ def _routes() -> list[Route]:
         (USED_IN_RANGE, Endpoint(summary)),
         (BUSY_OVER_TIME, Endpoint(timeline)),
         (cpu_usage.ONE_PROCESS, Endpoint(cpu_usage.one_process)),
+        (THREADS_OF_PROCESS, Endpoint(threads)),
         (cpu_usage.REDIRECT, Endpoint(cpu_usage.redirect)),
         (EXPOSED, Endpoint(metrics)),
         (OTHER_MACHINES, Endpoint(PeersEndpoint())),

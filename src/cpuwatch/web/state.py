@@ -19,6 +19,7 @@ from cpuwatch.peers.status import WatchedPeers
 from cpuwatch.recording.past import Past
 from cpuwatch.recording.reader import Recording
 from cpuwatch.recording.recorder import Recorder
+from cpuwatch.samplers.threads import ThreadReader, open_thread_reader
 from cpuwatch.settings import Settings
 from cpuwatch.snapshot_source import SnapshotSource
 from cpuwatch.supervisor import Supervisor
@@ -26,6 +27,7 @@ from cpuwatch.web.access.hosts import AllowedHosts
 from cpuwatch.web.access.limits import StreamPlaces
 from cpuwatch.web.response_cache import ResponseCache
 from cpuwatch.web.scrapes import Scrapes
+from cpuwatch.web.thread_watch import ThreadWatch
 
 if TYPE_CHECKING:
     from cpuwatch.push.pusher import Pusher  # it needs the extra `push`
@@ -57,6 +59,10 @@ class Live:
         self.cache: ResponseCache = ResponseCache(source)
         self.streams: StreamPlaces = StreamPlaces(self.settings.streams)
         self.scrapes: Scrapes = Scrapes()
+        is_playback = recording is not None and recorder is None
+        self.threads: ThreadWatch | None = (
+            None if is_playback else ThreadWatch(self.cache.threads, self._open_thread_reader)
+        )
         self.peers: WatchedPeers | None = None
         if self.settings.peers is not None:
             self.peers = watch_peers(self.settings.peers, self.settings.peers_token, self.cache.threads.run)
@@ -98,7 +104,14 @@ class Live:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+            if self.threads is not None:
+                await self.threads.close()
             self.cache.threads.close()
+
+    def _open_thread_reader(self) -> ThreadReader:
+        """The reader that belongs to the sampler in use, so that both give a process the same key."""
+        newest = self.source.newest()
+        return open_thread_reader("auto" if newest is None else newest[0].host.backend.partition("/")[0])
 
     def heed_server_stop(self) -> None:
         """Make long requests end when the server begins to stop. Call it while a request is handled."""

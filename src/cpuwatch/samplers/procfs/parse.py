@@ -15,6 +15,7 @@ __all__ = [
     "MachineStat",
     "ProcessStat",
     "is_exiting",
+    "last_cpu",
     "parse_machine_load",
     "parse_machine_stat",
     "parse_pressure",
@@ -91,6 +92,12 @@ def parse_process_stat(data: bytes) -> ProcessStat:
 def is_exiting(data: bytes) -> bool:
     """Whether ``data``, a valid ``/proc/PID/stat``, belongs to a process that is exiting or has exited."""
     return bool(int(data[data.rindex(b")") + 2 :].split(None, 7)[6]) & _PF_EXITING)
+
+
+def last_cpu(data: bytes) -> int | None:
+    """The CPU that ran this thread last: field 39 of ``data``, a valid ``stat``. None if the kernel does not tell."""
+    fields = data[data.rindex(b")") + 2 :].split(None, 37)
+    return int(fields[36]) if len(fields) > 36 else None
 
 
 def parse_machine_stat(data: bytes, tick_ns: int) -> MachineStat:

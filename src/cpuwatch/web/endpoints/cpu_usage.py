@@ -31,6 +31,7 @@ __all__ = [
     "ProcessResponse",
     "ViewResponse",
     "all_processes",
+    "chosen_format",
     "one_process",
     "redirect",
     "redirection",
@@ -142,12 +143,20 @@ def selected_view(
     Raises :class:`~cpuwatch.errors.QueryError`, or :class:`~cpuwatch.errors.NotAcceptableError`.
     """
     values = parse_query_string(query_string, _PARAMETERS)
-    view, format_name = view_from(values), values.get("format")
-    if format_name is None:
-        alternative = f", or ?format={'|'.join(FORMATS)}"
-        format_name = _MEDIA_TYPES[accepted(_text(accept), list(_MEDIA_TYPES), alternative)]
-    response = ViewResponse(view, format_name, choose_coding(_text(accept_encoding), list(CODINGS)))
+    format_name = chosen_format(values.get("format"), accept)
+    response = ViewResponse(view_from(values), format_name, choose_coding(_text(accept_encoding), list(CODINGS)))
     return response, values.get("at")
+
+
+def chosen_format(given: str | None, accept: bytes | None) -> str:
+    """The ``given`` name of a format, or that of the media type that the client prefers.
+
+    Raises :class:`~cpuwatch.errors.NotAcceptableError`.
+    """
+    if given is not None:
+        return given
+    alternative = f", or ?format={'|'.join(FORMATS)}"
+    return _MEDIA_TYPES[accepted(_text(accept), list(_MEDIA_TYPES), alternative)]
 
 
 def _text(value: bytes | None) -> str | None:

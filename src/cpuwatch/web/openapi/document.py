@@ -17,6 +17,7 @@ import msgspec
 from cpuwatch.fields import FIELDS
 from cpuwatch.model import Snapshot
 from cpuwatch.query.parameters import TICK_SCHEMAS
+from cpuwatch.query.threads import THREAD_FIELDS
 from cpuwatch.query.view import GroupedSnapshot
 from cpuwatch.web.http.response import SECURITY_HEADERS, Problem
 from cpuwatch.web.openapi.operation import TEXT, Operation
@@ -34,6 +35,7 @@ _ABOUT = (
 _PROBLEMS = {
     400: "Malformed request, unknown parameter, value out of range, or conflicting parameters.",
     401: "The token is missing or wrong.",
+    403: "cpuwatch is not permitted to read the process.",
     404: "No such process, no such file, no recording, or the page is disabled.",
     405: "The method is not GET, HEAD or OPTIONS.",
     406: "None of the accepted formats is available.",
@@ -41,7 +43,7 @@ _PROBLEMS = {
     413: "The body of the request is too large.",
     414: "The URL is too long.",
     421: "The Host header does not name this machine.",
-    429: "This client has reached its limit of concurrent streams or history requests.",
+    429: "This client has reached its limit of concurrent streams, history requests or measurements of threads.",
     500: "Internal error; the log has the details under the same id.",
     503: "No snapshot yet, a stale snapshot, or the limit of concurrent clients is reached.",
 }
@@ -173,8 +175,9 @@ def _schemas(operations: Iterable[Operation]) -> dict[str, Any]:
     listed = [each for body in contents for each in (body if isinstance(body, tuple) else (body,))]
     bodies = {body for body in listed if isinstance(body, type)}
     schemas = _components([*bodies, Problem, Snapshot])[1] | _grouped_snapshot()
-    for name, schema in schemas["ProcessUsage"]["properties"].items():
-        schema["description"] = FIELDS[name].description
+    for row, fields in (("ProcessUsage", FIELDS), ("ThreadUsage", THREAD_FIELDS)):
+        for name, schema in schemas.get(row, {}).get("properties", {}).items():
+            schema["description"] = fields[name].description
     # The parameter fields selects the fields of a row, so the rows of a snapshot may lack any of them.
     schemas["ProcessFields"] = {**schemas["ProcessUsage"], "title": "ProcessFields", "required": []}
     schemas["Snapshot"]["properties"]["processes"]["items"] = {"$ref": _SCHEMAS + "ProcessFields"}
