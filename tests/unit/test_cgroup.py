@@ -21,4 +21,4 @@ from cpuwatch.samplers.procfs.cgroup import parse_cgroup
     ],
 )
 def test_the_accounting_cgroup_is_found(text: bytes, path: str | None) -> None:
-    assert parse_cgroup(text) == path
+    assert parse_cgroup(text).path == path

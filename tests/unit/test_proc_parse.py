@@ -16,8 +16,8 @@ from cpuwatch.samplers.procfs.parse import (
     MachineStat,
     parse_machine_load,
     parse_machine_stat,
-    parse_pressure,
     parse_process_stat,
+    pressure_ns,
 )
 
 BASH = (
@@ -200,8 +200,8 @@ def test_a_malformed_loadavg_is_a_value_error(data: bytes) -> None:
 
 def test_pressure_is_the_total_of_the_first_line() -> None:
     data = b"some avg10=1.24 avg60=1.45 avg300=4.32 total=21281604698\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n"
-    assert parse_pressure(data) == 21_281_604_698
-    assert parse_pressure(b"some avg10=0.00 avg60=0.00 avg300=0.00 total=5") == 5
+    assert pressure_ns(data) == 21_281_604_000_000
+    assert pressure_ns(b"some avg10=0.00 avg60=0.00 avg300=0.00 total=5999") == 5_000_000
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_pressure_is_the_total_of_the_first_line() -> None:
 )
 def test_a_malformed_pressure_file_is_rejected(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        parse_pressure(data)
+        pressure_ns(data)
 
 
 def test_the_last_pid_is_that_of_the_last_fork() -> None:

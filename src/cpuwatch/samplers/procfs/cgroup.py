@@ -9,15 +9,22 @@ from msgspec import Struct
 
 from cpuwatch.text import text_from_bytes
 
-__all__ = ["CgroupReader", "Membership", "parse_cgroup"]
+__all__ = ["CgroupPaths", "CgroupReader", "Membership", "parse_cgroup"]
 
 _PREFERRED_V1 = ("cpu", "cpuacct", "name=systemd")
 
 
-def parse_cgroup(data: bytes) -> str | None:
-    """The path of the cgroup, or None if the file names none.
+class CgroupPaths(Struct, frozen=True, gc=False):
+    """The path of a cgroup, and the path that the cpu controller limits. None if the file names none."""
 
-    This is the path in the unified hierarchy (``0::/path``). Where cgroup v1 does the accounting, that path is missing
+    path: str | None
+    cpu_path: str | None
+
+
+def parse_cgroup(data: bytes) -> CgroupPaths:
+    """Parse ``/proc/PID/cgroup``. Raises ``ValueError`` on malformed input.
+
+    The path is that of the unified hierarchy (``0::/path``). Where cgroup v1 does the accounting, that path is missing
     or the root; then it is the path of the cpu controller, or of systemd.
     """
     paths: dict[str, str] = {}
@@ -27,7 +34,8 @@ def parse_cgroup(data: bytes) -> str | None:
         for controller in controllers.split(","):
             paths[controller] = path
     ranked = [paths[name] for name in ("", *_PREFERRED_V1) if name in paths]
-    return next((path for path in ranked if path != "/"), ranked[0] if ranked else None)
+    own = next((path for path in ranked if path != "/"), ranked[0] if ranked else None)
+    return CgroupPaths(own, paths.get("cpu", paths.get("")))
 
 
 _FREEZER = re.compile(rb"^[0-9]+:(?:[^:\n]*,)?freezer(?:,[^:\n]*)?:/[^\n]", re.MULTILINE)
@@ -36,13 +44,14 @@ _MAX_REMEMBERED = 4096
 
 
 class Membership(Struct, frozen=True, gc=False):
-    """The cgroup of a process.
+    """The cgroup of a process: its path, and the path that the cpu controller limits.
 
     ``may_be_frozen`` says that it is in a cgroup of the v1 freezer other than the root. The freezer changes the state
     of a sleeping process to ``D`` without running it (kernel/freezer.c).
     """
 
     path: str | None
+    cpu_path: str | None
     may_be_frozen: bool
 
 
@@ -63,5 +72,7 @@ class CgroupReader:
         if membership is None:
             if len(self._known) >= _MAX_REMEMBERED:
                 self._known.clear()
-            membership = self._known[data] = Membership(parse_cgroup(data), _FREEZER.search(data) is not None)
+            found = parse_cgroup(data)
+            membership = Membership(found.path, found.cpu_path, _FREEZER.search(data) is not None)
+            self._known[data] = membership
         return membership

@@ -14,7 +14,7 @@ from cpuwatch.samplers.procfs.parse import (
     MachineStat,
     parse_machine_load,
     parse_machine_stat,
-    parse_pressure,
+    pressure_ns,
 )
 from cpuwatch.samplers.procfs.visibility import mount_options
 
@@ -22,8 +22,6 @@ __all__ = ["MachineFiles", "boot_id", "present_cpus"]
 
 _LOADAVG_BYTES = 256
 _PRESSURE_BYTES = 256
-_PRESSURE_STEP_US = 1000
-"""A thousandth of a second in an interval of one; more digits would take more space in a recording than they tell."""
 _PRESENT_CPUS = Path("/sys/devices/system/cpu/present")
 _REMEDY_IF_MASKED = "let this process see the kernel's own /proc/stat"
 
@@ -86,10 +84,9 @@ class MachineFiles:
         if self._pressure is None:
             return None
         try:
-            total_us = parse_pressure(os.pread(self._pressure, _PRESSURE_BYTES, 0))
+            return pressure_ns(os.pread(self._pressure, _PRESSURE_BYTES, 0))
         except (OSError, ValueError):
             return None
-        return total_us // _PRESSURE_STEP_US * _PRESSURE_STEP_US * 1000
 
     def close(self) -> None:
         """Close the files."""

@@ -18,8 +18,8 @@ __all__ = [
     "last_cpu",
     "parse_machine_load",
     "parse_machine_stat",
-    "parse_pressure",
     "parse_process_stat",
+    "pressure_ns",
 ]
 
 _PF_EXITING = 0x4
@@ -139,13 +139,14 @@ def parse_machine_load(data: bytes) -> MachineLoad:
     return MachineLoad((float(one), float(five), float(fifteen)), int(last_pid))
 
 
-def parse_pressure(data: bytes) -> int:
-    """The ``total`` of the line ``some`` in a file under ``/proc/pressure``, in microseconds.
+def pressure_ns(data: bytes) -> int:
+    """The ``total`` of the line ``some`` in a pressure file, rounded down to a whole millisecond.
 
+    That is a thousandth of an interval of one second. More digits would take more space in a recording than they tell.
     Format: Documentation/accounting/psi.rst. Raises ``ValueError`` on malformed input.
     """
     some, _, _ = data.partition(b"\n")
     kind, _, total = some.partition(b" avg10=")
     if kind != b"some":
         raise ValueError(f"expected a line 'some' at the start, found {data[:40]!r}")
-    return int(total[total.index(b" total=") + 7 :])
+    return int(total[total.index(b" total=") + 7 :]) // 1000 * 1_000_000

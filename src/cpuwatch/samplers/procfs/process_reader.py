@@ -127,9 +127,13 @@ class ProcessReader:
         """A new record if the cgroup changed, or the state of a process that may be frozen; otherwise the same one."""
         directory = f"{self._root}/{known.pid}"
         membership = self._membership(directory)
-        if membership is None or (membership.path == known.cgroup and not membership.may_be_frozen):
+        if membership is None:
             return known
-        return self._confirmed(known, directory, cgroup=membership.path, command_line=known.command_line)
+        is_same = (membership.path, membership.cpu_path) == (known.cgroup, known.cpu_cgroup)
+        if is_same and not membership.may_be_frozen:
+            return known
+        moved = replace(known, cgroup=membership.path, cpu_cgroup=membership.cpu_path)
+        return self._confirmed(known, directory, moved)
 
     def _recheck_command_line(self, known: ProcessTimes) -> ProcessTimes:
         """A new record if the command line changed, otherwise the same one."""
@@ -143,12 +147,10 @@ class ProcessReader:
             return known
         if line == known.command_line:
             return known
-        return self._confirmed(known, directory, cgroup=known.cgroup, command_line=line)
+        return self._confirmed(known, directory, replace(known, command_line=line))
 
-    def _confirmed(
-        self, known: ProcessTimes, directory: str, *, cgroup: str | None, command_line: str | None
-    ) -> ProcessTimes:
-        """The record with these new values, unless they belong to another process that has the PID now.
+    def _confirmed(self, known: ProcessTimes, directory: str, changed: ProcessTimes) -> ProcessTimes:
+        """The changed record, unless what was read belongs to another process that has the PID now.
 
         Its start time would differ. If the process cannot be read, its record stays the same.
         """
@@ -165,8 +167,8 @@ class ProcessReader:
             return known
         # cgroup v1 shows an exiting process in the root (proc_cgroup_show in kernel/cgroup/cgroup.c).
         if is_exiting(data):
-            cgroup = known.cgroup
-        record = replace(known, cgroup=cgroup, command_line=command_line, state=stat.state)
+            changed = replace(changed, cgroup=known.cgroup, cpu_cgroup=known.cpu_cgroup)
+        record = replace(changed, state=stat.state)
         return known if record == known else record
 
     def _command_line(self, directory: str) -> str | None:
@@ -267,6 +269,7 @@ class ProcessReader:
                 pid_namespace=read_pid_namespace(directory),
                 user_id=user_id,
                 wait_ns=self._wait_ns(pid, directory, schedstat, stat, None, instant),
+                cpu_cgroup=None if membership is None else membership.cpu_path,
             )
             os.pread(fd, 1, 0)
             self._schedule.add_new(pid, has_settled=age_ns > _SETTLED_NS)

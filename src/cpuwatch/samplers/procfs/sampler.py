@@ -14,8 +14,11 @@ from cpuwatch.errors import SamplerUnavailableError
 from cpuwatch.model import Host, MachineTimes, ProcessExit, ProcessTimes, Reading
 from cpuwatch.samplers.process_table import ProcessTable
 from cpuwatch.samplers.procfs import cpu_clock
+from cpuwatch.samplers.procfs.cgroup_mounts import CgroupMounts
+from cpuwatch.samplers.procfs.cgroup_table import CgroupTable
 from cpuwatch.samplers.procfs.clock_sweep import ClockSweep
 from cpuwatch.samplers.procfs.command_lines import CommandLineReader
+from cpuwatch.samplers.procfs.container_names import ContainerNames
 from cpuwatch.samplers.procfs.exit_listener import ExitListener
 from cpuwatch.samplers.procfs.machine_files import MachineFiles, boot_id, present_cpus
 from cpuwatch.samplers.procfs.new_pids import new_pids_if_countable
@@ -57,6 +60,7 @@ class ProcfsSampler:
         self._machine = MachineFiles(self._root, self._tick_ns)
         self._boot_id = boot_id(self._root)
         self._visibility = Visibility(self._root)
+        self._cgroups = CgroupTable(CgroupMounts.find(), ContainerNames().name_of)
         self._sweep: Sweep
         self._exited_names = "unavailable: this /proc is of another PID namespace"
         if cpu_clock.is_usable(self._root, self._tick_ns):
@@ -115,6 +119,7 @@ class ProcfsSampler:
             unexpected_messages=0 if self._exits is None else self._exits.unexpected,
             present_cpus=self._present_cpus,
             hidden_parents=result.hidden_parents,
+            cgroups=self._cgroups.read(result.processes),
         )
 
     def close(self) -> None:
@@ -122,6 +127,7 @@ class ProcfsSampler:
         if self._exits is not None:
             self._exits.close()
         self._reader.close()
+        self._cgroups.close()
         self._machine.close()
         self._users.close()
 

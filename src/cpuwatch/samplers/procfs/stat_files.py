@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Hashable
 
 __all__ = ["STAT_BYTES", "StatFiles", "max_open_files", "read_once"]
 
@@ -38,10 +39,10 @@ class StatFiles:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._of_last_sweep: dict[int, int] = {}
-        self._of_this_sweep: dict[int, int] = {}
+        self._of_last_sweep: dict[Hashable, int] = {}
+        self._of_this_sweep: dict[Hashable, int] = {}
 
-    def read(self, key: int, path: str) -> bytes:
+    def read(self, key: Hashable, path: str) -> bytes:
         """The content of ``path``, the file of the process that has this PID now. Raises ``OSError``.
 
         ``key`` is the PID; files of another kind have other keys.
