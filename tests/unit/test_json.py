@@ -114,7 +114,10 @@ def test_surrogates_are_never_sent(original: Snapshot) -> None:
     assert [row.cgroup for row in decoded.processes] == [
         None if row.cgroup is None else text_without_surrogates(row.cgroup) for row in original.processes
     ]
-    assert decoded.machine == original.machine
+    assert replace(decoded.machine, busiest=[]) == replace(original.machine, busiest=[])
+    assert [replace(row, name="", cgroup=None) for row in decoded.machine.busiest] == [
+        replace(row, name="", cgroup=None) for row in original.machine.busiest
+    ]
     assert decoded.attribution == original.attribution
 
 
