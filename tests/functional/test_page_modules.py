@@ -21,8 +21,10 @@ from cpuwatch.web.endpoints.page import fields_module
 pytestmark = pytest.mark.timeout(60)
 
 TESTS = sorted((Path(__file__).parent / "page_modules").glob("*.test.mjs"))
-# The library is tested with the same tables in tests/unit/test_cgroup_name.py and test_kernel_threads.py.
+# The library is tested with the same tables in tests/unit/test_cgroup_name.py, test_kernel_threads.py and
+# test_verdicts.py.
 CGROUP_NAMES = Path(__file__).parents[1] / "cgroup_names.json"
+VERDICTS = Path(__file__).parents[1] / "verdicts.json"
 SUMMED_NAMES = Path(__file__).parents[1] / "summed_names.json"
 SAMPLINGS = [
     Sampling(),
@@ -42,6 +44,7 @@ def test_the_page_modules_pass_their_own_tests(tmp_path: Path) -> None:
         "MISSING_PROCESSES": json.dumps(
             [(msgspec.to_builtins(of), [printable(line) for line in missing_processes(of)]) for of in SAMPLINGS]
         ),
+        "VERDICTS": VERDICTS.read_text(encoding="utf-8"),
         "SUMMED_NAMES": SUMMED_NAMES.read_text(encoding="utf-8"),
     }
     done = subprocess.run(

@@ -18,7 +18,11 @@ const { makeRow } = await load("model/row.js");
 const { duration, percent, visible } = await load("model/text.js");
 const { missingProcesses } = await load("model/missing_processes.js");
 const { summedName } = await load("model/summed_name.js");
+const { crowdOf, rowsIn, unitId, unitWithId } = await load("model/unit_tree.js");
+const { stolenShare, verdictOf } = await load("model/verdict.js");
 const { unitNames, unitPath } = await load("model/unit_name.js");
+
+const IDLE_MACHINE = { cpu_percent: 0, steal_percent: 0 };
 
 let seed = 1;
 const random = (below) => (seed = (seed * 48271) % 2147483647) % below;
@@ -246,12 +250,99 @@ test("a unit's name gets longer while another has the same name", () => {
   table.apply(tickOf(2, { 4: "/lxc/7/nginx.service" }, [{ parent_pid: 4, user: "u", name: "cc1", count: 2, cpu_percent: 5 }]));
   assert.deepEqual(unitsOf(), ["s/nginx.service", "s/nginx.service", null, "7/nginx.service"]);
   assert.ok(table.rows.get("k1").version > version, "renamed rows count as changed");
-  const groups = grouped([...table.rows.values(), ...table.exited.values()], "unit");
-  assert.deepEqual(groups.map(({ name, count, total_percent: percent }) => [name, count, percent]), [["s/nginx.service", 2, 2], [null, 1, 1], ["7/nginx.service", 1, 6]]);
   table.apply({ ...tickOf(3, {}), gone: ["k4"] });
   for (let sequence = 4; table.exited.size > 0; sequence += 1) table.apply(tickOf(sequence, {}));
   assert.deepEqual(unitsOf(), ["nginx.service", "nginx.service", null]);
   assert.deepEqual(table.copy().unitNames, table.unitNames);
+});
+
+/** Processes by PID: the path of their cgroup and their CPU use. */
+function unitsTable(processes, head = {}) {
+  const table = new ProcessTable();
+  const changed = Object.entries(processes).map(([pid, [cgroup, percent, wait = 0, throttled = 0]]) => ({
+    ...processOf(`k${pid}`, Number(pid), percent), total_percent: percent, cgroup, wait_percent: wait, throttled_percent: throttled,
+  }));
+  table.apply({ sequence: 1, machine: IDLE_MACHINE, exited: [], changed, gone: [], ...head });
+  return table;
+}
+
+const rowsOf = (table, state = {}, closed = new Set()) => new Arrangement().rows(table, { ...DEFAULTS, view: "unit", ...state }, state.test ?? null, closed);
+
+const NGINX = "/system.slice/nginx.service";
+const NESTED = { 1: ["/init.scope", 1], 2: ["/", 0.5], 3: [NGINX, 10], 4: [`${NGINX}/worker`, 20], 5: ["/system.slice/cron.service", 40], 6: [null, 2], 7: ["/lxc/7/system.slice/nginx.service", 60] };
+
+test("units are below the slices and directories that contain them, each with the sum of its branch", () => {
+  const rows = rowsOf(unitsTable(NESTED));
+  assert.deepEqual(rows.map(({ depth, name, count, total_percent: percent, branch }) => [depth, name, count, percent, branch]), [
+    [0, "system.slice", 3, 70, "open"],
+    [1, "cron.service", 1, 40, ""],
+    [1, "nginx.service", 2, 30, ""],
+    [0, "/lxc", 1, 60, "open"],
+    [1, "/lxc/7", 1, 60, "open"],
+    [2, "system.slice", 1, 60, "open"],
+    [3, "nginx.service", 1, 60, ""],
+    [0, null, 1, 2, ""],
+    [0, "init.scope", 1, 1, ""],
+    [0, "/", 1, 0.5, ""],
+  ]);
+  assert.equal(new Set(rows.map(({ id }) => id)).size, rows.length, "two units of the same name are two");
+});
+
+test("a unit that contains others has its own processes and theirs", () => {
+  const rows = rowsOf(unitsTable({ 1: ["/u.service", 1], 2: ["/u.service/a.slice/b.scope", 2], 3: ["/u.service/a.slice/c.scope", 4] }));
+  assert.deepEqual(rows.map(({ name, count, total_percent: percent }) => [name, count, percent]), [["u.service", 3, 7], ["a.slice", 2, 6], ["c.scope", 1, 4], ["b.scope", 1, 2]]);
+});
+
+test("a branch of units collapses, and its order is that of the table", () => {
+  const table = unitsTable(NESTED);
+  const names = (rows) => rows.map(({ name }) => name);
+  const closed = new Set([unitId("/system.slice"), unitId("/lxc")]);
+  assert.deepEqual(names(rowsOf(table, {}, closed)), ["system.slice", "/lxc", null, "init.scope", "/"]);
+  assert.equal(rowsOf(table, {}, closed)[0].branch, "closed");
+  assert.deepEqual(names(rowsOf(table, { sort: "name", descending: false }, closed)), ["/", "/lxc", "init.scope", "system.slice", null]);
+});
+
+test("the past of a unit is that of all processes in it", () => {
+  const [slice] = rowsOf(unitsTable(NESTED));
+  assert.deepEqual([...valuesOf(slice, 1, 1)], [70]);
+});
+
+test("units have the names and limits of their cgroups", () => {
+  const path = `/docker/${"ab".repeat(32)}`;
+  const cgroup = { path, name: "web", quota_cpus: 0.5, limit_cpus: 0.5, limited_by: path, quota_percent: 98, throttled_percent: 80, throttled_periods_percent: 90, pressure_percent: 7, cpus: 2, cpu_percent: 49 };
+  const table = unitsTable({ 1: [path, 49, 80, 78] }, { cgroups: [cgroup, { ...cgroup, path: "/gone", name: "gone" }] });
+  const [docker, web] = rowsOf(table);
+  assert.deepEqual([docker.name, docker.quota_cpus, web.name, web.quota_cpus, web.quota_percent, web.throttled_periods_percent, web.pressure_percent], ["/docker", null, "web", 0.5, 98, 90, 7]);
+  // How long its run queues were throttled is not what its processes waited for that.
+  assert.equal(web.throttled_percent, 78);
+  assert.equal(web.verdict, "throttled");
+  assert.deepEqual([...table.rows.values()].map(({ unit }) => unit), ["web"]);
+});
+
+test("units with the same given name are told apart in the table of processes", () => {
+  const [a, b] = ["ab", "cd"].map((digits) => `/docker/${digits.repeat(32)}`);
+  const table = unitsTable({ 1: [a, 1], 2: [b, 1] }, { cgroups: [{ path: a, name: "web" }, { path: b, name: "web" }] });
+  const unitsOf = () => [...table.rows.values()].map(({ unit }) => unit);
+  assert.deepEqual(unitsOf(), ["docker abababababab", "docker cdcdcdcdcdcd"]);
+  table.apply({ ...table.head, sequence: 2, cgroups: [{ path: a, name: "web" }, { path: b, name: "db" }], changed: [], gone: [] });
+  assert.deepEqual(unitsOf(), ["web", "db"]);
+});
+
+test("a unit is found by its id with all its processes, whatever the filter", () => {
+  const table = unitsTable(NESTED);
+  assert.equal(unitWithId(table, unitId("/system.slice")).count, 3);
+  assert.equal(unitWithId(table, unitId(null)).count, 1);
+  for (const id of [unitId("/gone"), "k1", null]) assert.equal(unitWithId(table, id), null);
+  const all = [...table.rows.values()];
+  assert.deepEqual(rowsIn(all, "/system.slice").map(({ pid }) => pid), [5, 4, 3]);
+  assert.deepEqual(crowdOf(all, "/system.slice").map(({ pid }) => pid), [7, 6, 1]);
+  assert.deepEqual(all.filter(rowTest(parseFilter(`cgroup=${NGINX}`))).map(({ pid }) => pid), [3, 4]);
+});
+
+test("verdicts are those of the library", () => {
+  const cases = JSON.parse(process.env.VERDICTS);
+  assert.ok(cases.length > 10);
+  for (const { about, used, wait, throttled, machine, verdict } of cases) assert.equal(verdictOf(used, wait, throttled, stolenShare(machine)), verdict, about);
 });
 
 test("missing processes are reported as in the text table", () => {
@@ -264,7 +355,7 @@ function shellLoop() {
   const changed = [{ ...processOf("sh", 10, 2), exited_percent: 60, total_percent: 62 }, { ...processOf("busy", 11, 40), total_percent: 40 }];
   const ofShell = { name: "true", user: "u", parent_pid: 10, parent_name: "sh", count: 900, cpu_percent: 60 };
   const lost = { name: "lost", user: "u", parent_pid: 11, parent_name: "busy", count: 2, cpu_percent: 5, estimated: true };
-  table.apply({ sequence: 1, changed, gone: [], exited: [ofShell, lost] });
+  table.apply({ sequence: 1, machine: IDLE_MACHINE, changed, gone: [], exited: [ofShell, lost] });
   return table;
 }
 
@@ -296,6 +387,6 @@ test("groups contain exited processes once, in the group of their own name and u
 test("the rows of every view add up to the same", () => {
   const table = shellLoop();
   for (const view of ["", "tree", "name", "user", "unit"]) {
-    assert.equal(total(new Arrangement().rows(table, { ...DEFAULTS, view }, null, new Set()), view === "tree"), 107, view);
+    assert.equal(total(new Arrangement().rows(table, { ...DEFAULTS, view }, null, new Set()), view), 107, view);
   }
 });

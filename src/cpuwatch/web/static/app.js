@@ -3,7 +3,7 @@
 import { Inbox } from "./feed/inbox.js";
 import { Feed } from "./feed/feed.js";
 import { storedToken } from "./feed/token.js";
-import { Arrangement } from "./model/arrange.js";
+import { Arrangement, isTree } from "./model/arrange.js";
 import { parseFilter, rowTest } from "./model/filter.js";
 import { RegexMatcher } from "./model/regex_matcher.js";
 import { heldOrder } from "./model/sort.js";
@@ -14,9 +14,9 @@ import { Ranges } from "./ranges.js";
 import { Address } from "./view/address.js";
 import { columnOf } from "./view/columns.js";
 import { Controls } from "./view/controls.js";
-import { Detail } from "./view/detail.js";
 import { Keys } from "./view/keys.js";
 import { Overview } from "./view/overview.js";
+import { Panels } from "./view/panels.js";
 import { PastChart } from "./view/past_chart.js";
 import { PastInput } from "./view/past_input.js";
 import { showStatus } from "./view/status_line.js";
@@ -42,7 +42,6 @@ class App {
     this.link = { state: "connecting" };
     this.arrived = -Infinity;
     this.matcher = null;
-    this.lastOpen = null;
     this.painting = 0;
     this.overview = new Overview();
     this.tableView = new TableView({
@@ -51,7 +50,7 @@ class App {
       branch: (row, isOpen) => this.setBranch(row, isOpen),
       release: () => this.paintSoon(),
     });
-    this.detail = new Detail((key) => this.change({ open: key }), () => this.closeDetail());
+    this.panels = new Panels({ open: (id) => this.change({ open: id }), list: (filter) => this.list(filter), close: () => this.closeDetail() });
     this.keys = new Keys(this.actions());
     this.controls = new Controls(this.controlHandlers(), { areKeysOn: this.keys.on });
     this.moments = new Moments(this, hasRecording);
@@ -225,16 +224,20 @@ class App {
   }
 
   openRow(row) {
-    if (row.kind === "group") {
-      const field = this.state.view;
-      this.change({ view: "" });
-      this.setFilter(`${field}=${row[field] ?? ""}`);
+    if (row.kind === "group" && this.state.view !== "unit") {
+      this.list(`${this.state.view}=${row[this.state.view] ?? ""}`);
     } else if (row.kind === "exited") {
       const parent = this.table.byPid.get(row.ppid);
       if (parent) this.change({ open: parent.id });
     } else {
       this.change({ open: row.id });
     }
+  }
+
+  /** Lists the processes that match a filter. */
+  list(filter) {
+    this.change({ view: "", open: null });
+    this.setFilter(filter);
   }
 
   closeDetail() {
@@ -292,10 +295,10 @@ class App {
     this.order = rows.map((row) => row.id);
     const scale = state.scale === "machine" ? 1 / table.head.host.logical_cpus : 1;
     const oldest = this.frozen?.oldest ?? this.inbox.timeline.oldest?.sequence ?? table.sequence;
-    this.tableView.show(rows, { ...state, scale, sequence: table.sequence, oldest });
+    this.tableView.show(rows, { ...state, isTree: isTree(state.view), scale, sequence: table.sequence, oldest });
     this.overview.show(table.head, table.rows.size);
     this.showPast();
-    this.showDetail(scale, oldest);
+    this.panels.show(state.open, table, scale, oldest);
     showSum(rows, table.head, state);
     this.controls.show(state, { isHeld: this.tableView.held, isPaused: this.frozen !== null, moment: this.momentText() });
     this.showStatus();
@@ -320,15 +323,6 @@ class App {
     if (this.frozen === null) return this.past === "playback" ? "Newest; drag to rewind" : "Live; drag to rewind";
     const missed = this.moments.missed;
     return missed === null ? `Shown: ${moment(this.pausedAt)}` : `Not recorded: ${dayAndClock(missed)}. Shown: ${dayAndClock(this.pausedAt)}`;
-  }
-
-  showDetail(scale, oldest) {
-    const { open } = this.state;
-    const row = open && (this.table.rows.get(open) ?? this.table.exited.get(open) ?? (this.lastOpen?.id === open ? this.lastOpen : null));
-    if (row) {
-      this.lastOpen = row;
-      this.detail.show(row, this.table, scale, oldest);
-    } else if (this.detail.isOpen) this.detail.hide();
   }
 
   showStatus() {

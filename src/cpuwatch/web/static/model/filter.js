@@ -1,6 +1,8 @@
 /** Parses the text of the filter field. Pure; regular expressions run elsewhere, with a time limit. */
 
-const EXACT = /^(name|user|unit|pid)=([^]*)$/;
+import { isIn } from "./unit_name.js";
+
+const EXACT = /^(name|user|unit|pid|cgroup)=([^]*)$/;
 export const MAX_FILTER_LENGTH = 200;
 // The texts include PIDs, of which new ones keep coming.
 const MAX_CACHED = 20_000;
@@ -37,6 +39,7 @@ export function textsOf(row) {
 export function rowTest(filter) {
   if (filter.kind === "exact") {
     const { field, value } = filter;
+    if (field === "cgroup") return (row) => isIn(row.unitPath, value);
     // A click on a group by name sets this filter, and processes in the group may have other names.
     const isInGroup = (row) => field === "name" && row.summedName === value;
     return (row) => (row[field] === null ? value === "" : String(row[field]) === value || isInGroup(row));

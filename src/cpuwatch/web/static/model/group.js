@@ -1,4 +1,4 @@
-/** Sums rows by name, user or unit. Pure. */
+/** Sums rows by name, user or the path of their unit. Pure. */
 
 import { ADDITIVE, makeRow } from "./row.js";
 
@@ -16,15 +16,14 @@ export function add(sum, row, fields) {
  */
 export function grouped(rows, field) {
   const groups = new Map();
-  // A unit is identified by its path, because its name gets longer when another of the same name appears.
-  const source = { name: "summedName", unit: "unitPath" }[field] ?? field;
+  const source = field === "name" ? "summedName" : field;
   for (const row of rows) {
     const value = row[source];
     let group = groups.get(value);
     if (group === undefined) {
       group = makeRow("group", `group ${field} ${value}`);
-      group.name = field === "unit" ? row.unit : value;
-      group[field] = group.name;
+      if (field !== "unitPath") group.name = value;
+      group[field] = value;
       group.count = 0;
       group.members = [];
       groups.set(value, group);

@@ -16,6 +16,7 @@ export class ProcessTable {
     this.exited = new Map();
     this.byPid = new Map();
     this.unitNames = new Map();
+    this.givenNames = new Map();
   }
 
   get sequence() {
@@ -129,8 +130,12 @@ export class ProcessTable {
     for (const row of this.rows.values()) paths.add(row.unitPath);
     for (const row of this.exited.values()) paths.add(row.unitPath);
     paths.delete(null);
-    if (paths.size === this.unitNames.size && [...paths].every((path) => this.unitNames.has(path))) return;
-    this.unitNames = unitNames(paths);
+    const given = new Map();
+    for (const { path, name } of this.head.cgroups ?? []) if (name !== null) given.set(path, name);
+    const isSame = [...given].every(([path, name]) => this.givenNames.get(path) === name) && given.size === this.givenNames.size;
+    if (isSame && paths.size === this.unitNames.size && [...paths].every((path) => this.unitNames.has(path))) return;
+    this.givenNames = given;
+    this.unitNames = unitNames(paths, given);
     this.writeUnits(this.rows);
     this.writeUnits(this.exited);
   }
@@ -166,6 +171,7 @@ export class ProcessTable {
     for (const [id, row] of this.exited) copy.exited.set(id, { ...row });
     for (const row of copy.rows.values()) copy.byPid.set(row.pid, row);
     copy.unitNames = this.unitNames;
+    copy.givenNames = this.givenNames;
     return copy;
   }
 

@@ -3,8 +3,12 @@
 // The server generates this module from the library's table of fields (src/cpuwatch/fields.py).
 import { FIELDS } from "./fields.js";
 
+/** What the limits of its cgroup allow a unit, and what they cost. The names are those of `cgroups` in a snapshot. */
+export const UNIT_FIELDS = ["quota_cpus", "limit_cpus", "limited_by", "quota_percent", "throttled_periods_percent", "pressure_percent", "cpus"];
+
 const EMPTY = Object.freeze({
   ...Object.fromEntries(FIELDS.map(({ name }) => [name, null])),
+  ...Object.fromEntries(UNIT_FIELDS.map((name) => [name, null])),
   parentName: null,
   summedName: null,
   unitPath: null,

@@ -28,6 +28,11 @@ export function percent(value) {
   return value.toFixed(value < 999.95 ? 1 : 0);
 }
 
+/** Formats a number of CPUs, which quotas give in hundredths or less. */
+export function cpus(value) {
+  return `${Number(value.toFixed(2))} ${value === 1 ? "CPU" : "CPUs"}`;
+}
+
 export function wholeNumber(value) {
   return value === null ? UNKNOWN : String(value);
 }

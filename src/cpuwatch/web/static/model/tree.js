@@ -11,10 +11,15 @@ import { merged } from "./sort.js";
 export function treeOrder(rows, compare, closed) {
   const roots = linkChildren(rows);
   sumUp(parentsFirst(roots));
+  return depthFirst(roots, (siblings) => inOrder(siblings, compare), closed);
+}
+
+/** The rows of a tree, each followed by those below it in the order of `arranged(siblings)`. Sets `depth` and `branch`. */
+export function depthFirst(roots, arranged, closed) {
   const ordered = [];
   const stack = [];
   const push = (siblings, depth) => {
-    const sorted = inOrder(siblings, compare);
+    const sorted = arranged(siblings);
     for (let index = sorted.length - 1; index >= 0; index -= 1) {
       sorted[index].depth = depth;
       stack.push(sorted[index]);

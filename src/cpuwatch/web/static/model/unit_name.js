@@ -9,6 +9,7 @@ const POD_SLICE = new RegExp(`^(?:[\\w.]+-)*kubepods(?:-besteffort|-burstable)?-
 const POD_FOLDER = new RegExp(`^pod(${UID})$`);
 const FOLDERS_OF_PODS = ["kubepods", "burstable", "besteffort"];
 const UNIT = /^[^]+\.(?:service|scope|socket|mount|swap|timer)$/;
+const SLICE = /^[^]+\.slice$/;
 const RUNTIMES = { libpod: "podman", "cri-containerd": "containerd", crio: "cri-o" };
 const ESCAPES = /(?:\\x[0-9a-f]{2})+/g;
 /** Includes the slash: a segment that contains one would look like two. */
@@ -30,12 +31,24 @@ export function unitPath(path) {
   return unit;
 }
 
-/** Maps each path to its shortest name that no other path could have. */
-export function unitNames(unitPaths) {
+/** Whether a cgroup is the one at `path` or below it. */
+export function isIn(unitPath, path) {
+  return unitPath === path || (unitPath !== null && path !== null && unitPath.startsWith(`${path}/`));
+}
+
+/** The name of a cgroup in a tree, where the rows above it show where it is: that of a unit, a slice, or the path. */
+export function nameInTree(path) {
+  const segments = path.split("/");
+  if (unitPath(path) === path && unitSegments(path) !== null) return shortName(segments);
+  return SLICE.test(segments.at(-1)) ? unescaped(segments.at(-1)) : path;
+}
+
+/** Maps each path to its shortest name that no other path could have. `given` has names of containers and pods by path. */
+export function unitNames(unitPaths, given = new Map()) {
   const candidates = new Map();
   const counts = new Map();
   for (const path of new Set(unitPaths)) {
-    const names = candidatesOf(path);
+    const names = given.has(path) ? [given.get(path), ...candidatesOf(path)] : candidatesOf(path);
     candidates.set(path, names);
     for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
   }

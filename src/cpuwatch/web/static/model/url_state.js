@@ -4,6 +4,9 @@ import { GROUPS } from "./ranking.js";
 
 const VIEWS = ["", "tree", "name", "user", "unit"];
 
+/** The longest path of a cgroup has 4096 bytes. */
+const MAX_OPEN_LENGTH = 4200;
+
 export const DEFAULTS = Object.freeze({
   sort: "total_percent",
   descending: true,
@@ -54,7 +57,7 @@ export function fromFragment(fragment, isSortable) {
   state.zoom = /^[1-9][0-9]{0,8}$/.test(zoom) ? { seconds: Number(zoom) } : interval(zoom);
   state.range = interval(parts.get("range") ?? "");
   if (Object.hasOwn(GROUPS, parts.get("by") ?? "")) state.by = parts.get("by");
-  state.open = parts.get("open")?.slice(0, 100) || null;
+  state.open = parts.get("open")?.slice(0, MAX_OPEN_LENGTH) || null;
   return state;
 }
 

@@ -36,6 +36,7 @@ export class Controls {
     if (byId("filter").value !== filter) byId("filter").value = filter;
     byId("view").value = view;
     byId("scale").value = scale;
+    SORTABLE.forEach(({ views }, index) => (byId("sort").options[index].hidden = views === (view === "unit" ? "not-in-units" : "in-units")));
     byId("sort").value = sort;
     setText(byId("direction"), descending ? "▼" : "▲");
     setAttribute(byId("direction"), "aria-label", descending ? "Descending; reverse the order" : "Ascending; reverse the order");

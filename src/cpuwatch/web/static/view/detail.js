@@ -3,6 +3,7 @@
 import { chart } from "./chart.js";
 import { byId, element, textSlot } from "./dom.js";
 import { Relatives } from "./relatives.js";
+import { verdictText } from "../model/verdict.js";
 import { SERIES_TICKS, valuesOf } from "../model/series.js";
 import { duration, percent, shownName, startedAt, UNKNOWN, visible, wholeNumber } from "../model/text.js";
 
@@ -17,6 +18,8 @@ const FACTS = [
   ["User, system", (row, use) => `${use(row.user_percent)}, ${use(row.system_percent)}`],
   ["Exited", (row, use) => use(row.exited_percent)],
   ["Waiting for a CPU", (row, use) => use(row.wait_percent)],
+  ["Throttled", (row, use) => use(row.throttled_percent)],
+  ["Verdict", verdictText],
   ["CPU time", (row) => duration(row.cpu_seconds)],
   ["User", (row) => known(row.user, visible)],
   ["State", (row) => row.state ?? UNKNOWN],
@@ -48,10 +51,6 @@ export class Detail {
       element("dl", { class: "facts" }, ...this.facts.map((fact) => fact.element)),
       element("div", { class: "kin" }, ...this.parents.nodes, ...this.children.nodes),
     );
-  }
-
-  get isOpen() {
-    return !this.panel.hidden;
   }
 
   hide() {

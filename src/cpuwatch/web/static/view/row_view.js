@@ -1,6 +1,6 @@
 /** One row of the table in the document. It is reused for one process after another. */
 
-import { COLUMNS } from "./columns.js";
+import { classOf, COLUMNS } from "./columns.js";
 import { attributeSlot, element, svgElement, textSlot } from "./dom.js";
 import { valuesOf } from "../model/series.js";
 import { SPARK_HEIGHT, SPARK_TICKS, sparkPath } from "./sparkline.js";
@@ -8,6 +8,7 @@ import { shownName, UNKNOWN, visible } from "../model/text.js";
 
 const MAX_INDENT = 24;
 const HOT_PERCENT = 50;
+const DENIED = ["throttled", "crowded", "stolen"];
 
 export class RowView {
   constructor() {
@@ -17,7 +18,7 @@ export class RowView {
     this.className = attributeSlot(this.element, "class");
     this.texts = [];
     for (const column of COLUMNS) {
-      const cell = element("td", { role: "cell", class: `${column.kind} p${column.priority} c-${column.key}` });
+      const cell = element("td", { role: "cell", class: classOf(column) });
       if (column.key === "name") this.makeName(cell);
       else if (column.kind === "past") this.makePast(cell);
       else this.texts.push({ column, slot: textSlot(cell) });
@@ -47,11 +48,11 @@ export class RowView {
     this.past = attributeSlot(path, "d");
   }
 
-  show(row, index, { scale, open, view, sequence, oldest }) {
+  show(row, index, { scale, open, isTree, sequence, oldest }) {
     this.id = row.id;
     this.index.set(index + 2);
     const fading = row.kind === "exited" || row.kind === "gone";
-    this.className.set(`${row.kind}${fading ? ` fade${Math.min(5, row.age)}` : ""}${row.id === open ? " open" : ""}${row.total_percent >= HOT_PERCENT ? " hot" : ""}`);
+    this.className.set(`${row.kind}${fading ? ` fade${Math.min(5, row.age)}` : ""}${row.id === open ? " open" : ""}${row.total_percent >= HOT_PERCENT ? " hot" : ""}${DENIED.includes(row.verdict) ? " denied" : ""}`);
     for (const { column, slot } of this.texts) {
       const text = column.text(row, scale);
       slot.set(text === null ? UNKNOWN : column.kind === "number" ? text : visible(text));
@@ -60,10 +61,10 @@ export class RowView {
     this.count.set(countOf(row));
     this.past.set(sparkPath(valuesOf(row, sequence, SPARK_TICKS, oldest)));
     // Depth and branch have a meaning only in a tree.
-    const branch = view === "tree" ? row.branch : "";
+    const branch = isTree ? row.branch : "";
     this.expanded.set(branch ? String(branch === "open") : null);
     this.twistSign.set(branch === "open" ? "▾" : branch === "closed" ? "▸" : "");
-    this.depth.set(view === "tree" ? `indent depth${Math.min(row.depth, MAX_INDENT)}` : "indent");
+    this.depth.set(isTree ? `indent depth${Math.min(row.depth, MAX_INDENT)}` : "indent");
   }
 }
 

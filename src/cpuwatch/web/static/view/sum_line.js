@@ -7,7 +7,7 @@ import { byId, setText } from "./dom.js";
 const MIN_EXCESS_PERCENT = 0.05;
 
 export function showSum(rows, { machine, attribution, exited, host }, { filter, view }) {
-  const sum = total(rows, view === "tree") / host.logical_cpus;
+  const sum = total(rows, view) / host.logical_cpus;
   const shown = `${rows.length} ${rows.length === 1 ? "row" : "rows"}: ${percent(sum)} % of the machine`;
   const busy = `${percent(machine.cpu_percent)} % busy`;
   const { unattributed_percent: unattributed, excess_percent: excess } = attribution;

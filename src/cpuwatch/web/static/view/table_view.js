@@ -1,6 +1,6 @@
 /** The table in the document. It keeps only the visible rows and changes them in place. */
 
-import { COLUMNS } from "./columns.js";
+import { classOf, COLUMNS } from "./columns.js";
 import { byId, element, setAttribute } from "./dom.js";
 import { RowView } from "./row_view.js";
 import { windowOf } from "./virtual_list.js";
@@ -65,7 +65,7 @@ export class TableView {
   }
 
   heading(column) {
-    const cell = element("th", { role: "columnheader", class: `${column.kind} p${column.priority} c-${column.key}`, title: column.title });
+    const cell = element("th", { role: "columnheader", class: classOf(column), title: column.title });
     if (column.kind === "past") cell.textContent = column.label;
     else {
       cell.append(element("button", { type: "button", onclick: () => this.on.sort(column.key) }, element("span", { text: column.label })));
@@ -83,7 +83,8 @@ export class TableView {
       else cell.removeAttribute("aria-sort");
     });
     setAttribute(this.table, "aria-rowcount", String(rows.length + 1));
-    this.table.classList.toggle("tree", options.view === "tree");
+    this.table.classList.toggle("tree", options.isTree);
+    this.table.classList.toggle("units", options.view === "unit");
     if (!rows.some((row) => row.id === this.current)) this.current = rows[0]?.id ?? null;
     this.paint();
   }
@@ -122,7 +123,7 @@ export class TableView {
     const row = view && this.rows.find(({ id }) => id === view.id);
     if (!row) return;
     this.current = row.id;
-    if (event.target === view.twist && this.options.view === "tree" && row.branch) this.on.branch(row, row.branch !== "open");
+    if (event.target === view.twist && this.options.isTree && row.branch) this.on.branch(row, row.branch !== "open");
     else this.on.open(row);
   }
 
@@ -137,7 +138,7 @@ export class TableView {
     const at = this.rows.findIndex(({ id }) => id === this.current);
     const page = Math.max(1, Math.floor(this.scroller.clientHeight / this.rowHeight()) - 2);
     const steps = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: this.rows.length - 1 };
-    const branch = this.options.view === "tree" ? this.rows[at]?.branch : "";
+    const branch = this.options.isTree ? this.rows[at]?.branch : "";
     if (event.key in steps) {
       this.moveTo(steps[event.key]);
     } else if (event.key === "ArrowRight" && branch === "closed") {

@@ -1,0 +1,26 @@
+/** The panel beside the table: of the process or of the unit that is open. */
+
+import { Detail } from "./detail.js";
+import { UnitDetail } from "./unit_detail.js";
+import { unitWithId } from "../model/unit_tree.js";
+
+export class Panels {
+  /** `on`: open(id), list(filter) and close(). */
+  constructor(on) {
+    this.detail = new Detail(on.open, on.close);
+    this.unitDetail = new UnitDetail(on);
+    this.last = null;
+  }
+
+  /** Shows what has the id `open`. A process that was open stays in its panel after it exited. */
+  show(open, table, scale, oldest) {
+    const row = open && (table.rows.get(open) ?? table.exited.get(open) ?? (this.last?.id === open ? this.last : null));
+    if (row) {
+      this.last = row;
+      this.detail.show(row, table, scale, oldest);
+    } else this.detail.hide();
+    const unit = unitWithId(table, open);
+    if (unit) this.unitDetail.show(unit, table, scale, oldest);
+    else this.unitDetail.hide();
+  }
+}
