@@ -18,7 +18,7 @@ const { makeRow } = await load("model/row.js");
 const { duration, percent, visible } = await load("model/text.js");
 const { missingProcesses } = await load("model/missing_processes.js");
 const { summedName } = await load("model/summed_name.js");
-const { crowdOf, rowsIn, unitId, unitWithId } = await load("model/unit_tree.js");
+const { crowdOf, processesIn, unitId, unitWithId } = await load("model/unit_tree.js");
 const { stolenShare, verdictOf } = await load("model/verdict.js");
 const { unitNames, unitPath } = await load("model/unit_name.js");
 
@@ -274,49 +274,65 @@ const NESTED = { 1: ["/init.scope", 1], 2: ["/", 0.5], 3: [NGINX, 10], 4: [`${NG
 test("units are below the slices and directories that contain them, each with the sum of its branch", () => {
   const rows = rowsOf(unitsTable(NESTED));
   assert.deepEqual(rows.map(({ depth, name, count, total_percent: percent, branch }) => [depth, name, count, percent, branch]), [
-    [0, "system.slice", 3, 70, "open"],
-    [1, "cron.service", 1, 40, ""],
-    [1, "nginx.service", 2, 30, ""],
-    [0, "/lxc", 1, 60, "open"],
-    [1, "/lxc/7", 1, 60, "open"],
-    [2, "system.slice", 1, 60, "open"],
-    [3, "nginx.service", 1, 60, ""],
+    [0, "/", 6, 131.5, "open"],
+    [1, "system.slice", 3, 70, "open"],
+    [2, "cron.service", 1, 40, ""],
+    [2, "nginx.service", 2, 30, ""],
+    [1, "/lxc", 1, 60, "open"],
+    [2, "/lxc/7", 1, 60, "open"],
+    [3, "system.slice", 1, 60, "open"],
+    [4, "nginx.service", 1, 60, ""],
+    [1, "init.scope", 1, 1, ""],
     [0, null, 1, 2, ""],
-    [0, "init.scope", 1, 1, ""],
-    [0, "/", 1, 0.5, ""],
   ]);
   assert.equal(new Set(rows.map(({ id }) => id)).size, rows.length, "two units of the same name are two");
 });
 
 test("a unit that contains others has its own processes and theirs", () => {
-  const rows = rowsOf(unitsTable({ 1: ["/u.service", 1], 2: ["/u.service/a.slice/b.scope", 2], 3: ["/u.service/a.slice/c.scope", 4] }));
-  assert.deepEqual(rows.map(({ name, count, total_percent: percent }) => [name, count, percent]), [["u.service", 3, 7], ["a.slice", 2, 6], ["c.scope", 1, 4], ["b.scope", 1, 2]]);
+  const rows = rowsOf(unitsTable({ 1: ["/u.service", 1], 2: ["/u.service/x/a.slice/b.scope", 2], 3: ["/u.service/x/a.slice/c.scope", 4] }));
+  // A directory in a unit is a part of it.
+  assert.deepEqual(rows.slice(1).map(({ name, count, total_percent: percent }) => [name, count, percent]), [["u.service", 3, 7], ["a.slice", 2, 6], ["c.scope", 1, 4], ["b.scope", 1, 2]]);
 });
 
 test("a branch of units collapses, and its order is that of the table", () => {
   const table = unitsTable(NESTED);
   const names = (rows) => rows.map(({ name }) => name);
   const closed = new Set([unitId("/system.slice"), unitId("/lxc")]);
-  assert.deepEqual(names(rowsOf(table, {}, closed)), ["system.slice", "/lxc", null, "init.scope", "/"]);
-  assert.equal(rowsOf(table, {}, closed)[0].branch, "closed");
+  assert.deepEqual(names(rowsOf(table, {}, closed)), ["/", "system.slice", "/lxc", "init.scope", null]);
+  assert.equal(rowsOf(table, {}, closed)[1].branch, "closed");
   assert.deepEqual(names(rowsOf(table, { sort: "name", descending: false }, closed)), ["/", "/lxc", "init.scope", "system.slice", null]);
 });
 
 test("the past of a unit is that of all processes in it", () => {
-  const [slice] = rowsOf(unitsTable(NESTED));
+  const [, slice] = rowsOf(unitsTable(NESTED));
   assert.deepEqual([...valuesOf(slice, 1, 1)], [70]);
 });
 
 test("units have the names and limits of their cgroups", () => {
   const path = `/docker/${"ab".repeat(32)}`;
   const cgroup = { path, name: "web", quota_cpus: 0.5, limit_cpus: 0.5, limited_by: path, quota_percent: 98, throttled_percent: 80, throttled_periods_percent: 90, pressure_percent: 7, cpus: 2, cpu_percent: 49 };
-  const table = unitsTable({ 1: [path, 49, 80, 78] }, { cgroups: [cgroup, { ...cgroup, path: "/gone", name: "gone" }] });
-  const [docker, web] = rowsOf(table);
+  const table = unitsTable({ 1: [path, 49, 80, 78] }, { cgroups: [cgroup] });
+  const [, docker, web] = rowsOf(table);
   assert.deepEqual([docker.name, docker.quota_cpus, web.name, web.quota_cpus, web.quota_percent, web.throttled_periods_percent, web.pressure_percent], ["/docker", null, "web", 0.5, 98, 90, 7]);
   // How long its run queues were throttled is not what its processes waited for that.
   assert.equal(web.throttled_percent, 78);
   assert.equal(web.verdict, "throttled");
   assert.deepEqual([...table.rows.values()].map(({ unit }) => unit), ["web"]);
+});
+
+test("cgroups without processes are units, unless a filter asks for processes", () => {
+  const cgroups = [{ path: "/a.slice", name: null, cpu_percent: 0, quota_cpus: 2 }, { path: "/b.slice", name: null, cpu_percent: 9 }];
+  const table = unitsTable({ 1: ["/a.slice/x.service", null] }, { cgroups: [...cgroups, { path: "/a.slice/x.service/part", name: null, cpu_percent: 0 }] });
+  const shown = rowsOf(table, { sort: "name", descending: false }).map(({ name, total_percent: percent, verdict, quota_cpus: quota }) => [name, percent, verdict, quota]);
+  assert.deepEqual(shown, [["/", 0, "idle", null], ["a.slice", 0, "idle", 2], ["x.service", null, "idle", null], ["b.slice", 0, null, null]]);
+  const empty = rowsOf(unitsTable({}, { cgroups }));
+  assert.deepEqual(empty.map(({ name, verdict }) => [name, verdict]), [["/", null], ["a.slice", "idle"], ["b.slice", null]]);
+  assert.deepEqual(rowsOf(table, { filter: "n", test: () => true }).map(({ name }) => name), ["/", "a.slice", "x.service"]);
+});
+
+test("paths outside of the cgroup namespace are not below its root", () => {
+  const rows = rowsOf(unitsTable({ 1: ["/../../system.slice/a.service", 3], 2: ["/..", 2], 3: ["/", 1] }));
+  assert.deepEqual(rows.map(({ name, depth, count }) => [name, depth, count]), [["system.slice", 0, 1], ["a.service", 1, 1], ["/..", 0, 1], ["/", 0, 1]]);
 });
 
 test("units with the same given name are told apart in the table of processes", () => {
@@ -334,9 +350,11 @@ test("a unit is found by its id with all its processes, whatever the filter", ()
   assert.equal(unitWithId(table, unitId(null)).count, 1);
   for (const id of [unitId("/gone"), "k1", null]) assert.equal(unitWithId(table, id), null);
   const all = [...table.rows.values()];
-  assert.deepEqual(rowsIn(all, "/system.slice").map(({ pid }) => pid), [5, 4, 3]);
-  assert.deepEqual(crowdOf(all, "/system.slice").map(({ pid }) => pid), [7, 6, 1]);
+  const slice = unitWithId(table, unitId("/system.slice"));
+  assert.deepEqual(processesIn(slice).map(({ pid }) => pid), [5, 4, 3]);
+  assert.deepEqual(crowdOf(slice, all).map(({ pid }) => pid), [7, 6, 1]);
   assert.deepEqual(all.filter(rowTest(parseFilter(`cgroup=${NGINX}`))).map(({ pid }) => pid), [3, 4]);
+  assert.equal(all.filter(rowTest(parseFilter("cgroup=/"))).length, 6);
 });
 
 test("verdicts are those of the library", () => {

@@ -27,7 +27,7 @@ export class Arrangement {
     const kept = this.sorted.select(table, state, state.filter === "" ? everyRow : test);
     if (state.view === "") return kept;
     const compare = comparison(state.sort, state.descending);
-    if (state.view === "unit") return depthFirst(topUnits(unitTree(kept, table.head)), (units) => units.sort(compare), closed);
+    if (state.view === "unit") return depthFirst(topUnits(unitTree(kept, table.head, state.filter === "")), (units) => units.sort(compare), closed);
     return grouped(kept, state.view).sort(compare);
   }
 }

@@ -33,7 +33,12 @@ export function unitPath(path) {
 
 /** Whether a cgroup is the one at `path` or below it. */
 export function isIn(unitPath, path) {
-  return unitPath === path || (unitPath !== null && path !== null && unitPath.startsWith(`${path}/`));
+  return unitPath === path || (unitPath !== null && (path === "/" || unitPath.startsWith(`${path}/`)));
+}
+
+/** Whether a cgroup is a row in a tree of units. A directory in a unit is a part of it, unless it is a slice. */
+export function hasRow(path) {
+  return unitPath(path) === path || SLICE.test(path);
 }
 
 /** The name of a cgroup in a tree, where the rows above it show where it is: that of a unit, a slice, or the path. */

@@ -1,9 +1,9 @@
-/** Arranges units below the slices and units that contain them, with the sums and limits of each. Pure. */
+/** Arranges units below the slices and units that contain them, as the library's query/units.py does. Pure. */
 
 import { add, grouped, OWN } from "./group.js";
 import { makeRow, UNIT_FIELDS } from "./row.js";
 import { stolenShare, verdictOf } from "./verdict.js";
-import { isIn, nameInTree } from "./unit_name.js";
+import { hasRow, nameInTree } from "./unit_name.js";
 
 const SUMMED = [...OWN, "exited_percent"];
 const MIN_CROWDING_PERCENT = 1;
@@ -11,25 +11,22 @@ const MIN_CROWDING_PERCENT = 1;
 export const unitId = (path) => `unit ${path}`;
 
 /**
- * The units of these rows and all cgroups above them, by path. A unit is identified by its path, so two of the same name
- * are two. Each has the sums of all that is below it. `head` is that of the snapshot.
+ * The units of these rows and all units above them, by path. A unit is identified by its path, so two of the same name
+ * are two. Each has the sums of all that is below it. `head` is that of the snapshot; with `hasEmpty`, also its cgroups
+ * without processes are units: with cgroup v1, a quota may be there.
  */
-export function unitTree(rows, { cgroups, machine }) {
+export function unitTree(rows, { cgroups = [], machine }, hasEmpty = true) {
   const units = new Map();
   for (const group of grouped(rows, "unitPath")) units.set(group.unitPath, Object.assign(group, { id: unitId(group.unitPath) }));
+  if (hasEmpty) for (const { path } of cgroups) if (hasRow(path) && !units.has(path)) units.set(path, emptyUnit(path));
   for (const path of [...units.keys()]) addAncestors(units, path);
   sumUp(units);
-  for (const cgroup of cgroups ?? []) {
-    const unit = units.get(cgroup.path);
-    if (unit === undefined) continue;
-    for (const field of UNIT_FIELDS) unit[field] = cgroup[field] ?? null;
-    unit.name = cgroup.name;
-  }
   const stolen = stolenShare(machine);
   for (const unit of units.values()) {
-    unit.name ??= unit.unitPath === null ? null : nameInTree(unit.unitPath);
-    unit.verdict = verdictOf(unit.total_percent, unit.wait_percent, unit.throttled_percent, stolen);
+    unit.name = unit.unitPath === null ? null : nameInTree(unit.unitPath);
+    unit.verdict = verdictOf(unit.total_percent ?? 0, unit.wait_percent, unit.throttled_percent, stolen);
   }
+  for (const cgroup of cgroups) if (units.has(cgroup.path)) addLimits(units.get(cgroup.path), cgroup);
   return units;
 }
 
@@ -39,33 +36,49 @@ export function unitWithId({ rows, exited, head }, id) {
   return [...unitTree([...rows.values(), ...exited.values()], head).values()].find((unit) => unit.id === id) ?? null;
 }
 
-/** The units that are below no other. The root cgroup is not shown as their parent, because all would be below it. */
+/** The units that are below no other. */
 export function topUnits(units) {
   return [...units.values()].filter(({ unitPath }) => !units.has(parentOf(unitPath)));
 }
 
-/** The rows in these units, busiest first. */
-export function rowsIn(rows, path) {
-  return rows.filter((row) => isIn(row.unitPath, path)).sort(busiestFirst);
+/** The living processes in a unit and all units below it, busiest first. */
+export function processesIn(unit) {
+  const found = [];
+  const waiting = [unit];
+  while (waiting.length > 0) {
+    for (const member of waiting.pop().members) {
+      if (member.members !== null) waiting.push(member);
+      else if (member.kind === "process") found.push(member);
+    }
+  }
+  return found.sort(busiestFirst);
 }
 
 /** The processes outside of a unit that used the most, busiest first: those for which it waits if it is crowded. */
-export function crowdOf(rows, path) {
-  const others = rows.filter((row) => row.total_percent >= MIN_CROWDING_PERCENT && !isIn(row.unitPath, path));
-  return others.sort(busiestFirst);
+export function crowdOf(unit, rows) {
+  const own = new Set(processesIn(unit));
+  return rows.filter((row) => row.total_percent >= MIN_CROWDING_PERCENT && !own.has(row)).sort(busiestFirst);
 }
 
 const busiestFirst = (a, b) => (b.total_percent ?? -1) - (a.total_percent ?? -1) || a.pid - b.pid;
 
+function emptyUnit(path) {
+  return Object.assign(makeRow("group", unitId(path)), { unitPath: path, count: 0, members: [], cpu_percent: 0, total_percent: 0 });
+}
+
+/** The nearest row above; undefined for a root. */
 function parentOf(path) {
-  const end = path === null ? -1 : path.lastIndexOf("/");
-  return end > 0 ? path.slice(0, end) : undefined;
+  if (path === null) return undefined;
+  // A path that ends like this is outside of the cgroup namespace, whose root is not above it.
+  for (let above = path; above !== "/" && !above.endsWith("/.."); ) {
+    above = above.slice(0, Math.max(0, above.lastIndexOf("/"))) || "/";
+    if (hasRow(above) && !above.endsWith("/..")) return above;
+  }
+  return undefined;
 }
 
 function addAncestors(units, path) {
-  for (let above = parentOf(path); above !== undefined && !units.has(above); above = parentOf(above)) {
-    units.set(above, Object.assign(makeRow("group", unitId(above)), { unitPath: above, count: 0, members: [] }));
-  }
+  for (let above = parentOf(path); above !== undefined && !units.has(above); above = parentOf(above)) units.set(above, emptyUnit(above));
 }
 
 /** A path is longer than those above it, so from the longest to the shortest each is complete before it is added. */
@@ -81,4 +94,10 @@ function sumUp(units) {
     above.members.push(unit);
     (above.below ??= []).push(unit);
   }
+}
+
+function addLimits(unit, cgroup) {
+  for (const field of UNIT_FIELDS) unit[field] = cgroup[field] ?? null;
+  unit.name = cgroup.name ?? unit.name;
+  if (unit.count === 0 && !unit.total_percent && !cgroup.cpu_percent) unit.verdict = "idle";
 }

@@ -6,7 +6,7 @@ import { Relatives } from "./relatives.js";
 import { MAX_FILTER_LENGTH } from "../model/filter.js";
 import { SERIES_TICKS, valuesOf } from "../model/series.js";
 import { cpus, percent, shownName, UNKNOWN, visible } from "../model/text.js";
-import { crowdOf, rowsIn } from "../model/unit_tree.js";
+import { crowdOf, processesIn } from "../model/unit_tree.js";
 import { verdictText } from "../model/verdict.js";
 
 const MAX_CROWD = 5;
@@ -83,9 +83,9 @@ export class UnitDetail {
 
   showProcesses(unit, rows, use) {
     this.crowding.hidden = unit.verdict !== "crowded";
-    const crowd = this.crowding.hidden ? [] : crowdOf(rows, unit.unitPath);
+    const crowd = this.crowding.hidden ? [] : crowdOf(unit, rows);
     this.crowd.show(crowd.slice(0, MAX_CROWD), crowd.length, use);
-    const inside = rowsIn(rows, unit.unitPath);
+    const inside = processesIn(unit);
     const focusWasHere = this.panel.contains(document.activeElement);
     this.processes.show(inside.slice(0, MAX_PROCESSES), inside.length, use);
     if (focusWasHere && !this.panel.contains(document.activeElement)) this.close.focus();
