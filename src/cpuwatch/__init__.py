@@ -40,8 +40,9 @@ from cpuwatch.model import (
 from cpuwatch.monitor import Monitor
 from cpuwatch.one_shot import sample, threads
 from cpuwatch.query.cgroup_name import cgroup_name
-from cpuwatch.query.group import TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
+from cpuwatch.query.group import TreeUsage, UsageGroup, by_name, by_tree, by_user
 from cpuwatch.query.select import Query, select, top
+from cpuwatch.query.units import UnitUsage, by_cgroup
 from cpuwatch.query.view import GroupedSnapshot, View, apply_view
 from cpuwatch.recording.reader import Recording, open_recording
 from cpuwatch.recording.recorder import Recorder
@@ -90,6 +91,7 @@ __all__ = [
     "ThreadsSnapshot",
     "TickId",
     "TreeUsage",
+    "UnitUsage",
     "UsageGroup",
     "Verdict",
     "View",

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from readings import snapshot
 from strategies import snapshots
 
-from cpuwatch import ExitedUsage, ProcessUsage, Snapshot, TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
+from cpuwatch import ExitedUsage, ProcessUsage, Snapshot, TreeUsage, UsageGroup, by_name, by_tree, by_user
 
 Grouping = Callable[[Snapshot], list[UsageGroup]]
 
@@ -76,13 +76,13 @@ def totals_of_groups(groups: list[UsageGroup] | list[TreeUsage]) -> tuple[float,
     )
 
 
-@pytest.mark.parametrize("grouping", [by_name, by_user, by_cgroup])
+@pytest.mark.parametrize("grouping", [by_name, by_user])
 @given(taken=crowds())
 def test_groups_add_up_to_the_snapshot(grouping: Grouping, taken: Snapshot) -> None:
     assert all(map(is_close, totals_of_groups(grouping(taken)), totals_of_snapshot(taken)))
 
 
-@pytest.mark.parametrize("grouping", [by_name, by_user, by_cgroup])
+@pytest.mark.parametrize("grouping", [by_name, by_user])
 @given(taken=crowds())
 def test_the_busiest_group_comes_first_and_each_group_only_once(grouping: Grouping, taken: Snapshot) -> None:
     groups = grouping(taken)
@@ -135,32 +135,17 @@ def test_the_tree_of_make_includes_its_compilers() -> None:
     assert (tree.cpu_percent, tree.exited_percent) == (121.0, 90.0)
 
 
-def test_exited_processes_without_a_name_count_for_the_user_and_cgroup_of_their_reaper() -> None:
+def test_exited_processes_without_a_name_count_for_the_user_of_their_reaper() -> None:
     (shell,) = snapshot((10, 0)).processes
     taken = replace(
         snapshot(),
-        processes=[replace(shell, user="alice", cgroup="/system.slice/ci.service")],
+        processes=[replace(shell, user="alice")],
         exited=[ExitedUsage(None, None, 10, "work", None, 50.0, 25.0)],
     )
-    assert by_user(taken) == [UsageGroup("alice", 1, 0, 50.0, 25.0, 50.0)]
-    unit = UsageGroup("ci.service", 1, 0, 50.0, 25.0, 50.0, cgroup="/system.slice/ci.service")
-    assert by_cgroup(taken) == [unit]
+    (group,) = by_user(taken)
+    assert (group.group, group.processes, group.exited) == ("alice", 1, 0)
+    assert (group.cpu_percent, group.machine_percent, group.exited_percent) == (50.0, 25.0, 50.0)
     assert [group.group for group in by_name(taken)] == [None, "work"]
-
-
-def test_units_of_the_same_name_are_separate_groups_with_unique_names() -> None:
-    rows = snapshot((10, 3 * 10**8), (11, 2 * 10**8), (12, 10**8), (13, 0)).processes
-    cgroups = ["/system.slice/nginx.service", "/lxc/7/nginx.service/worker", "/lxc/7/nginx.service", None]
-    taken = replace(
-        snapshot(),
-        processes=[replace(row, cgroup=cgroup) for row, cgroup in zip(rows, cgroups, strict=True)],
-        exited=[ExitedUsage("cc1", None, 12, "work", 4, 5.0, 2.5), ExitedUsage("lost", None, 99, None, 1, 1.0, 0.5)],
-    )
-    assert [(group.group, group.cgroup, group.processes, group.exited) for group in by_cgroup(taken)] == [
-        ("7/nginx.service", "/lxc/7/nginx.service", 2, 4),
-        ("system.slice/nginx.service", "/system.slice/nginx.service", 1, 0),
-        (None, None, 1, 1),
-    ]
 
 
 def test_kernel_workers_are_one_group_by_name() -> None:
@@ -184,3 +169,17 @@ def test_if_pid_2_is_not_kthreadd_its_children_keep_their_names() -> None:
     template = snapshot((1, 0)).processes[0]
     rows = [replace(template, pid=2, name="sh"), replace(template, pid=3, ppid=2, name="kworker/0:1-mine")]
     assert {group.group for group in by_name(replace(snapshot(), processes=rows))} == {"sh", "kworker/0:1-mine"}
+
+
+def test_groups_and_trees_have_the_waiting_of_their_processes_and_a_verdict() -> None:
+    template = snapshot((1, 0)).processes[0]
+    rows = [
+        replace(template, pid=10, ppid=1, cpu_percent=20.0, wait_percent=75.0, throttled_percent=70.0),
+        replace(template, pid=11, ppid=10, cpu_percent=5.0, wait_percent=10.0, throttled_percent=0.0),
+        replace(template, pid=12, ppid=10, cpu_percent=5.0),
+    ]
+    taken = replace(snapshot(), processes=rows)
+    for group in (by_name(taken)[0], by_user(taken)[0], by_tree(taken)[0]):
+        assert (group.cpu_percent, group.wait_percent, group.throttled_percent) == (30.0, 85.0, 70.0)
+        assert (group.verdict, group.threads) == ("throttled", 3)
+    assert [tree.verdict for tree in by_tree(taken)] == ["throttled", "crowded", None]

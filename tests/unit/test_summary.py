@@ -18,7 +18,8 @@ from recorded_runs import live_ticks, runs
 
 from cpuwatch import CpuTimes, Recording, Snapshot, open_recording
 from cpuwatch.errors import QueryError
-from cpuwatch.query.group import UsageGroup, by_cgroup, by_name, by_user
+from cpuwatch.query.cgroup_name import unit_path
+from cpuwatch.query.group import UsageGroup, by_name, by_user
 from cpuwatch.query.summary import GroupSummaries, ProcessSummaries, SummaryGroup
 from cpuwatch.recording import summary as summary_module
 from cpuwatch.recording import sums_files
@@ -29,10 +30,22 @@ from cpuwatch.recording.writer import LogSize, RecordingWriter
 from cpuwatch.sampled_tick import SampledTick
 
 SMALL = LogSize(ticks=4, key_ticks=2)
+
+
+def by_unit(snapshot: Snapshot) -> list[UsageGroup]:
+    """The use of each unit without the units below it. The group is its path; only the CPU use is filled in."""
+    unit_of = {row.pid: None if row.cgroup is None else unit_path(row.cgroup) for row in snapshot.processes}
+    parts = [UsageGroup(unit_of[row.pid], 1, 0, row.cpu_percent or 0, 0, 0) for row in snapshot.processes]
+    for row in snapshot.exited:
+        used = row.cpu_percent or 0
+        parts.append(UsageGroup(unit_of.get(row.parent_pid or 0), 0, 1, used, 0, used))
+    return parts
+
+
 GROUPINGS: dict[SummaryGroup, Callable[[Snapshot], list[UsageGroup]]] = {
     "name": by_name,
     "user": by_user,
-    "cgroup": by_cgroup,
+    "cgroup": by_unit,
 }
 REASONABLE_SECONDS = 1e9
 """Sums of more are limited to what 64 bits hold; the strategies return such readings, but no machine does."""
@@ -116,9 +129,8 @@ def assert_matches(recording: Recording, start: datetime, end: datetime) -> None
         of_exited: dict[str | None, float] = defaultdict(float)
         for one in kept:
             for group in grouped(one):
-                key = group.cgroup if group_by == "cgroup" else group.group
-                expected[key] += one.interval_seconds * group.cpu_percent / 100
-                of_exited[key] += one.interval_seconds * group.exited_percent / 100
+                expected[group.group] += one.interval_seconds * group.cpu_percent / 100
+                of_exited[group.group] += one.interval_seconds * group.exited_percent / 100
         found = {row.cgroup if group_by == "cgroup" else row.group: row for row in by_group.groups}
         assert found.keys() <= expected.keys()
         for key, seconds in expected.items():

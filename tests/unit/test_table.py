@@ -189,7 +189,6 @@ def test_the_columns_can_be_selected() -> None:
             ],
         ),
         ("user", ["85.0     10.0      2       1  nobody"]),
-        ("cgroup", ["85.0     10.0      2       1  -"]),
         ("tree", [r"50.0      0.0      1       0  7 a\nb", "35.0     10.0      1       1  8 work"]),
     ],
 )

@@ -11,6 +11,7 @@ from cpuwatch.encoding.columns import aligned, clipped, wrapped
 from cpuwatch.fields import FIELDS, Field
 from cpuwatch.model import ExitedUsage, ProcessUsage, Sampling, Snapshot
 from cpuwatch.query.group import TreeUsage, UsageGroup
+from cpuwatch.query.units import UnitUsage, in_tree_order
 from cpuwatch.query.view import GroupedSnapshot
 from cpuwatch.text import printable, time_text
 
@@ -24,15 +25,19 @@ _COLUMNS = (
 )
 _EXITED_HEADINGS = ("PARENT", "USER", "COUNT", "CPU%", "NAME")
 _GROUP_HEADINGS = ("CPU%", "EXITED%", "ALIVE", "EXITED", "GROUP")
+_UNIT_HEADINGS = (
+    *("CPU%", "EXITED%", "WAIT%", "THROT%", "PRESS%", "QUOTA", "USED%", "VERDICT", "ALIVE", "EXITED", "UNIT"),
+)
 _LEFT_ALIGNED = {
-    *("PARENT", "GROUP"),
+    *("PARENT", "GROUP", "UNIT"),
     *(field.heading for field in FIELDS.values() if field.type in {"text", "time"}),
 }
 _DISPENSABLE = ("S", "SYS%", "USER%", "TIME", "CPU%", "USER")
 """The columns to drop on a narrow terminal, in this order."""
 _DISPENSABLE_OF_GROUPS = ("EXITED", "ALIVE")
+_DISPENSABLE_OF_UNITS = ("EXITED", "ALIVE", "USED%", "EXITED%", "PRESS%", "QUOTA", "THROT%", "WAIT%")
 _DISPENSABLE_OF_EXITED = ("USER", "COUNT")
-_MIN_LAST_CELLS = {"NAME": 16, "COMMAND": 40, "GROUP": 16}
+_MIN_LAST_CELLS = {"NAME": 16, "COMMAND": 40, "GROUP": 16, "UNIT": 32}
 """The width of the last column below which other columns are dropped."""
 
 
@@ -47,8 +52,9 @@ def table(
 ) -> str:
     """Machine and attribution, then a row for each process in the snapshot's order and for each group of exited ones.
 
-    A grouped snapshot has a row for each group. ``fields`` selects the columns of processes. If command lines were
-    read, they replace the names; kernel threads have none, so their names are shown in brackets.
+    A grouped snapshot has a row for each group; units are indented below the one that contains them. ``fields``
+    selects the columns of processes. If command lines were read, they replace the names; kernel threads have none, so
+    their names are shown in brackets.
 
     Lines are truncated to ``width`` cells. Each list shows at most ``max_rows`` rows, followed by a line with the
     number of the remaining ones; ``hint`` is appended to that line.
@@ -95,8 +101,7 @@ def _lines(snapshot: Snapshot | GroupedSnapshot, fields: Sequence[str] | None, l
         yield from layout.text(line)
     yield ""
     if isinstance(snapshot, GroupedSnapshot):
-        groups: Sequence[UsageGroup | TreeUsage] = snapshot.groups
-        yield from layout.rows(_GROUP_HEADINGS, _group_cells, groups, _DISPENSABLE_OF_GROUPS)
+        yield from _group_lines(snapshot, layout)
         return
     if fields is not None:
         yield from layout.rows(_headings(fields), _cells_of(fields), snapshot.processes, ())
@@ -114,6 +119,18 @@ def _lines(snapshot: Snapshot | GroupedSnapshot, fields: Sequence[str] | None, l
         )
         yield from layout.text(f"exited within the interval (names: {snapshot.exited_names}{estimates})")
         yield from layout.rows(_EXITED_HEADINGS, _exited_cells, snapshot.exited, _DISPENSABLE_OF_EXITED)
+
+
+def _group_lines(snapshot: GroupedSnapshot, layout: _Layout) -> Iterator[str]:
+    units = [group for group in snapshot.groups if isinstance(group, UnitUsage)]
+    others = [group for group in snapshot.groups if not isinstance(group, UnitUsage)]
+    if snapshot.group_by != "cgroup":
+        yield from layout.rows(_GROUP_HEADINGS, _group_cells, others, _DISPENSABLE_OF_GROUPS)
+        return
+    # If there is not room for all, the busiest are shown, not the first of the tree.
+    shown, rest = units[: layout.max_rows], units[len(units[: layout.max_rows]) :]
+    rows = [*in_tree_order(shown), *((unit, 0) for unit in rest)]
+    yield from layout.rows(_UNIT_HEADINGS, _unit_cells, rows, _DISPENSABLE_OF_UNITS)
 
 
 def _summary(snapshot: Snapshot | GroupedSnapshot) -> list[str]:
@@ -197,6 +214,23 @@ def _group_cells(group: UsageGroup | TreeUsage) -> tuple[str, ...]:
         str(group.processes),
         str(group.exited),
         name,
+    )
+
+
+def _unit_cells(unit_and_depth: tuple[UnitUsage, int]) -> tuple[str, ...]:
+    unit, depth = unit_and_depth
+    return (
+        _percent(unit.cpu_percent),
+        _percent(unit.exited_percent),
+        _percent(unit.wait_percent),
+        _percent(unit.throttled_percent),
+        _percent(unit.pressure_percent),
+        "-" if unit.quota_cpus is None else f"{unit.quota_cpus:.2f}",
+        _percent(unit.quota_percent),
+        unit.verdict or "-",
+        str(unit.processes),
+        str(unit.exited),
+        "  " * depth + ("-" if unit.group is None else unit.group),
     )
 
 

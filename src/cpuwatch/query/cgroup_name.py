@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
+from typing import Literal, cast, get_args
 
 from cpuwatch.container_cgroup import container_of, pod_uid_of
 
-__all__ = ["cgroup_name", "shown_names", "unit_names", "unit_path"]
+__all__ = ["UnitType", "cgroup_name", "shown_names", "slice_name", "unit_names", "unit_path", "unit_type"]
+
+UnitType = Literal["container", "pod", "slice", "service", "scope", "socket", "mount", "swap", "timer"]
 
 _UNIT = re.compile(r".+\.(?:service|scope|socket|mount|swap|timer)", re.DOTALL)
 
@@ -48,13 +51,30 @@ def unit_path(path: str) -> str:
     return path if segments is None else "/".join(segments)
 
 
-def unit_names(unit_paths: Iterable[str]) -> dict[str, str]:
+def unit_type(path: str) -> UnitType | None:
+    """What the last segment of the path stands for; None for a directory that is neither a unit nor a container."""
+    segments = path.split("/")
+    if container_of(segments) is not None:
+        return "container"
+    if pod_uid_of(segments) is not None:
+        return "pod"
+    stem, _, suffix = segments[-1].rpartition(".")
+    return cast(UnitType, suffix) if stem and suffix in get_args(UnitType)[2:] else None
+
+
+def slice_name(path: str) -> str | None:
+    """``user-1000.slice`` for ``/user.slice/user-1000.slice``; None unless the path is that of a slice."""
+    return _unescaped(path.rpartition("/")[2]) if unit_type(path) == "slice" else None
+
+
+def unit_names(unit_paths: Iterable[str], preferred: Mapping[str, str] = {}) -> dict[str, str]:
     """The shortest unambiguous name of each of these units.
 
-    It is the name from :func:`cgroup_name`, or, if several units could have that name, the shortest unambiguous end of
-    the path: ``user@1000.service/init.scope``. No two units have the same name.
+    It is the ``preferred`` name of the unit, then the name from :func:`cgroup_name`, or, if several units could have
+    that name, the shortest unambiguous end of the path: ``user@1000.service/init.scope``. No two units have the same
+    name.
     """
-    candidates = {path: _candidates(path) for path in set(unit_paths)}
+    candidates = {path: _candidates(path, preferred.get(path)) for path in set(unit_paths)}
     counts = Counter(chain.from_iterable(candidates.values()))
     return {path: next((name for name in names if counts[name] == 1), path) for path, names in candidates.items()}
 
@@ -84,10 +104,15 @@ def _short_name(segments: list[str]) -> str:
     return _unescaped(segments[-1]) if uid is None else f"pod {uid[:_SHOWN_UID_DIGITS]}"
 
 
-def _candidates(path: str) -> list[str]:
-    """The possible names, shortest first. The path itself comes last, as it is unique."""
+def _candidates(path: str, preferred: str | None) -> list[str]:
+    """The possible names, the best first. The path itself comes last, as it is unique."""
+    names = _names_in_path(path)
+    return names if preferred is None else list(dict.fromkeys((preferred, *names)))
+
+
+def _names_in_path(path: str) -> list[str]:
     segments = _unit_segments(path)
-    if segments is None:
+    if segments is None or "/".join(segments) != path:
         return [path]
     readable = list(map(_unescaped, segments))
     ends = ("/".join(readable[index:]) for index in range(len(readable) - 1, -1, -1))

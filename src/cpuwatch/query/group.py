@@ -1,4 +1,4 @@
-"""Groups processes by name, by user, by cgroup or by process tree. Pure: a snapshot in, groups out.
+"""Groups processes by name, by user or by process tree. Pure: a snapshot in, groups out.
 
 Every amount of the snapshot, exited processes included, is in exactly one group, so the groups add up to the snapshot.
 """
@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict
 
 from cpuwatch.accounting.kernel_threads import summing_names
-from cpuwatch.model import ExitedUsage, ProcessUsage, Snapshot
-from cpuwatch.query.cgroup_name import unit_names, unit_path
+from cpuwatch.accounting.verdict import stolen_share, verdict_of
+from cpuwatch.model import ExitedUsage, ProcessUsage, Snapshot, Verdict
 
-__all__ = ["TreeUsage", "UsageGroup", "by_cgroup", "by_name", "by_tree", "by_user"]
+__all__ = ["Sums", "TreeUsage", "UsageGroup", "by_name", "by_tree", "by_user"]
 
 _Number = TypeVar("_Number", int, float)
 
@@ -28,9 +28,9 @@ class UsageGroup(Struct, frozen=True, gc=False):
     of both; ``exited_percent`` is the part of ``cpu_percent`` that exited processes used. ``processes`` counts living
     processes, ``exited`` counts exited processes whose name is known. ``group`` is ``None`` for processes whose group
     is unknown.
-    ``wait_percent`` is that of the living processes, and ``None`` if it is unknown for all of them.
-    For groups by unit, ``cgroup`` is the path of the unit. It distinguishes units of the same name and is stable across
-    snapshots, while ``group`` depends on the other units.
+    ``wait_percent``, ``throttled_percent``, ``threads``, ``cpu_seconds``, ``user_percent`` and ``system_percent`` are
+    those of the living processes, and ``None`` if they are unknown for all of them. ``verdict`` says whether the group
+    as a whole got the CPU that it wanted, and if not, why (docs/accounting.md).
     """
 
     group: str | None
@@ -39,17 +39,21 @@ class UsageGroup(Struct, frozen=True, gc=False):
     cpu_percent: float
     machine_percent: float
     exited_percent: float
-    cgroup: str | None = None
     wait_percent: float | None = None
+    throttled_percent: float | None = None
+    threads: int | None = None
+    cpu_seconds: float | None = None
+    user_percent: float | None = None
+    system_percent: float | None = None
+    verdict: Verdict | None = None
 
 
 class TreeUsage(Struct, frozen=True, gc=False):
     """A process with all its descendants: the cost of ``make -j`` with all its compilers, even those that have exited.
 
     ``parent`` is the PID of the tree that contains this one as a branch, ``None`` for a root. ``pid``, ``key`` and
-    ``name`` are ``None`` for the one root of exited processes whose ancestor is not in the snapshot.
-    ``wait_percent``, ``threads``, ``cpu_seconds``, ``user_percent`` and ``system_percent`` are those of the living
-    processes, and ``None`` if they are unknown for all of them.
+    ``name`` are ``None`` for the one root of exited processes whose ancestor is not in the snapshot. All other fields
+    are those of :class:`UsageGroup`.
     """
 
     pid: int | None
@@ -62,10 +66,67 @@ class TreeUsage(Struct, frozen=True, gc=False):
     machine_percent: float
     exited_percent: float
     wait_percent: float | None = None
+    throttled_percent: float | None = None
     threads: int | None = None
     cpu_seconds: float | None = None
     user_percent: float | None = None
     system_percent: float | None = None
+    verdict: Verdict | None = None
+
+
+class Sums(Struct, gc=False):
+    """The sums of a group, as in :class:`UsageGroup`; unknown amounts add nothing."""
+
+    processes: int = 0
+    exited: int = 0
+    cpu_percent: float = 0.0
+    machine_percent: float = 0.0
+    exited_percent: float = 0.0
+    wait_percent: float | None = None
+    throttled_percent: float | None = None
+    threads: int | None = None
+    cpu_seconds: float | None = None
+    user_percent: float | None = None
+    system_percent: float | None = None
+
+    def add_process(self, row: ProcessUsage) -> None:
+        """Add a living process."""
+        self.processes += 1
+        self.cpu_percent += row.cpu_percent or 0.0
+        self.machine_percent += row.machine_percent or 0.0
+        self._add_living(row)
+
+    def add_exited(self, row: ExitedUsage) -> None:
+        """Add exited processes."""
+        self.exited += row.count or 0
+        self.cpu_percent += row.cpu_percent or 0.0
+        self.machine_percent += row.machine_percent or 0.0
+        self.exited_percent += row.cpu_percent or 0.0
+
+    def add(self, other: Sums) -> None:
+        """Add the sums of a part of the group."""
+        self.processes += other.processes
+        self.exited += other.exited
+        self.cpu_percent += other.cpu_percent
+        self.machine_percent += other.machine_percent
+        self.exited_percent += other.exited_percent
+        self._add_living(other)
+
+    def verdict(self, stolen: float) -> Verdict | None:
+        """That of the whole group; ``stolen`` is a share, 0..1."""
+        return verdict_of(self.cpu_percent, self.wait_percent, self.throttled_percent, stolen)
+
+    def with_verdict(self, stolen: float) -> dict[str, Any]:
+        """The fields that all kinds of groups have."""
+        return {**asdict(self), "verdict": self.verdict(stolen)}
+
+    def _add_living(self, part: ProcessUsage | Sums) -> None:
+        self.wait_percent = _known_sum(self.wait_percent, part.wait_percent)
+        self.throttled_percent = _known_sum(self.throttled_percent, part.throttled_percent)
+        self.threads = _known_sum(self.threads, part.threads)
+        self.cpu_seconds = _known_sum(self.cpu_seconds, part.cpu_seconds)
+        self.user_percent = _known_sum(self.user_percent, part.user_percent)
+        self.system_percent = _known_sum(self.system_percent, part.system_percent)
 
 
 def by_name(snapshot: Snapshot) -> list[UsageGroup]:
@@ -91,104 +152,27 @@ def by_user(snapshot: Snapshot) -> list[UsageGroup]:
     )
 
 
-def by_cgroup(snapshot: Snapshot) -> list[UsageGroup]:
-    """Groups by systemd unit or container, busiest first.
-
-    The path identifies a unit (:func:`~cpuwatch.query.cgroup_name.unit_path`). ``group`` is the shortest name that is
-    unique in this snapshot (:func:`~cpuwatch.query.cgroup_name.unit_names`).
-    Exited processes count for the cgroup of their reaper, because the kernel does not report their own.
-    """
-    units = {path: unit_path(path) for path in {row.cgroup for row in snapshot.processes} if path is not None}
-    unit_of = {row.pid: None if row.cgroup is None else units[row.cgroup] for row in snapshot.processes}
-    groups = _grouped(snapshot, lambda row: unit_of[row.pid], lambda exited: unit_of.get(exited.parent_pid or 0))
-    names = unit_names(units.values())
-    return [
-        group if group.group is None else replace(group, group=names[group.group], cgroup=group.group)
-        for group in groups
-    ]
-
-
 def by_tree(snapshot: Snapshot) -> list[TreeUsage]:
     """Every process with all its descendants, busiest tree first; the roots add up to the snapshot."""
     rows = {row.pid: row for row in snapshot.processes}
     parents = _parents(rows)
-    sums: dict[int | None, _TreeSum] = {pid: _TreeSum() for pid in (*rows, None)}
+    sums: dict[int | None, Sums] = {pid: Sums() for pid in rows}
+    without_ancestor = Sums()
     for row in rows.values():
         sums[row.pid].add_process(row)
     for exited in snapshot.exited:
-        sums[exited.parent_pid if exited.parent_pid in rows else None].add_exited(exited)
+        sums.get(exited.parent_pid, without_ancestor).add_exited(exited)
     for pid in _leaves_first(parents):
         parent = parents[pid]
         if parent is not None:
             sums[parent].add(sums[pid])
+    stolen = stolen_share(snapshot.machine)
     trees = [
-        TreeUsage(pid, row.key, row.name, parents[pid], *sums[pid].figures(), *sums[pid].figures_of_living())
-        for pid, row in rows.items()
+        TreeUsage(pid, row.key, row.name, parents[pid], **sums[pid].with_verdict(stolen)) for pid, row in rows.items()
     ]
-    without_ancestor = sums[None].figures()
-    if any(without_ancestor):
-        trees.append(TreeUsage(None, None, None, None, *without_ancestor))
+    if without_ancestor != Sums():
+        trees.append(TreeUsage(None, None, None, None, **without_ancestor.with_verdict(stolen)))
     return sorted(trees, key=lambda tree: (-tree.cpu_percent, tree.pid or 0))
-
-
-class _Sum:
-    """The sum of the use of a group; unknown amounts add nothing."""
-
-    def __init__(self) -> None:
-        self.processes = 0
-        self.exited = 0
-        self.cpu_percent = 0.0
-        self.machine_percent = 0.0
-        self.exited_percent = 0.0
-        self.wait_percent: float | None = None
-
-    def add_process(self, row: ProcessUsage) -> None:
-        self.processes += 1
-        self.cpu_percent += row.cpu_percent or 0.0
-        self.machine_percent += row.machine_percent or 0.0
-        self.wait_percent = _known_sum(self.wait_percent, row.wait_percent)
-
-    def add_exited(self, row: ExitedUsage) -> None:
-        self.exited += row.count or 0
-        self.cpu_percent += row.cpu_percent or 0.0
-        self.machine_percent += row.machine_percent or 0.0
-        self.exited_percent += row.cpu_percent or 0.0
-
-    def figures(self) -> tuple[int, int, float, float, float]:
-        return self.processes, self.exited, self.cpu_percent, self.machine_percent, self.exited_percent
-
-
-class _TreeSum(_Sum):
-    """The sum of a tree, to which its branches are added."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.threads: int | None = None
-        self.cpu_seconds: float | None = None
-        self.user_percent: float | None = None
-        self.system_percent: float | None = None
-
-    def add_process(self, row: ProcessUsage) -> None:
-        super().add_process(row)
-        self._add_living(row)
-
-    def add(self, other: _TreeSum) -> None:
-        self.processes += other.processes
-        self.exited += other.exited
-        self.cpu_percent += other.cpu_percent
-        self.machine_percent += other.machine_percent
-        self.exited_percent += other.exited_percent
-        self.wait_percent = _known_sum(self.wait_percent, other.wait_percent)
-        self._add_living(other)
-
-    def figures_of_living(self) -> tuple[float | None, int | None, float | None, float | None, float | None]:
-        return self.wait_percent, self.threads, self.cpu_seconds, self.user_percent, self.system_percent
-
-    def _add_living(self, part: ProcessUsage | _TreeSum) -> None:
-        self.threads = _known_sum(self.threads, part.threads)
-        self.cpu_seconds = _known_sum(self.cpu_seconds, part.cpu_seconds)
-        self.user_percent = _known_sum(self.user_percent, part.user_percent)
-        self.system_percent = _known_sum(self.system_percent, part.system_percent)
 
 
 def _known_sum(one: _Number | None, other: _Number | None) -> _Number | None:
@@ -200,12 +184,13 @@ def _grouped(
     of_process: Callable[[ProcessUsage], str | None],
     of_exited: Callable[[ExitedUsage], str | None],
 ) -> list[UsageGroup]:
-    sums: defaultdict[str | None, _Sum] = defaultdict(_Sum)
+    sums: defaultdict[str | None, Sums] = defaultdict(Sums)
     for row in snapshot.processes:
         sums[of_process(row)].add_process(row)
     for exited in snapshot.exited:
         sums[of_exited(exited)].add_exited(exited)
-    groups = [UsageGroup(group, *total.figures(), wait_percent=total.wait_percent) for group, total in sums.items()]
+    stolen = stolen_share(snapshot.machine)
+    groups = [UsageGroup(group, **total.with_verdict(stolen)) for group, total in sums.items()]
     return sorted(groups, key=lambda group: (-group.cpu_percent, group.group or ""))
 
 

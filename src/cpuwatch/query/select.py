@@ -17,7 +17,7 @@ from cpuwatch.model import CgroupUsage, ExitedUsage, ProcessUsage, Snapshot
 from cpuwatch.parse import invalid_choice
 from cpuwatch.query.name_pattern import compile_name_pattern
 
-__all__ = ["DEFAULT_SORT", "Order", "Query", "Sortable", "in_order", "select", "top"]
+__all__ = ["DEFAULT_SORT", "Order", "Query", "Sortable", "cgroups_of", "in_order", "select", "top"]
 
 Order = Literal["asc", "desc"]
 
@@ -97,11 +97,11 @@ def select(snapshot: Snapshot, query: Query) -> Snapshot:
     exited = _sorted(_busiest_exited_first(exited), exited_key, descending=descending)
     processes = processes[: query.top]
     if cgroups and len(processes) < len(snapshot.processes):
-        cgroups = _cgroups_of(processes, cgroups)
+        cgroups = cgroups_of(processes, cgroups)
     return replace(snapshot, processes=processes, exited=exited[: query.top], cgroups=cgroups)
 
 
-def _cgroups_of(processes: Iterable[ProcessUsage], cgroups: Iterable[CgroupUsage]) -> list[CgroupUsage]:
+def cgroups_of(processes: Iterable[ProcessUsage], cgroups: Iterable[CgroupUsage]) -> list[CgroupUsage]:
     """Those that contain one of the processes, directly or not."""
     paths = {row.cgroup for row in processes}
     needed = {above for path in paths if path is not None for above in path_with_ancestors(path)}

@@ -14,15 +14,16 @@ from cpuwatch.errors import QueryError
 from cpuwatch.fields import NAMES
 from cpuwatch.model import Attribution, Host, MachineUsage, Sampling, Snapshot
 from cpuwatch.parse import invalid_choice
-from cpuwatch.query.group import TreeUsage, UsageGroup, by_cgroup, by_name, by_tree, by_user
+from cpuwatch.query.group import TreeUsage, UsageGroup, by_name, by_tree, by_user
 from cpuwatch.query.select import DEFAULT_SORT, Query, select
+from cpuwatch.query.units import UnitUsage, by_cgroup
 from cpuwatch.shown_tables import GROUP_HEADINGS, grouped_rows, grouped_summary, html_table, rich_table
 
 __all__ = ["GroupedSnapshot", "Grouping", "View", "apply_view", "head"]
 
 Grouping = Literal["name", "user", "cgroup", "tree"]
 
-_GROUPINGS: dict[Grouping, Callable[[Snapshot], list[UsageGroup] | list[TreeUsage]]] = {
+_GROUPINGS: dict[Grouping, Callable[[Snapshot], list[UsageGroup] | list[UnitUsage] | list[TreeUsage]]] = {
     "name": by_name,
     "user": by_user,
     "cgroup": by_cgroup,
@@ -67,7 +68,7 @@ class GroupedSnapshot(Struct, frozen=True, gc=False):
     machine: MachineUsage
     attribution: Attribution
     group_by: Grouping
-    groups: list[UsageGroup] | list[TreeUsage]
+    groups: list[UsageGroup] | list[UnitUsage] | list[TreeUsage]
     exited_names: str
     sampling: Sampling
 

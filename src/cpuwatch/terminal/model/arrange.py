@@ -10,23 +10,27 @@ from msgspec.structs import replace
 
 from cpuwatch.accounting.kernel_threads import KTHREADD, kernel_threads_are_visible
 from cpuwatch.model import Snapshot
-from cpuwatch.query.group import by_cgroup, by_name, by_tree, by_user
-from cpuwatch.query.select import in_order
+from cpuwatch.query.group import by_name, by_tree, by_user
+from cpuwatch.query.select import cgroups_of, in_order
+from cpuwatch.query.units import by_cgroup
 from cpuwatch.terminal.model.filter import row_test
-from cpuwatch.terminal.model.rows import Item, Moment, Row, group_row, tree_row
+from cpuwatch.terminal.model.rows import Item, Moment, Row, group_row, tree_row, unit_row
 from cpuwatch.terminal.model.state import ViewState
 
 __all__ = ["arranged"]
 
 _Kind = TypeVar("_Kind", bound=Item)
-_GROUPINGS = {"name": by_name, "user": by_user, "unit": by_cgroup}
+_GROUPINGS = {"name": by_name, "user": by_user}
+
+_Children = Mapping[int | str | None, Sequence[Row]]
+"""The rows below each row, by its PID or by the path of its unit; those of None are the roots."""
 
 
 def arranged(moment: Moment, state: ViewState, order: Sequence[str] = ()) -> list[Item]:
     """The rows of the view, sorted.
 
     While the cursor is in the table, rows stay in the ``order`` in which they were shown before, and new ones come
-    last, so that the row under the cursor does not move away. In the tree this holds below each parent.
+    last, so that the row under the cursor does not move away. In a tree this holds below each parent.
 
     Raises the errors of :func:`~cpuwatch.terminal.model.filter.row_test`.
     """
@@ -38,6 +42,8 @@ def arranged(moment: Moment, state: ViewState, order: Sequence[str] = ()) -> lis
     rows: list[Item] = [*moment.processes, *moment.fading.values()]
     if test is not None:
         rows = list(filter(test, rows))
+    if state.view == "unit":
+        return _units(moment.snapshot if test is None else _part(moment, rows), state, places)
     if state.view:
         rows = _grouped(moment, rows, state.view)
     return _held(in_order(rows, state.sort, descending=state.descending), places)
@@ -51,7 +57,7 @@ def _without_kernel_threads(moment: Moment) -> Moment:
     return Moment(replace(moment.snapshot, processes=processes), processes, fading)
 
 
-def _grouped(moment: Moment, rows: Iterable[Item], field: Literal["name", "user", "unit"]) -> list[Item]:
+def _grouped(moment: Moment, rows: Iterable[Item], field: Literal["name", "user"]) -> list[Item]:
     return [group_row(group, field) for group in _GROUPINGS[field](_part(moment, rows))]
 
 
@@ -59,11 +65,20 @@ def _part(moment: Moment, rows: Iterable[Item]) -> Snapshot:
     """The snapshot with only these rows."""
     kept = {row.key for row in rows}
     exited = [row for row in moment.snapshot.exited if f"exited {row.parent_pid} {row.user} {row.name}" in kept]
-    return replace(moment.snapshot, processes=[row for row in moment.processes if row.key in kept], exited=exited)
+    processes = [row for row in moment.processes if row.key in kept]
+    cgroups = cgroups_of(processes, moment.snapshot.cgroups)
+    return replace(moment.snapshot, processes=processes, exited=exited, cgroups=cgroups)
 
 
 def _held(rows: list[_Kind], places: Mapping[str, int]) -> list[_Kind]:
     return sorted(rows, key=lambda row: places.get(row.key, len(places)))
+
+
+def _units(snapshot: Snapshot, state: ViewState, places: Mapping[str, int]) -> list[Item]:
+    children: defaultdict[int | str | None, list[Row]] = defaultdict(list)
+    for unit in by_cgroup(snapshot):
+        children[unit.parent].append(unit_row(unit))
+    return list(_in_tree_order(children, lambda row: row.cgroup or "", state, places))
 
 
 def _tree(
@@ -71,20 +86,26 @@ def _tree(
 ) -> list[Item]:
     processes = {row.pid: row for row in moment.processes}
     parents: dict[int, int | None] = {}
-    children: defaultdict[int | None, list[Row]] = defaultdict(list)
+    children: defaultdict[int | str | None, list[Row]] = defaultdict(list)
     for tree in by_tree(moment.snapshot):
         row = tree_row(tree, processes.get(tree.pid or -1) if tree.pid is not None else None)
         parents[row.pid] = tree.parent
         children[tree.parent].append(row)
-    kept = None if test is None else _with_ancestors(filter(test, moment.processes), parents)
-    fading: defaultdict[int, list[Row]] = defaultdict(list)
-    for exited in moment.fading.values():
-        if exited.ppid in processes:
-            fading[exited.ppid or 0].append(exited)
-    return list(_in_tree_order(children, fading, state, kept, places))
+    if test is None:
+        for exited in moment.fading.values():
+            if exited.ppid in processes:
+                children[exited.ppid].append(exited)
+    else:
+        kept = _with_ancestors(filter(test, moment.processes), parents)
+        children = defaultdict(list, {at: [row for row in rows if row.pid in kept] for at, rows in children.items()})
+    return list(_in_tree_order(children, _pid_of_branch, state, places))
 
 
-def _with_ancestors(rows: Iterable[Item], parents: dict[int, int | None]) -> set[int]:
+def _pid_of_branch(row: Row) -> int:
+    return row.pid if row.kind == "branch" and row.pid else -1
+
+
+def _with_ancestors(rows: Iterable[Item], parents: Mapping[int, int | None]) -> set[int]:
     """The PIDs of these rows and of all their ancestors, so that a filtered tree stays connected."""
     kept: set[int] = set()
     for row in rows:
@@ -96,27 +117,19 @@ def _with_ancestors(rows: Iterable[Item], parents: dict[int, int | None]) -> set
 
 
 def _in_tree_order(
-    children: dict[int | None, list[Row]],
-    fading: dict[int, list[Row]],
-    state: ViewState,
-    kept: set[int] | None,
-    places: Mapping[str, int],
+    children: _Children, place_of: Callable[[Row], int | str], state: ViewState, places: Mapping[str, int]
 ) -> Iterable[Row]:
-    descends = state.descending
-
-    def siblings(parent: int | None, depth: int) -> list[tuple[Row, int]]:
-        rows = [row for row in children.get(parent, []) if kept is None or row.pid in kept]
-        if kept is None and parent is not None:
-            rows += fading.get(parent, [])
+    def siblings(parent: int | str | None, depth: int) -> list[tuple[Row, int]]:
+        rows = children.get(parent)
         if not rows:
             return []
-        ordered = _held(in_order(rows, state.sort, descending=descends), places)
+        ordered = _held(in_order(list(rows), state.sort, descending=state.descending), places)
         return [(row, depth) for row in reversed(ordered)]
 
     stack = siblings(None, 0)
     while stack:
         row, depth = stack.pop()
-        below = siblings(row.pid, depth + 1) if row.kind == "branch" and row.pid else []
+        below = siblings(place_of(row), depth + 1)
         closed = row.key in state.closed
         yield replace(row, depth=depth, branch="" if not below else "closed" if closed else "open")
         if not closed:

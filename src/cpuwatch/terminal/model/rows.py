@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cpuwatch.model import ExitedUsage, ProcessUsage, Snapshot
+from cpuwatch.model import ExitedUsage, ProcessUsage, Snapshot, Verdict
 from cpuwatch.query.group import TreeUsage, UsageGroup
+from cpuwatch.query.units import UnitUsage
 
-__all__ = ["FADING_TICKS", "Item", "Moment", "Row", "group_row", "is_past", "tree_row"]
+__all__ = ["FADING_TICKS", "Item", "Moment", "Row", "group_row", "is_past", "tree_row", "unit_row"]
 
 FADING_TICKS = 5
 """As in the page (web/static/model/process_table.js)."""
@@ -49,6 +50,8 @@ class Row(Struct, frozen=True, gc=False):
     cgroup: str | None = None
     command_line: str | None = None
     wait_percent: float | None = None
+    throttled_percent: float | None = None
+    verdict: Verdict | None = None
     count: int | None = None
     age: int = 0
     depth: int = 0
@@ -116,6 +119,7 @@ def _gone_row(process: ProcessUsage) -> Row:
         cgroup=process.cgroup,
         command_line=process.command_line,
         wait_percent=process.wait_percent,
+        throttled_percent=process.throttled_percent,
     )
 
 
@@ -134,33 +138,18 @@ def _exited_row(exited: ExitedUsage) -> Row:
 
 def group_row(group: UsageGroup, field: str) -> Row:
     """A group as a row: its total includes exited processes, as in :class:`~cpuwatch.query.group.UsageGroup`."""
-    return Row(
-        kind="group",
-        key=f"group {field} {group.group if group.cgroup is None else group.cgroup}",
-        name=group.group,
-        cpu_percent=group.cpu_percent - group.exited_percent,
-        exited_percent=group.exited_percent,
-        total_percent=group.cpu_percent,
-        wait_percent=group.wait_percent,
-        count=group.processes,
-    )
+    return Row(kind="group", key=f"group {field} {group.group}", name=group.group, **_sums(group))
+
+
+def unit_row(unit: UnitUsage) -> Row:
+    """A unit with the sums of everything below it."""
+    return Row(kind="group", key=f"group unit {unit.cgroup}", name=unit.group, cgroup=unit.cgroup, **_sums(unit))
 
 
 def tree_row(tree: TreeUsage, process: ProcessUsage | None) -> Row:
     """A process with the sums of its branch. Only the sums of exited processes without an ancestor have no process."""
-    sums = {
-        "cpu_percent": tree.cpu_percent - tree.exited_percent,
-        "exited_percent": tree.exited_percent,
-        "total_percent": tree.cpu_percent,
-        "wait_percent": tree.wait_percent,
-        "threads": tree.threads,
-        "cpu_seconds": tree.cpu_seconds,
-        "user_percent": tree.user_percent,
-        "system_percent": tree.system_percent,
-        "count": tree.processes,
-    }
     if process is None:
-        return Row(kind="branch", key="exited", name=None, **sums)  # type: ignore[arg-type]
+        return Row(kind="branch", key="exited", name=None, **_sums(tree))
     return Row(
         kind="branch",
         key=process.key,
@@ -172,5 +161,21 @@ def tree_row(tree: TreeUsage, process: ProcessUsage | None) -> Row:
         start_time=process.start_time,
         cgroup=process.cgroup,
         command_line=process.command_line,
-        **sums,  # type: ignore[arg-type]
+        **_sums(tree),
     )
+
+
+def _sums(group: UsageGroup | UnitUsage | TreeUsage) -> dict[str, Any]:
+    return {
+        "cpu_percent": group.cpu_percent - group.exited_percent,
+        "exited_percent": group.exited_percent,
+        "total_percent": group.cpu_percent,
+        "wait_percent": group.wait_percent,
+        "throttled_percent": group.throttled_percent,
+        "threads": group.threads,
+        "cpu_seconds": group.cpu_seconds,
+        "user_percent": group.user_percent,
+        "system_percent": group.system_percent,
+        "verdict": group.verdict,
+        "count": group.processes,
+    }

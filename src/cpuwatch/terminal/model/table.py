@@ -116,10 +116,11 @@ def _row_line(row: Item, style: str, graph: str, layout: Layout, screen: Screen)
 
 def _name(row: Item, style: str, screen: Screen) -> Line:
     indent = ""
-    if isinstance(row, Row) and row.kind in {"branch", "gone", "exited"}:
+    if isinstance(row, Row):
         glyphs = screen.glyphs
         mark = {"open": glyphs.opened, "closed": glyphs.closed, "": " "}[row.branch]
-        indent = "  " * row.depth + mark + " " if row.kind == "branch" else "  " * row.depth
+        is_in_tree = row.kind == "branch" or (row.kind == "group" and row.cgroup is not None)
+        indent = "  " * row.depth + mark + " " if is_in_tree else "  " * row.depth
     text = screen.shown(name_of(row))
     suffix = " (exited)" if isinstance(row, Row) and _is_over(row) else ""
     return [(style or "dim", indent), (style or "name", text), (style or "dim", suffix)]

@@ -243,7 +243,7 @@ def _group(state: ViewState, _: Shown) -> ViewState:
 
 def _branch(*, is_closed: bool) -> Callable[[ViewState, Shown], ViewState]:
     def change(state: ViewState, _: Shown) -> ViewState:
-        if state.cursor is None or state.view != "tree":
+        if state.cursor is None or state.view not in {"tree", "unit"}:
             return state
         key = {state.cursor}
         return replace(state, closed=state.closed | key if is_closed else state.closed - key)
