@@ -64,6 +64,7 @@ def test_units_have_sums_limits_and_a_verdict(page: Page) -> None:
     assert number(system["total_percent"]) == pytest.approx(92, abs=2)
     assert figures(unit(page, "postgresql.service"))["verdict"] == "busy"
     assert "pid" not in web
+    expect(page.locator("#verdict")).to_have_text("crowded")
     page.locator("#view").select_option("")
     expect(page.locator("th.c-pid")).to_be_visible()
     expect(page.locator("th.c-quota_cpus")).to_be_hidden()

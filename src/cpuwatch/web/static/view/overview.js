@@ -43,6 +43,7 @@ export class Overview {
     setText(byId("busy-note"), `of ${host.logical_cpus} CPUs · user ${percent(machine.user_percent)} · system ${percent(machine.system_percent)}`
       + (machine.iowait_percent > 0.05 ? ` · waiting for I/O ${percent(machine.iowait_percent)}` : "")
       + (machine.pressure_percent > 0.05 ? ` · under pressure ${percent(machine.pressure_percent)}` : ""));
+    setText(byId("verdict"), machine.verdict ?? UNKNOWN);
     setText(byId("load"), machine.load_average?.map((load) => load.toFixed(2)).join("  ") ?? UNKNOWN);
     setText(byId("count"), String(count));
     setText(byId("exited"), String(head.exited.reduce((sum, row) => sum + (row.count ?? 0), 0)));
