@@ -113,15 +113,16 @@ def test_all_threads_of_a_throttled_run_queue_wait() -> None:
     assert snapshot.machine.verdict == "throttled"
 
 
-def test_of_nested_quotas_the_one_that_throttled_most_counts() -> None:
+def test_of_nested_quotas_each_explains_what_those_inside_of_it_leave() -> None:
     cgroups = {"/a": BEFORE, "/a/b": BEFORE}
-    after = {"/a": throttled(100_000_000), "/a/b": throttled(300_000_000)}
+    after = {"/a": throttled(350_000_000), "/a/b": throttled(300_000_000)}
     snapshot = one_second(
         ("/a/b", 500_000_000, 500_000_000), ("/a", 500_000_000, 500_000_000), before=cgroups, after=after
     )
     inner, outer = throttled_percents(snapshot)
-    assert inner == pytest.approx(30)
-    assert outer == pytest.approx(5)  # half of the outer quota's 100 ms
+    # The inner quota leaves 200 of 500 ms, so the outer one throttled for 350 of 700 ms.
+    assert inner == pytest.approx(30 + 10)
+    assert outer == pytest.approx(25)
 
 
 def test_a_quota_does_not_explain_the_waiting_of_others() -> None:

@@ -34,12 +34,12 @@ def path_with_ancestors(path: str) -> list[str]:
 
 
 class _Sums(Struct, gc=False):
-    """What the processes of a cgroup did, in nanoseconds."""
+    """What the processes of a cgroup itself did, in nanoseconds."""
 
-    used_ns: int = 0
-    """Including exited processes."""
     own_ns: int = 0
     wait_ns: int = 0
+    other_wait_ns: float = 0.0
+    """The part of ``wait_ns`` that is not due to a quota."""
 
 
 def throttled_shares(
@@ -50,8 +50,11 @@ def throttled_shares(
     The kernel counts how long the run queues of a cgroup were throttled, not how long its threads waited for that
     (unthrottle_cfs_rq in kernel/sched/fair.c). While a run queue is throttled, all of its runnable threads wait. So the
     time is multiplied by the number of threads per run queue, which is that of the runnable threads divided by the
-    number of CPUs they can be on. It cannot exceed the run delay. Each process waited for the quota in proportion to
-    its run delay. Of several quotas above a process, the one that throttled most counts: their throttled times overlap.
+    number of CPUs they can be on. It cannot exceed the run delay, and each process waited for the quota in proportion
+    to its run delay. If affinities keep the threads on fewer CPUs than their cpuset does, the result is too low.
+
+    A run queue that its own quota throttles is not throttled by the quota of an ancestor at the same time. So quotas
+    are taken from the inside out, and each one explains only what those inside of it leave.
 
     Without any information about cgroups the result is None.
     """
@@ -63,17 +66,28 @@ def throttled_shares(
     if not throttled_ns:
         share = 0.0 if later else None
         return lambda _: share
-    sums = _sums_by_path(changes, {}, lambda change: {change.record.cpu_cgroup})
-    shares: dict[str, float] = {}
-    for path, growth_ns in throttled_ns.items():
-        sums_of_cgroup = sums.get(path)
-        if sums_of_cgroup is None or not sums_of_cgroup.wait_ns:
+    sums: defaultdict[str, _Sums] = defaultdict(_Sums)
+    for change in changes:
+        if change.record.cpu_cgroup is not None and change.wait_ns is not None:
+            part = sums[change.record.cpu_cgroup]
+            part.own_ns += change.cpu_ns or 0
+            part.wait_ns += change.wait_ns
+            part.other_wait_ns += change.wait_ns
+    for path in sorted(throttled_ns, key=lambda path: len(path_with_ancestors(path)), reverse=True):
+        inside = [part for below, part in sums.items() if path in path_with_ancestors(below)]
+        other_wait_ns = sum(part.other_wait_ns for part in inside)
+        if not other_wait_ns:
             continue
-        runnable = (sums_of_cgroup.own_ns + sums_of_cgroup.wait_ns) / span.interval_ns
+        runnable = (sum(part.own_ns for part in inside) + other_wait_ns) / span.interval_ns
         run_queues = min(runnable, later[path].cpus or span.logical_cpus)
-        waited_ns = growth_ns * max(1.0, runnable / run_queues)
-        shares[path] = min(1.0, waited_ns / sums_of_cgroup.wait_ns)
-    return lambda path: 0.0 if path is None else max(shares.get(above, 0.0) for above in path_with_ancestors(path))
+        waited_ns = throttled_ns[path] * max(1.0, runnable / run_queues)
+        for part in inside:
+            part.other_wait_ns *= 1 - min(1.0, waited_ns / other_wait_ns)
+    return lambda path: _throttled_share(sums.get(path or ""))
+
+
+def _throttled_share(sums: _Sums | None) -> float:
+    return 1 - sums.other_wait_ns / sums.wait_ns if sums is not None and sums.wait_ns else 0.0
 
 
 def cgroup_usage(
@@ -82,18 +96,16 @@ def cgroup_usage(
     """The usage of each cgroup, by ascending path. ``credits_ns`` is the use of exited descendants by PID."""
     if not later:
         return []
-    # With cgroup v1, a process is in one cgroup of each hierarchy.
-    sums = _sums_by_path(changes, credits_ns, lambda change: {change.record.cgroup, change.record.cpu_cgroup})
+    used = _used_by_path(changes, credits_ns)
     rows: list[CgroupUsage] = []
     for path in sorted(later):
         times = later[path]
         limit_cpus, limited_by = _limit(path, later, span)
-        used = sums.get(path)
-        if used is None and times is earlier.get(path):
+        used_ns = used.get(path)
+        if used_ns is None and times is earlier.get(path):
             rows.append(_at_rest(path, times, limit_cpus, limited_by))
         else:
-            used_ns = 0 if used is None else used.used_ns
-            rows.append(_usage(path, earlier.get(path), times, used_ns, limit_cpus, limited_by, span))
+            rows.append(_usage(path, earlier.get(path), times, used_ns or 0, limit_cpus, limited_by, span))
     return rows
 
 
@@ -153,24 +165,17 @@ def _at_rest(path: str, times: CgroupTimes, limit_cpus: float | None, limited_by
     return row
 
 
-def _sums_by_path(
-    changes: Iterable[Change], credits_ns: Mapping[int, int], paths_of: Callable[[Change], set[str | None]]
-) -> dict[str, _Sums]:
-    """The sums of each cgroup, those of the cgroups below it included."""
-    by_process: defaultdict[frozenset[str | None], _Sums] = defaultdict(_Sums)
+def _used_by_path(changes: Iterable[Change], credits_ns: Mapping[int, int]) -> dict[str, int]:
+    """The CPU time of each cgroup, that of the cgroups below it included."""
+    by_process: defaultdict[tuple[str | None, str | None], int] = defaultdict(int)
     for change in changes:
-        sums = by_process[frozenset(paths_of(change))]
-        own_ns = change.cpu_ns or 0
-        sums.own_ns += own_ns
-        sums.used_ns += own_ns + credits_ns.get(change.record.pid, 0)
-        sums.wait_ns += change.wait_ns or 0
-    by_path: defaultdict[str, _Sums] = defaultdict(_Sums)
-    for paths, part in by_process.items():
+        record = change.record
+        by_process[record.cgroup, record.cpu_cgroup] += (change.cpu_ns or 0) + credits_ns.get(record.pid, 0)
+    by_path: defaultdict[str, int] = defaultdict(int)
+    for paths, used_ns in by_process.items():
+        # With cgroup v1, a process is in one cgroup of each hierarchy.
         for above in set(chain.from_iterable(path_with_ancestors(path) for path in paths if path is not None)):
-            total = by_path[above]
-            total.own_ns += part.own_ns
-            total.used_ns += part.used_ns
-            total.wait_ns += part.wait_ns
+            by_path[above] += used_ns
     return by_path
 
 
