@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from playwright._impl._driver import compute_driver_executable
+from unit_trees import unit_trees
 
 from cpuwatch import Sampling
 from cpuwatch.encoding.table import missing_processes
@@ -38,8 +39,11 @@ def test_the_page_modules_pass_their_own_tests(tmp_path: Path) -> None:
     shutil.copytree(str(files("cpuwatch.web") / "static"), modules)
     (modules / "model" / "fields.js").write_bytes(fields_module())
     node = compute_driver_executable()[0]
+    trees = tmp_path / "unit_trees.json"
+    trees.write_bytes(msgspec.json.encode(unit_trees()))
     environment = os.environ | {
         "PAGE_MODULES": str(modules),
+        "UNIT_TREES": str(trees),
         "CGROUP_NAMES": str(CGROUP_NAMES),
         "MISSING_PROCESSES": json.dumps(
             [(msgspec.to_builtins(of), [printable(line) for line in missing_processes(of)]) for of in SAMPLINGS]

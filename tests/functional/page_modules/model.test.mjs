@@ -14,7 +14,7 @@ const { fromFragment, toFragment, DEFAULTS } = await load("model/url_state.js");
 const { Series, SERIES_TICKS, valuesOf } = await load("model/series.js");
 const { sparkPath } = await load("view/sparkline.js");
 const { ProcessTable } = await load("model/process_table.js");
-const { makeRow } = await load("model/row.js");
+const { makeRow, UNIT_FIELDS } = await load("model/row.js");
 const { duration, percent, visible } = await load("model/text.js");
 const { missingProcesses } = await load("model/missing_processes.js");
 const { summedName } = await load("model/summed_name.js");
@@ -234,8 +234,8 @@ test("durations look like those of top", () => {
 });
 
 test("units have the library's names", () => {
-  for (const { about, shown } of JSON.parse(readFileSync(process.env.CGROUP_NAMES, "utf8"))) {
-    const names = unitNames(Object.keys(shown).map(unitPath));
+  for (const { about, shown, given = {} } of JSON.parse(readFileSync(process.env.CGROUP_NAMES, "utf8"))) {
+    const names = unitNames(Object.keys(shown).map(unitPath), new Map(Object.entries(given)));
     for (const [path, name] of Object.entries(shown)) assert.equal(names.get(unitPath(path)), name, about);
   }
   assert.equal(unitPath(null), null);
@@ -355,6 +355,25 @@ test("a unit is found by its id with all its processes, whatever the filter", ()
   assert.deepEqual(crowdOf(slice, all).map(({ pid }) => pid), [7, 6, 1]);
   assert.deepEqual(all.filter(rowTest(parseFilter(`cgroup=${NGINX}`))).map(({ pid }) => pid), [3, 4]);
   assert.equal(all.filter(rowTest(parseFilter("cgroup=/"))).length, 6);
+});
+
+test("the tree of units is the library's", () => {
+  const same = ["wait_percent", "throttled_percent", "user_percent", "threads", "cpu_seconds", "verdict", ...UNIT_FIELDS];
+  const trees = JSON.parse(readFileSync(process.env.UNIT_TREES, "utf8"));
+  for (const { tick: { processes, ...head }, units } of trees) {
+    const table = new ProcessTable();
+    table.apply({ ...head, changed: processes, gone: [] });
+    const above = [];
+    const shown = rowsOf(table).map((row) => {
+      above[row.depth] = row.unitPath;
+      const figures = [row.count, row.total_percent ?? 0, row.exited_percent ?? 0, ...same.map((name) => row[name])];
+      return [row.unitPath, row.depth === 0 ? null : above[row.depth - 1], ...figures];
+    });
+    const expected = units.map((unit) => [unit.cgroup, unit.parent, unit.processes, unit.cpu_percent, unit.exited_percent, ...same.map((name) => unit[name])]);
+    const byPath = ([a], [b]) => (a === b ? 0 : a === null || (b !== null && a < b) ? -1 : 1);
+    assert.deepEqual(shown.sort(byPath), expected.sort(byPath));
+  }
+  assert.ok(trees.some(({ units }) => units.length > 8));
 });
 
 test("verdicts are those of the library", () => {

@@ -53,7 +53,7 @@ export function unitNames(unitPaths, given = new Map()) {
   const candidates = new Map();
   const counts = new Map();
   for (const path of new Set(unitPaths)) {
-    const names = given.has(path) ? [given.get(path), ...candidatesOf(path)] : candidatesOf(path);
+    const names = given.has(path) ? [...new Set([given.get(path), ...candidatesOf(path)])] : candidatesOf(path);
     candidates.set(path, names);
     for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
   }
@@ -73,7 +73,7 @@ function unitSegments(path) {
 
 function candidatesOf(path) {
   const segments = unitSegments(path);
-  if (segments === null) return [path];
+  if (segments?.join("/") !== path) return [path];
   const readable = segments.map(unescaped);
   const names = new Set([shortName(segments)]);
   for (let index = readable.length - 1; index >= 0; index -= 1) names.add(readable.slice(index).join("/"));
