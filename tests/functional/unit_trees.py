@@ -26,7 +26,10 @@ def unit_trees(count: int = 200) -> list[dict[str, Any]]:
 
 def _tree(chance: random.Random) -> dict[str, Any]:
     paths = ["/" + "/".join(chance.choices(_SEGMENTS, k=chance.randint(0, 4))) for _ in range(6)]
-    amount = lambda: chance.choice([None, 0.0, float(chance.randint(0, 100))])  # noqa: E731
+
+    def amount() -> float | None:
+        return chance.choice([None, 0.0, float(chance.randint(0, 100))])
+
     cgroups = [
         CgroupUsage(
             path=path,
