@@ -44,6 +44,7 @@ TICK_FIELDS = [
     "excess_ns",
     "wait_ns",
     "pressure_ns",
+    "cgroups",
 ]
 IDENTITY_FIELDS = [
     "pid",
@@ -59,7 +60,10 @@ IDENTITY_FIELDS = [
     "pid_namespace",
     "user_id",
     "has_children_time",
+    "cpu_cgroup",
 ]
+CGROUP_FIELDS = ["quota_ns", "period_ns", "cpus", "name", "known"]
+CGROUP_COUNTERS = ["periods", "throttled_periods", "throttled_ns", "pressure_ns"]
 
 Fields = dict[str, Any]
 
@@ -108,8 +112,10 @@ def by_tick(counts: Any, values: list[Any]) -> list[list[Any]]:
 
 
 def log_tick(record: list[Any]) -> Fields:
-    tick: Fields = {"wait_ns": None, "pressure_ns": None, **dict(zip(TICK_FIELDS, record, strict=False))}
-    tick["identities"] = [dict(zip(IDENTITY_FIELDS, one, strict=False)) for one in tick["identities"]]
+    tick: Fields = {**dict.fromkeys(TICK_FIELDS), **dict(zip(TICK_FIELDS, record, strict=False))}
+    tick["identities"] = [
+        {"cpu_cgroup": None, **dict(zip(IDENTITY_FIELDS, one, strict=False))} for one in tick["identities"]
+    ]
     for identity in tick["identities"]:
         for name in ("start_us", "first_seen_us"):
             stamp = identity[name]
@@ -121,6 +127,7 @@ def block_identities(columns: list[Any]) -> list[Fields]:
     texts, namespaces, user_ids = columns[14:17]
     other_keys = dict(map(tuple, columns[6]))
     numbers = [growing(columns[0])] + [column(one) for one in columns[1:6] + columns[7:14]]
+    cpu_cgroups = column(columns[17]) if len(columns) > 17 else []
     identities = []
     for index, row in enumerate(zip(*numbers, strict=True)):
         pid, start_ns, start_us, seen_us, ppid, key, name, user, cgroup, command, namespace, user_id, children = row
@@ -139,6 +146,7 @@ def block_identities(columns: list[Any]) -> list[Fields]:
             namespaces[namespace],
             user_ids[user_id],
             bool(children),
+            (True if cpu_cgroups[index] == -1 else texts[cpu_cgroups[index]]) if cpu_cgroups else None,
         )
         identities.append(dict(zip(IDENTITY_FIELDS, values, strict=True)))
     return identities
@@ -160,6 +168,23 @@ def partly_known(record: list[Any], place: int, count: int) -> list[int | None]:
     for unknown in growing(record[place][1]):
         values[unknown] = None
     return values
+
+
+def block_cgroups(record: list[Any], count: int) -> list[Any]:
+    ticks: list[Any] = [None] * count
+    if len(record) <= 25 or record[25] is None:
+        return ticks
+    removed, identities = (dict(map(tuple, record[25][place])) for place in range(2))
+    growths: list[list[dict[int, int]]] = [[{}, {}, {}, {}] for _ in range(count)]
+    for kind, (places, counts, gaps, values) in enumerate(record[25][2]):
+        rest = zip(column(gaps), column(values), strict=True)
+        for place, changes in zip(growing(places), column(counts), strict=True):
+            tick = -1
+            for _ in range(changes):
+                gap, growth = next(rest)
+                tick += gap
+                growths[tick][kind][place] = growth
+    return [(removed.get(tick, []), identities.get(tick, []), growths[tick]) for tick in range(count)]
 
 
 def block_ticks(record: list[Any]) -> list[Fields]:
@@ -187,6 +212,7 @@ def block_ticks(record: list[Any]) -> list[Fields]:
         for pid, parent, code, cpu in zip(growing(record[21][0]), *map(column, record[21][1:]), strict=True)
     ]
     pressures = partly_known(record, 24, count)
+    cgroups = block_cgroups(record, count)
     exits_of = by_tick(record[20], exits)
     return [
         dict(
@@ -210,6 +236,7 @@ def block_ticks(record: list[Any]) -> list[Fields]:
                     excesses.get(tick),
                     [row[6] for row in rows[tick]],
                     pressures[tick],
+                    cgroups[tick],
                 ),
                 strict=True,
             )
@@ -229,6 +256,7 @@ class State:
     load_average: list[float] | None = None
     pressure_ns: int | None = None
     processes: dict[int, Fields] = field(default_factory=dict)
+    cgroups: dict[str, Fields] = field(default_factory=dict)
     excess_ns: dict[int, int] = field(default_factory=dict)
 
     def apply(self, tick: Fields) -> None:
@@ -256,9 +284,34 @@ class State:
             is_growth = wait is not None and before["wait_ns"] is not None
             after["wait_ns"] = before["wait_ns"] + wait if is_growth else wait
             self.processes[pid] = after
+        if tick["cgroups"] is not None:
+            self.apply_cgroups(*tick["cgroups"])
         if tick["excess_ns"] is not None:
             self.excess_ns = tick["excess_ns"]
         self.tick = tick
+
+    def apply_cgroups(self, removed: list[str], identities: list[Any], growths: list[dict[int, int]]) -> None:
+        for path in removed:
+            del self.cgroups[path]
+        for path, *values in identities:
+            before = self.cgroups.get(path, dict.fromkeys(CGROUP_COUNTERS, 0))
+            self.cgroups[path] = {**before, **dict(zip(CGROUP_FIELDS, values, strict=True))}
+        paths = sorted(self.cgroups)
+        for name, grown in zip(CGROUP_COUNTERS, growths, strict=True):
+            for place, growth in grown.items():
+                self.cgroups[paths[place]][name] += growth
+
+    def known_cgroups(self) -> dict[str, Fields]:
+        return {
+            path: {
+                **{name: cgroup[name] for name in CGROUP_FIELDS[:-1]},
+                **{
+                    name: cgroup[name] if cgroup["known"] & 1 << bit else None
+                    for bit, name in enumerate(CGROUP_COUNTERS)
+                },
+            }
+            for path, cgroup in self.cgroups.items()
+        }
 
     def cpu_counters(self) -> dict[int, dict[str, int]]:
         values = iter(self.cpus)

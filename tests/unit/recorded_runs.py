@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from strategies import cpu_times, hosts, instants, loads, texts
 
-from cpuwatch import CpuTimes, MachineTimes, ProcessTimes, Reading
+from cpuwatch import CgroupTimes, CpuTimes, MachineTimes, ProcessTimes, Reading
 from cpuwatch.accounting.reaped import NO_CARRY
 from cpuwatch.accounting.usage import account
 from cpuwatch.errors import ReadingOrderError
@@ -24,11 +24,15 @@ counters = st.integers(0, 2**62)
 steps_ns = st.integers(-(10**6), 10**10) | st.integers(0, 300).map(lambda ticks: ticks * TICK_NS)
 pids = st.integers(1, 40) | st.integers(1, 2**22)
 namespaces = st.none() | st.builds(PidNamespace, st.integers(1, 3), st.none() | counters, st.integers(1, 100))
+cgroup_paths = st.sampled_from(["/", "/system.slice", "/system.slice/work.service", "/user.slice", "/žluť"]) | texts
+_limits = st.none() | st.integers(-1, 10**12)
+_known_counters = st.none() | counters
 
 
 @st.composite
 def processes(draw: st.DrawFn, pid: int) -> ProcessTimes:
     start_ns = draw(counters)
+    cgroup = draw(st.none() | cgroup_paths)
     return ProcessTimes(
         pid=pid,
         key=f"{pid}-{start_ns}",
@@ -43,12 +47,13 @@ def processes(draw: st.DrawFn, pid: int) -> ProcessTimes:
         cpu_ns=draw(counters),
         user_ns=draw(counters),
         system_ns=draw(counters),
-        children_ns=draw(st.none() | counters),
-        cgroup=draw(st.none() | texts),
+        children_ns=draw(_known_counters),
+        cgroup=cgroup,
         command_line=draw(st.none() | texts),
         pid_namespace=draw(namespaces),
         user_id=draw(st.none() | st.integers(0, 2**32)),
-        wait_ns=draw(st.none() | counters),
+        wait_ns=draw(_known_counters),
+        cpu_cgroup=draw(st.just(cgroup) | st.none() | cgroup_paths),
     )
 
 
@@ -79,7 +84,42 @@ def _later_process(draw: st.DrawFn, before: ProcessTimes) -> ProcessTimes | None
         case "changes":
             return replace(draw(processes(before.pid)), key=before.key, start_ns=before.start_ns)
         case _:
-            return replace(before, cgroup=draw(texts))
+            return replace(before, **{draw(st.sampled_from(["cgroup", "cpu_cgroup"])): draw(st.none() | cgroup_paths)})
+
+
+_cgroup_times = st.builds(
+    CgroupTimes,
+    quota_ns=_limits,
+    period_ns=_limits,
+    periods=_known_counters,
+    throttled_periods=_known_counters,
+    throttled_ns=_known_counters,
+    cpus=st.none() | st.integers(0, 4096),
+    pressure_ns=_known_counters,
+    name=st.none() | texts,
+)
+
+any_cgroups = st.dictionaries(cgroup_paths, _cgroup_times, max_size=4)
+
+
+@st.composite
+def _later_cgroup(draw: st.DrawFn, before: CgroupTimes) -> CgroupTimes | None:
+    match draw(st.sampled_from(["rests", "is read again", "counts", "counts", "changes", "vanishes"])):
+        case "rests":
+            return before
+        case "is read again":
+            return replace(before)
+        case "vanishes":
+            return None
+        case "changes":
+            name = draw(st.sampled_from(CgroupTimes.__struct_fields__))
+            return replace(before, **{name: getattr(draw(_cgroup_times), name)})
+    grown = {
+        name: None if value is None else value + draw(steps_ns)
+        for name in ("periods", "throttled_periods", "throttled_ns", "pressure_ns")
+        for value in [getattr(before, name)]
+    }
+    return replace(before, **grown)
 
 
 def _shifted(draw: st.DrawFn, before: CpuTimes) -> CpuTimes:
@@ -94,6 +134,14 @@ def _shifted(draw: st.DrawFn, before: CpuTimes) -> CpuTimes:
         later(before.irq_ns),
         later(before.steal_ns),
     )
+
+
+@st.composite
+def later_cgroups(draw: st.DrawFn, before: dict[str, CgroupTimes]) -> dict[str, CgroupTimes]:
+    """The cgroups in the next reading: some vanish, others appear, change, or gain and lose counters."""
+    followed = {path: draw(_later_cgroup(times)) for path, times in before.items()}
+    new = draw(st.dictionaries(cgroup_paths, _cgroup_times, max_size=1))
+    return {path: times for path, times in {**followed, **new}.items() if times is not None}
 
 
 @st.composite
@@ -118,6 +166,7 @@ def _first_readings(draw: st.DrawFn) -> Reading:
         machine=draw(_machines()),
         processes={pid: draw(processes(pid)) for pid in listed},
         start_resolution_ns=draw(st.sampled_from([1, TICK_NS])),
+        cgroups=draw(any_cgroups),
     )
 
 
@@ -149,6 +198,7 @@ def _next_readings(draw: st.DrawFn, before: Reading) -> Reading:
         machine=machine,
         processes=living,
         exits=draw(st.lists(exits, max_size=3)),
+        cgroups=draw(st.just(before.cgroups) | later_cgroups(before.cgroups)),
     )
     if draw(st.integers(0, 3)):
         return later

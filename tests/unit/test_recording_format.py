@@ -30,7 +30,6 @@ def us(time: datetime) -> int:
 
 def process_fields(times: ProcessTimes) -> dict[str, Any]:
     fields = asdict(times)
-    del fields["cpu_cgroup"]
     namespace = fields["pid_namespace"]
     return {
         **fields,
@@ -44,6 +43,8 @@ def found_fields(found: dict[str, Any]) -> dict[str, Any]:
     fields = {**found, "start_time": found["start_us"], "first_seen": found["first_seen_us"]}
     if not fields.pop("has_children_time"):
         fields["children_ns"] = None
+    if fields["cpu_cgroup"] is True:
+        fields["cpu_cgroup"] = fields["cgroup"]
     del fields["start_us"], fields["first_seen_us"]
     return fields
 
@@ -63,6 +64,7 @@ def check(state: independent_reader.State, tick: SampledTick) -> None:
     }
     assert (found["order"] or sorted(state.processes)) == list(reading.processes)
     assert found["exits"] == [asdict(one) for one in reading.exits]
+    assert state.known_cgroups() == {path: asdict(times) for path, times in reading.cgroups.items()}
     load = reading.machine.load_average
     assert state.load_average == (None if load is None else list(load))
     assert state.pressure_ns == reading.machine.pressure_ns

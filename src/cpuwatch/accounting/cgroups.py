@@ -157,7 +157,7 @@ def _at_rest(path: str, times: CgroupTimes, limit_cpus: float | None, limited_by
         limited_by=limited_by,
         quota_percent=0.0 if quota_cpus else None,
         throttled_percent=None if quota_cpus is None or times.throttled_ns is None else 0.0,
-        throttled_periods_percent=None if quota_cpus is None or times.throttled_periods is None else 0.0,
+        throttled_periods_percent=None if None in (quota_cpus, times.periods, times.throttled_periods) else 0.0,
         pressure_percent=None if times.pressure_ns is None else 0.0,
         cpus=times.cpus,
     )

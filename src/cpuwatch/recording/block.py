@@ -12,6 +12,7 @@ from operator import add, attrgetter, sub
 from msgspec import Struct
 
 from cpuwatch.model import ProcessExit
+from cpuwatch.recording.cgroup_columns import CgroupColumns, pack_cgroups, unpack_cgroups
 from cpuwatch.recording.columns import Column, coded, growths, packed, split, sums_of, unpacked
 from cpuwatch.recording.identities import IdentityColumns, pack_identities, unpack_identities
 from cpuwatch.recording.packing import Unpacker, compressed, damage_named, pack
@@ -34,6 +35,7 @@ class _Ticks(Struct, frozen=True, array_like=True, gc=False):
     ``processes`` are the PIDs that changed, with the number of changes of each; ``gaps`` are the ticks from one
     change of a process to the next. ``waits`` are the growths of the run delay, 0 where it is unknown, and the growths
     of the places where it is; they are empty if it is unknown everywhere. ``pressure`` is the same, a value a tick.
+    ``cgroups`` is ``None`` if nothing about them changed.
     """
 
     first_number: int
@@ -61,6 +63,7 @@ class _Ticks(Struct, frozen=True, array_like=True, gc=False):
     exit_names: list[tuple[str | None, str]]
     waits: list[Column] = []
     pressure: list[Column] = []
+    cgroups: CgroupColumns | None = None
 
 
 _ticks = Unpacker(_Ticks)
@@ -133,6 +136,7 @@ def _columns(records: Sequence[TickRecord]) -> _Ticks:
         exit_names=exit_names,
         waits=_waits(records, by_process),
         pressure=_with_unknown([record.pressure_ns for record in records]),
+        cgroups=pack_cgroups([record.cgroups for record in records]),
     )
 
 
@@ -190,6 +194,7 @@ def _records(columns: _Ticks) -> list[TickRecord]:
             [excesses.get(tick) for tick in range(count)],
             _unpacked_waits(columns.waits, by_tick, changes_of_tick),
             _unpacked_with_unknown(columns.pressure, count),
+            unpack_cgroups(columns.cgroups, count),
             strict=True,
         )
     ]

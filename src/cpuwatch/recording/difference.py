@@ -8,6 +8,7 @@ from operator import attrgetter, is_not, sub
 
 from cpuwatch.accounting.reaped import Carry
 from cpuwatch.model import CpuTimes, MachineTimes, ProcessTimes, Reading
+from cpuwatch.recording.cgroup_changes import cgroup_changes
 from cpuwatch.recording.clock_time import time_of, time_us
 from cpuwatch.recording.records import CPU_KINDS, Context, CpuShape, Identity, KeyRecord, Status, TickRecord
 from cpuwatch.sampled_tick import SampledTick
@@ -27,6 +28,7 @@ _identity_fields = attrgetter(
     "command_line",
     "pid_namespace",
     "user_id",
+    "cpu_cgroup",
 )
 _kinds = attrgetter(*CPU_KINDS)
 _pid, _cpu_ns, _user_ns, _system_ns = map(attrgetter, ("pid", "cpu_ns", "user_ns", "system_ns"))
@@ -119,6 +121,7 @@ def _record(earlier: Reading | None, carry: Carry | None, tick: SampledTick) -> 
         excess_ns=None if tick.carry == carry else tick.carry.excess_ns,
         wait_ns=None if waits.count(None) == len(waits) else waits,
         pressure_ns=_growth(later.machine.pressure_ns, None if earlier is None else earlier.machine.pressure_ns),
+        cgroups=cgroup_changes({} if earlier is None else earlier.cgroups, later.cgroups),
     )
 
 
@@ -150,6 +153,7 @@ def _identity(record: ProcessTimes) -> Identity:
         record.pid_namespace,
         record.user_id,
         has_children_time=record.children_ns is not None,
+        cpu_cgroup=True if record.cpu_cgroup is not None and record.cpu_cgroup == record.cgroup else record.cpu_cgroup,
     )
 
 

@@ -16,6 +16,9 @@ __all__ = ["IdentityColumns", "key_number", "pack_identities", "unpack_identitie
 _NONE = -1
 """Stands for ``None`` in columns of numbers that are not negative."""
 
+_SAME = -1
+"""Stands for the text of another column."""
+
 
 class IdentityColumns(Struct, frozen=True, array_like=True, gc=False):
     """Identities of processes.
@@ -23,6 +26,7 @@ class IdentityColumns(Struct, frozen=True, array_like=True, gc=False):
     ``start_times_us`` and ``first_seen_us`` are relative to ``start_ns`` and to ``start_times_us``. A key that is the
     PID, ``-`` and a number is that number in ``key_numbers``, less the start in hundredths of a second, as samplers for
     Linux make it; others are in ``keys``, by index. Texts, namespaces and user IDs are indexes in tables.
+    ``cpu_cgroups`` are indexes in ``texts``, or -1 for the same as in ``cgroups``; it is empty in older recordings.
     """
 
     pids: Column
@@ -42,6 +46,7 @@ class IdentityColumns(Struct, frozen=True, array_like=True, gc=False):
     texts: list[str | None]
     namespace_table: list[PidNamespace | None]
     user_id_table: list[int | None]
+    cpu_cgroups: Column = Column(0, 0, 0, b"")
 
 
 def pack_identities(identities: Sequence[Identity]) -> IdentityColumns:
@@ -56,6 +61,7 @@ def pack_identities(identities: Sequence[Identity]) -> IdentityColumns:
         + [identity.user for identity in identities]
         + [identity.cgroup for identity in identities]
         + [identity.command_line for identity in identities]
+        + [None if isinstance(identity.cpu_cgroup, bool) else identity.cpu_cgroup for identity in identities]
     )
     namespaces, namespace_table = coded([identity.pid_namespace for identity in identities])
     user_ids, user_id_table = coded([identity.user_id for identity in identities])
@@ -72,13 +78,19 @@ def pack_identities(identities: Sequence[Identity]) -> IdentityColumns:
         names=packed(codes[:count]),
         users=packed(codes[count : 2 * count]),
         cgroups=packed(codes[2 * count : 3 * count]),
-        command_lines=packed(codes[3 * count :]),
+        command_lines=packed(codes[3 * count : 4 * count]),
         namespaces=packed(namespaces),
         user_ids=packed(user_ids),
         has_children_time=packed([int(identity.has_children_time) for identity in identities]),
         texts=texts,
         namespace_table=namespace_table,
         user_id_table=user_id_table,
+        cpu_cgroups=packed(
+            [
+                _SAME if isinstance(identity.cpu_cgroup, bool) else code
+                for identity, code in zip(identities, codes[4 * count :], strict=True)
+            ]
+        ),
     )
 
 
@@ -90,8 +102,9 @@ def unpack_identities(columns: IdentityColumns) -> list[Identity]:
         offset + start // 1000 for offset, start in zip(unpacked(columns.start_times_us), start_ns, strict=True)
     ]
     texts, namespaces, user_ids = columns.texts, columns.namespace_table, columns.user_id_table
+    pids = sums_of(unpacked(columns.pids))
     rows = zip(
-        sums_of(unpacked(columns.pids)),
+        pids,
         start_ns,
         start_times_us,
         unpacked(columns.first_seen_us),
@@ -104,13 +117,27 @@ def unpack_identities(columns: IdentityColumns) -> list[Identity]:
         unpacked(columns.namespaces),
         unpacked(columns.user_ids),
         unpacked(columns.has_children_time),
+        _cpu_cgroups(columns, len(pids)),
         strict=True,
     )
     identities = []
     for place, row in enumerate(rows):
-        pid, start, start_us, seen_us, ppid, number, name, user, cgroup, command_line, namespace, user_id, children = (
-            row
-        )
+        (
+            pid,
+            start,
+            start_us,
+            seen_us,
+            ppid,
+            number,
+            name,
+            user,
+            cgroup,
+            command_line,
+            namespace,
+            user_id,
+            children,
+            cpu_cgroup,
+        ) = row
         text = texts[name]
         if text is None:
             raise ValueError(f"process {pid} has no name")
@@ -129,9 +156,17 @@ def unpack_identities(columns: IdentityColumns) -> list[Identity]:
                 namespaces[namespace],
                 user_ids[user_id],
                 has_children_time=bool(children),
+                cpu_cgroup=cpu_cgroup,
             )
         )
     return identities
+
+
+def _cpu_cgroups(columns: IdentityColumns, count: int) -> Sequence[str | bool | None]:
+    codes = unpacked(columns.cpu_cgroups)
+    if not codes:
+        return [None] * count
+    return [True if code == _SAME else columns.texts[code] for code in codes]
 
 
 _HUNDREDTH_NS = 10_000_000

@@ -1,7 +1,8 @@
 """What is stored of a tick: the difference of its reading to the previous one. Pure.
 
 A process that did not run and did not change is not stored. Counters are differences, so they are small. What seldom
-changes stands in records that are repeated only when they change: :class:`Identity` and :class:`Context`.
+changes stands in records that are repeated only when they change: :class:`Identity`, :class:`Context` and
+:class:`CgroupIdentity`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,21 @@ from msgspec import Struct
 
 from cpuwatch.model import Host, PidNamespace, ProcessExit
 
-__all__ = ["CPU_KINDS", "Context", "CpuShape", "Identity", "KeyRecord", "Status", "TickRecord"]
+__all__ = [
+    "CGROUP_COUNTERS",
+    "CPU_KINDS",
+    "CgroupChanges",
+    "CgroupIdentity",
+    "Context",
+    "CpuShape",
+    "Identity",
+    "KeyRecord",
+    "Status",
+    "TickRecord",
+]
 
 CPU_KINDS = ("user_ns", "system_ns", "idle_ns", "iowait_ns", "irq_ns", "steal_ns")
+CGROUP_COUNTERS = ("periods", "throttled_periods", "throttled_ns", "pressure_ns")
 
 CpuShape = tuple[int, int]
 """The number of a CPU (-1 for the machine as a whole), and a bit mask of the ``CPU_KINDS`` that it counts."""
@@ -24,7 +37,10 @@ Status = tuple[str | None, int | None]
 
 
 class Identity(Struct, frozen=True, array_like=True, gc=False):
-    """What a process is: everything about it but its counters, state and threads."""
+    """What a process is: everything about it but its counters, state and threads.
+
+    ``cpu_cgroup`` is ``True`` if it is the same as ``cgroup``, as always with cgroup v2.
+    """
 
     pid: int
     key: str
@@ -39,6 +55,31 @@ class Identity(Struct, frozen=True, array_like=True, gc=False):
     pid_namespace: PidNamespace | None
     user_id: int | None
     has_children_time: bool
+    cpu_cgroup: str | bool | None = None
+
+
+class CgroupIdentity(Struct, frozen=True, array_like=True, gc=False):
+    """What a cgroup is: everything about it but its counters. ``known`` is a bit mask of its ``CGROUP_COUNTERS``."""
+
+    path: str
+    quota_ns: int | None
+    period_ns: int | None
+    cpus: int | None
+    name: str | None
+    known: int
+
+
+class CgroupChanges(Struct, frozen=True, array_like=True, gc=False):
+    """What changed about cgroups in a tick.
+
+    ``removed`` are paths that are gone, ``identities`` cgroups that are new or whose identity has changed. ``growths``
+    has a map for each of the ``CGROUP_COUNTERS``, from the place of a cgroup to the growth. The place is the index in
+    the ascending paths of all cgroups after this tick. An unknown counter counts as 0.
+    """
+
+    removed: list[str]
+    identities: list[CgroupIdentity]
+    growths: list[dict[int, int]]
 
 
 class Context(Struct, frozen=True, gc=False):
@@ -72,6 +113,8 @@ class TickRecord(Struct, frozen=True, array_like=True, gc=False):
     it is unknown now. The whole list is ``None`` if it is unknown for all, as in older recordings. ``pressure_ns`` is
     the growth of the pressure, in the same way.
 
+    ``cgroups`` is ``None`` if nothing about them has changed, as in older recordings.
+
     ``excess_ns`` is the carry of the accounting after this tick, or ``None`` if it is unchanged. It lets a replay skip
     to a tick without computing the snapshots before it.
     """
@@ -101,6 +144,7 @@ class TickRecord(Struct, frozen=True, array_like=True, gc=False):
     excess_ns: dict[int, int] | None
     wait_ns: list[int | None] | None = None
     pressure_ns: int | None = None
+    cgroups: CgroupChanges | None = None
 
 
 class KeyRecord(Struct, frozen=True, array_like=True, gc=False):

@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from cpuwatch.accounting.reaped import NO_CARRY, Carry
 from cpuwatch.accounting.usage import account
 from cpuwatch.errors import ReadingOrderError, RecordingDamagedError
-from cpuwatch.model import CpuTimes, MachineTimes, ProcessTimes, Reading, Snapshot
+from cpuwatch.model import CgroupTimes, CpuTimes, MachineTimes, ProcessTimes, Reading, Snapshot
+from cpuwatch.recording.cgroup_changes import cgroups_after
 from cpuwatch.recording.clock_time import time_of
 from cpuwatch.recording.records import CPU_KINDS, Context, Identity, KeyRecord, TickRecord
 
@@ -43,6 +44,7 @@ class Replay:
         self._cpus: list[int] = []
         self._load_average: tuple[float, float, float] | None = None
         self._pressure_ns: int | None = None
+        self._cgroups: dict[str, CgroupTimes] = {}
         self._is_in_order = True
         self._tick = key.tick
         self.replayed: int = 0
@@ -99,8 +101,8 @@ class Replay:
 
         If one does not fit, those before it have been applied.
         """
-        joint = self._joint_record(records)
-        if joint is None:
+        joint, cgroups = self._joint_record(records), self._joint_cgroups(records)
+        if joint is None or cgroups is None:
             for record in records:
                 self._apply(record)
                 self.replayed += 1
@@ -110,6 +112,7 @@ class Replay:
             if record.excess_ns is not None:
                 self._carry = Carry(record.excess_ns)
         self._update_processes(joint)
+        self._cgroups = cgroups
         self._tick = records[-1]
         self._reading = None
         self.replayed += len(records)
@@ -158,6 +161,13 @@ class Replay:
             wait_ns=self._joint_waits(pids, list(chain.from_iterable(map(_waits, records))), changed),
         )
 
+    def _joint_cgroups(self, records: Sequence[TickRecord]) -> dict[str, CgroupTimes] | None:
+        """The cgroups after these records; None if one does not fit."""
+        try:
+            return cgroups_after(self._cgroups, [record.cgroups for record in records if record.cgroups is not None])
+        except (LookupError, ValueError):
+            return None
+
     def _joint_waits(
         self, pids: Sequence[int], growths: Sequence[int | None], changed: Iterable[int]
     ) -> list[int | None]:
@@ -182,9 +192,11 @@ class Replay:
         try:
             self._update_machine(record)
             self._update_processes(record)
+            if record.cgroups is not None:
+                self._cgroups = cgroups_after(self._cgroups, [record.cgroups])
             if record.excess_ns is not None:
                 self._carry = Carry(record.excess_ns)
-        except (KeyError, ValueError) as error:
+        except (LookupError, ValueError) as error:
             raise RecordingDamagedError(f"reading {record.number} does not fit the one before") from error
 
     def _update_machine(self, record: TickRecord) -> None:
@@ -248,6 +260,7 @@ class Replay:
                 identity.pid_namespace,
                 identity.user_id,
                 wait_ns,
+                identity.cgroup if isinstance(identity.cpu_cgroup, bool) else identity.cpu_cgroup,
             )
         if record.order is not None:
             processes = {pid: processes[pid] for pid in record.order}
@@ -286,6 +299,7 @@ class Replay:
             present_cpus=context.present_cpus,
             hidden_parents=frozenset(context.hidden_parents),
             hidden=context.hidden,
+            cgroups=self._cgroups,
         )
 
     def _machine(self, context: Context) -> MachineTimes:
