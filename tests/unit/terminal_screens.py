@@ -5,7 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cpuwatch import Attribution, ExitedUsage, Host, MachineUsage, ProcessUsage, Snapshot
+from cpuwatch import (
+    Attribution,
+    BusyProcess,
+    CgroupUsage,
+    ExitedUsage,
+    Host,
+    MachineUsage,
+    ProcessUsage,
+    Snapshot,
+    Verdict,
+)
 from cpuwatch.terminal.model.arrange import arranged
 from cpuwatch.terminal.model.frame import drawn
 from cpuwatch.terminal.model.header import Link, Scene
@@ -15,7 +25,10 @@ from cpuwatch.terminal.model.state import ViewState
 from cpuwatch.terminal.model.text import Screen
 
 FOLDER = Path(__file__).parent / "terminal_screens"
+NGINX = "/system.slice/nginx.service"
 NOW = datetime(2026, 11, 26, 3, 14, 7, tzinfo=UTC)
+WAITED = {"nginx": (159.0, 150.0), "cc1": (80.0, 0.0)}
+VERDICTS: dict[str, Verdict] = {"nginx": "throttled", "cc1": "crowded"}
 PAST = [(index * 37) % 101 for index in range(150)]
 
 SCREENS: dict[str, tuple[Screen, ViewState]] = {
@@ -23,6 +36,11 @@ SCREENS: dict[str, tuple[Screen, ViewState]] = {
     "80x24": (Screen(80, 24), ViewState(cursor="12-1")),
     "80x24-ascii": (Screen(80, 24, "ascii"), ViewState(view="name")),
     "120x36-tree": (Screen(120, 36), ViewState(view="tree", panel="detail", opened="11-1")),
+    "80x24-units": (Screen(80, 24), ViewState(view="unit")),
+    "120x36-unit": (
+        Screen(120, 36),
+        ViewState(view="unit", panel="detail", opened=f"group unit {NGINX}"),
+    ),
     "200x60": (Screen(200, 60), ViewState()),
     "300x20-help": (Screen(300, 20), ViewState(panel="help")),
 }
@@ -48,7 +66,10 @@ def process(pid: int, ppid: int, name: str, total: float, user: str = "root") ->
         total_percent=total,
         cpu_seconds=float(pid * 100),
         first_seen=NOW - timedelta(minutes=1),
-        cgroup="/system.slice/nginx.service" if "nginx" in name else "/user.slice",
+        cgroup=NGINX if "nginx" in name else "/user.slice",
+        wait_percent=WAITED.get(name, (0.0, 0.0))[0],
+        throttled_percent=WAITED.get(name, (0.0, 0.0))[1],
+        verdict=VERDICTS.get(name, "idle" if total < 1 else "busy"),
     )
 
 
@@ -60,7 +81,10 @@ def snapshot(sequence: int, *more: ProcessUsage) -> Snapshot:
         interval_seconds=1.0,
         sweep_seconds=0.001,
         host=Host("build-7", "boot", 4, "procfs/clock", 1e-9),
-        machine=MachineUsage(62.5, 50.0, 10.0, 1.5, 0.5, 0.5, [100.0, 75.0, 50.0, None], (2.5, 1.25, 0.75)),
+        machine=MachineUsage(
+            *(62.5, 50.0, 10.0, 1.5, 0.5, 0.5, [100.0, 75.0, 50.0, None], (2.5, 1.25, 0.75)),
+            *(38.5, 2.4, "crowded", [BusyProcess(12, "cc1", "/user.slice", 98.7)]),
+        ),
         attribution=Attribution(50.0, 10.0, 2.5, 0.0),
         processes=[
             process(1, 0, "systemd", 0.1),
@@ -76,6 +100,12 @@ def snapshot(sequence: int, *more: ProcessUsage) -> Snapshot:
         ],
         exited=[ExitedUsage("as", "mary", 11, "make", 12, 30.0, 7.5)],
         exited_names="taskstats",
+        cgroups=[
+            CgroupUsage("/", None, 182.8, None, 4.0, None, None, None, None, 38.5, 4),
+            CgroupUsage("/system.slice", None, 44.0, None, 4.0, None, None, None, None, 3.25, 4),
+            CgroupUsage("/system.slice/cups.service", None, 0.0, None, 4.0, None, None, None, None, 0.0, 4),
+            CgroupUsage(NGINX, None, 44.0, 0.45, 0.45, NGINX, 97.8, 55.0, 100.0, 98.5, 4),
+        ],
     )
 
 
@@ -84,7 +114,7 @@ def screen_text(screen: Screen, state: ViewState) -> str:
     moment = Moment.of(snapshot(2), moment)
     rows = arranged(moment, state)
     scene = Scene(Link("", "live"), [float(value) for value in PAST], len(PAST) - 1, zone=UTC)
-    opened = None if state.opened is None else moment.by_key(state.opened)
+    opened = next((row for row in [*moment.processes, *rows] if row.key == state.opened), None)
     exited = (ExitedUnder("as", 3, 0.25),)
     past = [ProcessTick(1.0, exited), ProcessTick(40.0), ProcessTick(90.0, exited)]
     frame = drawn(moment, rows, state, scene, screen, opened, past)

@@ -3,21 +3,23 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from strategies import snapshots
-from terminal_screens import process, snapshot
+from terminal_screens import NGINX, process, snapshot
 
-from cpuwatch import Snapshot
+from cpuwatch import Snapshot, by_cgroup
 from cpuwatch.encoding.columns import cell_width
 from cpuwatch.terminal.model.arrange import arranged
 from cpuwatch.terminal.model.columns import COLUMNS, shown_columns
 from cpuwatch.terminal.model.frame import Frame, drawn
-from cpuwatch.terminal.model.header import Link, Scene
+from cpuwatch.terminal.model.header import Link, Scene, header_lines
 from cpuwatch.terminal.model.keys import BINDINGS
 from cpuwatch.terminal.model.process_past import ProcessTick, exited_under
-from cpuwatch.terminal.model.rows import Item, Moment
+from cpuwatch.terminal.model.rows import Item, Moment, Row
 from cpuwatch.terminal.model.state import ViewState
-from cpuwatch.terminal.model.text import Screen
-from cpuwatch.terminal.model.update import Shown, kept_in_table, pressed
+from cpuwatch.terminal.model.text import Line, Screen
+from cpuwatch.terminal.model.unit_panel import unit_lines
+from cpuwatch.terminal.model.update import Shown, clicked, kept_in_table, pressed
 from cpuwatch.terminal.palette import THEMES
 
 hostile = st.text(
@@ -35,6 +37,10 @@ keys = st.lists(
 )
 
 
+def plain(line: Line) -> str:
+    return "".join(text for _, text in line)
+
+
 def frame_after(taken: list[Snapshot], typed: list[str], screen: Screen) -> Frame:
     state = ViewState()
     moment = None
@@ -50,7 +56,7 @@ def frame_after(taken: list[Snapshot], typed: list[str], screen: Screen) -> Fram
     except ValueError:
         rows = []
     scene = Scene(Link("\x1b[31m", "stale", "stale since \x07"), [None, 0.0, 50.0, 1e9], 2, is_frozen=True)
-    opened = None if state.opened is None else moment.by_key(state.opened)
+    opened = next((row for row in [*moment.processes, *moment.fading.values(), *rows] if row.key == state.opened), None)
     past = [] if opened is None else [ProcessTick.of(each, opened.key) for each in taken]
     return drawn(moment, rows, state, scene, screen, opened, past)
 
@@ -209,3 +215,84 @@ def test_search_goes_to_the_next_row_that_matches_and_starts_again_at_the_end() 
 )
 def test_a_filter_keeps_what_matches(text: str, names: set[str]) -> None:
     assert {row.name for row in arranged(Moment.of(snapshot(1)), ViewState(filter=text))} == names
+
+
+# Units
+
+NGINX_ROW = f"group unit {NGINX}"
+
+
+def units(state: ViewState) -> list[tuple[int, str | None, int | None]]:
+    rows = arranged(Moment.of(snapshot(1)), state)
+    return [(row.depth, row.name, row.count) for row in rows if isinstance(row, Row)]
+
+
+def test_units_are_a_tree_whose_branches_can_be_closed() -> None:
+    state = ViewState(view="unit")
+    assert units(state) == [
+        (0, "/", 48),
+        (1, "user.slice", 46),
+        (1, "system.slice", 2),
+        (2, "nginx.service", 2),
+        (2, "cups.service", 0),
+    ]
+    shown = Shown(arranged(Moment.of(snapshot(1)), state), 20, 120)
+    closed, _ = pressed(replace(state, cursor="group unit /system.slice"), "-", shown)
+    assert [name for _, name, _ in units(closed)] == ["/", "user.slice", "system.slice"]
+
+
+def test_a_filtered_tree_of_units_has_only_the_units_of_the_processes() -> None:
+    assert units(ViewState(view="unit", filter="user=www-data")) == [
+        (0, "/", 2),
+        (1, "system.slice", 2),
+        (2, "nginx.service", 2),
+    ]
+
+
+def test_enter_opens_the_details_of_a_unit_and_then_its_processes() -> None:
+    state = ViewState(view="unit", cursor=NGINX_ROW)
+    shown = Shown(arranged(Moment.of(snapshot(1)), state), 20, 120)
+    details, _ = pressed(state, "enter", shown)
+    assert (details.panel, details.opened, details.view) == ("detail", NGINX_ROW, "unit")
+    processes, _ = pressed(details, "enter", shown)
+    assert (processes.panel, processes.view, processes.filter) == ("", "", f"cgroup={NGINX}")
+    assert {row.name for row in arranged(Moment.of(snapshot(1)), processes)} == {"nginx", "nginx: žluť 界"}
+
+
+def test_the_processes_of_a_slice_are_those_of_all_units_below_it() -> None:
+    rows = arranged(Moment.of(snapshot(1)), ViewState(filter="cgroup=/system.slice"))
+    assert {row.name for row in rows} == {"nginx", "nginx: žluť 界"}
+
+
+def test_the_details_of_a_unit_say_what_crowds_it() -> None:
+    taken = snapshot(1)
+    (nginx,) = (unit for unit in by_cgroup(taken) if unit.cgroup == NGINX)
+    crowded = replace(nginx, verdict="crowded", quota_cpus=None, limited_by=None)
+    text = "\n".join(map(plain, unit_lines(crowded, taken.machine, Screen(120, 9))))
+    assert "verdict crowded" in text
+    assert "by cc1 (12)" in text
+    assert "quota none" in text
+
+
+def test_a_click_on_the_heading_of_a_column_of_units_changes_nothing() -> None:
+    state = ViewState(view="unit")
+    shown = Shown(arranged(Moment.of(snapshot(1)), state), 20, 120)
+    assert clicked(state, None, "quota_cpus", shown) == state
+    assert clicked(state, None, "throttled_percent", shown).sort == "throttled_percent"
+
+
+def test_the_verdict_and_the_throttling_are_columns_to_choose() -> None:
+    fields = [column.field for column in shown_columns(ViewState(columns=("pid", "verdict", "name")), 80)]
+    assert fields == ["pid", "verdict", "name"]
+    default = [column.field for column in shown_columns(ViewState(), 300)]
+    assert not {"verdict", "throttled_percent"} & set(default)
+
+
+def test_the_header_has_the_pressure_and_the_verdict_if_they_are_known() -> None:
+    scene = Scene(Link("", "live"), [], 0)
+    taken = snapshot(1)
+    text = [plain(line) for line in header_lines(taken, scene, Screen(80, 24), each_cpu=False)]
+    assert text[1].endswith("  62.5%  pressure  38.5  crowded  ")
+    unknown = replace(taken, machine=replace(taken.machine, pressure_percent=None, verdict=None))
+    text = [plain(line) for line in header_lines(unknown, scene, Screen(80, 24), each_cpu=False)]
+    assert text[1].endswith("62.5%")

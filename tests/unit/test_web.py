@@ -13,16 +13,17 @@ import pytest
 from asgi_client import state_of
 from hypothesis import given
 from hypothesis import strategies as st
-from readings import HOSTILE_NAMES, SECOND, process, reading
+from msgspec.structs import replace
+from readings import HOSTILE_NAMES, SECOND, process, reading, snapshot
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cpuwatch import Monitor, Reading, ScriptedSampler, decode
+from cpuwatch import BusyProcess, CgroupUsage, Monitor, Reading, ScriptedSampler, decode
 from cpuwatch.encoding.rounded import rounded
 from cpuwatch.errors import SettingsError
 from cpuwatch.query.view import View
 from cpuwatch.settings import Settings
 from cpuwatch.web import create_app
-from cpuwatch.web.endpoints.cpu_usage import ViewResponse, one_process
+from cpuwatch.web.endpoints.cpu_usage import ProcessResponse, ViewResponse, one_process
 from cpuwatch.web.http.response import Answer
 from cpuwatch.web.response_cache import ResponseCache
 from cpuwatch.web.state import Live, State
@@ -183,7 +184,24 @@ def test_one_process_is_returned_with_the_interval(monitor: Monitor) -> None:
         "time": whole["time"],
         "interval_seconds": 1.0,
         "process": whole["processes"][1],
+        "crowded_by": [],
+        "cgroups": [],
     }
+
+
+def test_one_process_comes_with_its_cgroups_and_with_those_that_crowd_it() -> None:
+    plain = snapshot((10, SECOND // 5), (11, SECOND))
+    row = replace(plain.processes[0], wait_percent=80.0, verdict="crowded", cgroup="/a/b.service/c")
+    busy = [BusyProcess(11, "stress", None, 100.000004), BusyProcess(10, "work", None, 20.0)]
+    limits = [
+        CgroupUsage(path, None, 1.000004, None, 2.0, None, None, None, None, 0.0, 2) for path in ("/", "/a", "/x")
+    ]
+    taken = replace(
+        plain, processes=[row], cgroups=limits, machine=replace(plain.machine, busiest=busy, verdict="crowded")
+    )
+    body = json.loads(ProcessResponse(10).make(taken).body)
+    assert [(other["pid"], other["total_percent"]) for other in body["crowded_by"]] == [(11, 100.0)]
+    assert [(cgroup["path"], cgroup["cpu_percent"]) for cgroup in body["cgroups"]] == [("/a", 1.0), ("/", 1.0)]
 
 
 @pytest.mark.parametrize("pid", [1, 12, 2**31 - 1])

@@ -15,7 +15,7 @@ from cpuwatch.model import CgroupUsage, Snapshot, Verdict
 from cpuwatch.query.cgroup_name import UnitType, slice_name, unit_names, unit_path, unit_type
 from cpuwatch.query.group import Sums
 
-__all__ = ["UnitUsage", "by_cgroup", "in_tree_order"]
+__all__ = ["UnitUsage", "by_cgroup", "in_tree_order", "is_in"]
 
 # The paths of a machine are the same in each snapshot.
 _unit_path = lru_cache(maxsize=4096)(unit_path)
@@ -105,6 +105,13 @@ def in_tree_order(units: Iterable[UnitUsage]) -> Iterator[tuple[UnitUsage, int]]
         yield unit, depth
         if unit.cgroup is not None:
             stack += [(below, depth + 1) for below in reversed(children[unit.cgroup])]
+
+
+def is_in(cgroup: str | None, unit_path: str | None) -> bool:
+    """Whether a cgroup is that of a unit or below it. The unit without a path contains the unknown cgroups."""
+    if cgroup is None or unit_path is None:
+        return cgroup == unit_path
+    return cgroup == unit_path or cgroup.startswith(unit_path.rstrip("/") + "/")
 
 
 def _parents(paths: Iterable[str]) -> dict[str, str | None]:

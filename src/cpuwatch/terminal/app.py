@@ -20,7 +20,7 @@ from cpuwatch.terminal.model.arrange import arranged
 from cpuwatch.terminal.model.columns import GRAPH, GRAPH_TICKS
 from cpuwatch.terminal.model.frame import Frame, drawn, waiting
 from cpuwatch.terminal.model.header import Scene
-from cpuwatch.terminal.model.rows import Item, Moment
+from cpuwatch.terminal.model.rows import Item, Moment, Row
 from cpuwatch.terminal.model.state import ViewState
 from cpuwatch.terminal.model.update import Effect, Shown, clicked, kept_in_table, pressed, scrolled
 from cpuwatch.terminal.screen import Input, InputClosedError, TerminalScreen
@@ -190,7 +190,8 @@ class App:
                 self._state = replace(self._state, note=self._messages.pop())
                 self._messages.clear()
             opened = self._opened(moment)
-            past = [] if opened is None else self._timeline.past_of(opened.key)
+            is_process = not (isinstance(opened, Row) and opened.kind == "group")
+            past = self._timeline.past_of(opened.key) if opened is not None and is_process else []
             self._frame = drawn(moment, self._rows, self._state, self._scene(), screen, opened, past, self._frame)
         self._screen.draw(self._frame, screen)
 

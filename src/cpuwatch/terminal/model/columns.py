@@ -15,12 +15,14 @@ from cpuwatch.terminal.model.rows import Item, Row, is_past
 from cpuwatch.terminal.model.state import ViewState
 from cpuwatch.terminal.model.text import UNKNOWN, Screen, duration, percent
 
-__all__ = ["COLUMNS", "GRAPH", "GRAPH_TICKS", "Column", "name_of", "padded", "shown_columns"]
+__all__ = ["COLUMNS", "GRAPH", "GRAPH_TICKS", "UNIT_COLUMNS", "Column", "name_of", "padded", "shown_columns"]
 
 GRAPH = "graph"
 GRAPH_TICKS = 16
 _GRAPH_TEXT = f"total_percent in the last {GRAPH_TICKS} ticks, as a graph."
 _MIN_NAME_CELLS = 16
+_INDENT_CELLS = 8
+"""Added for the names of units, which are indented."""
 _DAY = timedelta(days=1)
 
 
@@ -44,9 +46,9 @@ class Column(Struct, frozen=True):
         return self.field in FIELDS and FIELDS[self.field].is_sortable
 
 
-def _of_field(name: str, width: int) -> Column:
+def _of_field(name: str, width: int, *, is_default: bool = True) -> Column:
     field = FIELDS[name]
-    return Column(name, field.heading, width, _formatter(name), field.type == "text", field.description)
+    return Column(name, field.heading, width, _formatter(name), field.type == "text", field.description, is_default)
 
 
 def _formatter(name: str) -> Callable[[Item, datetime, tzinfo | None], str]:
@@ -80,6 +82,14 @@ def _unit(row: Item, *_: object) -> str:
     return UNKNOWN if row.cgroup is None else cgroup_name(row.cgroup)
 
 
+def _of_unit(field: str, heading: str, width: int, text: Callable[[float], str]) -> Column:
+    def of_row(row: Item, *_: object) -> str:
+        value = getattr(row.unit, field, None) if isinstance(row, Row) else None
+        return UNKNOWN if value is None else text(value)
+
+    return Column(field, heading, width, of_row)
+
+
 def name_of(row: Item, *_: object) -> str:
     """The command line if it was read, otherwise the name."""
     if row.command_line:
@@ -106,6 +116,8 @@ COLUMNS = {
         _of_field("system_percent", 6),
         _of_field("exited_percent", 7),
         _of_field("wait_percent", 6),
+        _of_field("throttled_percent", 6, is_default=False),
+        _of_field("verdict", 9, is_default=False),
         _of_field("cpu_seconds", 8),
         _of_field("threads", 7),
         _of_field("start_time", 10),
@@ -116,14 +128,29 @@ COLUMNS = {
 }
 """By field, in the order of the screen."""
 
+UNIT_COLUMNS = {
+    column.field: column
+    for column in (
+        _of_unit("quota_cpus", "QUOTA", 6, "{:.2f}".format),
+        _of_unit("quota_percent", "USED%", 6, percent),
+        _of_unit("pressure_percent", "PRESS%", 6, percent),
+    )
+}
+"""The columns that only units have."""
+
 _DISPENSABLE = (
     *("wait_percent", "threads", "start_time", "cgroup", "state", "system_percent", "user_percent", "cpu_seconds"),
-    *("cpu_percent", "exited_percent", GRAPH, "user"),
+    *("cpu_percent", "exited_percent", "throttled_percent", "verdict", GRAPH, "user"),
 )
 """The columns that a narrow screen leaves out, in this order. PID, total and name always stay."""
 
-_NOT_OF_GROUPS = {"user", "state", "user_percent", "system_percent", "cpu_seconds", "threads", "start_time", "cgroup"}
-_NOT_OF_GROUPS |= {GRAPH}
+_NOT_OF_GROUPS = {"user", "state", "start_time", "cgroup", GRAPH}
+
+_OF_UNITS = ("throttled_percent", *UNIT_COLUMNS, "verdict")
+_DISPENSABLE_OF_GROUPS = (
+    *("threads", "cpu_seconds", "user_percent", "system_percent", "exited_percent", "quota_percent", "cpu_percent"),
+    *("pressure_percent", "quota_cpus", "wait_percent", "throttled_percent", "verdict"),
+)
 
 
 def shown_columns(state: ViewState, columns: int) -> list[Column]:
@@ -135,12 +162,15 @@ def shown_columns(state: ViewState, columns: int) -> list[Column]:
     )
     # The newest one stays: otherwise a key would have no effect.
     newest = None if state.columns is None else state.columns[-1]
-    dispensable = sorted(_DISPENSABLE, key=lambda field: field == newest)
     if state.view not in {"", "tree"}:
         chosen = tuple(field for field in chosen if field not in _NOT_OF_GROUPS)
-    shown = [COLUMNS[field] for field in chosen]
-    for field in dispensable:
-        if _needed(shown) <= columns:
+    if state.view == "unit":
+        chosen = (*(field for field in chosen if field not in {*_OF_UNITS, "name"}), *_OF_UNITS, "name")
+    shown = [(COLUMNS | UNIT_COLUMNS)[field] for field in chosen]
+    dispensable = _DISPENSABLE if state.view in {"", "tree"} else _DISPENSABLE_OF_GROUPS
+    room = columns - _INDENT_CELLS if state.view == "unit" else columns
+    for field in sorted(dispensable, key=lambda field: field == newest):
+        if _needed(shown) <= room:
             break
         shown = [column for column in shown if column.field != field]
     return shown

@@ -1,5 +1,7 @@
 """The text of the filter and of the search: words, ``user=root``, or a regular expression after a slash. Pure.
 
+``cgroup=PATH`` matches everything in a cgroup and below it.
+
 The page has the same rules in ``web/static/model/filter.js``. Regular expressions are those of RE2, as in
 :mod:`cpuwatch.query.name_pattern`.
 """
@@ -11,12 +13,13 @@ from collections.abc import Callable
 
 from cpuwatch.query.cgroup_name import cgroup_name
 from cpuwatch.query.name_pattern import compile_name_pattern
+from cpuwatch.query.units import is_in
 from cpuwatch.terminal.model.rows import Item
 
 __all__ = ["MAX_FILTER_CHARACTERS", "row_test"]
 
 MAX_FILTER_CHARACTERS = 200
-_EXACT = re.compile(r"(name|user|unit|pid)=(.*)", re.DOTALL)
+_EXACT = re.compile(r"(name|user|unit|pid|cgroup)=(.*)", re.DOTALL)
 
 
 def row_test(text: str) -> Callable[[Item], bool] | None:
@@ -39,6 +42,8 @@ def row_test(text: str) -> Callable[[Item], bool] | None:
 
 
 def _exact_test(field: str, value: str) -> Callable[[Item], bool]:
+    if field == "cgroup":
+        return lambda row: is_in(row.cgroup, value or None)
     return lambda row: (_text_of(row, field) or "") == value
 
 

@@ -18,7 +18,7 @@ from cpuwatch.terminal.model.text import Line, Screen, fitted
 
 __all__ = ["Frame", "drawn", "waiting"]
 
-_DETAIL_LINES = 8
+_DETAIL_LINES = 9
 """With a line above them, and a graph of one line."""
 _MAX_GRAPH_LINES = 4
 _HINTS = (

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from cpuwatch.model import Snapshot
+from cpuwatch.model import MachineUsage, Snapshot
 from cpuwatch.terminal.model.text import Line, Screen, Span, fitted, joined, percent
 
 __all__ = ["Link", "Scene", "cpu_lines", "graph_lines", "header_lines", "title_line"]
@@ -19,6 +19,8 @@ _MIN_METER_CELLS = 22
 _MAX_METERS_IN_LINE = 4
 _MAX_METER_LINES = 4
 _CPU_LABEL_CELLS = 4
+_MIN_WAITING_CELLS = 72
+_VERDICT_CELLS = 9
 _GRAPH_LABEL_CELLS = 6
 
 
@@ -133,15 +135,30 @@ def _machine_line(snapshot: Snapshot, screen: Screen) -> Line:
         ("exited", attribution.exited_percent or 0.0),
         ("unattributed", attribution.unattributed_percent or 0.0),
     ]
-    length = max(1, screen.columns - _CPU_LABEL_CELLS - 8)
+    waiting = _waiting(machine) if screen.columns >= _MIN_WAITING_CELLS else []
+    length = max(1, screen.columns - _CPU_LABEL_CELLS - 8 - sum(len(text) for _, text in waiting))
     return fitted(
         [
             ("bold", "CPU ".ljust(_CPU_LABEL_CELLS)),
             *_bar(parts, 100.0, length, screen),
             ("bold", f"{percent(machine.cpu_percent)}%".rjust(8)),
+            *waiting,
         ],
         screen.columns,
     )
+
+
+def _waiting(machine: MachineUsage) -> Line:
+    """The pressure and the verdict, if either is known. The width is fixed, so that the bar keeps its length."""
+    if machine.pressure_percent is None and machine.verdict is None:
+        return []
+    verdict = machine.verdict or ""
+    style = "warm" if verdict in {"throttled", "crowded", "stolen"} else ""
+    return [
+        ("dim", "  pressure "),
+        ("", percent(machine.pressure_percent).rjust(5)),
+        (style, "  " + verdict.ljust(_VERDICT_CELLS)),
+    ]
 
 
 def _attribution_line(snapshot: Snapshot, screen: Screen) -> Line:

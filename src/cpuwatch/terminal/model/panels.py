@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from cpuwatch.model import ProcessUsage
+from cpuwatch.query.crowd import crowd_of_process, crowd_text
 from cpuwatch.terminal.model.columns import COLUMNS, name_of, shown_columns
 from cpuwatch.terminal.model.header import Scene
 from cpuwatch.terminal.model.keys import BINDINGS, Binding
 from cpuwatch.terminal.model.process_past import ProcessTick, exited_under
-from cpuwatch.terminal.model.rows import Item, Moment, is_past
+from cpuwatch.terminal.model.rows import Item, Moment, Row, is_past
 from cpuwatch.terminal.model.state import ViewState
-from cpuwatch.terminal.model.text import UNKNOWN, Line, Screen, duration, fitted, percent
+from cpuwatch.terminal.model.text import UNKNOWN, Fields, Line, Screen, duration, fitted, percent
+from cpuwatch.terminal.model.unit_panel import unit_lines
 
 __all__ = ["column_lines", "detail_lines", "help_lines"]
 
@@ -61,8 +64,13 @@ def column_lines(state: ViewState, screen: Screen) -> list[Line]:
 def detail_lines(
     row: Item, moment: Moment, past: Sequence[ProcessTick], scene: Scene, screen: Screen, graph_lines: int
 ) -> list[Line]:
-    """A process: its figures, its parents and children, what exited under it, and its last minutes as a graph."""
-    field = _Fields(screen)
+    """A process: its figures, its parents and children, what exited under it, and its last minutes as a graph.
+
+    A unit: its sums, its limits and what they cost.
+    """
+    if isinstance(row, Row) and row.unit is not None:
+        return unit_lines(row.unit, moment.snapshot.machine, screen)
+    field = Fields(screen)
     shown = (lambda _: UNKNOWN) if is_past(row) else percent
     lines = [
         [("bold", screen.shown(name_of(row))), ("dim", f"   PID {row.pid or UNKNOWN}   Esc closes")],
@@ -85,20 +93,23 @@ def detail_lines(
         field.line(("parents", _parents(row, moment))),
         field.line(("children", _children(row, moment))),
         field.line(("exited", _exited(past))),
+        field.line(*_denial(row, moment)),
         *_past_lines([tick.total_percent for tick in past], screen, graph_lines),
     ]
     return [fitted(line, screen.columns) for line in lines]
 
 
-class _Fields:
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
-
-    def line(self, *fields: tuple[str, str]) -> Line:
-        line: Line = []
-        for name, value in fields:
-            line += [("dim", f"{'  ' if line else ''}{name} "), ("", self._screen.shown(value))]
-        return line
+def _denial(row: Item, moment: Moment) -> list[tuple[str, str]]:
+    """Whether the process got the CPU that it wanted, and which quota or which other processes are the reason."""
+    if is_past(row):
+        return [("verdict", UNKNOWN)]
+    fields = [("verdict", row.verdict or UNKNOWN), ("throttled", percent(row.throttled_percent))]
+    if isinstance(row, ProcessUsage) and (crowd := crowd_of_process(row, moment.snapshot.machine)):
+        fields.append(("by", crowd_text(crowd)))
+    cgroup = next((each for each in moment.snapshot.cgroups if each.path == row.cgroup), None)
+    if cgroup is not None and cgroup.limited_by is not None:
+        fields.append(("limit", f"{cgroup.limit_cpus:.2f} CPUs by {cgroup.limited_by}"))
+    return fields
 
 
 def _started(row: Item, scene: Scene) -> str:

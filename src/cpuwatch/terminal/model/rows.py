@@ -28,6 +28,7 @@ class Row(Struct, frozen=True, gc=False):
     """A row that is not simply a living process. ``age`` counts the ticks since an exited one was seen.
 
     An exited row keeps its last percentages while it fades, so that it fades in its place. They are not shown.
+    ``unit`` has the limits of a unit.
     """
 
     kind: Literal["gone", "exited", "group", "branch"]
@@ -56,6 +57,7 @@ class Row(Struct, frozen=True, gc=False):
     age: int = 0
     depth: int = 0
     branch: Literal["", "open", "closed"] = ""
+    unit: UnitUsage | None = None
 
 
 Item = ProcessUsage | Row
@@ -143,7 +145,9 @@ def group_row(group: UsageGroup, field: str) -> Row:
 
 def unit_row(unit: UnitUsage) -> Row:
     """A unit with the sums of everything below it."""
-    return Row(kind="group", key=f"group unit {unit.cgroup}", name=unit.group, cgroup=unit.cgroup, **_sums(unit))
+    return Row(
+        kind="group", key=f"group unit {unit.cgroup}", name=unit.group, cgroup=unit.cgroup, unit=unit, **_sums(unit)
+    )
 
 
 def tree_row(tree: TreeUsage, process: ProcessUsage | None) -> Row:

@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 
 from msgspec import Struct
 
-from cpuwatch.terminal.model.columns import GRAPH, GRAPH_TICKS, Column, name_of, padded, shown_columns
+from cpuwatch.terminal.model.columns import GRAPH, GRAPH_TICKS, UNIT_COLUMNS, Column, name_of, padded, shown_columns
 from cpuwatch.terminal.model.rows import FADING_TICKS, Item, Row
 from cpuwatch.terminal.model.state import ViewState
 from cpuwatch.terminal.model.text import Line, Screen, Span, fitted, spark
@@ -127,7 +127,7 @@ def _name(row: Item, style: str, screen: Screen) -> Line:
 
 
 def _is_over(row: Row) -> bool:
-    return row.kind in {"gone", "exited"} or (row.kind == "group" and row.count == 0)
+    return row.kind in {"gone", "exited"} or (row.kind == "group" and row.count == 0 and row.unit is None)
 
 
 def _row_style(row: Item) -> str:
@@ -145,9 +145,11 @@ def _cell_style(column: Column, row: Item) -> str:
         return "hot" if value >= 80 else "warm" if value >= 20 else "busy"
     if column.field == GRAPH:
         return "busy"
-    if column.field.endswith("_percent"):
+    if column.field.endswith("_percent") and column.field not in UNIT_COLUMNS:
         value = getattr(row, column.field)
         return "dim" if value is None or value < 0.05 else ""
+    if column.field == "verdict":
+        return "warm" if row.verdict in {"throttled", "crowded", "stolen"} else "dim"
     return "dim" if column.field in {"state", "cpu_seconds", "threads", "start_time", "cgroup", "pid"} else ""
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from cpuwatch.encoding.columns import cell_width, clipped
 from cpuwatch.text import printable
 
-__all__ = ["Glyphs", "Line", "Screen", "Span", "duration", "fitted", "joined", "percent", "spark"]
+__all__ = ["UNKNOWN", "Fields", "Glyphs", "Line", "Screen", "Span", "duration", "fitted", "joined", "percent", "spark"]
 
 Span = tuple[str, str]
 """The name of a style, and text without control characters."""
@@ -105,3 +105,17 @@ def spark(values: Iterable[float], levels: str) -> str:
     shown = list(values)
     top = max([20.0, *shown])
     return "".join([" " if value <= 0 else levels[ceil(value / top * len(levels)) - 1] for value in shown])
+
+
+class Fields:
+    """Lines of names and values, as panels have them."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def line(self, *fields: tuple[str, str]) -> Line:
+        """The fields in one line; values are escaped."""
+        line: Line = []
+        for name, value in fields:
+            line += [("dim", f"{'  ' if line else ''}{name} "), ("", self._screen.shown(value))]
+        return line

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from cpuwatch.errors import CpuwatchError
 from cpuwatch.fields import FIELDS
-from cpuwatch.terminal.model.columns import COLUMNS, shown_columns
+from cpuwatch.terminal.model.columns import COLUMNS, UNIT_COLUMNS, shown_columns
 from cpuwatch.terminal.model.filter import MAX_FILTER_CHARACTERS, row_test
 from cpuwatch.terminal.model.keys import Action, action_of
 from cpuwatch.terminal.model.rows import Item, Row
@@ -77,7 +77,7 @@ def _changed(state: ViewState, action: Action, shown: Shown) -> ViewState:
 def clicked(state: ViewState, row: int | None, heading: str | None, shown: Shown) -> ViewState:
     """The state after a click on a visible row, on a heading, or elsewhere. A second click on a row opens it."""
     if heading is not None:
-        return _sorted_by(state, heading) if COLUMNS[heading].is_sortable else state
+        return _sorted_by(state, heading) if (COLUMNS | UNIT_COLUMNS)[heading].is_sortable else state
     if row is None or state.top + row >= len(shown.rows):
         return replace(state, cursor=None, panel="" if state.panel == "help" else state.panel)
     key = shown.rows[state.top + row].key
@@ -213,9 +213,12 @@ def _open(state: ViewState, shown: Shown) -> ViewState:
     row = _under_cursor(state, shown)
     if row is None:
         return state
-    if isinstance(row, Row) and row.kind == "group":
+    is_open = state.panel == "detail" and state.opened == row.key
+    if isinstance(row, Row) and row.unit is not None and is_open:
+        return replace(state, view="", filter=f"cgroup={row.cgroup or ''}", cursor=None, top=0, panel="", opened=None)
+    if isinstance(row, Row) and row.kind == "group" and row.unit is None:
         return replace(state, view="", filter=f"{state.view}={row.name or ''}", cursor=None, top=0)
-    if state.panel == "detail" and state.opened == row.key:
+    if is_open:
         return replace(state, panel="", opened=None)
     return replace(state, panel="detail", opened=row.key)
 

@@ -10,10 +10,12 @@ from urllib.parse import quote
 from msgspec import Struct
 from starlette.types import Scope
 
+from cpuwatch.accounting.cgroups import path_with_ancestors
 from cpuwatch.encoding.formats import FORMAT, FORMATS
 from cpuwatch.encoding.json import encode
 from cpuwatch.encoding.rounded import rounded_rows
-from cpuwatch.model import ProcessUsage, Snapshot
+from cpuwatch.model import BusyProcess, CgroupUsage, ProcessUsage, Snapshot
+from cpuwatch.query.crowd import crowd_of_process
 from cpuwatch.query.parameters import AT, PID, VIEW, parse_query_string, view_from
 from cpuwatch.query.view import View, apply_view
 from cpuwatch.text import time_text
@@ -43,12 +45,18 @@ _MEDIA_TYPES = {chosen.media_type: chosen.name for chosen in FORMATS.values()}
 
 
 class OneProcess(Struct, frozen=True, gc=False):
-    """The body of ``/cpu_usage/{pid}``."""
+    """The body of ``/cpu_usage/{pid}``.
+
+    ``crowded_by`` are the busiest processes if ``process`` is crowded, itself among them if it wants more than one CPU.
+    ``cgroups`` are those that contain it, innermost first.
+    """
 
     sequence: int
     time: datetime
     interval_seconds: float
     process: ProcessUsage
+    crowded_by: list[BusyProcess]
+    cgroups: list[CgroupUsage]
 
 
 ALL_PROCESSES = Operation(
@@ -108,7 +116,16 @@ class ProcessResponse(Struct, frozen=True):
         row = next((row for row in snapshot.processes if row.pid == self.pid), None)
         if row is None:
             return problem(404, f"there was no process {self.pid} at {time_text(snapshot.time)}")
-        body = OneProcess(snapshot.sequence, snapshot.time, snapshot.interval_seconds, *rounded_rows([row]))
+        paths = [] if row.cgroup is None else path_with_ancestors(row.cgroup)
+        cgroups = {cgroup.path: cgroup for cgroup in snapshot.cgroups}
+        body = OneProcess(
+            snapshot.sequence,
+            snapshot.time,
+            snapshot.interval_seconds,
+            rounded_rows([row])[0],
+            rounded_rows(crowd_of_process(row, snapshot.machine)),
+            rounded_rows([cgroups[path] for path in paths if path in cgroups]),
+        )
         (body,) = rounded_rows([body])
         return Answer.of(encode(body), "application/json")
 
