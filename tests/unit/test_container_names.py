@@ -249,6 +249,20 @@ def test_the_downward_api_names_only_the_pod_of_this_process(tmp_path: Path, nam
     assert names.name_of(f"/kubepods/pod{UID[:-1]}0") is None
 
 
+def test_in_a_cgroup_namespace_the_downward_api_names_the_root(
+    tmp_path: Path, clock: Clock, names: ContainerNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    namespace = tmp_path / "proc/self/ns/cgroup"
+    pod_info(tmp_path, UID)
+    assert names.name_of("/") is None
+    write(namespace, "")
+    clock.seconds += NAME_TTL_SECONDS
+    assert names.name_of("/") == "default/web-0"
+    monkeypatch.setattr(runtime_files, "INITIAL_CGROUP_NAMESPACE", namespace.stat().st_ino)
+    clock.seconds += NAME_TTL_SECONDS
+    assert names.name_of("/") is None
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -50,8 +50,9 @@ class ContainerNames:
     def name_of(self, cgroup_path: str) -> str | None:
         """``nginx`` for a container, ``namespace/pod`` and ``namespace/pod/container`` with Kubernetes.
 
-        None if the last segment of the path is neither a container nor a pod, if its name cannot be found, or until
-        there is budget for the lookup. An expired name is used until then.
+        In a pod whose cgroup is shown as ``/``, that is the pod's name. None if the last segment of the path is neither
+        a container nor a pod, if its name cannot be found, or until there is budget for the lookup. An expired name is
+        used until then.
         """
         now = self._seconds()
         entry = self._entry(cgroup_path, now)
@@ -91,6 +92,8 @@ class ContainerNames:
         return self._lookups_left > 0 and self._files.bytes_read < MAX_BYTES_PER_BURST
 
     def _look_up(self, path: str) -> str | None:
+        if path == "/":
+            return self._files.name_of_root()
         segments = path.split("/")
         uid = pod_uid_of(segments)
         if uid is not None:
@@ -100,6 +103,8 @@ class ContainerNames:
 
 
 def _can_have_name(path: str) -> bool:
+    if path == "/":
+        return True
     segments = path.split("/")
     container = container_of(segments)
     if container is None:

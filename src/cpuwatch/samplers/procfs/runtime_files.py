@@ -35,6 +35,9 @@ __all__ = ["RuntimeFiles"]
 MAX_FILE_BYTES = 4_194_304
 """A configuration has 5 to 100 kB; a list of 1,000 containers has 1 MB."""
 
+INITIAL_CGROUP_NAMESPACE = 0xEFFFFFFB
+"""The inode of the namespace in which ``/`` is the cgroup of the machine (PROC_CGROUP_INIT_INO in the kernel)."""
+
 _MAX_DIRECTORY_ENTRIES = 16_384
 _MAX_NAME_CHARACTERS = 253
 """The longest name that Kubernetes allows."""
@@ -108,6 +111,7 @@ class RuntimeFiles:
         self._crio = [root / f"run/containers/storage/{driver}-containers" for driver in _STORAGE_DRIVERS]
         self._container_logs = _Changing(root / "var/log/containers", self._names_of_container_logs)
         self._pod_logs = _Changing(root / "var/log/pods", self._names_of_pod_logs)
+        self._cgroup_namespace = root / "proc/self/ns/cgroup"
         self._own_pod = root / "etc/podinfo"
 
     def allow_rereading(self) -> None:
@@ -137,8 +141,20 @@ class RuntimeFiles:
         """``namespace/pod`` of the pod with this UID."""
         return self._pod_logs.names().get(uid) or self._name_of_own_pod(uid)
 
-    def _name_of_own_pod(self, uid: str) -> str | None:
-        if self._read(self._own_pod / "uid").strip() != uid.encode():
+    def name_of_root(self) -> str | None:
+        """``namespace/pod`` of the pod of this process, if ``/`` is its cgroup.
+
+        In a cgroup namespace, as containers have with cgroup v2, ``/`` is the cgroup of the container
+        (cgroup_namespaces(7)).
+        """
+        try:
+            is_container = self._cgroup_namespace.stat().st_ino != INITIAL_CGROUP_NAMESPACE
+        except OSError:
+            return None
+        return self._name_of_own_pod() if is_container else None
+
+    def _name_of_own_pod(self, uid: str | None = None) -> str | None:
+        if uid is not None and self._read(self._own_pod / "uid").strip() != uid.encode():
             return None
         namespace, pod = (text_from_bytes(self._read(self._own_pod / item).strip()) for item in ("namespace", "name"))
         return _joined(namespace, pod) if namespace and pod else None
