@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from live_server import run, running_server
+from live_server import CPUWATCH_SERVE, run, running_server
 from terminal import Terminal, terminal
 
 from cpuwatch.errors import CpuwatchError
@@ -246,3 +246,46 @@ def test_sample_repeats() -> None:
     done = run("sample", "--count", "2", "--every", "0.1", "--interval", "1")
     assert done.returncode == 2
     assert "--every conflicts with --interval" in done.stderr
+
+
+def open_threads(shown: Terminal, pid: int) -> None:
+    """Open the threads of this process, once it is in the table."""
+    shown.wait_for("TOTAL%")
+    shown.type(f"/pid={pid}\r")
+    shown.wait_for(lambda text: re.search(rf"^ *{pid} ", text, re.MULTILINE) is not None)
+    shown.type("\x1b[B")
+    shown.wait_for("order held")
+    shown.type("H")
+
+
+def test_the_threads_of_a_process_are_shown_while_their_panel_is_open() -> None:
+    with running_server(CPUWATCH_SERVE) as server, terminal(columns=100, rows=40) as shown:
+        open_threads(shown, server.pid)
+        text = shown.wait_for("LASTCPU")
+        assert "ended threads" in text
+        assert re.search(rf"^ *{server.pid} +[RS] ", text, re.MULTILINE)
+        shown.type("H")
+        shown.wait_for("parents")
+        shown.type("H")
+        shown.wait_for("LASTCPU")
+        shown.type(" ")
+        shown.wait_for("threads are not recorded")
+
+
+def test_the_threads_of_another_machine_come_from_its_service() -> None:
+    with running_server(CPUWATCH_SERVE) as server, terminal(server.url, columns=100, rows=40) as shown:
+        open_threads(shown, server.pid)
+        shown.wait_for(lambda text: "LASTCPU" in text and "ended threads" in text)
+
+
+def test_the_threads_of_a_recorded_process_are_not_known(tmp_path: Path) -> None:
+    folder = tmp_path / "recording"
+    with running_server(CPUWATCH_SERVE, CPUWATCH_RECORD=str(folder)) as server:
+        pid = server.pid
+        deadline = time.monotonic() + 60
+        while lasts_seconds(folder) < 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    with terminal(str(folder), columns=100, rows=40) as shown:
+        open_threads(shown, pid)
+        shown.wait_for("threads are not recorded")

@@ -14,6 +14,8 @@ from cpuwatch import (
     MachineUsage,
     ProcessUsage,
     Snapshot,
+    ThreadsSnapshot,
+    ThreadUsage,
     Verdict,
 )
 from cpuwatch.terminal.model.arrange import arranged
@@ -41,6 +43,8 @@ SCREENS: dict[str, tuple[Screen, ViewState]] = {
         Screen(120, 36),
         ViewState(view="unit", panel="detail", opened=f"group unit {NGINX}"),
     ),
+    "120x36-threads": (Screen(120, 36), ViewState(panel="threads", opened="11-1")),
+    "40x22-threads-ascii": (Screen(40, 22, "ascii"), ViewState(panel="threads", opened="11-1", each_cpu=False)),
     "200x60": (Screen(200, 60), ViewState()),
     "300x20-help": (Screen(300, 20), ViewState(panel="help")),
 }
@@ -109,11 +113,20 @@ def snapshot(sequence: int, *more: ProcessUsage) -> Snapshot:
     )
 
 
+def threads() -> ThreadsSnapshot:
+    rows = [
+        ThreadUsage(11, "make", "S", 0, 12.5, 10.0, 2.5, 0.25, 3.5, NOW),
+        ThreadUsage(17, "caf\xe9\x1b[31m", "R", 3, 50.0, None, None, None, 3700.0, NOW),
+        *(ThreadUsage(20 + number, "pool", "S", 1, 0.0, 0.0, 0.0, 0.0, 0.0, NOW) for number in range(20)),
+    ]
+    return ThreadsSnapshot(NOW, 1.0, 11, "11-1", "make", 65.0, 2.5, None, 7, rows)
+
+
 def screen_text(screen: Screen, state: ViewState) -> str:
     moment = Moment.of(snapshot(1, process(90, 11, "ld", 5.0, "mary")))
     moment = Moment.of(snapshot(2), moment)
     rows = arranged(moment, state)
-    scene = Scene(Link("", "live"), [float(value) for value in PAST], len(PAST) - 1, zone=UTC)
+    scene = Scene(Link("", "live"), [float(value) for value in PAST], len(PAST) - 1, zone=UTC, threads=threads())
     opened = next((row for row in [*moment.processes, *rows] if row.key == state.opened), None)
     exited = (ExitedUnder("as", 3, 0.25),)
     past = [ProcessTick(1.0, exited), ProcessTick(40.0), ProcessTick(90.0, exited)]

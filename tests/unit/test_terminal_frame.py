@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from strategies import snapshots
 from terminal_screens import NGINX, process, snapshot
 
-from cpuwatch import Snapshot, by_cgroup
+from cpuwatch import Snapshot, ThreadsSnapshot, ThreadUsage, by_cgroup
 from cpuwatch.encoding.columns import cell_width
 from cpuwatch.terminal.model.arrange import arranged
 from cpuwatch.terminal.model.columns import COLUMNS, shown_columns
@@ -36,12 +36,28 @@ keys = st.lists(
     max_size=8,
 )
 
+amounts = st.floats(0, 1e12)
+thread_snapshots = st.builds(
+    ThreadsSnapshot,
+    cpu_percent=amounts,
+    ended_percent=st.none() | amounts,
+    wait_percent=st.none() | amounts,
+    threads=st.lists(
+        st.builds(
+            ThreadUsage, name=hostile, cpu_percent=amounts, wait_percent=st.none() | amounts, cpu_seconds=amounts
+        ),
+        max_size=9,
+    ),
+)
+
 
 def plain(line: Line) -> str:
     return "".join(text for _, text in line)
 
 
-def frame_after(taken: list[Snapshot], typed: list[str], screen: Screen) -> Frame:
+def frame_after(
+    taken: list[Snapshot], typed: list[str], screen: Screen, threads: ThreadsSnapshot | str | None = None
+) -> Frame:
     state = ViewState()
     moment = None
     rows: list[Item] = []
@@ -55,15 +71,24 @@ def frame_after(taken: list[Snapshot], typed: list[str], screen: Screen) -> Fram
         rows = arranged(moment, state)
     except ValueError:
         rows = []
-    scene = Scene(Link("\x1b[31m", "stale", "stale since \x07"), [None, 0.0, 50.0, 1e9], 2, is_frozen=True)
+    scene = Scene(
+        Link("\x1b[31m", "stale", "stale since \x07"), [None, 0.0, 50.0, 1e9], 2, is_frozen=True, threads=threads
+    )
     opened = next((row for row in [*moment.processes, *moment.fading.values(), *rows] if row.key == state.opened), None)
     past = [] if opened is None else [ProcessTick.of(each, opened.key) for each in taken]
     return drawn(moment, rows, state, scene, screen, opened, past)
 
 
-@given(st.lists(snapshots(hostile), min_size=1, max_size=3), keys, screens)
-def test_a_frame_is_exactly_as_large_as_the_screen(taken: list[Snapshot], typed: list[str], screen: Screen) -> None:
-    frame = frame_after(taken, typed, screen)
+@given(
+    st.lists(snapshots(hostile), min_size=1, max_size=3),
+    keys | st.just(["down", "H"]),
+    screens,
+    st.none() | hostile | thread_snapshots,
+)
+def test_a_frame_is_exactly_as_large_as_the_screen(
+    taken: list[Snapshot], typed: list[str], screen: Screen, threads: ThreadsSnapshot | str | None
+) -> None:
+    frame = frame_after(taken, typed, screen, threads)
     assert len(frame.lines) == screen.rows
     for line in frame.lines:
         text = "".join(text for _, text in line)

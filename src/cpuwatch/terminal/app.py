@@ -25,7 +25,9 @@ from cpuwatch.terminal.model.state import ViewState
 from cpuwatch.terminal.model.update import Effect, Shown, clicked, kept_in_table, pressed, scrolled
 from cpuwatch.terminal.screen import Input, InputClosedError, TerminalScreen
 from cpuwatch.terminal.sources import Source
+from cpuwatch.terminal.threads import ThreadFollower
 from cpuwatch.terminal.timeline import Timeline
+from cpuwatch.thread_usage import ThreadsSnapshot
 from cpuwatch.tick_id import TickId
 
 __all__ = ["run"]
@@ -35,6 +37,7 @@ _POLL_SECONDS = 1.0
 _MAX_WAIT_SECONDS = 60.0
 _FAR_TICKS = 60
 _RESTORE_SECONDS = 3
+_NOT_RECORDED = "threads are not recorded: they are read while the newest tick of a running machine is shown (End)"
 _WHEEL_UP, _WHEEL_DOWN = 4, 5
 
 
@@ -68,6 +71,9 @@ class App:
         self._frame: Frame | None = None
         self._link = source.link
         self._is_changed = True
+        self._threads = None if source.measure_threads is None else ThreadFollower(source.measure_threads, self._wake)
+        self._drawn_threads: ThreadsSnapshot | str | None = None
+        self._writer = -1
         self._alarm: tuple[float, int, Callable[[], object]] | None = None
 
     def run(self) -> None:
@@ -75,8 +81,9 @@ class App:
         reader, writer = os.pipe()
         os.set_blocking(reader, False)
         os.set_blocking(writer, False)
-        watcher = threading.Thread(target=self._watch, args=(writer,), name="cpuwatch-top", daemon=True)
-        self._loop.watch_file(reader, lambda: self._on_snapshot(reader))
+        self._writer = writer
+        watcher = threading.Thread(target=self._watch, name="cpuwatch-top", daemon=True)
+        self._loop.watch_file(reader, lambda: self._on_news(reader))
         self._screen.listen(self._loop, self._on_input)
         self._loop.enter_idle(self._draw)
         self._poll()
@@ -84,22 +91,27 @@ class App:
         watcher.start()
         self._loop.run()
 
-    def _watch(self, writer: int) -> None:
+    def _wake(self) -> None:
+        """Make the event loop look for news; called in other threads."""
+        with suppress(OSError):
+            os.write(self._writer, b".")
+
+    def _watch(self) -> None:
         """Wake the event loop at each new snapshot, in a thread, because stores can only be waited for."""
         seen: TickId | None = None
         while True:
             snapshot = self._source.store.wait(seen or 0, timeout=_MAX_WAIT_SECONDS)
             if snapshot is not None:
                 seen = TickId.of(snapshot)
-                with suppress(OSError):
-                    os.write(writer, b".")
+                self._wake()
             elif seen is not None and self._source.store.latest is None:
                 return
 
-    def _on_snapshot(self, reader: int) -> None:
+    def _on_news(self, reader: int) -> None:
         with suppress(BlockingIOError):
             os.read(reader, 4096)
         self._is_changed |= self._timeline.follow()
+        self._is_changed |= self._threads is not None and self._threads.shown is not self._drawn_threads
         # Each snapshot is drawn, with the state of the source, so it puts the next check off.
         moment = self._timeline.moment
         self._poll_after(_POLL_SECONDS + (0.0 if moment is None else moment.snapshot.interval_seconds))
@@ -192,15 +204,28 @@ class App:
             opened = self._opened(moment)
             is_process = not (isinstance(opened, Row) and opened.kind == "group")
             past = self._timeline.past_of(opened.key) if opened is not None and is_process else []
-            self._frame = drawn(moment, self._rows, self._state, self._scene(), screen, opened, past, self._frame)
+            scene = self._scene(opened)
+            self._frame = drawn(moment, self._rows, self._state, scene, screen, opened, past, self._frame)
         self._screen.draw(self._frame, screen)
 
-    def _scene(self) -> Scene:
+    def _scene(self, opened: Item | None) -> Scene:
         timeline = self._timeline
         self._link = self._source.link
         has_graph = self._state.columns is not None and GRAPH in self._state.columns
         totals = timeline.totals(GRAPH_TICKS) if has_graph else []
-        return Scene(self._link, timeline.past, timeline.shown, timeline.is_frozen, self._zone, totals)
+        threads = self._threads_of(opened)
+        return Scene(self._link, timeline.past, timeline.shown, timeline.is_frozen, self._zone, totals, threads)
+
+    def _threads_of(self, opened: Item | None) -> ThreadsSnapshot | str | None:
+        """What is known about the threads of the process, if its panel is open. They are read no longer than that."""
+        if self._threads is None:
+            return _NOT_RECORDED
+        if self._state.panel != "threads" or opened is None or isinstance(opened, Row) or self._timeline.is_frozen:
+            self._threads.stop()
+            return _NOT_RECORDED if self._timeline.is_frozen else "the process has exited"
+        self._threads.follow(opened.pid, opened.key)
+        self._drawn_threads = self._threads.shown
+        return self._drawn_threads
 
     def _opened(self, moment: Moment) -> Item | None:
         key = self._state.opened

@@ -11,16 +11,19 @@ from contextlib import suppress
 from typing import Self
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from cpuwatch.encoding.json import decode
-from cpuwatch.errors import DecodeError, SettingsError
+from cpuwatch.errors import CpuwatchError, DecodeError, SettingsError
 from cpuwatch.history import DEFAULT_HISTORY_BYTES, SnapshotHistory, SnapshotStore
 from cpuwatch.model import Snapshot
 from cpuwatch.terminal.model.header import Link
 from cpuwatch.terminal.sources import since
+from cpuwatch.terminal.threads import MeasureThreads
 from cpuwatch.text import shortened
+from cpuwatch.thread_usage import ThreadsSnapshot
 from cpuwatch.token_file import Token
 
 __all__ = ["RemoteSource", "Url", "events", "parse_url"]
@@ -32,6 +35,8 @@ _RETRY_SECONDS = (1.0, 5.0)
 _MAX_LINE_BYTES = 64 * 2**20
 _MAX_SNAPSHOTS = 3600
 _STALE_INTERVALS = 3
+_MAX_THREADS = 200
+"""More than a screen shows."""
 
 
 class Url(Struct, frozen=True):
@@ -122,6 +127,28 @@ class RemoteSource:
             return Link(str(self._url), "stale", f"{since(age)}: {problem}")
         return Link(str(self._url), "live")
 
+    @property
+    def measure_threads(self) -> MeasureThreads:
+        """Asks the service, which only reads threads when it is asked."""
+        return self._measure_threads
+
+    def _measure_threads(self, pid: int) -> ThreadsSnapshot:
+        connection = self._url.connect()
+        try:
+            path = f"{self._url.path}/cpu_usage/{pid}/threads?format=json&top={_MAX_THREADS}"
+            connection.request("GET", path, headers=self._headers())
+            response = connection.getresponse()
+            body = response.read(_MAX_LINE_BYTES)
+            if response.status == http.client.OK:
+                return msgspec.json.decode(body, type=ThreadsSnapshot)
+            with suppress(msgspec.DecodeError):
+                raise CpuwatchError(msgspec.json.decode(body, type=_Problem).detail)
+            raise CpuwatchError(f"HTTP {response.status} {response.reason}")
+        except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+            raise CpuwatchError(f"no threads from {self._url}: {error}") from error
+        finally:
+            connection.close()
+
     def _headers(self) -> dict[str, str]:
         headers = {"Accept": "text/event-stream, application/json"}
         if self._token is not None:
@@ -174,6 +201,12 @@ class RemoteSource:
         run = snapshot.sampling if latest is None else replace(snapshot.sampling, run=latest.sampling.run)
         self._store.append(replace(snapshot, sequence=1 if latest is None else latest.sequence + 1, sampling=run))
         self._arrived = time.monotonic()
+
+
+class _Problem(Struct):
+    """The body of an error of the service (RFC 9457)."""
+
+    detail: str
 
 
 class _ResponseError(Exception):

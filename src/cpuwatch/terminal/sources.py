@@ -11,7 +11,9 @@ from typing import Protocol, Self
 from cpuwatch.history import SnapshotStore
 from cpuwatch.monitor import Monitor
 from cpuwatch.recording.reader import Recording
+from cpuwatch.samplers.threads import ThreadReader, open_thread_reader
 from cpuwatch.terminal.model.header import Link
+from cpuwatch.terminal.threads import LocalThreads, MeasureThreads
 
 __all__ = ["LiveSource", "RecordedSource", "Source"]
 
@@ -30,6 +32,11 @@ class Source(Protocol):
     @property
     def link(self) -> Link:
         """Whether new snapshots still come."""
+        ...
+
+    @property
+    def measure_threads(self) -> MeasureThreads | None:
+        """Measures the threads of a process; None for the past, in which they are not known."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -54,6 +61,7 @@ class LiveSource:
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
+        self._threads = LocalThreads(self._open_thread_reader)
 
     def __enter__(self) -> Self:
         has_read = threading.Event()
@@ -79,6 +87,15 @@ class LiveSource:
             return Link("", "stale", since(age) if failure is None else f"{since(age)}: {failure}")
         return Link("", "live")
 
+    @property
+    def measure_threads(self) -> MeasureThreads:
+        """Reads the threads itself: the monitor does not read them."""
+        return self._threads
+
+    def _open_thread_reader(self) -> ThreadReader:
+        latest = self._monitor.history.latest
+        return open_thread_reader("auto" if latest is None else latest.host.backend.partition("/")[0])
+
 
 class RecordedSource:
     """A recording, which another process may be writing."""
@@ -102,3 +119,8 @@ class RecordedSource:
         """The past does not become stale."""
         damaged = len(self._recording.damage)
         return Link("", "recorded", f"recorded, {damaged} damaged parts" if damaged else "recorded")
+
+    @property
+    def measure_threads(self) -> None:
+        """Threads are not recorded."""
+        return

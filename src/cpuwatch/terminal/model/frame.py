@@ -11,10 +11,11 @@ from cpuwatch.encoding.table import missing_processes
 from cpuwatch.terminal.model.header import Scene, header_lines
 from cpuwatch.terminal.model.panels import column_lines, detail_lines, help_lines
 from cpuwatch.terminal.model.process_past import ProcessTick
-from cpuwatch.terminal.model.rows import Item, Moment
-from cpuwatch.terminal.model.state import VIEWS, ViewState
+from cpuwatch.terminal.model.rows import Item, Moment, Row
+from cpuwatch.terminal.model.state import VIEWS, Panel, ViewState
 from cpuwatch.terminal.model.table import TableLines, table_lines
 from cpuwatch.terminal.model.text import Line, Screen, fitted
+from cpuwatch.terminal.model.thread_panel import thread_lines
 
 __all__ = ["Frame", "drawn", "waiting"]
 
@@ -30,6 +31,11 @@ _HINTS = (
     ("?", "help"),
     ("q", "quit"),
 )
+
+_HINT_OF_PANEL: dict[Panel, Sequence[tuple[str, str]]] = {
+    "detail": (("H", "threads"),),
+    "threads": (("H", "details"),),
+}
 
 
 class Frame(Struct, frozen=True):
@@ -60,10 +66,13 @@ def drawn(
     lines = lines[: max(1, screen.rows - 4)]
     below: list[Line] = []
     rest = Screen(screen.columns, max(1, screen.rows - len(lines) - 2), screen.encoding)
-    if state.panel == "detail" and opened is not None and rest.rows > _DETAIL_LINES + 2:
+    if state.panel in {"detail", "threads"} and opened is not None and rest.rows > _DETAIL_LINES + 2:
         below = [fitted([("rail", screen.glyphs.empty * screen.columns)], screen.columns)]
-        graph_lines = max(1, min(_MAX_GRAPH_LINES, (rest.rows - _DETAIL_LINES - 10) // 3))
-        below += detail_lines(opened, moment, opened_past, scene, screen, graph_lines)
+        if state.panel == "threads":
+            below += thread_lines(opened, scene.threads, screen, max(_DETAIL_LINES, rest.rows // 2))
+        else:
+            graph_lines = max(1, min(_MAX_GRAPH_LINES, (rest.rows - _DETAIL_LINES - 10) // 3))
+            below += detail_lines(opened, moment, opened_past, scene, screen, graph_lines)
     height = max(1, rest.rows - len(below))
     table = table_lines(
         rows,
@@ -83,7 +92,9 @@ def drawn(
     body += [[("", " " * screen.columns)]] * (height + 1 - len(body))
     first_row = len(lines) + 1
     lines = [*lines, *body, *below][: screen.rows - 1]
-    lines.append(_last_line(moment, rows, state, height, screen))
+    has_threads = opened is not None and not (isinstance(opened, Row) and opened.kind == "group")
+    hints = (*_HINT_OF_PANEL.get(state.panel, ()), *_HINTS) if has_threads else _HINTS
+    lines.append(_last_line(moment, rows, state, height, screen, hints))
     return Frame(lines[-screen.rows :], first_row, height, table.headings, table)
 
 
@@ -98,7 +109,14 @@ def _within(state: ViewState, rows: Sequence[Item], height: int) -> ViewState:
     return state if state.top <= last else replace(state, top=last)
 
 
-def _last_line(moment: Moment, rows: Sequence[Item], state: ViewState, height: int, screen: Screen) -> Line:
+def _last_line(
+    moment: Moment,
+    rows: Sequence[Item],
+    state: ViewState,
+    height: int,
+    screen: Screen,
+    hints: Sequence[tuple[str, str]],
+) -> Line:
     if state.prompt:
         text = state.filter if state.prompt == "filter" else state.search
         note = f"  {state.note}" if state.note else ""
@@ -124,6 +142,6 @@ def _last_line(moment: Moment, rows: Sequence[Item], state: ViewState, height: i
         parts += [("dim", f"{state.top + 1}-{min(len(rows), state.top + height)} of {len(rows)}"), ("", "  ")]
     for line in missing_processes(moment.snapshot.sampling)[:1]:
         parts += [("warm", screen.shown(line)), ("", "  ")]
-    for key, text in _HINTS:
+    for key, text in hints:
         parts += [("key", key), ("dim", f" {text}  ")]
     return fitted(parts, screen.columns)

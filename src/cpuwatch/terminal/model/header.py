@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from cpuwatch.model import MachineUsage, Snapshot
 from cpuwatch.terminal.model.text import Line, Screen, Span, fitted, joined, percent
+from cpuwatch.thread_usage import ThreadsSnapshot
 
 __all__ = ["Link", "Scene", "cpu_lines", "graph_lines", "header_lines", "title_line"]
 
@@ -37,6 +38,7 @@ class Scene(Struct, frozen=True):
 
     ``shown`` is the index in ``past`` of the snapshot; ``is_frozen`` tells that the user stopped the time.
     ``totals`` has the total of each process that ran, by key, in each of the last ticks, the oldest first.
+    ``threads`` are those of the process whose panel is open, or say why they are unknown; None until they are measured.
     """
 
     link: Link
@@ -45,6 +47,7 @@ class Scene(Struct, frozen=True):
     is_frozen: bool = False
     zone: tzinfo | None = None
     totals: Sequence[Mapping[str, float]] = ()
+    threads: ThreadsSnapshot | str | None = None
 
 
 def header_lines(snapshot: Snapshot, scene: Scene, screen: Screen, *, each_cpu: bool) -> list[Line]:

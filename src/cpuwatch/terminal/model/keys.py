@@ -42,6 +42,7 @@ Action = Literal[
     "reverse",
     "sort_left",
     "sort_right",
+    "threads",
     "columns",
     "cpus",
     "kernel_threads",
@@ -104,6 +105,7 @@ BINDINGS = (
     Binding("first", ("ctrl a",), "First row", ("ctrl home",)),
     Binding("last", ("ctrl e", "G"), "Last row", ("ctrl end",)),
     Binding("enter", ("enter",), "Open the details of a row, or the processes of a group"),
+    Binding("threads", ("H",), "Show the threads of a process, or its details again"),
     Binding("escape", ("esc",), "Close, clear the filter, leave the table, go live", (), "Escape"),
     # Only the page can zoom; in the terminal these keys belong to the tree, as in htop.
     Binding("zoom_in", (), "Zoom the history in", (), "+"),

@@ -73,7 +73,10 @@ def detail_lines(
     field = Fields(screen)
     shown = (lambda _: UNKNOWN) if is_past(row) else percent
     lines = [
-        [("bold", screen.shown(name_of(row))), ("dim", f"   PID {row.pid or UNKNOWN}   Esc closes")],
+        [
+            ("bold", screen.shown(name_of(row))),
+            ("dim", f"   PID {row.pid or UNKNOWN}   H threads   Esc closes"),
+        ],
         field.line(
             ("total", shown(row.total_percent)),
             ("own", shown(row.cpu_percent)),

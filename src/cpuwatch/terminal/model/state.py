@@ -9,7 +9,7 @@ from msgspec import Struct
 __all__ = ["VIEWS", "Panel", "Prompt", "ViewName", "ViewState"]
 
 ViewName = Literal["", "tree", "name", "user", "unit"]
-Panel = Literal["", "help", "columns", "detail"]
+Panel = Literal["", "help", "columns", "detail", "threads"]
 Prompt = Literal["", "filter", "search"]
 
 VIEWS: dict[ViewName, str] = {
@@ -25,8 +25,8 @@ class ViewState(Struct, frozen=True):
     """The order, the filter, the place of the cursor and what is open.
 
     ``cursor`` is the key of a row. While it is set, rows keep their order. ``top`` is the index of the first visible
-    row. ``columns`` is None for the default columns; the newest choice is last. ``opened`` is the key of the row in the
-    detail panel.
+    row. ``columns`` is None for the default columns; the newest choice is last. ``opened`` is the key of the row whose
+    details or threads are shown.
     """
 
     sort: str = "total_percent"

@@ -223,6 +223,16 @@ def _open(state: ViewState, shown: Shown) -> ViewState:
     return replace(state, panel="detail", opened=row.key)
 
 
+def _threads(state: ViewState, shown: Shown) -> ViewState:
+    """The threads of the row with open details or under the cursor; the details again if they are shown already."""
+    if state.panel == "threads":
+        return replace(state, panel="detail")
+    key = state.opened if state.panel == "detail" else state.cursor
+    if key is None or any(row.key == key and isinstance(row, Row) and row.kind == "group" for row in shown.rows):
+        return replace(state, note="threads: move to a process first (down, or a click)")
+    return replace(state, panel="threads", opened=key)
+
+
 def _escape(state: ViewState, _: Shown) -> ViewState:
     if state.panel:
         return replace(state, panel="", opened=None)
@@ -276,6 +286,7 @@ _CHANGES: dict[Action, Callable[[ViewState, Shown], ViewState]] = {
     "page_down": _paged(1),
     "first": lambda state, shown: _at(state, 0, shown),
     "last": lambda state, shown: _at(state, len(shown.rows) - 1, shown),
+    "threads": _threads,
     "filter": lambda state, _: replace(state, prompt="filter"),
     "search": lambda state, _: replace(state, prompt="search", search=""),
     "search_next": _found,
