@@ -79,8 +79,8 @@ class ThreadsSnapshot(Struct, frozen=True, gc=False):
 
     ``cpu_percent`` is what the whole process used: the sum of its threads, and ``ended_percent``, the use of threads
     that ended within the interval. ``ended_percent`` is ``None`` if that of a thread is unknown. ``wait_percent`` is
-    the sum over the threads. ``unread`` is the number of living threads that are missing from ``threads``, because a
-    reading takes a limited number.
+    the sum over the threads. ``thread_count`` is the number of living threads. ``unread`` is how many of them were not
+    read, because a reading takes a limited number.
     """
 
     time: datetime
@@ -91,5 +91,6 @@ class ThreadsSnapshot(Struct, frozen=True, gc=False):
     cpu_percent: float | None
     ended_percent: float | None
     wait_percent: float | None
+    thread_count: int
     unread: int
     threads: list[ThreadUsage]

@@ -119,7 +119,7 @@ def threads() -> ThreadsSnapshot:
         ThreadUsage(17, "caf\xe9\x1b[31m", "R", 3, 50.0, None, None, None, 3700.0, NOW),
         *(ThreadUsage(20 + number, "pool", "S", 1, 0.0, 0.0, 0.0, 0.0, 0.0, NOW) for number in range(20)),
     ]
-    return ThreadsSnapshot(NOW, 1.0, 11, "11-1", "make", 65.0, 2.5, None, 7, rows)
+    return ThreadsSnapshot(NOW, 1.0, 11, "11-1", "make", 65.0, 2.5, None, 29, 7, rows)
 
 
 def screen_text(screen: Screen, state: ViewState) -> str:

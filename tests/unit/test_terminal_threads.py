@@ -21,7 +21,7 @@ SECONDS = 30.0
 
 
 def measured(pid: int, key: str = "a") -> ThreadsSnapshot:
-    return ThreadsSnapshot(datetime.now(UTC), 1.0, pid, key, "work", 0.0, 0.0, 0.0, 0, [])
+    return ThreadsSnapshot(datetime.now(UTC), 1.0, pid, key, "work", 0.0, 0.0, 0.0, 0, 0, [])
 
 
 class Keys:

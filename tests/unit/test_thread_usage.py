@@ -229,7 +229,7 @@ def test_the_table_escapes_names_and_says_what_is_missing() -> None:
     snapshot = snapshot_of(thread(1, SECOND, name="\x1b[31mred"), thread(2), unread=5, ended_percent=None)
     assert threads_table(snapshot, max_rows=1, hint=" (--all)").splitlines() == [
         "work  PID 1  2026-01-01T00:00:12.000000Z  2.000 s",
-        "process: CPU 50.0 %  of threads that ended - %  waiting 0.0 %",
+        "process: CPU 50.0 %  of threads that ended - %  waiting 0.0 %  threads 2",
         "not read: 5 threads, because a reading takes a limited number",
         "",
         "TID  S  LASTCPU  CPU%  WAIT%  USER%  SYS%     TIME  NAME",

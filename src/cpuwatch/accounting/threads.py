@@ -52,6 +52,7 @@ def thread_usage(earlier: ThreadReading, later: ThreadReading) -> ThreadsSnapsho
         cpu_percent=100 * cpu_ns / interval_ns,
         ended_percent=_percent(ended_ns, interval_ns),
         wait_percent=_percent(sum(known_waits_ns), interval_ns) if is_whole_wait else None,
+        thread_count=len(later.threads) + later.unread,
         unread=later.unread,
         threads=threads,
     )

@@ -71,7 +71,7 @@ def _head(snapshot: ThreadsSnapshot) -> Iterator[str]:
         )
     )
     yield f"{snapshot.name}  PID {snapshot.pid}  {time_text(snapshot.time)}  {snapshot.interval_seconds:.3f} s"
-    yield f"process: CPU {cpu} %  of threads that ended {ended} %  waiting {wait} %"
+    yield f"process: CPU {cpu} %  of threads that ended {ended} %  waiting {wait} %  threads {snapshot.thread_count}"
     if snapshot.unread:
         yield f"not read: {snapshot.unread} threads, because a reading takes a limited number"
 

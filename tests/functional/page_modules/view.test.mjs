@@ -8,6 +8,7 @@ const { windowOf, MAX_ROWS } = await load("view/virtual_list.js");
 const { roundTop } = await load("view/chart.js");
 const { statusOf } = await load("view/status_line.js");
 const { columnOf, COLUMNS } = await load("view/columns.js");
+const { sums } = await load("view/thread_section.js");
 const { FIELDS } = await load("model/fields.js");
 const { ProcessTable } = await load("model/process_table.js");
 
@@ -30,6 +31,14 @@ test("the window covers the viewport and never exceeds its limit", () => {
 
 test("the top of a chart is round and at least the highest value", () => {
   assert.deepEqual([1, 10, 11, 87, 150, 400].map(roundTop), [1, 10, 20, 100, 200, 500]);
+});
+
+test("the sums of threads name what is unknown and what is not in the table", () => {
+  const known = { cpu_percent: 150, ended_percent: 25, wait_percent: 0, thread_count: 2, threads: [{}, {}] };
+  assert.equal(sums(known, 1), "All threads: 150.0 %, of which 25.0 % by threads that ended. Waiting: 0.0 %.");
+  assert.match(sums(known, 0.5), /^All threads: 75.0 %, of which 12.5 %/);
+  const partly = { ...known, ended_percent: null, wait_percent: null, thread_count: 5002 };
+  assert.equal(sums(partly, 1), "All threads: 150.0 %, of which – % by threads that ended. Waiting: – %. 5000 more are not shown.");
 });
 
 test("the status tells whether the data is stale", () => {

@@ -53,8 +53,8 @@ def _sums(threads: ThreadsSnapshot, shown: int) -> Line:
         ("CPU", percent(threads.cpu_percent)),
         ("ended threads", percent(threads.ended_percent)),
         ("waiting", percent(threads.wait_percent)),
-        ("threads", f"{len(threads.threads) + threads.unread}"),
+        ("threads", str(threads.thread_count)),
     ):
         line += [("dim", f"{'  ' if line else ''}{name} "), ("", value)]
-    hidden = len(threads.threads) + threads.unread - shown
+    hidden = threads.thread_count - shown
     return [*line, ("dim", f", {hidden} not shown")] if hidden else line

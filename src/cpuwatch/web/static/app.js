@@ -11,6 +11,7 @@ import { dayAndClock, moment } from "./model/time_text.js";
 import { fromFragment, toFragment } from "./model/url_state.js";
 import { Moments } from "./moments.js";
 import { Ranges } from "./ranges.js";
+import { Threads } from "./threads.js";
 import { Address } from "./view/address.js";
 import { columnOf } from "./view/columns.js";
 import { Controls } from "./view/controls.js";
@@ -50,7 +51,8 @@ class App {
       branch: (row, isOpen) => this.setBranch(row, isOpen),
       release: () => this.paintSoon(),
     });
-    this.panels = new Panels({ open: (id) => this.change({ open: id }), list: (filter) => this.list(filter), close: () => this.closeDetail() });
+    this.threads = new Threads(this);
+    this.panels = new Panels(this.threads, { open: (id) => this.change({ open: id }), list: (filter) => this.list(filter), close: () => this.closeDetail() });
     this.keys = new Keys(this.actions());
     this.controls = new Controls(this.controlHandlers(), { areKeysOn: this.keys.on });
     this.moments = new Moments(this, hasRecording);
@@ -113,9 +115,11 @@ class App {
       momentPast: (message) => this.moments.arrivePast(message),
       timeline: (timeline, path) => this.moments.arriveTimeline(timeline, path),
       summary: (summary, path) => this.ranges.arrive(summary, path),
+      threads: (threads, path) => this.threads.arrive(threads, path),
       failed: (kind, path, why) => {
         if (kind === "moment") this.moments.fail(path);
         if (kind === "summary") this.ranges.fail(path, why);
+        if (kind === "threads") this.threads.fail(path, why);
       },
       pastComplete: () => {
         if (this.state.at && !this.frozen && this.past === "memory") this.moments.find(this.state.at);
@@ -298,7 +302,8 @@ class App {
     this.tableView.show(rows, { ...state, isTree: isTree(state.view), scale, sequence: table.sequence, oldest });
     this.overview.show(table.head, table.rows.size);
     this.showPast();
-    this.panels.show(state.open, table, scale, oldest);
+    const isNow = this.frozen === null && this.past !== "playback";
+    this.panels.show(state.open, table, { scale, oldest, isNow });
     showSum(rows, table.head, state);
     this.controls.show(state, { isHeld: this.tableView.held, isPaused: this.frozen !== null, moment: this.momentText() });
     this.showStatus();

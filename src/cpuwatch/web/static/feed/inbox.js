@@ -6,7 +6,7 @@ import { Timeline } from "../model/timeline.js";
 export class Inbox {
   /**
    * `on`: state(state), tick(), chunk(table), moment(table, path), momentPast(message), timeline(timeline, path),
-   * summary(summary, path), failed(kind, path, why) and pastComplete().
+   * summary(summary, path), threads(threads, path), failed(kind, path, why) and pastComplete().
    * `live` is the newest table, `timeline` the machine's past; after a restart of the server, both are new.
    */
   constructor(on) {
@@ -25,6 +25,7 @@ export class Inbox {
       moment_past: (message) => on.momentPast(message),
       timeline: ({ timeline, path }) => on.timeline(timeline, path),
       summary: ({ summary, path }) => on.summary(summary, path),
+      threads: ({ threads, path }) => on.threads(threads, path),
       failed: ({ kind, path, why }) => on.failed(kind, path, why),
       past: (message) => this.past(message),
     };

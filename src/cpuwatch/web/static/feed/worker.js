@@ -138,6 +138,7 @@ const ANSWERS = {
     for (const chunk of past.chunks(CHUNK_ROWS)) port.postMessage({ type: "moment_past", path, ...chunk });
   },
   timeline: (port, path, timeline) => port.postMessage({ type: "timeline", path, timeline }),
+  threads: (port, path, threads) => port.postMessage({ type: "threads", path, threads }),
   summary: (port, path, summary) => port.postMessage({ type: "summary", path, summary }),
 };
 

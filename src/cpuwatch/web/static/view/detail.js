@@ -29,8 +29,9 @@ const FACTS = [
 ];
 
 export class Detail {
-  /** `onOpen(key)` opens another process, `onClose()` closes the panel. */
-  constructor(onOpen, onClose) {
+  /** `threads` are those of the process, `onOpen(key)` opens another process, `onClose()` closes the panel. */
+  constructor(threads, onOpen, onClose) {
+    this.threads = threads;
     this.panel = byId("detail");
     const name = element("bdi");
     this.title = element("h2", { id: "detail-title" }, name);
@@ -49,16 +50,19 @@ export class Detail {
       element("div", { class: "detail-head" }, this.title, this.close),
       this.plot,
       element("dl", { class: "facts" }, ...this.facts.map((fact) => fact.element)),
+      threads.view.element,
       element("div", { class: "kin" }, ...this.parents.nodes, ...this.children.nodes),
     );
   }
 
   hide() {
     this.panel.hidden = true;
+    this.threads.stop();
   }
 
-  show(row, table, scale, oldest) {
+  show(row, table, { scale, oldest, isNow }) {
     this.panel.hidden = false;
+    this.threads.follow(row, isNow, scale);
     const exited = row.kind !== "process";
     this.name.set(shownName(row));
     this.suffix.set(` · ${row.pid}${exited ? " · exited" : ""}`);
