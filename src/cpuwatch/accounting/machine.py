@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from heapq import nlargest
-from operator import itemgetter
 from typing import Any
 
 from msgspec.structs import replace
@@ -39,10 +38,12 @@ def machine_usage(earlier: MachineTimes, later: MachineTimes, interval_ns: int) 
 
 def with_processes(machine: MachineUsage, columns: Mapping[str, Sequence[Any]], logical_cpus: int) -> MachineUsage:
     """The usage with what is known from the rows of its processes, given as columns: waiting, verdict, the busiest."""
-    totals = [(total, place) for place, total in enumerate(columns.get("total_percent", ())) if total]
+    pids = columns.get("pid", ())
+    # Of equal totals, the lowest PID comes first, whatever the order of the rows.
+    totals = [(total, -pids[place], place) for place, total in enumerate(columns.get("total_percent", ())) if total]
     busiest = [
         BusyProcess(columns["pid"][place], columns["name"][place], columns["cgroup"][place], total)
-        for total, place in nlargest(_MAX_BUSIEST, totals, key=itemgetter(0))
+        for total, _, place in nlargest(_MAX_BUSIEST, totals)
     ]
     waits = [wait for wait in columns.get("wait_percent", ()) if wait is not None]
     if not waits:
