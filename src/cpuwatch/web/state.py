@@ -16,6 +16,7 @@ from cpuwatch.accounting.totals import RunningTotals
 from cpuwatch.history import SnapshotStore
 from cpuwatch.peers.opening import watch_peers
 from cpuwatch.peers.status import WatchedPeers
+from cpuwatch.query.unit_totals import RunningUnitTotals
 from cpuwatch.recording.past import Past
 from cpuwatch.recording.reader import Recording
 from cpuwatch.recording.recorder import Recorder
@@ -68,6 +69,9 @@ class Live:
             self.peers = watch_peers(self.settings.peers, self.settings.peers_token, self.cache.threads.run)
         self.begin_seconds: float = time.monotonic()
         # The source must not be started yet, so that the totals include every tick.
+        # Those by unit come first, so that they are never older than the others (see web/endpoints/metrics.py).
+        self.unit_totals: RunningUnitTotals = RunningUnitTotals(self.settings.metric_names)
+        source.follow(self.unit_totals.take)
         self.totals: RunningTotals = RunningTotals(self.settings.metric_names)
         source.follow(self.totals.take)
         self.supervisor: Supervisor = Supervisor(lambda: self.cache.ended)

@@ -12,9 +12,11 @@ from starlette.types import Scope
 from cpuwatch.accounting.totals import CpuTotals
 from cpuwatch.encoding.metric_families import metric_families, process_families, recording_families
 from cpuwatch.encoding.openmetrics import EXPOSITIONS
+from cpuwatch.encoding.unit_families import unit_families
 from cpuwatch.model import Snapshot
 from cpuwatch.query.parameters import METRICS, exposed_processes, parse_query_string
 from cpuwatch.query.select import Query, select
+from cpuwatch.query.unit_totals import UnitTotals
 from cpuwatch.recording.recorder import RecorderHealth
 from cpuwatch.snapshot_source import Health
 from cpuwatch.text import shortened
@@ -58,6 +60,7 @@ class _Exposition:
     recording: RecorderHealth | None
     totals_sequence: int
     totals: CpuTotals = field(compare=False)
+    unit_totals: UnitTotals = field(compare=False)
     is_made_ahead: ClassVar[bool] = False
 
     def make(self, snapshot: Snapshot) -> Answer:
@@ -66,6 +69,7 @@ class _Exposition:
         counts = {"missed_ticks": self.health.missed_ticks, "failed_ticks": self.health.failed_ticks}
         counted = replace(snapshot, sampling=replace(snapshot.sampling, **counts))
         families = metric_families(counted, self.totals, self.known_sequence)
+        families += unit_families(snapshot, self.unit_totals, self.known_sequence)
         if self.processes is not None:
             families += process_families(select(snapshot, self.processes).processes)
         if (recording := self.recording) is not None:
@@ -87,15 +91,19 @@ async def metrics(scope: Scope) -> Answer:
     # Scrapers accept gzip; no other coding is needed.
     coding = choose_coding(header_text(scope, b"accept-encoding"), ["gzip"])
     state, scraper = live(scope), _scraper(scope)
-    totals, run_seconds = state.totals.latest, time.monotonic() - state.begin_seconds
-    if totals is None:
+    # In this order: a unit whose series is newer than what is noted below is 0 once more, which loses nothing.
+    totals, unit_totals = state.totals.latest, state.unit_totals.latest
+    run_seconds = time.monotonic() - state.begin_seconds
+    if totals is None or unit_totals is None:
         return no_snapshot_yet()
     known = None if scraper is None else state.scrapes.known_sequence(scraper, totals, run_seconds)
     # Usually nothing is new, and all scrapers get the same response.
-    if known is not None and known >= totals.newest_sequence:
+    if known is not None and known >= max(totals.newest_sequence, unit_totals.newest_sequence):
         known = None
     health, recording = state.source.health, None if state.recorder is None else state.recorder.health
-    exposition = _Exposition(processes, media_type, coding, known, health, recording, totals.sequence, totals)
+    exposition = _Exposition(
+        processes, media_type, coding, known, health, recording, totals.sequence, totals, unit_totals
+    )
     answer = await state.cache.get(exposition)
     if scraper is not None and answer is not None:
         state.scrapes.note(scraper, totals)
