@@ -147,10 +147,18 @@ def test_each_query_of_the_dashboard_returns_plausible_values(
         assert max(values) <= 1.1
 
 
-def test_a_host_has_less_than_a_hundred_series(scraped: Scraped) -> None:
-    series = scraped.results('count({__name__=~"(cpuwatch|system|process)_.*"})')
+def test_a_host_has_less_than_a_hundred_series_beside_those_of_its_cpus_and_units(scraped: Scraped) -> None:
+    series = scraped.results('count({__name__=~"(cpuwatch|system|process)_.*", __name__!~"cpuwatch_unit_.*"})')
     per_cpu = scraped.results("count(cpuwatch_logical_cpu_utilization_ratio)")
     assert int(series[0]["value"][1]) - int(per_cpu[0]["value"][1]) < 100
+
+
+def test_units_have_at_most_six_series_each(scraped: Scraped) -> None:
+    (series,) = scraped.results('count({__name__=~"cpuwatch_unit_.*"})')
+    (units,) = scraped.results('count(cpuwatch_unit_cpu_seconds_total{kind="named"})')
+    assert 1 <= int(units["value"][1]) <= 25
+    # Three counters also have the kinds other and retired.
+    assert int(series["value"][1]) <= 6 * int(units["value"][1]) + 6
 
 
 def cpus_of(results: list[dict[str, Any]]) -> dict[str, float]:
