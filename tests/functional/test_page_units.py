@@ -103,12 +103,21 @@ def test_a_unit_opens_a_panel_with_its_limits_and_processes(page: Page) -> None:
     expect(page.locator("#detail")).to_be_hidden()
 
 
-def test_the_panel_of_a_crowded_unit_says_who_crowds_it(page: Page) -> None:
+def test_the_panels_of_crowded_units_and_processes_say_who_crowds_them(page: Page) -> None:
     unit(page, "session-3.scope").locator("button.name").click()
-    crowd = page.locator("#unit-detail .crowding")
-    expect(crowd.locator("h3")).to_have_text("Crowded by")
-    expect(crowd.get_by_role("button").first).to_contain_text(" node")
-    expect(crowd.get_by_role("button", name=re.compile("cc1plus"))).to_have_count(0)
+    unit_panel, process_panel = page.locator("#unit-detail"), page.locator("#detail")
+    # It wants more than one CPU, so its own processes are among them.
+    expect(unit_panel.locator(".crowding").get_by_role("button", name=re.compile("cc1plus"))).to_have_count(3)
+    unit_panel.locator(".kin > ul").get_by_role("button").first.click()
+    expect(process_panel.locator("h2")).to_have_text(re.compile(r"cc1plus · \d+"))
+    pid = process_panel.locator("h2").inner_text().rpartition(" ")[2]
+    crowd = process_panel.locator(".crowding")
+    expect(crowd.get_by_role("button")).to_have_count(3)
+    expect(crowd.get_by_role("button", name=re.compile(f"^{pid} "))).to_have_count(0)
+    page.locator("#view").select_option("")
+    page.locator("tr.process", has_text="postgres").locator("button.name").click()
+    expect(process_panel.locator("h2")).to_contain_text("postgres")
+    expect(crowd).to_be_hidden()
 
 
 def test_the_panel_survives_the_address_and_lists_its_processes(browser: Browser, page: Page) -> None:

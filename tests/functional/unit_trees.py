@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from cpuwatch import CgroupUsage, ExitedUsage, MachineUsage, Snapshot, by_cgroup
+from cpuwatch import BusyProcess, CgroupUsage, ExitedUsage, MachineUsage, Snapshot, by_cgroup
 from cpuwatch.encoding import json
+from cpuwatch.query.crowd import crowd_of_process, crowd_of_unit
 
 __all__ = ["unit_trees"]
 
@@ -67,6 +68,7 @@ def _tree(chance: random.Random) -> dict[str, Any]:
             "total_percent": 0.0,
             "wait_percent": amount(),
             "throttled_percent": amount(),
+            "verdict": chance.choice([None, "busy", "crowded"]),
         }
         for pid in range(chance.randint(0, 8))
     ]
@@ -83,6 +85,10 @@ def _tree(chance: random.Random) -> dict[str, Any]:
         steal_percent=amount(),
         per_cpu_percent=[],
         load_average=None,
+        busiest=[
+            BusyProcess(pid, "n", chance.choice([None, *paths]), float(chance.randint(0, 9)))
+            for pid in chance.sample(range(10), 4)
+        ],
     )
     tick = {
         "sequence": 1,
@@ -97,4 +103,18 @@ def _tree(chance: random.Random) -> dict[str, Any]:
         "processes": processes,
     }
     snapshot: Snapshot = json.decode(msgspec.json.encode(tick))
-    return {"tick": tick, "units": msgspec.to_builtins(by_cgroup(snapshot))}
+    units = by_cgroup(snapshot)
+    # As the key of an object in JavaScript.
+    crowds = {str(unit.cgroup or "null"): _pids(crowd_of_unit(unit, snapshot.machine)) for unit in units}
+    return {
+        "tick": tick,
+        "units": msgspec.to_builtins(units),
+        "crowds": {
+            "units": crowds,
+            "processes": [_pids(crowd_of_process(row, snapshot.machine)) for row in snapshot.processes],
+        },
+    }
+
+
+def _pids(crowd: list[BusyProcess]) -> list[int]:
+    return [other.pid for other in crowd]

@@ -18,7 +18,8 @@ const { makeRow, UNIT_FIELDS } = await load("model/row.js");
 const { duration, percent, visible } = await load("model/text.js");
 const { missingProcesses } = await load("model/missing_processes.js");
 const { summedName } = await load("model/summed_name.js");
-const { crowdOf, processesIn, unitId, unitWithId } = await load("model/unit_tree.js");
+const { processesIn, unitId, unitWithId } = await load("model/unit_tree.js");
+const { crowdOf } = await load("model/crowd.js");
 const { stolenShare, verdictOf } = await load("model/verdict.js");
 const { unitNames, unitPath } = await load("model/unit_name.js");
 
@@ -352,15 +353,14 @@ test("a unit is found by its id with all its processes, whatever the filter", ()
   const all = [...table.rows.values()];
   const slice = unitWithId(table, unitId("/system.slice"));
   assert.deepEqual(processesIn(slice).map(({ pid }) => pid), [5, 4, 3]);
-  assert.deepEqual(crowdOf(slice, all).map(({ pid }) => pid), [7, 6, 1]);
   assert.deepEqual(all.filter(rowTest(parseFilter(`cgroup=${NGINX}`))).map(({ pid }) => pid), [3, 4]);
   assert.equal(all.filter(rowTest(parseFilter("cgroup=/"))).length, 6);
 });
 
-test("the tree of units is the library's", () => {
+test("the tree of units is the library's, and so are those who crowd units and processes", () => {
   const same = ["wait_percent", "throttled_percent", "user_percent", "threads", "cpu_seconds", "verdict", ...UNIT_FIELDS];
   const trees = JSON.parse(readFileSync(process.env.UNIT_TREES, "utf8"));
-  for (const { tick: { processes, ...head }, units } of trees) {
+  for (const { tick: { processes, ...head }, units, crowds } of trees) {
     const table = new ProcessTable();
     table.apply({ ...head, changed: processes, gone: [] });
     const above = [];
@@ -370,10 +370,14 @@ test("the tree of units is the library's", () => {
       return [row.unitPath, row.depth === 0 ? null : above[row.depth - 1], ...figures];
     });
     const expected = units.map((unit) => [unit.cgroup, unit.parent, unit.processes, unit.cpu_percent, unit.exited_percent, ...same.map((name) => unit[name])]);
+    const pidsOf = (row) => crowdOf(row, head.machine.busiest).map(({ pid }) => pid);
+    const found = Object.fromEntries(rowsOf(table).map((row) => [row.unitPath, pidsOf(row)]));
+    assert.deepEqual([found, [...table.rows.values()].map(pidsOf)], [crowds.units, crowds.processes]);
     const byPath = ([a], [b]) => (a === b ? 0 : a === null || (b !== null && a < b) ? -1 : 1);
     assert.deepEqual(shown.sort(byPath), expected.sort(byPath));
   }
   assert.ok(trees.some(({ units }) => units.length > 8));
+  assert.ok(trees.some(({ crowds }) => Object.values(crowds.units).some(({ length }) => length > 0)));
 });
 
 test("verdicts are those of the library", () => {

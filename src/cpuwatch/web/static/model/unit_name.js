@@ -33,7 +33,7 @@ export function unitPath(path) {
 
 /** Whether a cgroup is the one at `path` or below it. */
 export function isIn(unitPath, path) {
-  return unitPath === path || (unitPath !== null && (path === "/" || unitPath.startsWith(`${path}/`)));
+  return unitPath === path || (unitPath !== null && path !== null && (path === "/" || unitPath.startsWith(`${path}/`)));
 }
 
 /** Whether a cgroup is a row in a tree of units. A directory in a unit is a part of it, unless it is a slice. */

@@ -6,7 +6,6 @@ import { stolenShare, verdictOf } from "./verdict.js";
 import { hasRow, nameInTree } from "./unit_name.js";
 
 const SUMMED = [...OWN, "exited_percent"];
-const MIN_CROWDING_PERCENT = 1;
 
 export const unitId = (path) => `unit ${path}`;
 
@@ -52,12 +51,6 @@ export function processesIn(unit) {
     }
   }
   return found.sort(busiestFirst);
-}
-
-/** The processes outside of a unit that used the most, busiest first: those for which it waits if it is crowded. */
-export function crowdOf(unit, rows) {
-  const own = new Set(processesIn(unit));
-  return rows.filter((row) => row.total_percent >= MIN_CROWDING_PERCENT && !own.has(row)).sort(busiestFirst);
 }
 
 const busiestFirst = (a, b) => (b.total_percent ?? -1) - (a.total_percent ?? -1) || a.pid - b.pid;

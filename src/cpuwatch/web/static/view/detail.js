@@ -1,6 +1,7 @@
 /** The panel of one process: its figures, its last minutes, its parents and its children. */
 
 import { chart } from "./chart.js";
+import { CrowdList } from "./crowd_list.js";
 import { byId, element, textSlot } from "./dom.js";
 import { Relatives } from "./relatives.js";
 import { verdictText } from "../model/verdict.js";
@@ -44,6 +45,7 @@ export class Detail {
       return { text, slot: textSlot(value), element: element("div", {}, element("dt", { text: label }), element("dd", {}, value)) };
     });
     this.plot = element("div");
+    this.crowd = new CrowdList(onOpen);
     this.parents = new Relatives(() => "Parents", "unknown", onOpen);
     this.children = new Relatives((count) => `Children${count ? ` (${count})` : ""}`, "none", onOpen);
     this.panel.append(
@@ -51,7 +53,7 @@ export class Detail {
       this.plot,
       element("dl", { class: "facts" }, ...this.facts.map((fact) => fact.element)),
       threads.view.element,
-      element("div", { class: "kin" }, ...this.parents.nodes, ...this.children.nodes),
+      element("div", { class: "kin" }, this.crowd.element, ...this.parents.nodes, ...this.children.nodes),
     );
   }
 
@@ -84,6 +86,7 @@ export class Detail {
     const children = [...table.rows.values()].filter((other) => other.ppid === row.pid && other !== row);
     children.sort((a, b) => (b.total_percent ?? 0) - (a.total_percent ?? 0) || a.pid - b.pid);
     const focusWasHere = this.panel.contains(document.activeElement);
+    this.crowd.show(row, table, use);
     this.parents.show(parents, parents.length, use);
     this.children.show(children.slice(0, MAX_CHILDREN), children.length, use);
     // After following a link by key, the focus stays in the panel instead of jumping to the top of the page.

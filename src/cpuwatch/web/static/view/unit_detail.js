@@ -1,15 +1,15 @@
 /** The panel of one unit: its figures, what its limits cost, for whom it waits, and its processes. */
 
 import { chart } from "./chart.js";
+import { CrowdList } from "./crowd_list.js";
 import { byId, element, textSlot } from "./dom.js";
 import { Relatives } from "./relatives.js";
 import { MAX_FILTER_LENGTH } from "../model/filter.js";
 import { SERIES_TICKS, valuesOf } from "../model/series.js";
 import { cpus, percent, shownName, UNKNOWN, visible } from "../model/text.js";
-import { crowdOf, processesIn } from "../model/unit_tree.js";
+import { processesIn } from "../model/unit_tree.js";
 import { verdictText } from "../model/verdict.js";
 
-const MAX_CROWD = 5;
 const MAX_PROCESSES = 30;
 
 const share = (value) => (value === null ? UNKNOWN : `${percent(value)} %`);
@@ -48,15 +48,14 @@ export class UnitDetail {
       return { text, slot: textSlot(value), element: element("div", {}, element("dt", { text: label }), element("dd", {}, value)) };
     });
     this.plot = element("div");
-    this.crowd = new Relatives(() => "Crowded by", "its own processes", (id) => on.open(id));
-    this.crowding = element("div", { class: "crowding" }, ...this.crowd.nodes);
+    this.crowd = new CrowdList((id) => on.open(id));
     this.processes = new Relatives((count) => `Processes${count ? ` (${count})` : ""}`, "none alive", (id) => on.open(id));
     this.list = element("button", { type: "button", onclick: () => on.list(this.filter) }, "Show as rows");
     this.panel.append(
       element("div", { class: "detail-head" }, this.title, this.close),
       this.plot,
       element("dl", { class: "facts" }, ...this.facts.map((fact) => fact.element)),
-      element("div", { class: "kin" }, this.crowding, ...this.processes.nodes, this.list),
+      element("div", { class: "kin" }, this.crowd.element, ...this.processes.nodes, this.list),
     );
   }
 
@@ -78,15 +77,13 @@ export class UnitDetail {
     for (const { text, slot } of this.facts) slot.set(text(unit, use));
     this.filter = `cgroup=${unit.unitPath ?? ""}`;
     this.list.hidden = this.filter.length > MAX_FILTER_LENGTH;
-    this.showProcesses(unit, [...table.rows.values()], (row) => use(row.total_percent));
+    this.showProcesses(unit, table, (row) => use(row.total_percent));
   }
 
-  showProcesses(unit, rows, use) {
-    this.crowding.hidden = unit.verdict !== "crowded";
-    const crowd = this.crowding.hidden ? [] : crowdOf(unit, rows);
-    this.crowd.show(crowd.slice(0, MAX_CROWD), crowd.length, use);
+  showProcesses(unit, table, use) {
     const inside = processesIn(unit);
     const focusWasHere = this.panel.contains(document.activeElement);
+    this.crowd.show(unit, table, use);
     this.processes.show(inside.slice(0, MAX_PROCESSES), inside.length, use);
     if (focusWasHere && !this.panel.contains(document.activeElement)) this.close.focus();
   }
