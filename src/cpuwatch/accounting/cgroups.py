@@ -98,9 +98,12 @@ def cgroup_usage(
         return []
     used = _used_by_path(changes, credits_ns)
     rows: list[CgroupUsage] = []
+    quotas: dict[str, tuple[float, str]] = {}
+    # Every path comes after those of its ancestors.
     for path in sorted(later):
         times = later[path]
-        limit_cpus, limited_by = _limit(path, later, span)
+        tightest = _tightest_quota(path, times, quotas)
+        limit_cpus, limited_by = _limit(times.cpus, tightest, span)
         used_ns = used.get(path)
         if used_ns is None and times is earlier.get(path):
             rows.append(_at_rest(path, times, limit_cpus, limited_by))
@@ -179,20 +182,21 @@ def _used_by_path(changes: Iterable[Change], credits_ns: Mapping[int, int]) -> d
     return by_path
 
 
-def _limit(path: str, cgroups: _Cgroups, span: Span) -> tuple[float | None, str | None]:
-    """The number of CPUs that a cgroup can use at most, and the path of the quota that says so."""
-    cpus = cgroups[path].cpus
-    quotas = (
-        (quota_cpus, above)
-        for above in path_with_ancestors(path)
-        if (times := cgroups.get(above)) is not None and (quota_cpus := _quota_cpus(times)) is not None
-    )
-    tightest, limited_by = min(quotas, default=(None, None))
+def _tightest_quota(path: str, times: CgroupTimes, quotas: dict[str, tuple[float, str]]) -> tuple[float, str] | None:
+    """The lowest quota of a cgroup and its ancestors in CPUs, and whose it is. It is added to ``quotas``, by path."""
+    above = None if path == "/" else quotas.get(path.rpartition("/")[0] or "/")
+    own_cpus = _quota_cpus(times)
+    tightest = above if own_cpus is None or (above is not None and above[0] <= own_cpus) else (own_cpus, path)
+    if tightest is not None:
+        quotas[path] = tightest
+    return tightest
+
+
+def _limit(cpus: int | None, tightest: tuple[float, str] | None, span: Span) -> tuple[float | None, str | None]:
+    """The number of CPUs that a cgroup can use at most, and the path of the quota if that is the reason."""
     if tightest is None:
         return None if cpus is None else float(cpus), None
-    if tightest < (cpus or span.logical_cpus):
-        return tightest, limited_by
-    return float(cpus or span.logical_cpus), None
+    return tightest if tightest[0] < (cpus or span.logical_cpus) else (float(cpus or span.logical_cpus), None)
 
 
 def _quota_cpus(times: CgroupTimes) -> float | None:

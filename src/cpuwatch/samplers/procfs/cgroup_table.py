@@ -6,10 +6,12 @@ import errno
 import math
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from itertools import compress
 from operator import is_not
 from pathlib import Path
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from cpuwatch.accounting.cgroups import path_with_ancestors
@@ -22,7 +24,7 @@ from cpuwatch.samplers.procfs.cgroup_files import (
     parse_throttling,
     quota_of_v1,
 )
-from cpuwatch.samplers.procfs.cgroup_mounts import CgroupMounts, Hierarchy
+from cpuwatch.samplers.procfs.cgroup_mounts import CgroupMounts
 from cpuwatch.samplers.procfs.parse import pressure_ns
 from cpuwatch.samplers.procfs.stat_files import StatFiles, max_open_files, read_once
 
@@ -34,8 +36,22 @@ _MAX_OPEN_FILES = 1024
 READINGS_PER_ROUND = 10
 """The name, the CPUs and the existence of a cgroup are checked at least once in this many readings."""
 
+_MAX = "cpu.max"
+_STAT = "cpu.stat"
+_PRESSURE = "cpu.pressure"
+_QUOTA = "cpu.cfs_quota_us"
+_PERIOD = "cpu.cfs_period_us"
+
 _GONE = {errno.ENOENT, errno.ENODEV}
 """A removed cgroup has no files. One that is still open cannot be read (kernfs_fop_read_iter in fs/kernfs/file.c)."""
+
+
+class _Cgroup(Struct, gc=False):
+    """A cgroup: its files by name, what was in them, and the record that was made of that."""
+
+    files: dict[str, str]
+    content: list[bytes | None]
+    record: CgroupTimes
 
 
 class CgroupTable:
@@ -49,7 +65,7 @@ class CgroupTable:
         self._mounts = mounts
         self._name_of = name_of
         self._files = StatFiles(min(_MAX_OPEN_FILES, max_open_files() // _SHARE_OF_OPEN_FILES))
-        self._cgroups: dict[str, CgroupTimes] = {}
+        self._cgroups: dict[str, _Cgroup] = {}
         self._processes: Mapping[int, ProcessTimes] = {}
         self._in_turn: list[str] = []
 
@@ -60,16 +76,14 @@ class CgroupTable:
         changed, vanished = self._changes(processes)
         active = _paths_of(changed)
         due = {*self._turn(), *(active - self._cgroups.keys()), *_paths_of(vanished)}
+        for path in due:
+            self._renew(path)
         for path in active | due:
-            known = self._cgroups.get(path, CgroupTimes())
-            if path in due:
-                if not self._exists(path):
-                    self._cgroups.pop(path, None)
-                    continue
-                known = self._with_name_and_cpus(path, known)
-            self._cgroups[path] = self._with_counters(path, known)
+            cgroup = self._cgroups.get(path)
+            if cgroup is not None:
+                self._count(cgroup)
         self._files.end_sweep()
-        return self._cgroups.copy()
+        return {path: cgroup.record for path, cgroup in self._cgroups.items()}
 
     def close(self) -> None:
         """Close all files."""
@@ -92,53 +106,57 @@ class CgroupTable:
         turn, self._in_turn = self._in_turn[:size], self._in_turn[size:]
         return turn
 
-    def _exists(self, path: str) -> bool:
-        """Whether there is such a cgroup in any hierarchy that counts."""
-        hierarchies = (self._mounts.unified, self._mounts.cpu)
-        directories = (hierarchy.directory_of(path) for hierarchy in hierarchies if hierarchy is not None)
-        return any(directory is not None and Path(directory).is_dir() for directory in directories)
-
-    def _with_name_and_cpus(self, path: str, known: CgroupTimes) -> CgroupTimes:
+    def _renew(self, path: str) -> None:
+        """Find out what seldom changes about a cgroup: whether it exists, its files, its CPUs and its name."""
+        files = self._files_of(path)
+        if files is None:
+            self._cgroups.pop(path, None)
+            return
+        cgroup = self._cgroups.get(path)
+        if cgroup is None:
+            cgroup = self._cgroups[path] = _Cgroup(files, [], CgroupTimes())
+        cgroup.files = files
         name, cpus = self._name_of(path), self._cpus(path)
-        return known if (known.name, known.cpus) == (name, cpus) else replace(known, name=name, cpus=cpus)
+        if (cgroup.record.name, cgroup.record.cpus) != (name, cpus):
+            cgroup.record = replace(cgroup.record, name=name, cpus=cpus)
 
-    def _with_counters(self, path: str, known: CgroupTimes) -> CgroupTimes:
-        quota = self._quota(path)
-        throttling = None if quota is None else self._throttling(path)
-        record = replace(
-            known,
-            quota_ns=None if quota is None else quota.quota_ns,
-            period_ns=None if quota is None else quota.period_ns,
-            periods=None if throttling is None else throttling.periods,
-            throttled_periods=None if throttling is None else throttling.throttled_periods,
-            throttled_ns=None if throttling is None else throttling.throttled_ns,
-            pressure_ns=self._pressure_ns(path),
-        )
-        return known if record == known else record
+    def _files_of(self, path: str) -> dict[str, str] | None:
+        """The existing files with limits and counters by name; None if no hierarchy has such a cgroup."""
+        unified, v1 = self._mounts.unified, self._mounts.cpu
+        places = [(unified, (_PRESSURE,) if v1 is not None else (_PRESSURE, _MAX, _STAT))]
+        if v1 is not None:
+            places.append((v1, (_QUOTA, _PERIOD, _STAT)))
+        files: dict[str, str] = {}
+        exists = False
+        for hierarchy, names in places:
+            directory = None if hierarchy is None else hierarchy.directory_of(path)
+            if directory is not None and Path(directory).is_dir():
+                exists = True
+                found = {name: f"{directory}/{name}" for name in names}
+                files |= {name: file for name, file in found.items() if os.access(file, os.R_OK)}
+        return files if exists else None
 
-    def _quota(self, path: str) -> Quota | None:
-        """None without a quota, or if it cannot be read. The root cgroup of the machine has no such file in v2."""
-        try:
-            if self._mounts.cpu is None:
-                return parse_cpu_max(self._read(self._mounts.unified, path, "cpu.max"))
-            quota_us = self._read(self._mounts.cpu, path, "cpu.cfs_quota_us")
-            if quota_us.startswith(b"-"):
-                return None
-            return quota_of_v1(quota_us, self._read(self._mounts.cpu, path, "cpu.cfs_period_us"))
-        except (OSError, ValueError):
+    def _count(self, cgroup: _Cgroup) -> None:
+        """Read the counters. Where nothing changed, which comparing bytes tells, the record stays the same."""
+        maximum, quota_us = self._content(cgroup, _MAX), self._content(cgroup, _QUOTA)
+        content = [maximum, quota_us, self._content(cgroup, _PRESSURE)]
+        is_limited = not (maximum or b"max").startswith(b"max") or not (quota_us or b"-1").startswith(b"-")
+        if is_limited:
+            content += [self._content(cgroup, _STAT), self._content(cgroup, _PERIOD)]
+        if content != cgroup.content:
+            cgroup.content = content
+            record = _with_counters(cgroup.record, *content)
+            if record != cgroup.record:
+                cgroup.record = record
+
+    def _content(self, cgroup: _Cgroup, name: str) -> bytes | None:
+        """None if there is no such file, or it cannot be read now."""
+        file = cgroup.files.get(name)
+        if file is None:
             return None
-
-    def _throttling(self, path: str) -> Throttling | None:
         try:
-            return parse_throttling(self._read(self._mounts.cpu or self._mounts.unified, path, "cpu.stat"))
-        except (OSError, ValueError):
-            return None
-
-    def _pressure_ns(self, path: str) -> int | None:
-        """None if the kernel does not count it, as for all cgroups of v1."""
-        try:
-            return pressure_ns(self._read(self._mounts.unified, path, "cpu.pressure"))
-        except (OSError, ValueError):
+            return self._files.read(file, file)
+        except OSError:
             return None
 
     def _cpus(self, path: str) -> int | None:
@@ -156,11 +174,37 @@ class CgroupTable:
                         return None
         return None
 
-    def _read(self, hierarchy: Hierarchy | None, path: str, name: str) -> bytes:
-        directory = None if hierarchy is None else hierarchy.directory_of(path)
-        if directory is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        return self._files.read((path, name), f"{directory}/{name}")
+
+def _with_counters(
+    record: CgroupTimes,
+    maximum: bytes | None,
+    quota_us: bytes | None,
+    pressure: bytes | None,
+    stat: bytes | None = None,
+    period_us: bytes | None = None,
+) -> CgroupTimes:
+    """The record with what these files say. What they do not say is None, as is a malformed value."""
+    quota: Quota | None = None
+    throttling: Throttling | None = None
+    with suppress(ValueError):
+        if maximum is not None:
+            quota = parse_cpu_max(maximum)
+        elif quota_us is not None and period_us is not None:
+            quota = quota_of_v1(quota_us, period_us)
+    with suppress(ValueError):
+        throttling = None if stat is None else parse_throttling(stat)
+    waited_ns: int | None = None
+    with suppress(ValueError):
+        waited_ns = None if pressure is None else pressure_ns(pressure)
+    return replace(
+        record,
+        quota_ns=None if quota is None else quota.quota_ns,
+        period_ns=None if quota is None else quota.period_ns,
+        periods=None if throttling is None else throttling.periods,
+        throttled_periods=None if throttling is None else throttling.throttled_periods,
+        throttled_ns=None if throttling is None else throttling.throttled_ns,
+        pressure_ns=waited_ns,
+    )
 
 
 def _paths_of(processes: Iterable[ProcessTimes]) -> set[str]:
