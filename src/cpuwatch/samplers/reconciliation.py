@@ -106,6 +106,10 @@ class Reconciler:
         if record is None or replaced or record.state == "Z":
             self._childless.add(pid)
 
+    def exited(self) -> list[ProcessTimes]:
+        """The last records of the processes that exited, or whose PID another process has now."""
+        return list(self._exited.values())
+
     def reconcile(self) -> None:
         """Read stale processes again until all records agree.
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import errno
 import math
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from itertools import compress
-from operator import is_not
 from pathlib import Path
 
 from msgspec import Struct
@@ -33,8 +31,9 @@ __all__ = ["CgroupTable"]
 _SHARE_OF_OPEN_FILES = 4
 _MAX_OPEN_FILES = 1024
 
-READINGS_PER_ROUND = 10
-"""The name, the CPUs and the existence of a cgroup are checked at least once in this many readings."""
+READINGS_PER_ROUND = 60
+"""The CPUs and the existence of a cgroup, and the limits of an idle one, are checked at least once in a round. They seldom
+change, and looking up paths takes longer than reading open files."""
 
 _MAX = "cpu.max"
 _STAT = "cpu.stat"
@@ -57,8 +56,8 @@ class _Cgroup(Struct, gc=False):
 class CgroupTable:
     """The cgroups of all processes, and their ancestors.
 
-    The counters of a cgroup only change when one of its processes runs or waits. So only the cgroups of processes with
-    a new record are read; the others keep their record.
+    The counters of a cgroup only change when one of its processes runs or waits. So only the cgroups of such processes
+    are read; the others keep their record.
     """
 
     def __init__(self, mounts: CgroupMounts, name_of: Callable[[str], str | None]) -> None:
@@ -66,38 +65,29 @@ class CgroupTable:
         self._name_of = name_of
         self._files = StatFiles(min(_MAX_OPEN_FILES, max_open_files() // _SHARE_OF_OPEN_FILES))
         self._cgroups: dict[str, _Cgroup] = {}
-        self._processes: Mapping[int, ProcessTimes] = {}
         self._in_turn: list[str] = []
 
-    def read(self, processes: Mapping[int, ProcessTimes]) -> dict[str, CgroupTimes]:
-        """The cgroups by path. ``processes`` are all of this reading."""
+    def read(self, active: Iterable[ProcessTimes], exited: Iterable[ProcessTimes]) -> dict[str, CgroupTimes]:
+        """The cgroups by path. ``active`` processes ran, waited or moved since the last call; ``exited`` ones exited.
+
+        At the first call, all processes are active.
+        """
         if self._mounts.unified is None and self._mounts.cpu is None:
             return {}
-        changed, vanished = self._changes(processes)
-        active = _paths_of(changed)
-        due = {*self._turn(), *(active - self._cgroups.keys()), *_paths_of(vanished)}
+        paths = _paths_of(active)
+        due = {*self._turn(), *(paths - self._cgroups.keys()), *_paths_of(exited)}
         for path in due:
             self._renew(path)
-        for path in active | due:
+        for path in paths | due:
             cgroup = self._cgroups.get(path)
             if cgroup is not None:
-                self._count(cgroup)
+                self._count(path, cgroup)
         self._files.end_sweep()
         return {path: cgroup.record for path, cgroup in self._cgroups.items()}
 
     def close(self) -> None:
         """Close all files."""
         self._files.close()
-
-    def _changes(self, processes: Mapping[int, ProcessTimes]) -> tuple[list[ProcessTimes], list[ProcessTimes]]:
-        """The processes with a new record, and those that vanished, since the last reading."""
-        before, self._processes = self._processes, processes
-        changed = list(compress(processes.values(), map(is_not, processes.values(), map(before.get, processes))))
-        new = sum(record.pid not in before for record in changed)
-        vanished: list[ProcessTimes] = []
-        if len(processes) - new != len(before):
-            vanished = [before[pid] for pid in before.keys() - processes.keys()]
-        return changed, vanished
 
     def _turn(self) -> Collection[str]:
         if not self._in_turn:
@@ -107,7 +97,7 @@ class CgroupTable:
         return turn
 
     def _renew(self, path: str) -> None:
-        """Find out what seldom changes about a cgroup: whether it exists, its files, its CPUs and its name."""
+        """Find out what seldom changes about a cgroup: whether it exists, its files and its CPUs."""
         files = self._files_of(path)
         if files is None:
             self._cgroups.pop(path, None)
@@ -116,9 +106,9 @@ class CgroupTable:
         if cgroup is None:
             cgroup = self._cgroups[path] = _Cgroup(files, [], CgroupTimes())
         cgroup.files = files
-        name, cpus = self._name_of(path), self._cpus(path)
-        if (cgroup.record.name, cgroup.record.cpus) != (name, cpus):
-            cgroup.record = replace(cgroup.record, name=name, cpus=cpus)
+        cpus = self._cpus(path)
+        if cpus != cgroup.record.cpus:
+            cgroup.record = replace(cgroup.record, cpus=cpus)
 
     def _files_of(self, path: str) -> dict[str, str] | None:
         """The existing files with limits and counters by name; None if no hierarchy has such a cgroup."""
@@ -136,8 +126,8 @@ class CgroupTable:
                 files |= {name: file for name, file in found.items() if os.access(file, os.R_OK)}
         return files if exists else None
 
-    def _count(self, cgroup: _Cgroup) -> None:
-        """Read the counters. Where nothing changed, which comparing bytes tells, the record stays the same."""
+    def _count(self, path: str, cgroup: _Cgroup) -> None:
+        """Read the limits, the counters and the name. If nothing changed, the record stays the same."""
         maximum, quota_us = self._content(cgroup, _MAX), self._content(cgroup, _QUOTA)
         content = [maximum, quota_us, self._content(cgroup, _PRESSURE)]
         is_limited = not (maximum or b"max").startswith(b"max") or not (quota_us or b"-1").startswith(b"-")
@@ -148,6 +138,9 @@ class CgroupTable:
             record = _with_counters(cgroup.record, *content)
             if record != cgroup.record:
                 cgroup.record = record
+        name = self._name_of(path)
+        if name != cgroup.record.name:
+            cgroup.record = replace(cgroup.record, name=name)
 
     def _content(self, cgroup: _Cgroup, name: str) -> bytes | None:
         """None if there is no such file, or it cannot be read now."""

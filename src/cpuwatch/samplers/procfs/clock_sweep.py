@@ -129,25 +129,36 @@ class ClockSweep:
                 self._clocks[index] = record.cpu_ns
             reconciler.apply(pid, record, exited_during_sweep=clock_ns != cpu_clock.GONE)
         reconciler.reconcile()
-        self._count_waiting(instant, {self._pids[index] for index in moved})
+        active = {self._pids[index] for index in moved}
+        active.update(self._count_waiting(instant, active))
         for pid in reconciler.exited_pids:
             self._remove(pid)
         processes = self._table.copy()
         for record in self._reader.reread(processes):
             self._table.put(record)
             processes[record.pid] = record
+            active.add(record.pid)
         self._reader.end_sweep(processes)
         for pid, reason in self._unreadable.items():
             if reason not in _SHORTAGES:
                 processes.pop(pid, None)
-        return SweepResult(processes, Counter(self._unreadable.values()) + self._unlisted, reconciler.hidden_parents())
+        return SweepResult(
+            processes,
+            Counter(self._unreadable.values()) + self._unlisted,
+            reconciler.hidden_parents(),
+            active=[processes[pid] for pid in active if pid in processes],
+            exited=reconciler.exited(),
+        )
 
-    def _count_waiting(self, instant: Instant, have_run: Container[int]) -> None:
-        """Update the run delay of processes that were runnable and have not run since."""
+    def _count_waiting(self, instant: Instant, have_run: Container[int]) -> list[int]:
+        """Update the run delay of processes that were runnable and have not run since, and return their PIDs."""
+        waiting: list[int] = []
         for pid, wait_ns in self._reader.still_waiting(instant):
             known = self._table.get(pid)
             if pid not in have_run and known is not None and known.wait_ns is not None and wait_ns > known.wait_ns:
                 self._table.put(replace(known, wait_ns=wait_ns))
+                waiting.append(pid)
+        return waiting
 
     def _insert(self, pid: int) -> None:
         index = bisect_left(self._pids, pid)

@@ -119,7 +119,7 @@ class ProcfsSampler:
             unexpected_messages=0 if self._exits is None else self._exits.unexpected,
             present_cpus=self._present_cpus,
             hidden_parents=result.hidden_parents,
-            cgroups=self._cgroups.read(result.processes),
+            cgroups=self._cgroups.read(result.active, result.exited),
         )
 
     def close(self) -> None:

@@ -32,6 +32,7 @@ class StatSweep:
         self._root = root
         self._list_pids = list_pids
         self._reader = reader
+        self._before: dict[int, ProcessTimes] = {}
 
     def find_new(self, forks: int | None, last_pid: int, *, hidden_can_appear: bool) -> None:
         """Do nothing: the sweep lists all processes."""
@@ -51,9 +52,11 @@ class StatSweep:
             lambda pid: not (self._root / str(pid)).exists(),
         )
         unreadable = reconciler.read_all(self._list_pids(), read)
-        processes = self._table.copy()
+        before, processes = self._before, self._table.copy()
         for record in self._reader.reread(processes):
             self._table.put(record)
             processes[record.pid] = record
         self._reader.end_sweep(processes)
-        return SweepResult(processes, unreadable, reconciler.hidden_parents())
+        self._before = processes
+        active = [record for pid, record in processes.items() if record is not before.get(pid)]
+        return SweepResult(processes, unreadable, reconciler.hidden_parents(), active, reconciler.exited())

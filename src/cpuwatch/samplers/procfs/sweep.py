@@ -22,11 +22,17 @@ class Instant(Struct, frozen=True, gc=False):
 
 
 class SweepResult(Struct, frozen=True, gc=False):
-    """The processes by PID, unreadable ones by reason, and hidden parents, as in a :class:`~cpuwatch.Reading`."""
+    """The processes by PID, unreadable ones by reason, and hidden parents, as in a :class:`~cpuwatch.Reading`.
+
+    ``active`` are the records of those that ran or waited since the last sweep or that moved to another cgroup,
+    ``exited`` the last records of those that exited.
+    """
 
     processes: dict[int, ProcessTimes]
     unreadable: Counter[str]
     hidden_parents: frozenset[int]
+    active: list[ProcessTimes]
+    exited: list[ProcessTimes]
 
 
 class Sweep(Protocol):
