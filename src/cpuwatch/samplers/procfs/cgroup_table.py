@@ -32,8 +32,8 @@ _SHARE_OF_OPEN_FILES = 4
 _MAX_OPEN_FILES = 1024
 
 READINGS_PER_ROUND = 60
-"""The CPUs and the existence of a cgroup, and the limits of an idle one, are checked at least once in a round. They seldom
-change, and looking up paths takes longer than reading open files."""
+"""The CPUs and the existence of a cgroup, and the limits of an idle one, are checked at least once in a round. They
+seldom change, and looking up paths takes longer than reading open files."""
 
 _MAX = "cpu.max"
 _STAT = "cpu.stat"
