@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from quota_groups import Counters, counters, path_of, quota_group
 
 from benchmarks.processes import burning
 from cpuwatch import CgroupUsage, ProcessUsage, Snapshot, open_sampler, usage
+from cpuwatch.samplers.procfs.cgroup_mounts import CgroupMounts
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -147,6 +148,50 @@ def test_the_wait_of_a_single_thread_is_throttled_as_long_as_its_cgroup() -> Non
     # machine delays that by some periods.
     assert shown_ns >= least_ns - 6 * PERIOD_US * 1000
     assert row.verdict == "throttled"
+
+
+@contextmanager
+def unified_group() -> Iterator[Path]:
+    """A cgroup of version 2, which is mounted beside version 1 on some machines."""
+    unified = CgroupMounts.find().unified
+    if unified is None or unified.root != "/":
+        pytest.skip("no hierarchy of cgroup v2 is mounted")
+    group = Path(unified.directory) / f"cpuwatch-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"needs a cgroup: {error}")
+    try:
+        yield group
+    finally:
+        group.rmdir()
+
+
+def pressure_us(group: Path) -> int:
+    return int((group / "cpu.pressure").read_text().split()[4].removeprefix("total="))
+
+
+def test_the_pressure_of_a_cgroup_is_that_of_the_kernel() -> None:
+    with unified_group() as group, burning(2, CPUS[-1]) as pids, open_sampler("procfs") as sampler:
+        put_into(group, *pids)
+        time.sleep(0.2)
+        sampler.read()
+        before = pressure_us(group)
+        earlier = sampler.read()
+        between = pressure_us(group)
+        time.sleep(2)
+        between_later = pressure_us(group)
+        later = sampler.read()
+        after = pressure_us(group)
+        snapshot = usage(earlier, later)
+    (row,) = [row for row in snapshot.cgroups if row.path == f"/{group.name}"]
+    assert row.pressure_percent is not None
+    shown_us = row.pressure_percent / 100 * snapshot.interval_seconds * 1e6
+    # The counters of a reading are whole milliseconds, and more than the interval is shown as all of it.
+    assert shown_us <= after - before + 1000
+    assert shown_us >= between_later - between - 1000 or row.pressure_percent == 100
+    assert row.pressure_percent > 50
+    assert row.cpu_percent == pytest.approx(sum(row_of(snapshot, pid).cpu_percent or 0 for pid in pids))
 
 
 def test_processes_that_share_one_cpu_are_crowded() -> None:

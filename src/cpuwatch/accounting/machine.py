@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from heapq import nlargest
 from typing import Any
 
 from msgspec.structs import replace
@@ -43,7 +42,7 @@ def with_processes(machine: MachineUsage, columns: Mapping[str, Sequence[Any]], 
     totals = [(total, -pids[place], place) for place, total in enumerate(columns.get("total_percent", ())) if total]
     busiest = [
         BusyProcess(columns["pid"][place], columns["name"][place], columns["cgroup"][place], total)
-        for total, _, place in nlargest(_MAX_BUSIEST, totals)
+        for total, _, place in sorted(totals, reverse=True)[:_MAX_BUSIEST]
     ]
     waits = [wait for wait in columns.get("wait_percent", ()) if wait is not None]
     if not waits:
