@@ -59,6 +59,12 @@ def test_table_of_an_example() -> None:
     ]
 
 
+def test_the_line_of_the_machine_ends_with_pressure_and_verdict() -> None:
+    plain = snapshot((1, SECOND))
+    crowded = replace(plain, machine=replace(plain.machine, pressure_percent=71.25, verdict="crowded"))
+    assert table(crowded).splitlines()[1].endswith("  pressure 71.2  crowded")
+
+
 def test_an_estimate_is_marked() -> None:
     later = reading(process(children_ns=0), total=CpuTimes(100, 0, 100, 0, 0, 0), at_ns=101 * SECOND)
     later = replace(later, exits=[ProcessExit(2000, 10, "job", "alice", SECOND // 4)], exited_names="taskstats")

@@ -143,7 +143,8 @@ def _summary(snapshot: Snapshot | GroupedSnapshot) -> list[str]:
         f"user {_percent(machine.user_percent)}  system {_percent(machine.system_percent)}  "
         f"iowait {_percent(machine.iowait_percent)}  irq {_percent(machine.irq_percent)}  "
         f"steal {_percent(machine.steal_percent)}"
-        + ("" if machine.pressure_percent is None else f"  pressure {_percent(machine.pressure_percent)}"),
+        + ("" if machine.pressure_percent is None else f"  pressure {_percent(machine.pressure_percent)}")
+        + ("" if machine.verdict is None else f"  {machine.verdict}"),
         f"attributed: processes {_percent(attribution.processes_percent)}  "
         f"exited {_percent(attribution.exited_percent)}  "
         f"unattributed {_percent(attribution.unattributed_percent)}",
