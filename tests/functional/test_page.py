@@ -251,10 +251,10 @@ def test_a_row_opens_a_panel_with_its_history_parents_and_children(page: Page, b
     detail = page.locator("#detail")
     expect(detail.locator("h2")).to_contain_text(f"page-burner · {burner.pid}")
     expect(detail.locator("svg.chart polyline")).to_have_count(1)
-    parent = detail.get_by_role("button", name=re.compile(f"^{os.getpid()} "))
+    parent = detail.locator(".kin").get_by_role("button", name=re.compile(f"^{os.getpid()} "))
     parent.click()
     expect(detail.locator("h2")).to_contain_text(str(os.getpid()))
-    expect(detail.get_by_role("button", name=re.compile("page-burner"))).to_be_visible()
+    expect(detail.locator(".kin").get_by_role("button", name=re.compile("page-burner"))).to_be_visible()
     page.keyboard.press("Escape")
     expect(detail).to_be_hidden()
 
@@ -271,9 +271,9 @@ def open_parent_of(page: Page, child: Puppet) -> Locator:
     page.locator("#filter").fill(f"pid={child.pid}")
     click_row(page, "page-burner")
     detail = page.locator("#detail")
-    detail.get_by_role("button", name=re.compile(f"^{os.getpid()} ")).click()
+    detail.locator(".kin").get_by_role("button", name=re.compile(f"^{os.getpid()} ")).click()
     expect(detail.locator("h2")).to_contain_text(str(os.getpid()))
-    return detail.get_by_role("button", name=re.compile(f"^{child.pid} "))
+    return detail.locator(".kin").get_by_role("button", name=re.compile(f"^{child.pid} "))
 
 
 def test_a_slow_click_on_a_relative_works_while_its_figures_change(page: Page, burner: Puppet) -> None:

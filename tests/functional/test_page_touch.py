@@ -48,7 +48,7 @@ def test_a_tap_opens_a_process_and_another_closes_it(phone: Page, burner: Puppet
     phone.locator("td.c-total_percent").tap()
     detail = phone.locator("#detail")
     expect(detail.locator("h2")).to_contain_text(str(burner.pid))
-    detail.get_by_role("button", name=re.compile(f"^{os.getpid()} ")).tap()
+    detail.locator(".kin").get_by_role("button", name=re.compile(f"^{os.getpid()} ")).tap()
     expect(detail.locator("h2")).to_contain_text(str(os.getpid()))
     detail.get_by_role("button", name="Close").tap()
     expect(detail).to_be_hidden()

@@ -93,7 +93,7 @@ def test_a_unit_opens_a_panel_with_its_limits_and_processes(page: Page) -> None:
     unit(page, "shop-web").locator("button.name").click()
     panel = page.locator("#unit-detail")
     expect(panel.locator("h2")).to_have_text("shop-web · 1 process")
-    for fact in ("throttled: a quota keeps it from running", "0.5 CPUs, "):
+    for fact in ("throttled: by a quota", "0.5 CPUs, "):
         expect(panel.locator("dd", has_text=fact)).to_have_count(1)
     expect(panel.get_by_text("Crowded by")).to_be_hidden()
     panel.get_by_role("button", name=re.compile(r"^\d+ node ")).click()
@@ -108,7 +108,7 @@ def test_the_panels_of_crowded_units_and_processes_say_who_crowds_them(page: Pag
     unit_panel, process_panel = page.locator("#unit-detail"), page.locator("#detail")
     # It wants more than one CPU, so its own processes are among them.
     expect(unit_panel.locator(".crowding").get_by_role("button", name=re.compile("cc1plus"))).to_have_count(3)
-    unit_panel.locator(".kin > ul").get_by_role("button").first.click()
+    unit_panel.locator(".kin ul").get_by_role("button").first.click()
     expect(process_panel.locator("h2")).to_have_text(re.compile(r"cc1plus · \d+"))
     pid = process_panel.locator("h2").inner_text().rpartition(" ")[2]
     crowd = process_panel.locator(".crowding")

@@ -14,7 +14,7 @@ from msgspec import Struct
 from cpuwatch import CgroupTimes, CpuTimes, Host, MachineTimes, ProcessTimes, Reading, ScriptedSampler
 
 CPUS = 4
-PERIOD_NS = 10_000_000
+PERIOD_NS = 1_000_000
 
 _ID = "0123456789abcdef" * 4
 _UID = "6e1cde22_9a6f_4b4e_8f0c_0d7f1a2b3c4d"

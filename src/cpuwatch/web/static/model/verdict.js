@@ -10,12 +10,13 @@ const MIN_DENIED_SHARE = 0.1;
 const MIN_WAIT_PERCENT = 5;
 const MIN_STEAL_PERCENT = 2;
 
+/** So short that none needs a second line in a panel: a verdict may change each second, and must not move what is below. */
 const MEANINGS = {
-  idle: "idle: it wants next to no CPU",
-  busy: "busy: it gets the CPU that it wants",
-  throttled: "throttled: a quota keeps it from running",
-  crowded: "crowded: it waits while others run",
-  stolen: "stolen: the hypervisor runs other machines",
+  idle: "idle",
+  busy: "busy: nothing holds it up",
+  throttled: "throttled: by a quota",
+  crowded: "crowded: others run",
+  stolen: "stolen: by the hypervisor",
 };
 
 /** What the verdict of a row means. */

@@ -53,7 +53,8 @@ export class Detail {
       this.plot,
       element("dl", { class: "facts" }, ...this.facts.map((fact) => fact.element)),
       threads.view.element,
-      element("div", { class: "kin" }, this.crowd.element, ...this.parents.nodes, ...this.children.nodes),
+      element("div", { class: "kin" }, ...this.parents.nodes, ...this.children.nodes),
+      this.crowd.element,
     );
   }
 

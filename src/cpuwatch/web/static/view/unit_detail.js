@@ -55,7 +55,8 @@ export class UnitDetail {
       element("div", { class: "detail-head" }, this.title, this.close),
       this.plot,
       element("dl", { class: "facts" }, ...this.facts.map((fact) => fact.element)),
-      element("div", { class: "kin" }, this.crowd.element, ...this.processes.nodes, this.list),
+      element("div", { class: "kin" }, ...this.processes.nodes, this.list),
+      this.crowd.element,
     );
   }
 
