@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import chain
 from typing import Literal, cast, get_args
 
@@ -104,19 +105,20 @@ def _short_name(segments: list[str]) -> str:
     return _unescaped(segments[-1]) if uid is None else f"pod {uid[:_SHOWN_UID_DIGITS]}"
 
 
-def _candidates(path: str, preferred: str | None) -> list[str]:
+def _candidates(path: str, preferred: str | None) -> tuple[str, ...]:
     """The possible names, the best first. The path itself comes last, as it is unique."""
     names = _names_in_path(path)
-    return names if preferred is None else list(dict.fromkeys((preferred, *names)))
+    return names if preferred is None else tuple(dict.fromkeys((preferred, *names)))
 
 
-def _names_in_path(path: str) -> list[str]:
+@lru_cache(maxsize=4096)  # the paths of a machine are the same in each snapshot
+def _names_in_path(path: str) -> tuple[str, ...]:
     segments = _unit_segments(path)
     if segments is None or "/".join(segments) != path:
-        return [path]
+        return (path,)
     readable = list(map(_unescaped, segments))
     ends = ("/".join(readable[index:]) for index in range(len(readable) - 1, -1, -1))
-    return list(dict.fromkeys((_short_name(segments), *ends, path)))
+    return tuple(dict.fromkeys((_short_name(segments), *ends, path)))
 
 
 def _unescaped(segment: str) -> str:

@@ -146,6 +146,7 @@ def _busiest_first(unit: UnitUsage) -> tuple[float, int, str]:
     return (-unit.cpu_percent, 0, "") if path is None else (-unit.cpu_percent, _depth(path), path)
 
 
+@lru_cache(maxsize=4096)
 def _depth(path: str) -> int:
     return len(path_with_ancestors(path))
 
