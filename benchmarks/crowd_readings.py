@@ -11,6 +11,7 @@ recording of a real machine:
 - **Ticks.** ``utime`` and ``stime`` follow the CPU clock: the kernel scales them to it (``cputime_adjust``) and shows
   whole hundredths of a second. The machine's counters are what the processes used, CPU by CPU, in the same unit.
 - **Waiting.** A process that runs waits for a CPU at each wake-up: about an eighth of what it uses, scattered.
+- **Cgroups.** A service for each program (:mod:`benchmarks.crowd_cgroups`).
 - **Forks.** Some processes start others, as health checks, agents and cron jobs do on a server. Most of the started
   ones end within the same second, so that only the kernel's message (taskstats) and the children's time of the parent
   tell of them; the others live for seconds or minutes.
@@ -28,6 +29,7 @@ from random import Random
 
 from msgspec.structs import replace
 
+from benchmarks.crowd_cgroups import CrowdCgroups
 from cpuwatch.accounting.reaped import NO_CARRY
 from cpuwatch.accounting.usage import account
 from cpuwatch.model import CpuTimes, Host, MachineTimes, ProcessExit, ProcessTimes, Reading
@@ -124,6 +126,7 @@ class _Machine:
         # With its own numbers, so that the rest of the crowd is the same as without waiting.
         self._pressure_ns = 0.0
         self._waits = Random(crowd.seed + 1)  # noqa: S311  no secret
+        self._cgroups = CrowdCgroups(crowd.cpus, crowd.seed + 2)
         self._programs = _PROGRAMS.split()
         self._members: dict[int, _Member] = {}
         self._processes: dict[int, ProcessTimes] = {}
@@ -168,6 +171,7 @@ class _Machine:
                 exits=self._exits,
                 exited_names="taskstats",
                 present_cpus=crowd.cpus,
+                cgroups=self._cgroups.times(),
             )
             self._second += 1
 
@@ -197,7 +201,9 @@ class _Machine:
         member.user_ns += amount_ns * user_share
         member.system_ns += amount_ns * (1 - user_share)
         self._busy_ns[member.cpu] += amount_ns
-        member.wait_ns += amount_ns * self._waits.lognormvariate(log(_MEDIAN_WAIT), _WAIT_SIGMA)
+        wait_ns = amount_ns * self._waits.lognormvariate(log(_MEDIAN_WAIT), _WAIT_SIGMA)
+        member.wait_ns += wait_ns
+        self._cgroups.wait(member.record.cgroup or "/", wait_ns)
         record = replace(
             member.record,
             cpu_ns=member.record.cpu_ns + amount_ns,
@@ -294,7 +300,9 @@ class _Machine:
             wait_ns=0,
             cgroup=cgroup or "/",
             user_id=user[1],
+            cpu_cgroup=cgroup or "/",
         )
+        self._cgroups.add(cgroup or "/")
         amount_ns = random.lognormvariate(log(_MEDIAN_AMOUNT_NS), _AMOUNT_SIGMA)
         self._members[pid] = _Member(
             record,
