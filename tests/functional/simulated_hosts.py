@@ -1,6 +1,7 @@
 """Fifty machines that ran for some minutes around midnight: seeded readings, recorded by the real writer.
 
 On each machine one minute is the busiest, a service is deployed at midnight, and a build starts short-lived programs.
+From then on, the quota of the service throttles it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from random import Random
 from msgspec.structs import replace
 from recorded_runs import live_ticks
 
-from cpuwatch import CpuTimes, Host, MachineTimes, ProcessExit, ProcessTimes, Reading, Snapshot
+from cpuwatch import CgroupTimes, CpuTimes, Host, MachineTimes, ProcessExit, ProcessTimes, Reading, Snapshot
 from cpuwatch.recording.writer import RecordingWriter
 
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
@@ -26,6 +27,7 @@ _UPTIME_SECONDS = 86_400
 _BEGIN_SECONDS, _END_SECONDS = -120, 90
 _UNITS = ("nginx", "postgresql", "billing", "cron", "sshd")
 _BUILD_PID = 900
+_QUOTA = CgroupTimes(50 * _MILLISECOND, 100 * _MILLISECOND, periods=0, throttled_periods=0, throttled_ns=0)
 
 
 def record_host(directory: Path, name: str) -> list[Snapshot]:
@@ -79,7 +81,16 @@ def _readings(name: str, random: Random) -> Iterator[Reading]:
             processes=dict(sorted(processes.items())),
             exits=exits,
             exited_names="taskstats",
+            cgroups={
+                "/": CgroupTimes(),
+                "/system.slice": CgroupTimes(),
+                "/system.slice/billing.service": _throttled(max(0, second)),
+            },
         )
+
+
+def _throttled(seconds: int) -> CgroupTimes:
+    return replace(_QUOTA, periods=10 * seconds, throttled_periods=3 * seconds, throttled_ns=30_000_123 * seconds)
 
 
 def _process(pid: int, unit: str, *, name: str | None = None, started_seconds: int = 60) -> ProcessTimes:

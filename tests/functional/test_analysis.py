@@ -184,6 +184,22 @@ def test_the_share_of_short_lived_processes_and_their_names(fleet: Fleet) -> Non
     assert {"cc1", "ld", "sed"} <= named.keys()
 
 
+def test_which_units_their_quotas_slowed_down(fleet: Fleet) -> None:
+    throttled: dict[tuple[str, str], float] = defaultdict(float)
+    worst: dict[tuple[str, str], float] = defaultdict(float)
+    for snapshot in fleet.snapshots:
+        for row in snapshot.cgroups:
+            if row.throttled_percent:
+                unit = snapshot.host.name, row.path
+                throttled[unit] += row.throttled_percent * snapshot.interval_seconds / 100
+                worst[unit] = max(worst[unit], row.throttled_periods_percent or 0)
+    rows = fleet.rows(query("throttled_seconds"))
+    found = {(row["host"], row["path"]): row["throttled_seconds"] for row in rows}
+    assert found == pytest.approx(dict(throttled))
+    assert {(row["host"], row["path"]): row["worst_periods_percent"] for row in rows} == worst
+    assert {path for _, path in found} == {"/system.slice/billing.service"}
+
+
 def test_when_nothing_was_recorded(fleet: Fleet) -> None:
     rows = fleet.rows(query("gap_begin"))
     assert [row["host"] for row in rows] == HOSTS[::10]

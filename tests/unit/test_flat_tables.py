@@ -12,10 +12,10 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import fields
+from msgspec.structs import asdict, fields
 from strategies import broken_texts, snapshots
 
-from cpuwatch import ExitedUsage, ProcessUsage, Snapshot
+from cpuwatch import CgroupUsage, ExitedUsage, ProcessUsage, Snapshot
 from cpuwatch.encoding.flat_tables import FLAT_TABLES, TableName, flat_table
 from cpuwatch.errors import QueryError
 from cpuwatch.recording.export import exported
@@ -36,12 +36,13 @@ def rows_of(snapshot: Snapshot, table: str, *, active_only: bool = False) -> lis
 def test_the_tables_have_every_field_of_their_rows_in_order() -> None:
     assert names("processes")[6:-1] == [field.name for field in fields(ProcessUsage)]
     assert names("exited")[6:] == [field.name for field in fields(ExitedUsage)]
-    assert names("processes")[:6] == names("exited")[:6] == names("ticks")[:6]
+    assert names("cgroups")[6:] == [field.name for field in fields(CgroupUsage)]
+    assert names("processes")[:6] == names("exited")[:6] == names("cgroups")[:6] == names("ticks")[:6]
     assert tuple(FLAT_TABLES) == TABLES
 
 
 def test_an_unknown_table_is_an_error_that_lists_the_tables() -> None:
-    with pytest.raises(QueryError, match="processes, exited, ticks"):
+    with pytest.raises(QueryError, match="processes, exited, cgroups, ticks"):
         flat_table("proceses")
 
 
@@ -66,7 +67,7 @@ def test_a_row_has_the_values_of_the_snapshot(snapshot: Snapshot) -> None:
     )
     for name in ("cpu_percent", "user_percent", "system_percent", "iowait_percent", "irq_percent", "steal_percent"):
         assert tick[name] == getattr(snapshot.machine, name)
-    for name in ("pressure_percent", "waiting_threads"):
+    for name in ("pressure_percent", "waiting_threads", "verdict"):
         assert tick[name] == getattr(snapshot.machine, name)
     for name in ("processes_percent", "exited_percent", "unattributed_percent", "excess_percent"):
         assert tick[name] == getattr(snapshot.attribution, name)
@@ -80,6 +81,18 @@ def test_only_idle_processes_are_left_out_not_those_of_unknown_use(snapshot: Sna
         for row in snapshot.processes
         if row.total_percent is None or row.total_percent > 0 or (row.wait_percent or 0) > 0
     ]
+
+
+@given(snapshots())
+def test_a_cgroup_is_left_out_if_it_is_idle_and_has_no_quota(snapshot: Snapshot) -> None:
+    names_of_row = names("cgroups")[6:]
+    shown = [{name: row[name] for name in names_of_row} for row in rows_of(snapshot, "cgroups", active_only=True)]
+    assert shown == [
+        asdict(row)
+        for row in snapshot.cgroups
+        if row.cpu_percent > 0 or (row.pressure_percent or 0) > 0 or row.quota_cpus is not None
+    ]
+    assert len(rows_of(snapshot, "cgroups")) == len(snapshot.cgroups)
 
 
 def as_text(value: Any) -> str:

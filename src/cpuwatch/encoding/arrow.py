@@ -40,9 +40,10 @@ def to_arrow(
 ) -> pa.Table:
     """A snapshot, some of them, a whole recording or a summary as a ``pyarrow.Table``.
 
-    ``table`` is ``processes`` (a row for each process and tick), ``exited`` or ``ticks``; docs/analysis.md lists their
-    columns. Of a summary, ``processes`` are its processes or groups, without the rest. ``active_only`` leaves out
-    processes that were idle in the tick. Raises :class:`~cpuwatch.errors.MissingExtraError` without pyarrow.
+    ``table`` is ``processes`` (a row for each process and tick), ``exited``, ``cgroups`` or ``ticks``; docs/analysis.md
+    lists their columns. Of a summary, ``processes`` are its processes or groups, without the rest. ``active_only``
+    leaves out processes and cgroups that were idle in the tick. Raises :class:`~cpuwatch.errors.MissingExtraError`
+    without pyarrow.
     """
     if isinstance(source, Summary):
         columns, rows = summary_table(source, table)

@@ -16,7 +16,7 @@ from msgspec.structs import astuple, fields
 
 from cpuwatch.errors import QueryError
 from cpuwatch.fields import FIELDS
-from cpuwatch.model import ExitedUsage, Snapshot
+from cpuwatch.model import CgroupUsage, ExitedUsage, Snapshot
 from cpuwatch.parse import invalid_choice
 from cpuwatch.query.cgroup_name import cgroup_name
 from cpuwatch.query.summary import (
@@ -31,7 +31,7 @@ from cpuwatch.query.summary import (
 __all__ = ["FLAT_TABLES", "FlatColumn", "FlatTable", "Row", "TableName", "flat_table", "summary_table"]
 
 Row = tuple[Any, ...]
-TableName = Literal["processes", "exited", "ticks"]
+TableName = Literal["processes", "exited", "cgroups", "ticks"]
 
 
 class FlatColumn(Struct, frozen=True):
@@ -45,7 +45,8 @@ class FlatColumn(Struct, frozen=True):
 class FlatTable(Struct, frozen=True):
     """A table: its name, what a row is, its columns, and the function that makes its rows of a snapshot.
 
-    With ``active_only``, the function leaves out processes that neither ran nor waited. Those of unknown use stay.
+    With ``active_only``, the function leaves out processes that neither ran nor waited. Those of unknown use stay. It
+    also leaves out cgroups that neither ran nor waited and have no quota.
     """
 
     name: str
@@ -117,6 +118,32 @@ def _exited_rows(snapshot: Snapshot, active_only: bool) -> Iterator[Row]:  # noq
         yield tick + _exited(row)
 
 
+_CGROUP = (
+    FlatColumn("path", "text", "Path of the cgroup, as `cgroup` of a process."),
+    FlatColumn("name", "text", "Name of the container or pod, if it is known."),
+    FlatColumn("cpu_percent", "number", "CPU use, cgroups below it included, in percent of one logical CPU."),
+    FlatColumn("quota_cpus", "number", "Its own quota, in CPUs."),
+    FlatColumn("limit_cpus", "number", "CPUs that it can use at most, by all quotas and by its number of CPUs."),
+    FlatColumn("limited_by", "text", "Path of the cgroup with the tightest quota."),
+    FlatColumn("quota_percent", "number", "CPU use in percent of its own quota."),
+    FlatColumn("throttled_percent", "number", "Time in which its quota throttled it, in percent, summed over CPUs."),
+    FlatColumn("throttled_periods_percent", "number", "The share of the periods of its quota in which that happened."),
+    FlatColumn(
+        "pressure_percent", "number", "Time in which a thread was runnable but got no CPU, in percent of the time."
+    ),
+    FlatColumn("cpus", "integer", "Number of CPUs on which its threads may run."),
+)
+
+_cgroup = attrgetter(*(field.name for field in fields(CgroupUsage)))
+
+
+def _cgroup_rows(snapshot: Snapshot, active_only: bool) -> Iterator[Row]:
+    tick = _tick(snapshot)
+    for row in snapshot.cgroups:
+        if not active_only or row.cpu_percent or row.pressure_percent or row.quota_cpus is not None:
+            yield tick + _cgroup(row)
+
+
 _MACHINE = (
     FlatColumn("logical_cpus", "integer", "Number of logical CPUs."),
     FlatColumn("backend", "text", "The sampler."),
@@ -139,6 +166,7 @@ _MACHINE = (
     ),
     FlatColumn("waiting_threads", "number", "Average number of threads that were runnable but got no CPU."),
     FlatColumn("missed_ticks", "integer", "Ticks that were missed since the run started."),
+    FlatColumn("verdict", "text", "busy, idle, or why its processes got less CPU than they wanted."),
 )
 
 
@@ -163,6 +191,7 @@ def _machine_rows(snapshot: Snapshot, active_only: bool) -> Iterator[Row]:  # no
         machine.pressure_percent,
         machine.waiting_threads,
         snapshot.sampling.missed_ticks,
+        machine.verdict,
     )
 
 
@@ -180,6 +209,12 @@ FLAT_TABLES = {
             "a row for the processes of one name, user and parent that exited in a tick",
             (*_TICK, *_EXITED),
             _exited_rows,
+        ),
+        FlatTable(
+            "cgroups",
+            "a row for each cgroup and tick: its use, its limits, and what they cost",
+            (*_TICK, *_CGROUP),
+            _cgroup_rows,
         ),
         FlatTable(
             "ticks", "a row for each tick: the machine, and where its time went", (*_TICK, *_MACHINE), _machine_rows

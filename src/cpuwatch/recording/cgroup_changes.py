@@ -78,8 +78,9 @@ def cgroups_after(cgroups: Mapping[str, CgroupTimes], changes: Iterable[CgroupCh
 
 
 def _in_order(paths: Iterable[str]) -> list[str]:
-    # Recordings contain paths without surrogates, so places are relative to their order.
-    return sorted(paths, key=text_without_surrogates)
+    # Places are relative to the order of the paths in the recording, which has no surrogates.
+    in_order = sorted(paths)
+    return in_order if all(map(str.isascii, in_order)) else sorted(in_order, key=text_without_surrogates)
 
 
 def _known(values: Sequence[int | None]) -> int:
