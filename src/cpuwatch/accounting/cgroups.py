@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from itertools import chain
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -122,14 +121,18 @@ def _usage(
     span: Span,
 ) -> CgroupUsage:
     cpu_percent = span.percent(used_ns) or 0.0
+    pressure_ns = None if before is None else _growth(before.pressure_ns, times.pressure_ns)
+    # The files are read slightly before or after the instant of the reading.
+    pressure_percent = None if pressure_ns is None else min(100.0, span.percent(pressure_ns) or 0.0)
     quota_cpus = _quota_cpus(times)
-    throttled_ns = periods = throttled_periods = pressure_ns = None
-    if before is not None:
-        pressure_ns = _growth(before.pressure_ns, times.pressure_ns)
-        if quota_cpus is not None:
-            throttled_ns = _growth(before.throttled_ns, times.throttled_ns)
-            periods = _growth(before.periods, times.periods)
-            throttled_periods = _growth(before.throttled_periods, times.throttled_periods)
+    quota_percent = throttled_percent = throttled_periods_percent = None
+    if quota_cpus is not None:
+        quota_percent = cpu_percent / quota_cpus if quota_cpus else None
+        if before is not None:
+            throttled_percent = span.percent(_growth(before.throttled_ns, times.throttled_ns))
+            throttled_periods_percent = _share_percent(
+                _growth(before.throttled_periods, times.throttled_periods), _growth(before.periods, times.periods)
+            )
     return CgroupUsage(
         path=path,
         name=times.name,
@@ -137,10 +140,10 @@ def _usage(
         quota_cpus=quota_cpus,
         limit_cpus=limit_cpus,
         limited_by=limited_by,
-        quota_percent=None if not quota_cpus else cpu_percent / quota_cpus,
-        throttled_percent=span.percent(throttled_ns),
-        throttled_periods_percent=_share_percent(throttled_periods, periods),
-        pressure_percent=_at_most_100(span.percent(pressure_ns)),
+        quota_percent=quota_percent,
+        throttled_percent=throttled_percent,
+        throttled_periods_percent=throttled_periods_percent,
+        pressure_percent=pressure_percent,
         cpus=times.cpus,
     )
 
@@ -175,10 +178,13 @@ def _used_by_path(changes: Iterable[Change], credits_ns: Mapping[int, int]) -> d
         record = change.record
         by_process[record.cgroup, record.cpu_cgroup] += (change.cpu_ns or 0) + credits_ns.get(record.pid, 0)
     by_path: defaultdict[str, int] = defaultdict(int)
-    for paths, used_ns in by_process.items():
-        # With cgroup v1, a process is in one cgroup of each hierarchy.
-        for above in set(chain.from_iterable(path_with_ancestors(path) for path in paths if path is not None)):
-            by_path[above] += used_ns
+    for (path, cpu_path), used_ns in by_process.items():
+        above = [] if path is None else path_with_ancestors(path)
+        if cpu_path is not None and cpu_path != path:
+            # With cgroup v1, a process is in one cgroup of each hierarchy.
+            above = list({*above, *path_with_ancestors(cpu_path)})
+        for one in above:
+            by_path[one] += used_ns
     return by_path
 
 
@@ -218,8 +224,3 @@ def _share_percent(part: int | None, whole: int | None) -> float | None:
     if part is None or whole is None:
         return None
     return min(100.0, 100 * part / whole) if whole else 0.0
-
-
-def _at_most_100(percent: float | None) -> float | None:
-    """The files are read slightly before or after the instant of the reading."""
-    return None if percent is None else min(100.0, percent)
