@@ -33,3 +33,18 @@ def test_usage_of_a_process_with_a_hidden_parent_is_not_counted_again(option: st
 def test_a_process_that_becomes_visible_is_in_the_next_reading(option: str, backend: str) -> None:
     prefix = unshared("--mount", "--pid", "--fork", "--kill-child")
     assert json.loads(run_script(prefix, "becomes_visible.py", option, backend, NOBODY)) == [1] * 6
+
+
+@pytest.mark.parametrize(
+    ("option", "backend", "error"),
+    [
+        ("hidepid=1", "procfs", "NotPermittedError: the threads of process OTHER cannot be read: permission denied; "),
+        ("hidepid=2", "procfs", "NotFoundError: no process with PID OTHER; "),
+        ("hidepid=1", "psutil", "NotPermittedError: the threads of process OTHER cannot be read: permission denied"),
+    ],
+)
+def test_the_threads_of_a_hidden_process_are_refused_with_the_reason(option: str, backend: str, error: str) -> None:
+    prefix = unshared("--mount", "--pid", "--fork", "--kill-child")
+    message = run_script(prefix, "hidden_threads.py", option, backend, NOBODY)
+    assert message.startswith(error)
+    assert f"/proc is mounted with {option}" in message or backend == "psutil"
