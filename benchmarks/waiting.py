@@ -5,8 +5,9 @@ one CPU and each alone: processes with one thread and with three, and a cgroup w
 tools watch each load one after the other, for four seconds. ``taskstats`` is not among them, because the tests compare
 cpuwatch with it. pidstat and atop come from Debian's packages ``sysstat`` and ``atop``; missing ones are left out.
 
-The second compares the CPU time of a reading and its snapshot with that of the same code without run delay. Both read
-in turn, in the same second, so that the rest of the machine disturbs both.
+The second compares the CPU time of a reading and its snapshot with that of the same code without run delay and without
+cgroups. Both read in turn, in the same second, so that the rest of the machine disturbs both. The processes are in
+twenty cgroups, two of them with a quota.
 """
 
 from __future__ import annotations
@@ -20,31 +21,39 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 from typing import IO
 from unittest import mock
 
+import psutil
+
 from benchmarks.processes import burning, count_processes, forked
 from benchmarks.tables import Spread, markdown_table
 from cpuwatch import NO_CARRY, account, open_sampler, usage
+from cpuwatch.samplers.procfs.cgroup_mounts import CgroupMounts
 from cpuwatch.samplers.procfs.process_reader import ProcessReader
 
 _CPU = max(os.sched_getaffinity(0))
 _SECONDS = 4
-_QUOTA_GROUP = Path("/sys/fs/cgroup/cpu/cpuwatch-benchmark")
+_GROUP = "/sys/fs/cgroup/cpu/cpuwatch-benchmark"
+_GROUPS = 20
+_GROUPS_WITH_QUOTA = 2
 
 
 @contextmanager
-def quota_group(percent: int) -> Iterator[Path]:
+def cgroup(number: int, percent: int | None) -> Iterator[Path]:
     """A cgroup of version 1 whose processes get this share of a CPU. Raises ``OSError`` if that is not possible."""
-    _QUOTA_GROUP.mkdir()
+    group = Path(f"{_GROUP}-{number}")
+    group.mkdir()
     try:
-        (_QUOTA_GROUP / "cpu.cfs_quota_us").write_text(str(percent * 1000))
-        yield _QUOTA_GROUP
+        if percent is not None:
+            (group / "cpu.cfs_quota_us").write_text(str(percent * 1000))
+        yield group
     finally:
-        while (_QUOTA_GROUP / "cgroup.procs").read_text():
+        while (group / "cgroup.procs").read_text():
             time.sleep(0.02)
-        _QUOTA_GROUP.rmdir()
+        group.rmdir()
 
 
 def shown_by_cpuwatch(pids: Sequence[int]) -> float:
@@ -97,7 +106,7 @@ def shown_table() -> str:
     ):
         with burning(count, _CPU, threads) as pids:
             rows.append([what, expected, *_shown(tools, pids)])
-    with suppress(OSError), quota_group(20) as group, burning(1, _CPU) as pids:
+    with suppress(OSError), cgroup(0, 20) as group, burning(1, _CPU) as pids:
         (group / "cgroup.procs").write_text(str(pids[0]))
         rows.append(["1 process with a quota of 20 % of a CPU", "80", *_shown(tools, pids)])
     return markdown_table(["load", "waiting, % of the time", *tools], rows)
@@ -113,11 +122,12 @@ def _output(command: Sequence[str]) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
 
 
-def probe(*, with_run_delay: bool) -> None:
+def probe(*, with_waiting: bool) -> None:
     """Take a reading and its snapshot for each line of standard input; write the CPU time of both."""
     with ExitStack() as stack:
-        if not with_run_delay:
+        if not with_waiting:
             stack.enter_context(mock.patch(f"{ProcessReader.__module__}.counts_run_delay", return_value=False))
+            stack.enter_context(mock.patch.object(CgroupMounts, "find", return_value=CgroupMounts()))
         sampler = stack.enter_context(open_sampler("procfs"))
         reading, carry = sampler.read(), NO_CARRY
         print(flush=True)
@@ -145,12 +155,16 @@ def _line_of(stream: IO[str] | None) -> str:
 
 
 def cost_row(processes: int, active_share: float, ticks: int) -> list[str]:
-    """Milliseconds of a tick without and with run delay, and the median ratio of the two in one tick.
+    """Milliseconds of a tick without and with waiting, and the median ratio of the two in one tick.
 
     The second one finds warm caches, so the order changes from tick to tick, and the result is the mean of both orders.
     """
     with ExitStack() as stack:
+        quotas = [50] * _GROUPS_WITH_QUOTA + [None] * (_GROUPS - _GROUPS_WITH_QUOTA)
+        groups = [stack.enter_context(cgroup(number, quota)) for number, quota in enumerate(quotas)]
         stack.enter_context(forked(max(0, processes - count_processes()), active_share, pause=0.5))
+        for child, group in zip(psutil.Process().children(recursive=True), cycle(groups)):
+            (group / "cgroup.procs").write_text(str(child.pid))
         probes = [stack.enter_context(probing(option)) for option in ("--probe-without", "--probe")]
         found: list[list[float]] = [[], []]
         for tick in range(ticks):
@@ -176,11 +190,11 @@ def main() -> None:
     parser.add_argument("--probe-without", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.probe or options.probe_without:
-        probe(with_run_delay=options.probe)
+        probe(with_waiting=options.probe)
         return
     print(shown_table(), end="\n\n")
     rows = [cost_row(processes, 0.05, options.ticks) for processes in options.processes]
-    print(markdown_table(["processes, 5 % active", "without run delay, ms", "with it, ms", "more"], rows))
+    print(markdown_table(["processes, 5 % active", "without waiting and cgroups, ms", "with them, ms", "more"], rows))
 
 
 if __name__ == "__main__":
