@@ -81,8 +81,9 @@ def test_json_is_the_same_in_every_locale(
     # Also found by its name, which is given in UTF-8.
     done = sample("--format", form, "--backend", backend, "--pid", str(named_process), "--name", NAME, **variables)
     assert (done.returncode, done.stderr) == (0, b"")
-    last = json.loads(done.stdout.decode("utf-8").splitlines()[-1])
-    assert (last["processes"][0] if form == "json" else last)["name"] == NAME
+    lines = [json.loads(line) for line in done.stdout.decode("utf-8").splitlines()]
+    (process,) = lines[0]["processes"] if form == "json" else [line for line in lines if line["kind"] == "process"]
+    assert process["name"] == NAME
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--name", "\udcff"], ["--sort", "\udcff"], ["--nope", "ö"]])
