@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from cpuwatch.accounting.growth import growth
 from cpuwatch.accounting.span import Span
 from cpuwatch.accounting.user_share import user_share
 from cpuwatch.accounting.verdict import verdict_of
@@ -75,7 +76,7 @@ def change_of(record: ProcessTimes, before: ProcessTimes | None, span: Span) -> 
             user_ns=record.user_ns - before.user_ns,
             system_ns=record.system_ns - before.system_ns,
             children_ns=None if children_ns is None or children_ns < 0 else children_ns,
-            wait_ns=_growth(before.wait_ns, record.wait_ns),
+            wait_ns=growth(before.wait_ns, record.wait_ns),
         )
     if record.start_ns >= span.started_after_ns:
         cpu_ns = _plausible(record.cpu_ns, span)
@@ -145,10 +146,6 @@ def _figures(
         throttled_percent,
         verdict_of(cpu_percent, wait_percent, throttled_percent, denial.stolen_share),
     )
-
-
-def _growth(earlier_ns: int | None, later_ns: int | None) -> int | None:
-    return None if earlier_ns is None or later_ns is None or later_ns < earlier_ns else later_ns - earlier_ns
 
 
 def _plausible(cpu_ns: int, span: Span) -> int | None:

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from cpuwatch.accounting.active_rows import Change
+from cpuwatch.accounting.growth import growth, pressure_percent
 from cpuwatch.accounting.span import Span
 from cpuwatch.model import CgroupTimes, CgroupUsage
 
@@ -58,9 +59,9 @@ def throttled_shares(
     Without any information about cgroups the result is None.
     """
     throttled_ns = {
-        path: growth
+        path: grown_ns
         for path, times in later.items()
-        if (growth := _growth(_value(earlier, path, "throttled_ns"), times.throttled_ns))
+        if (before := earlier.get(path)) is not None and (grown_ns := growth(before.throttled_ns, times.throttled_ns))
     }
     if not throttled_ns:
         share = 0.0 if later else None
@@ -105,7 +106,7 @@ def cgroup_usage(
         limit_cpus, limited_by = _limit(times.cpus, tightest, span)
         used_ns = used.get(path)
         if used_ns is None and times is earlier.get(path):
-            rows.append(_at_rest(path, times, limit_cpus, limited_by))
+            rows.append(_at_rest(path, times, limit_cpus, limited_by, span))
         else:
             rows.append(_usage(path, earlier.get(path), times, used_ns or 0, limit_cpus, limited_by, span))
     return rows
@@ -121,17 +122,14 @@ def _usage(
     span: Span,
 ) -> CgroupUsage:
     cpu_percent = span.percent(used_ns) or 0.0
-    pressure_ns = None if before is None else _growth(before.pressure_ns, times.pressure_ns)
-    # The files are read slightly before or after the instant of the reading.
-    pressure_percent = None if pressure_ns is None else min(100.0, span.percent(pressure_ns) or 0.0)
     quota_cpus = _quota_cpus(times)
     quota_percent = throttled_percent = throttled_periods_percent = None
     if quota_cpus is not None:
         quota_percent = cpu_percent / quota_cpus if quota_cpus else None
         if before is not None:
-            throttled_percent = span.percent(_growth(before.throttled_ns, times.throttled_ns))
+            throttled_percent = span.percent(growth(before.throttled_ns, times.throttled_ns))
             throttled_periods_percent = _share_percent(
-                _growth(before.throttled_periods, times.throttled_periods), _growth(before.periods, times.periods)
+                growth(before.throttled_periods, times.throttled_periods), growth(before.periods, times.periods)
             )
     return CgroupUsage(
         path=path,
@@ -143,31 +141,20 @@ def _usage(
         quota_percent=quota_percent,
         throttled_percent=throttled_percent,
         throttled_periods_percent=throttled_periods_percent,
-        pressure_percent=pressure_percent,
+        pressure_percent=None
+        if before is None
+        else pressure_percent(before.pressure_ns, times.pressure_ns, span.interval_ns),
         cpus=times.cpus,
     )
 
 
-def _at_rest(path: str, times: CgroupTimes, limit_cpus: float | None, limited_by: str | None) -> CgroupUsage:
+def _at_rest(
+    path: str, times: CgroupTimes, limit_cpus: float | None, limited_by: str | None, span: Span
+) -> CgroupUsage:
     """The usage of a cgroup in which nothing ran. Its record caches it, as that of an idle process does."""
-    known: CgroupUsage | None = times.__dict__.get(_AT_REST)
-    if known is not None and (known.path, known.limit_cpus, known.limited_by) == (path, limit_cpus, limited_by):
-        return known
-    quota_cpus = _quota_cpus(times)
-    row = CgroupUsage(
-        path=path,
-        name=times.name,
-        cpu_percent=0.0,
-        quota_cpus=quota_cpus,
-        limit_cpus=limit_cpus,
-        limited_by=limited_by,
-        quota_percent=0.0 if quota_cpus else None,
-        throttled_percent=None if quota_cpus is None or times.throttled_ns is None else 0.0,
-        throttled_periods_percent=None if None in (quota_cpus, times.periods, times.throttled_periods) else 0.0,
-        pressure_percent=None if times.pressure_ns is None else 0.0,
-        cpus=times.cpus,
-    )
-    times.__dict__[_AT_REST] = row
+    row: CgroupUsage | None = times.__dict__.get(_AT_REST)
+    if row is None or (row.path, row.limit_cpus, row.limited_by) != (path, limit_cpus, limited_by):
+        row = times.__dict__[_AT_REST] = _usage(path, times, times, 0, limit_cpus, limited_by, span)
     return row
 
 
@@ -207,16 +194,6 @@ def _limit(cpus: int | None, tightest: tuple[float, str] | None, span: Span) -> 
 
 def _quota_cpus(times: CgroupTimes) -> float | None:
     return None if times.quota_ns is None or not times.period_ns else times.quota_ns / times.period_ns
-
-
-def _value(cgroups: _Cgroups, path: str, name: str) -> int | None:
-    times = cgroups.get(path)
-    value: int | None = None if times is None else getattr(times, name)
-    return value
-
-
-def _growth(earlier: int | None, later: int | None) -> int | None:
-    return None if earlier is None or later is None or later < earlier else later - earlier
 
 
 def _share_percent(part: int | None, whole: int | None) -> float | None:

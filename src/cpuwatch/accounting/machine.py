@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from cpuwatch.accounting.growth import pressure_percent
 from cpuwatch.accounting.verdict import IDLE_MACHINE_PERCENT, stolen_share, verdict_of
 from cpuwatch.model import BusyProcess, CpuTimes, MachineTimes, MachineUsage
 
@@ -31,7 +32,7 @@ def machine_usage(earlier: MachineTimes, later: MachineTimes, interval_ns: int) 
         steal_percent=_percent_of(total, total.steal_ns),
         per_cpu_percent=[_one_cpu(earlier.per_cpu.get(cpu), later.per_cpu.get(cpu)) for cpu in numbers],
         load_average=later.load_average,
-        pressure_percent=_pressure_percent(earlier.pressure_ns, later.pressure_ns, interval_ns),
+        pressure_percent=pressure_percent(earlier.pressure_ns, later.pressure_ns, interval_ns),
     )
 
 
@@ -66,13 +67,6 @@ def with_processes(machine: MachineUsage, columns: Mapping[str, Sequence[Any]], 
             IDLE_MACHINE_PERCENT * logical_cpus,
         ),
     )
-
-
-def _pressure_percent(earlier_ns: int | None, later_ns: int | None, interval_ns: int) -> float | None:
-    """At most 100: the file is read slightly before or after the instant of the reading."""
-    if earlier_ns is None or later_ns is None or later_ns < earlier_ns or not interval_ns:
-        return None
-    return min(100.0, 100 * (later_ns - earlier_ns) / interval_ns)
 
 
 def _one_cpu(earlier: CpuTimes | None, later: CpuTimes | None) -> float | None:
