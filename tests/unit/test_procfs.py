@@ -530,9 +530,9 @@ def test_command_lines_are_not_opened_by_default(
     opened: list[str] = []
     real = os.open
 
-    def open_and_record(path: str, flags: int) -> int:
+    def open_and_record(path: str, flags: int, *, dir_fd: int | None = None) -> int:
         opened.append(str(path))
-        return real(path, flags)
+        return real(path, flags, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "open", open_and_record)
     proc.start(42)

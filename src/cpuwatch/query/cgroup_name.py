@@ -19,6 +19,9 @@ __all__ = ["UnitType", "cgroup_name", "shown_names", "slice_name", "unit_names",
 
 UnitType = Literal["container", "pod", "slice", "service", "scope", "socket", "mount", "swap", "timer"]
 
+_MAX_CACHED_PATHS = 4096
+"""The paths of a machine are the same in each snapshot."""
+
 _UNIT = re.compile(r".+\.(?:service|scope|socket|mount|swap|timer)", re.DOTALL)
 
 _ESCAPES = re.compile(r"(?:\\x[0-9a-f]{2})+")
@@ -43,6 +46,7 @@ def cgroup_name(path: str) -> str:
     return path if segments is None else _short_name(segments)
 
 
+@lru_cache(maxsize=_MAX_CACHED_PATHS)
 def unit_path(path: str) -> str:
     """The path of the innermost unit, container or pod that contains this cgroup, otherwise the path unchanged.
 
@@ -52,6 +56,7 @@ def unit_path(path: str) -> str:
     return path if segments is None else "/".join(segments)
 
 
+@lru_cache(maxsize=_MAX_CACHED_PATHS)
 def unit_type(path: str) -> UnitType | None:
     """What the last segment of the path stands for; None for a directory that is neither a unit nor a container."""
     segments = path.split("/")
@@ -111,7 +116,7 @@ def _candidates(path: str, preferred: str | None) -> tuple[str, ...]:
     return names if preferred is None else tuple(dict.fromkeys((preferred, *names)))
 
 
-@lru_cache(maxsize=4096)  # the paths of a machine are the same in each snapshot
+@lru_cache(maxsize=_MAX_CACHED_PATHS)
 def _names_in_path(path: str) -> tuple[str, ...]:
     segments = _unit_segments(path)
     if segments is None or "/".join(segments) != path:

@@ -179,17 +179,27 @@ def _known_sum(one: _Number | None, other: _Number | None) -> _Number | None:
     return other if one is None else one if other is None else one + other
 
 
-def _grouped(
+def sums_by(
     snapshot: Snapshot,
     of_process: Callable[[ProcessUsage], str | None],
     of_exited: Callable[[ExitedUsage], str | None],
-) -> list[UsageGroup]:
+) -> defaultdict[str | None, Sums]:
+    """The sums of each group, given the group of each row. A group without rows has sums of 0."""
     sums: defaultdict[str | None, Sums] = defaultdict(Sums)
     for row in snapshot.processes:
         sums[of_process(row)].add_process(row)
     for exited in snapshot.exited:
         sums[of_exited(exited)].add_exited(exited)
+    return sums
+
+
+def _grouped(
+    snapshot: Snapshot,
+    of_process: Callable[[ProcessUsage], str | None],
+    of_exited: Callable[[ExitedUsage], str | None],
+) -> list[UsageGroup]:
     stolen = stolen_share(snapshot.machine)
+    sums = sums_by(snapshot, of_process, of_exited)
     groups = [UsageGroup(group, **total.with_verdict(stolen)) for group, total in sums.items()]
     return sorted(groups, key=lambda group: (-group.cpu_percent, group.group or ""))
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from operator import attrgetter
 from typing import Any, Literal, get_args
 
 from msgspec.structs import replace
 
 from cpuwatch.fields import Field
 from cpuwatch.query.parameters import VIEW, choice, parameters
+from cpuwatch.query.select import sorted_by
 from cpuwatch.thread_usage import ThreadsSnapshot
 
 __all__ = ["DEFAULT_THREAD_SORT", "THREADS", "THREAD_FIELDS", "select_threads"]
@@ -76,8 +76,4 @@ def select_threads(snapshot: ThreadsSnapshot, values: Mapping[str, Any]) -> Thre
     sort = values.get("sort", DEFAULT_THREAD_SORT)
     descending = values["order"] == "desc" if "order" in values else sort not in _ASCENDING
     threads = sorted(snapshot.threads, key=lambda row: (-(row.cpu_percent or 0.0), -row.cpu_seconds, row.tid))
-    value = attrgetter(sort)
-    known = [row for row in threads if value(row) is not None]
-    known.sort(key=value, reverse=descending)
-    unknown = [row for row in threads if value(row) is None]
-    return replace(snapshot, threads=[*known, *unknown][: values.get("top")])
+    return replace(snapshot, threads=sorted_by(threads, sort, descending=descending)[: values.get("top")])

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from functools import lru_cache
 
 from msgspec import Struct
 
@@ -18,8 +17,6 @@ from cpuwatch.model import Snapshot
 from cpuwatch.query.cgroup_name import unit_path
 
 __all__ = ["RunningUnitTotals", "UnitSeconds", "UnitTotal", "UnitTotals", "add_units", "no_unit_totals"]
-
-_unit_path = lru_cache(maxsize=4096)(unit_path)
 
 _DEFAULT_POLICY = list_policy(DEFAULT_NAMES)
 
@@ -125,7 +122,7 @@ def _percents(snapshot: Snapshot) -> Iterator[tuple[str | None, float | None, fl
 
 
 def _unit_of(cgroup: str | None) -> str | None:
-    return None if cgroup is None else _unit_path(cgroup)
+    return None if cgroup is None else unit_path(cgroup)
 
 
 def _began(snapshot: Snapshot) -> datetime:

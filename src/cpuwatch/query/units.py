@@ -13,13 +13,9 @@ from cpuwatch.accounting.cgroups import path_with_ancestors
 from cpuwatch.accounting.verdict import stolen_share
 from cpuwatch.model import CgroupUsage, Snapshot, Verdict
 from cpuwatch.query.cgroup_name import UnitType, slice_name, unit_names, unit_path, unit_type
-from cpuwatch.query.group import Sums
+from cpuwatch.query.group import Sums, sums_by
 
 __all__ = ["UnitUsage", "by_cgroup", "in_tree_order", "is_in"]
-
-# The paths of a machine are the same in each snapshot.
-_unit_path = lru_cache(maxsize=4096)(unit_path)
-_unit_type = lru_cache(maxsize=4096)(unit_type)
 
 
 class UnitUsage(Struct, frozen=True, gc=False):
@@ -71,12 +67,8 @@ def by_cgroup(snapshot: Snapshot) -> list[UnitUsage]:
     add up to the snapshot. Units without processes are included if the snapshot has their cgroups.
     Exited processes count for the cgroup of their reaper, because the kernel does not report their own.
     """
-    unit_of = {row.pid: None if row.cgroup is None else _unit_path(row.cgroup) for row in snapshot.processes}
-    sums: defaultdict[str | None, Sums] = defaultdict(Sums)
-    for row in snapshot.processes:
-        sums[unit_of[row.pid]].add_process(row)
-    for exited in snapshot.exited:
-        sums[unit_of.get(exited.parent_pid or 0)].add_exited(exited)
+    unit_of = {row.pid: None if row.cgroup is None else unit_path(row.cgroup) for row in snapshot.processes}
+    sums = sums_by(snapshot, lambda row: unit_of[row.pid], lambda exited: unit_of.get(exited.parent_pid or 0))
     cgroups = {row.path: row for row in snapshot.cgroups}
     parents = _parents([*(path for path in sums if path is not None), *filter(_has_row, cgroups)])
     for path in sorted(parents, key=_depth, reverse=True):
@@ -86,7 +78,7 @@ def by_cgroup(snapshot: Snapshot) -> list[UnitUsage]:
     stolen = stolen_share(snapshot.machine)
     names = unit_names(parents, _preferred_names(parents, cgroups))
     units = [
-        UnitUsage(names[path], path, parent, _unit_type(path), **_figures(sums[path], cgroups.get(path), stolen))
+        UnitUsage(names[path], path, parent, unit_type(path), **_figures(sums[path], cgroups.get(path), stolen))
         for path, parent in parents.items()
     ]
     if None in sums:
@@ -107,11 +99,14 @@ def in_tree_order(units: Iterable[UnitUsage]) -> Iterator[tuple[UnitUsage, int]]
             stack += [(below, depth + 1) for below in reversed(children[unit.cgroup])]
 
 
-def is_in(cgroup: str | None, unit_path: str | None) -> bool:
-    """Whether a cgroup is that of a unit or below it. The unit without a path contains the unknown cgroups."""
-    if cgroup is None or unit_path is None:
-        return cgroup == unit_path
-    return cgroup == unit_path or cgroup.startswith(unit_path.rstrip("/") + "/")
+def is_in(cgroup: str | None, unit: str | None) -> bool:
+    """Whether a cgroup is that of a unit or below it, both given by their paths.
+
+    The unit without a path contains the unknown cgroups.
+    """
+    if cgroup is None or unit is None:
+        return cgroup == unit
+    return cgroup == unit or cgroup.startswith(unit.rstrip("/") + "/")
 
 
 def _parents(paths: Iterable[str]) -> dict[str, str | None]:
@@ -138,7 +133,7 @@ def _parent(path: str) -> str | None:
 
 def _has_row(path: str) -> bool:
     """Whether the cgroup is a unit, or above all units. A directory in a unit is a part of it, unless it is a slice."""
-    return _unit_path(path) == path or _unit_type(path) == "slice"
+    return unit_path(path) == path or unit_type(path) == "slice"
 
 
 def _busiest_first(unit: UnitUsage) -> tuple[float, int, str]:

@@ -7,7 +7,6 @@ exited, and its peak. Amounts are whole nanoseconds, so that the order of additi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any, Literal, TypeVar, get_args
 
 from msgspec import Struct
@@ -62,7 +61,6 @@ class ExitedKey(Struct, frozen=True, array_like=True, gc=False):
 _FIELDS = ("key", "pid", "ppid", "name", "user", "cgroup", "cpu_percent", "exited_percent")
 
 # The same few hundred cgroups come up every second.
-_unit_path = lru_cache(maxsize=4096)(unit_path)
 
 Key = ProcessKey | ExitedKey | str | None
 
@@ -155,7 +153,7 @@ def add_tick(into: Slot, begin_us: int, end_us: int, processes: Mapping[int, Pro
         if own_ns:
             names.add_own(name_of(name, ppid), own_ns)
             users.add_own(user, own_ns)
-            cgroups.add_own(None if cgroup is None else _unit_path(cgroup), own_ns)
+            cgroups.add_own(None if cgroup is None else unit_path(cgroup), own_ns)
     for one in snapshot.exited:
         exited_ns = _ns(one.cpu_percent, interval_ns)
         if exited_ns:
@@ -166,7 +164,7 @@ def add_tick(into: Slot, begin_us: int, end_us: int, processes: Mapping[int, Pro
             exited.add_exited(ExitedKey(name, one.user, one.parent_name), exited_ns)
             names.add_exited(name, exited_ns)
             users.add_exited(one.user if one.user is not None or parent is None else parent.user, exited_ns)
-            cgroups.add_exited(None if cgroup is None else _unit_path(cgroup), exited_ns)
+            cgroups.add_exited(None if cgroup is None else unit_path(cgroup), exited_ns)
     add_amounts(into.amounts["process"], of_processes)
     for dimension, tick in zip(DIMENSIONS[1:], (names, users, cgroups, exited), strict=True):
         add_amounts(into.amounts[dimension], tick.rows(interval_ns))

@@ -25,9 +25,12 @@ def max_open_files() -> int:
     return 4096 if soft_limit == resource.RLIM_INFINITY else soft_limit // _SHARE_OF_LIMIT
 
 
-def read_once(path: str) -> bytes:
-    """The content of such a file, which is not kept open. Raises ``OSError``."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def read_once(path: str, directory_fd: int | None = None) -> bytes:
+    """The content of such a file, which is not kept open; ``path`` may be relative to an open directory.
+
+    Raises ``OSError``.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory_fd)
     try:
         return os.pread(fd, STAT_BYTES, 0)
     finally:

@@ -1,4 +1,4 @@
-"""Reads the threads of one process from ``/proc/PID/task``, for somebody who looks at them; no sampler does.
+"""Reads the threads of one process from ``/proc/PID/task``, on request. Samplers do not read threads.
 
 The CPU clock of a thread (MAKE_THREAD_CPUCLOCK in include/linux/posix-timers_types.h) can only be read within its own
 process (``pid_for_clock`` in kernel/time/posix-cpu-timers.c). But the first number of a thread's ``schedstat`` is the
@@ -18,7 +18,7 @@ from cpuwatch.errors import NotFoundError, NotPermittedError, SamplerError
 from cpuwatch.samplers.procfs import cpu_clock
 from cpuwatch.samplers.procfs.parse import last_cpu, parse_process_stat
 from cpuwatch.samplers.procfs.run_delay import counts_run_delay
-from cpuwatch.samplers.procfs.stat_files import STAT_BYTES
+from cpuwatch.samplers.procfs.stat_files import STAT_BYTES, read_once
 from cpuwatch.samplers.procfs.visibility import Visibility
 from cpuwatch.samplers.threads import MAX_THREADS
 from cpuwatch.thread_usage import ThreadReading, ThreadTimes
@@ -108,12 +108,12 @@ class ProcfsThreads:
         return (stat.utime + stat.stime) * self._tick_ns
 
     def _thread(self, tid: int, tasks_fd: int) -> ThreadTimes:
-        data = _read_in(tasks_fd, f"{tid}/stat")
+        data = read_once(f"{tid}/stat", tasks_fd)
         stat = parse_process_stat(data)
         user_ns, system_ns = stat.utime * self._tick_ns, stat.stime * self._tick_ns
         cpu_ns, wait_ns = user_ns + system_ns, None
         if self._has_schedstat:
-            cpu_ns, wait_ns, _ = map(int, _read_in(tasks_fd, f"{tid}/schedstat").split())
+            cpu_ns, wait_ns, _ = map(int, read_once(f"{tid}/schedstat", tasks_fd).split())
         return ThreadTimes(
             tid=tid,
             name=stat.name,
@@ -139,11 +139,3 @@ class _Descriptor:
 
 def _instant() -> tuple[datetime, int, int]:
     return datetime.now(UTC), time.monotonic_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-
-
-def _read_in(directory_fd: int, path: str) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory_fd)
-    try:
-        return os.pread(fd, STAT_BYTES, 0)
-    finally:
-        os.close(fd)
